@@ -1,0 +1,282 @@
+"""One dataclass schema for the whole configuration tree.
+
+Hydra composes YAML; `resolve` merges the result again into this schema, because Hydra alone lets `+unknown=1` pass.
+Sizes are MB (2**20 bytes), times seconds, unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from capsexp.errors import ConfigError
+
+
+@dataclass
+class EngineConfig:
+    """What every engine has; each engine's own schema derives from it."""
+
+    name: str = MISSING
+
+
+@dataclass
+class SphinxConfig(EngineConfig):
+    """PocketSphinx; without `model_dir` the en-us model its wheel carries."""
+
+    name: str = "sphinx"
+    model_dir: str | None = None  # a folder with acoustic model, *.lm.bin and *.dict
+    beam: float = 1e-48
+    pbeam: float = 1e-48
+    wbeam: float = 7e-29
+    maxhmmpf: int = 30000
+    fwdflat: bool = True
+    bestpath: bool = True
+
+
+@dataclass
+class NullConfig(EngineConfig):
+    """No recognition: tokens from the bytes of the audio; sleeps `rtf` x new audio."""
+
+    name: str = "null"
+    rtf: float = 0.0
+    jitter: float = 0.0  # sigma of a log-normal factor on the sleep
+    seed: int = 0
+    load_s: float = 0.0  # pretended time to load a model
+    memory_mb: float = 0.0  # pretended size of a model
+    crash_on: str | None = None  # a token: a segment that contains it kills the worker (for tests)
+
+
+ENGINES: dict[str, type[EngineConfig]] = {"sphinx": SphinxConfig, "null": NullConfig}
+
+
+@dataclass
+class PoolConfig:
+    name: str = "process"
+
+
+@dataclass
+class SamplesConfig:
+    name: str = "speech"
+    set: str = "speech"  # a named list in samples/manifest.json, or `dir`
+    dir: str | None = None
+    minutes: float | None = None  # join clips into one file of this length
+
+
+@dataclass
+class LoadConfig:
+    concurrency: int = 0  # connections at once; 0 = all requests
+    repeats: int = 1
+    seg_duration: float = 15.0
+    seg_overlap: float = 2.0
+    message_s: float = 60.0  # seconds of audio per message
+    seed: int = 0  # order of the requests; 0 = as listed
+    timeout: float = 600.0  # for the whole measured phase
+    progress: bool = True
+
+
+@dataclass
+class ServerConfig:
+    name: str = "local"
+    host: str = "127.0.0.1"
+    port: int = 6016
+    dispatch: str = "segment"
+    max_queue: int = 0  # segments waiting in the server; 0 = 4 x workers
+    max_retries: int = 2
+    max_message: int = 64 * 2**20
+    ready_timeout: float = 300.0
+    grace: float = 5.0
+    on_low_memory: str = "reduce"
+    cmd: str | None = None
+    url: str | None = None
+
+
+@dataclass
+class MonitorConfig:
+    interval: float = 0.5
+    port: int | None = None
+    pid: int | None = None
+    log: str | None = None
+    live: bool = True
+
+
+@dataclass
+class ControlConfig:
+    """`processes`: `sweep` (every worker count of the sweep) or a list of counts; 1 always runs, for the texts."""
+
+    name: str = "on"
+    processes: Any = field(default_factory=lambda: [1])
+
+
+@dataclass
+class ThresholdsConfig:
+    speedup: float | None = 1.5
+    memory_growth: float | None = 2.5
+    peak_memory_mb: float | None = 6144.0
+    correctness: float | None = 1.0
+    wer: float | None = None
+    cer: float | None = None
+    latency_p95_s: float | None = None
+    efficiency: float | None = None
+
+
+@dataclass
+class ReportConfig:
+    fail_on_gate: bool = False
+    tolerance: float = 0.05  # within this of the best throughput counts as equally fast
+
+
+@dataclass
+class ArchiveConfig:
+    enabled: bool = True
+    samples: bool | None = None  # None: pack shipped sets, leave the user's own audio out
+
+
+@dataclass
+class Config:
+    workers: Any = 1  # int >= 1 or "auto"
+    threads: int = 1
+    trials: int = 1
+    trial: int = 1
+    name: str = "sweep"
+    resume: str | None = None
+    engine: EngineConfig = field(default_factory=SphinxConfig)
+    pool: PoolConfig = field(default_factory=PoolConfig)
+    samples: SamplesConfig = field(default_factory=SamplesConfig)
+    load: LoadConfig = field(default_factory=LoadConfig)
+    server: ServerConfig = field(default_factory=ServerConfig)
+    monitor: MonitorConfig = field(default_factory=MonitorConfig)
+    control: ControlConfig = field(default_factory=ControlConfig)
+    thresholds: ThresholdsConfig = field(default_factory=ThresholdsConfig)
+    report: ReportConfig = field(default_factory=ReportConfig)
+    archive: ArchiveConfig = field(default_factory=ArchiveConfig)
+
+POOLS = ("process",)
+DISPATCH = ("segment", "task", "hash", "naive")
+SERVERS = ("local", "command", "external")
+# Keys that tell runs of one configuration apart, or that do not change what is measured.
+SWEEP_KEYS = frozenset({"trial", "trials", "name", "resume"})
+
+
+def conf_dir() -> Path:
+    """The shipped Hydra tree: beside the package in a checkout, inside it in a wheel."""
+    package = Path(__file__).resolve().parent
+    inside, beside = package / "conf", package.parent / "conf"
+    return inside if inside.is_dir() else beside
+
+
+def schema(engine: str) -> DictConfig:
+    """The schema with the engine's own keys; raises ConfigError for an unknown engine."""
+    if engine not in ENGINES:
+        raise ConfigError(f"engine: unknown engine {engine!r}{nearest(engine, ENGINES)}")
+    return OmegaConf.structured(Config(engine=ENGINES[engine]()))
+
+
+def resolve(raw: DictConfig | dict[str, Any]) -> Config:
+    """Merge a composed tree into the schema and check it; raises ConfigError with one line."""
+    tree = raw if isinstance(raw, DictConfig) else OmegaConf.create(raw)
+    plain = OmegaConf.to_container(tree, resolve=True)
+    assert isinstance(plain, dict)
+    plain.pop("hydra", None)
+    engine = plain.get("engine")
+    if not isinstance(engine, dict) or not isinstance(engine.get("name"), str):
+        raise ConfigError(f"engine: choose one of {', '.join(sorted(ENGINES))} (engine=sphinx)")
+    base = schema(engine["name"])
+    unknown = next(_unknown_keys(plain, base), None)
+    if unknown:
+        raise ConfigError(unknown)
+    try:
+        config = OmegaConf.to_object(OmegaConf.merge(base, plain))
+    except OmegaConfBaseException as error:
+        key = getattr(error, "full_key", None) or "configuration"
+        raise ConfigError(f"{key}: {str(error).splitlines()[0]}") from None
+    assert isinstance(config, Config)
+    check(config)
+    return config
+
+
+def to_dict(config: Config) -> dict[str, Any]:
+    """The whole configuration as plain values, as written to run.json and replay.yaml."""
+    plain = OmegaConf.to_container(OmegaConf.structured(config), resolve=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def worker_count(value: object) -> int | None:
+    """`workers` as a number, None for `auto`; raises ConfigError for anything else."""
+    if value == "auto":
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigError(f"workers: {value!r} is not a number of workers; give a whole number from 1 or `auto`")
+    return value
+
+
+def nearest(name: str, names: object) -> str:
+    """`; did you mean 'x'?` or the list of valid names."""
+    known = sorted(str(n) for n in names)  # type: ignore[attr-defined]
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; valid: {', '.join(known)}"
+
+
+def check(config: Config) -> None:
+    """Bounds that types cannot say; raises ConfigError naming the key."""
+    worker_count(config.workers)
+    _at_least("threads", config.threads, 1)
+    _at_least("trials", config.trials, 1)
+    _one_of("pool", config.pool.name, POOLS)
+    _one_of("server", config.server.name, SERVERS)
+    _one_of("server.dispatch", config.server.dispatch, DISPATCH)
+    _one_of("server.on_low_memory", config.server.on_low_memory, ("reduce", "refuse"))
+    _one_of("control", config.control.name, ("on", "off"))
+    _at_least("load.concurrency", config.load.concurrency, 0)
+    _at_least("load.repeats", config.load.repeats, 1)
+    _at_least("load.seg_duration", config.load.seg_duration, 0.1)
+    _at_least("load.seg_overlap", config.load.seg_overlap, 0)
+    _at_least("load.message_s", config.load.message_s, 0.01)
+    _at_least("load.timeout", config.load.timeout, 0.1)
+    _at_least("monitor.interval", config.monitor.interval, 0.01)
+    _at_least("server.ready_timeout", config.server.ready_timeout, 0.1)
+    _at_least("server.max_retries", config.server.max_retries, 0)
+    if config.load.message_s > 60:
+        raise ConfigError("load.message_s: CapsWriter sends at most 60 s of audio in a message")
+    if config.server.name == "command" and not config.server.cmd:
+        raise ConfigError("server.cmd: server=command needs the line to start, e.g. server.cmd='python s.py {workers} {port}'")
+    if config.server.name == "external" and not config.server.url:
+        raise ConfigError("server.url: server=external needs an address, e.g. server.url=ws://127.0.0.1:6016")
+    processes = config.control.processes
+    if processes != "sweep" and not (
+        isinstance(processes, list) and all(isinstance(p, int) and p >= 1 for p in processes)
+    ):
+        raise ConfigError(f"control.processes: {processes!r} is neither `sweep` nor a list such as [1,2]")
+
+
+def _at_least(key: str, value: float, limit: float) -> None:
+    if not value >= limit:  # also catches NaN
+        raise ConfigError(f"{key}: {value} is below {limit}")
+
+
+def _one_of(key: str, value: str, names: tuple[str, ...]) -> None:
+    if value not in names:
+        raise ConfigError(f"{key}: unknown value {value!r}{nearest(value, names)}")
+
+
+def _unknown_keys(tree: dict[Any, Any], base: DictConfig, prefix: str = "") -> Iterator[str]:
+    for key, value in tree.items():
+        if str(key) not in base:
+            yield f"{prefix}{key}: unknown key{nearest(str(key), list(base.keys()))}"
+        elif isinstance(value, dict) and isinstance(base.get(key), DictConfig):
+            yield from _unknown_keys(value, base[key], f"{prefix}{key}.")
+
+
+def slug(text: str) -> str:
+    """A directory name from overrides: short, without separators."""
+    return re.sub(r"[^A-Za-z0-9=.,_-]+", "-", text).strip("-")[:80] or "run"
+
+
+OmegaConf.register_new_resolver("capsexp.slug", slug, replace=True)

@@ -1,0 +1,1 @@
+"""Recognizers: one file each behind the small protocol in `base`."""

@@ -1,0 +1,50 @@
+"""The protocol every recognizer follows, and the one place that knows them by name."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any, Protocol
+
+from capsexp.config import EngineConfig
+from capsexp.errors import EngineError
+from capsexp.protocol import Audio
+from capsexp.segments import Recognition
+
+# Imported only in the process that recognizes: the libraries behind them are heavy.
+_MODULES = {"sphinx": "capsexp.engines.sphinx", "null": "capsexp.engines.null"}
+
+
+class Engine(Protocol):
+    """A loaded recognizer. One call at a time; the text of a segment depends on that segment alone."""
+
+    def recognize(self, audio: Audio, start: int = 0, shared: int = 0) -> Recognition:
+        """Recognize one segment (float32, 16 kHz, mono) that begins `start` samples into its task and whose first
+        `shared` samples were in the segment before. Raises EngineError."""
+        ...
+
+    def model_files(self) -> list[Path]:
+        """What was loaded, for the record."""
+        ...
+
+
+def load(config: EngineConfig, threads: int) -> Engine:
+    """Load an engine with `threads` threads; raises EngineError saying what is missing."""
+    module_name = _MODULES[config.name]
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise EngineError(f"engine={config.name} needs the package {error.name}: pip install {error.name}") from None
+    engine: Engine = module.load(config, threads)
+    return engine
+
+
+def load_settings(settings: dict[str, Any], threads: int) -> Engine:
+    """As `load`, from plain values, as they travel to another process."""
+    from omegaconf import OmegaConf
+
+    from capsexp.config import ENGINES
+
+    config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(ENGINES[settings["name"]]()), settings))
+    assert isinstance(config, EngineConfig)
+    return load(config, threads)

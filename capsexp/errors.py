@@ -1,0 +1,40 @@
+"""One root for everything capsexp raises on purpose.
+
+CapsexpError
+├── ConfigError      a key, type or value of the configuration          (exit code 2)
+├── SampleError      audio that is missing or cannot be decoded
+├── EngineError      a recognizer that is missing or failed
+├── ServerError      a server that died, was not ready or hung
+├── RunRefused       a run that was not started because it would not fit
+└── ArchiveError     an archive that is damaged or unsafe
+
+The message of each is one line that says what to do next.
+"""
+
+
+class CapsexpError(Exception):
+    """Root of all errors a user can act on."""
+
+
+class ConfigError(CapsexpError):
+    """A configuration that cannot be composed or used."""
+
+
+class SampleError(CapsexpError):
+    """Audio that is missing, empty or cannot be decoded."""
+
+
+class EngineError(CapsexpError):
+    """A recognizer that cannot be loaded or that failed on a segment."""
+
+
+class ServerError(CapsexpError):
+    """A server that died, was not ready in time or could not be reached."""
+
+
+class RunRefused(CapsexpError):
+    """A run that was not started, because the machine has no room for it."""
+
+
+class ArchiveError(CapsexpError):
+    """An archive that is damaged, incomplete or unsafe to read."""

@@ -1,0 +1,31 @@
+"""Ties a child to its parent, one place per platform: nobody outlives whoever started them, not even on SIGKILL."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+
+
+def die_with_parent(parent: int, signum: int = signal.SIGKILL) -> None:
+    """Have the kernel signal this process when its parent (expected pid `parent`) dies. Linux; elsewhere the pipe
+    that each child reads from its parent does it."""
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(1, int(signum), 0, 0, 0)  # PR_SET_PDEATHSIG
+    if os.getppid() != parent:  # it died before we asked
+        os.kill(os.getpid(), signum)
+
+
+def on_stdin_closed(act: Callable[[], None]) -> None:
+    """Call `act` (in a thread) when stdin ends: the parent holds the other end and closing it is its request to stop."""
+
+    def watch() -> None:
+        while os.read(0, 4096):
+            pass
+        act()
+
+    threading.Thread(target=watch, name="lifeline", daemon=True).start()

@@ -1,0 +1,175 @@
+"""The CapsWriter messages, as values: JSON text in, dataclasses out, and back. Pure.
+
+Audio is base64 of little-endian float32 PCM, 16 kHz, mono. Unknown keys are ignored, so that clients of either
+generation (with and without `time_frame`, `context`, `language`) are understood.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+RATE = 16_000
+SUBPROTOCOL = "binary"
+MESSAGE_SECONDS = 60.0
+MAX_SEGMENT_SECONDS = 600.0
+
+Audio = NDArray[np.float32]
+
+
+class ProtocolError(ValueError):
+    """A message that does not follow the protocol; `task_id` is what could still be read of it."""
+
+    def __init__(self, reason: str, task_id: str | None = None) -> None:
+        super().__init__(reason)
+        self.task_id = task_id
+
+
+@dataclass(frozen=True)
+class AudioMessage:
+    """Client to server: a piece of a task's audio. Times in seconds."""
+
+    task_id: str
+    audio: Audio
+    is_final: bool
+    source: str = "file"
+    time_start: float = 0.0
+    seg_duration: float = 15.0
+    seg_overlap: float = 2.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """Server to client, one per finished segment; the last has `is_final` and the whole text."""
+
+    task_id: str
+    is_final: bool
+    duration: float
+    time_start: float
+    time_submit: float
+    time_complete: float
+    text: str
+    text_accu: str
+    tokens: list[str] = field(default_factory=list)
+    timestamps: list[float] = field(default_factory=list)
+
+
+def encode_audio(message: AudioMessage) -> str:
+    """The text frame of a client's message."""
+    data = base64.b64encode(np.ascontiguousarray(message.audio, "<f4").tobytes()).decode("ascii")
+    fields = asdict(message)
+    del fields["audio"]
+    return json.dumps({**fields, "data": data})
+
+
+def decode_audio(frame: str | bytes) -> AudioMessage:
+    """Parse a client's message; raises ProtocolError saying what is wrong with it."""
+    if isinstance(frame, bytes):
+        raise ProtocolError("binary frame: send JSON in text frames")
+    fields = _json_object(frame)
+    task_id = fields.get("task_id")
+    if not isinstance(task_id, str) or not task_id:
+        raise ProtocolError("task_id: a non-empty string is needed")
+    is_final = fields.get("is_final", False)
+    if not isinstance(is_final, bool):
+        raise ProtocolError("is_final: true or false is needed", task_id)
+    duration = _seconds(fields, "seg_duration", 15.0, task_id)
+    overlap = _seconds(fields, "seg_overlap", 2.0, task_id)
+    if not 0.1 <= duration <= MAX_SEGMENT_SECONDS or not 0 <= overlap <= duration:
+        raise ProtocolError(
+            f"seg_duration {duration:g} must be 0.1 to {MAX_SEGMENT_SECONDS:g} s and seg_overlap {overlap:g} 0 to that", task_id
+        )
+    return AudioMessage(
+        task_id=task_id,
+        audio=_pcm(fields.get("data", ""), task_id),
+        is_final=is_final,
+        source=str(fields.get("source", "file")),
+        time_start=_seconds(fields, "time_start", 0.0, task_id),
+        seg_duration=duration,
+        seg_overlap=overlap,
+    )
+
+
+def encode_result(result: Result) -> str:
+    return json.dumps(asdict(result), ensure_ascii=False)
+
+
+def encode_error(reason: str, task_id: str | None) -> str:
+    return json.dumps({"task_id": task_id, "error": reason}, ensure_ascii=False)
+
+
+def decode_result(frame: str | bytes) -> Result:
+    """Parse a server's message; raises ProtocolError, also for a server's `error`.
+
+    Servers of 2025 leave out `text_accu`; it is then the empty string.
+    """
+    fields = _json_object(frame)
+    task_id = fields.get("task_id")
+    if "error" in fields:
+        raise ProtocolError(str(fields["error"]), task_id if isinstance(task_id, str) else None)
+    if not isinstance(task_id, str):
+        raise ProtocolError("result without task_id")
+    tokens, timestamps = fields.get("tokens") or [], fields.get("timestamps") or []
+    if not isinstance(tokens, list) or not isinstance(timestamps, list):
+        raise ProtocolError("tokens and timestamps: lists are needed", task_id)
+    return Result(
+        task_id=task_id,
+        is_final=fields.get("is_final") is True,
+        duration=_seconds(fields, "duration", 0.0, task_id),
+        time_start=_seconds(fields, "time_start", 0.0, task_id),
+        time_submit=_seconds(fields, "time_submit", 0.0, task_id),
+        time_complete=_seconds(fields, "time_complete", 0.0, task_id),
+        text=str(fields.get("text", "")),
+        text_accu=str(fields.get("text_accu", "")),
+        tokens=[str(t) for t in tokens],
+        timestamps=[_number(t, "timestamps", task_id) for t in timestamps],
+    )
+
+
+def _json_object(frame: str | bytes) -> dict[str, Any]:
+    try:
+        fields = json.loads(frame)
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError(f"not JSON: {error}") from None
+    if not isinstance(fields, dict):
+        raise ProtocolError("a JSON object is needed")
+    return fields
+
+
+def _number(value: object, key: str, task_id: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ProtocolError(f"{key}: a number is needed", task_id)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ProtocolError(f"{key}: a finite number is needed", task_id)
+    return number
+
+
+def _seconds(fields: dict[str, Any], key: str, default: float, task_id: str) -> float:
+    value = fields.get(key)
+    return default if value is None else _number(value, key, task_id)
+
+
+def _pcm(data: object, task_id: str) -> Audio:
+    if not isinstance(data, str):
+        raise ProtocolError("data: base64 text is needed", task_id)
+    try:
+        raw = base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError):
+        raise ProtocolError("data: not base64", task_id) from None
+    if len(raw) % 4:
+        raise ProtocolError(f"data: {len(raw)} bytes are not whole float32 samples", task_id)
+    audio = np.frombuffer(raw, "<f4")
+    if not np.isfinite(audio).all():
+        raise ProtocolError("data: samples must be finite", task_id)
+    return audio

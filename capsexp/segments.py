@@ -1,0 +1,192 @@
+"""Cutting audio into segments and merging their results, in order. Pure.
+
+Cut: while the audio from the current offset holds `duration + 2*overlap`, emit its first `duration + overlap`
+seconds and advance by `duration`; at the end emit the rest. It depends on the audio alone, never on how it was split
+into messages. All positions are samples at 16 kHz until they become token times (seconds).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from capsexp.protocol import RATE, Audio
+
+REPEAT_WINDOW = 0.2  # s: the same token within this at a seam was heard twice
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Lengths in samples."""
+
+    duration: int
+    overlap: int
+
+    @classmethod
+    def of(cls, duration: float, overlap: float) -> Cut:
+        """From seconds."""
+        return cls(max(1, round(duration * RATE)), max(0, round(overlap * RATE)))
+
+
+@dataclass(frozen=True)
+class Segment:
+    """`audio` begins `start` samples into the task; its first `shared` samples were in the segment before."""
+
+    index: int
+    start: int
+    shared: int
+    audio: Audio
+    last: bool = False
+
+    @property
+    def new_s(self) -> float:
+        """Seconds of audio no earlier segment held; they add up to the task's duration."""
+        return (len(self.audio) - self.shared) / RATE
+
+    @property
+    def audio_s(self) -> float:
+        return len(self.audio) / RATE
+
+    @property
+    def offset_s(self) -> float:
+        return self.start / RATE
+
+
+class Cutter:
+    """Cuts a task's audio as it arrives; holds at most what the next segment needs."""
+
+    def __init__(self, cut: Cut) -> None:
+        self.cut = cut
+        self.received = 0
+        self._held: list[Audio] = []
+        self._held_len = 0
+        self._start = 0
+        self._index = 0
+
+    def feed(self, audio: Audio, final: bool = False) -> Iterator[Segment]:
+        """Take a piece of the audio and emit the segments it completes (at least one when `final`)."""
+        self.received += len(audio)
+        if len(audio):
+            self._held.append(audio)
+            self._held_len += len(audio)
+        size, need = self.cut.duration + self.cut.overlap, self.cut.duration + 2 * self.cut.overlap
+        if self._held_len >= need or final:
+            whole = np.concatenate(self._held) if self._held else np.zeros(0, np.float32)
+            at = 0
+            while len(whole) - at >= need:
+                yield self._emit(whole[at : at + size], last=False)
+                at += self.cut.duration
+            if final:
+                yield self._emit(whole[at:], last=True)
+                at = len(whole)
+            self._held, self._held_len = [whole[at:]], len(whole) - at
+
+    def _emit(self, audio: Audio, last: bool) -> Segment:
+        segment = Segment(self._index, self._start, min(self.cut.overlap, len(audio)) if self._index else 0, audio, last)
+        self._index += 1
+        self._start += self.cut.duration
+        return segment
+
+
+def cut_all(audio: Audio, cut: Cut) -> list[Segment]:
+    """All segments of a whole file."""
+    return list(Cutter(cut).feed(audio, final=True))
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """What an engine heard in a segment: tokens, start times in seconds from the segment's start (empty when the
+    engine has none), and how tokens are joined into text."""
+
+    tokens: list[str]
+    times: list[float] = field(default_factory=list)
+    joiner: str = " "
+
+    @property
+    def timed(self) -> bool:
+        return len(self.times) == len(self.tokens)
+
+
+class Merger:
+    """Joins the recognitions of a task's segments, given strictly in order of their index.
+
+    Two texts come out: `text` joins by agreement of the words in the overlap and needs no times; `text_accu` gives
+    each token to the segment whose half-open interval, between the middles of its overlaps, holds its start.
+    """
+
+    def __init__(self, cut: Cut) -> None:
+        self.cut = cut
+        self.tokens: list[str] = []
+        self.times: list[float] = []
+        self.words: list[str] = []
+        self._joiner = " "
+        self._tail: list[str] = []  # words of the last segment that may be heard again
+
+    def add(self, start: int, last: bool, heard: Recognition) -> None:
+        """Add the next segment, which began `start` samples into the task."""
+        self._joiner = heard.joiner
+        if heard.timed:
+            self._add_timed(start, last, heard)
+        self._add_words(start, heard)
+
+    @property
+    def text(self) -> str:
+        return self._joiner.join(self.words)
+
+    @property
+    def text_accu(self) -> str:
+        return self._joiner.join(self.tokens) if self.times else self.text
+
+    def _add_timed(self, start: int, last: bool, heard: Recognition) -> None:
+        offset, half = start / RATE, self.cut.overlap / 2
+        low = (start + half) / RATE if start else float("-inf")
+        high = float("inf") if last else (start + self.cut.duration + half) / RATE
+        seam = len(self.tokens)
+        for token, time in zip(heard.tokens, heard.times, strict=True):
+            at = round(offset + time, 6)  # the same instant must compare equal from either segment
+            if not low <= at < high:
+                continue
+            # Only across the seam: within a segment the engine's own "very very" is two words.
+            if len(self.tokens) == seam > 0 and self.tokens[-1] == token and at - self.times[-1] <= REPEAT_WINDOW:
+                continue
+            self.tokens.append(token)
+            self.times.append(at)
+
+    def _add_words(self, start: int, heard: Recognition) -> None:
+        new = heard.tokens
+        if not start:
+            self.words.extend(new)
+            return
+        limit = self._overlap_words(heard)
+        drop, skip = longest_agreement(self.words[-limit:] if limit else [], new[:limit])
+        if drop:
+            del self.words[len(self.words) - drop :]
+        self.words.extend(new[skip:])
+
+    def _overlap_words(self, heard: Recognition) -> int:
+        """How many words an overlap can hold: fast speech has about six tokens in a second."""
+        return int(np.ceil(self.cut.overlap / RATE * 6)) + 2 if self.cut.overlap else 0
+
+
+def longest_agreement(before: Sequence[str], after: Sequence[str]) -> tuple[int, int]:
+    """Where two overlapping word lists agree longest: (words to drop from `before`'s end, words to skip of `after`).
+
+    The agreed run is kept once: what follows it in `before` and what precedes it in `after` was cut through by the
+    edge of a segment, and goes. Of equally long runs the one that drops least wins. (0, 0) when nothing agrees.
+    """
+    best = (0, 0, 0, 0)  # length, -lost, drop, skip
+    lengths = [0] * (len(after) + 1)
+    for i in range(len(before)):
+        previous = 0
+        for j in range(len(after)):
+            current = lengths[j + 1]
+            lengths[j + 1] = previous + 1 if before[i] == after[j] else 0
+            previous = current
+            if lengths[j + 1]:
+                length = lengths[j + 1]
+                drop = len(before) - 1 - i
+                lost = drop + j + 1 - length
+                best = max(best, (length, -lost, drop, j + 1))
+    return best[2], best[3]

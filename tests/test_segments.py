@@ -1,0 +1,82 @@
+"""Cutting depends on the audio alone; merging the cut pieces gives the sequence back."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from capsexp.protocol import RATE
+from capsexp.segments import Cut, Cutter, Merger, Recognition, cut_all, longest_agreement
+
+
+
+@given(st.integers(0, 400), st.integers(1, 40), st.integers(0, 40), st.lists(st.integers(0, 120), max_size=8))
+def test_cut_depends_on_the_audio_alone(length: int, duration: int, overlap: int, pieces: list[int]) -> None:
+    audio = np.arange(length, dtype=np.float32)
+    cut = Cut(duration, min(overlap, duration))
+    whole = cut_all(audio, cut)
+    cutter, got, at = Cutter(cut), [], 0
+    for piece in pieces:
+        got += cutter.feed(audio[at : at + piece])
+        at = min(length, at + piece)
+    got += cutter.feed(audio[at:], final=True)
+    assert [(s.index, s.start, s.shared, s.last, s.audio.tolist()) for s in got] == [
+        (s.index, s.start, s.shared, s.last, s.audio.tolist()) for s in whole
+    ]
+    assert cutter.received == length
+    assert [s.last for s in whole] == [False] * (len(whole) - 1) + [True]
+    assert sum(len(s.audio) - s.shared for s in whole) == length
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 60_000), st.sampled_from("abcdef")), max_size=60, unique_by=lambda t: t[0] // 300),
+    st.integers(1, 20),
+    st.integers(0, 8),
+)
+def test_timed_merge_gives_the_sequence_back(heard: list[tuple[int, str]], duration_s: int, overlap_s: int) -> None:
+    sequence = sorted(heard)  # times in ms, at least 300 ms apart within a token's own slot
+    sequence = [t for i, t in enumerate(sequence) if not i or t[0] - sequence[i - 1][0] > 200]
+    cut = Cut.of(duration_s, min(overlap_s, duration_s))
+    audio = np.zeros(61 * RATE, np.float32)
+    merger = Merger(cut)
+    for segment in cut_all(audio, cut):
+        low, high = segment.offset_s, segment.offset_s + segment.audio_s
+        inside = [(ms / 1000, token) for ms, token in sequence if low <= ms / 1000 < high]
+        merger.add(
+            segment.start,
+            segment.last,
+            Recognition([token for _, token in inside], [round(time - low, 6) for time, _ in inside]),
+        )
+    assert merger.tokens == [token for _, token in sequence]
+    assert np.allclose(merger.times, [ms / 1000 for ms, _ in sequence])
+
+
+@given(st.integers(1, 60), st.integers(1, 12), st.integers(0, 3))
+def test_text_merge_gives_unique_words_back(count: int, step: int, shared: int) -> None:
+    words = [f"w{i}" for i in range(count)]
+    merger = Merger(Cut.of(step, 1))
+    starts = list(range(0, count, step))
+    for start in starts:
+        last = start == starts[-1]
+        merger.add(start * RATE, last, Recognition(words[start:] if last else words[start : start + step + shared]))
+    assert merger.text == " ".join(words)
+
+
+def test_longest_agreement() -> None:
+    assert longest_agreement("abcd", "cdef") == (0, 2)
+    assert longest_agreement("abcX", "Ybcd") == (1, 3)
+    assert longest_agreement("abc", "xyz") == (0, 0)
+    assert longest_agreement("", "xyz") == (0, 0)
+
+
+def test_a_token_heard_twice_at_a_seam_is_one_and_a_real_repetition_stays() -> None:
+    cut = Cut.of(10, 2)
+    merger = Merger(cut)
+    merger.add(0, False, Recognition(["very", "very"], [10.2, 10.95]))
+    merger.add(10 * RATE, True, Recognition(["very", "good"], [1.05, 1.6]))
+    assert merger.text_accu == "very very good"
+
+
+def test_joiner_of_characters() -> None:
+    merger = Merger(Cut.of(10, 2))
+    merger.add(0, True, Recognition(["你", "好"], [], ""))
+    assert merger.text == merger.text_accu == "你好"
