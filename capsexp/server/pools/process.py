@@ -22,6 +22,7 @@ from typing import Any
 import psutil
 
 from capsexp.errors import RunRefused, ServerError
+from capsexp.machine import available_mb, total_mb
 from capsexp.segments import Segment
 from capsexp.server import worker as worker_process
 from capsexp.server.pools.base import Outcome, Ticket, WorkerInfo
@@ -77,6 +78,11 @@ class ProcessPool:
             self.count = self._fits(self.count, _uss_mb(first.process.pid))
         rest = [self._spawn(_Worker(number)) for number in range(1, self.count)]
         await self._until_ready(rest)
+
+    @property
+    def reason(self) -> str:
+        """Why the pool gave up, once `broken` is set."""
+        return self._broken or ""
 
     def submit(self, segment: Segment, worker: int | None = None) -> asyncio.Future[Outcome]:
         ticket = Ticket(segment, worker, time.monotonic(), self._loop.create_future())
@@ -276,9 +282,8 @@ def refuse_or_reduce(policy: str, warn: Callable[[str], None]) -> Callable[[int,
     """
 
     def fits(count: int, used_mb: float) -> int:
-        memory = psutil.virtual_memory()
-        room_mb = (memory.available - 0.1 * memory.total) / 2**20
-        extra = count - 1 if used_mb <= 0 else max(0, min(count - 1, int(room_mb // used_mb)))
+        room_mb = available_mb() - 0.1 * total_mb()
+        extra = count - 1 if used_mb <= 0 else max(0, min(count - 1, int(max(0.0, room_mb) // used_mb)))
         if extra == count - 1:
             return count
         line = f"{count} workers of {used_mb:.0f} MB do not fit into the {room_mb:.0f} MB that are free"

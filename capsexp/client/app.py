@@ -1,0 +1,154 @@
+"""The client as a program: decode, wait for the word to go (in a run), send, write what came back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from capsexp import tool
+from capsexp.client.load import Outcome, plan, run
+from capsexp.client.request import Request
+from capsexp.errors import ServerError
+from capsexp.files import write_csv, write_json, write_text
+from capsexp.samples import SampleSet
+from capsexp.samples import load as load_samples
+
+REQUEST_COLUMNS = (
+    "request", "task_id", "sample", "duration_s", "start_s", "sent_s", "first_result_s", "final_s", "results", "finals",
+    "foreign", "result_duration_s", "status", "error",
+)  # fmt: skip
+
+
+def main(argv: Sequence[str]) -> int:
+    aliases = {"--url": "server.url", "--port": "server.port", "--concurrency": "load.concurrency", "--dir": "samples.dir"}
+    if any(word.startswith("--dir") for word in argv) and not any(word.startswith("samples=") for word in argv):
+        argv = ["samples=dir", *argv]
+    call = tool.parse(argv, "python -m capsexp.client", "Send a set of samples to any CapsWriter server.", aliases)
+    config = call.config
+    samples = load_samples(config.samples)
+    if call.run_dir is not None:
+        write_json(call.run_dir / "samples.json", described(samples))
+    url = config.server.url or f"ws://{config.server.host}:{config.server.port}"
+    if call.guarded:
+        url = _word_to_go()
+    requests = plan(samples.samples, config.load)
+    progress = _Progress(requests) if config.load.progress else None
+    outcome = asyncio.run(run(requests, url, config.load, progress.on_result if progress else lambda request: None))
+    if progress:
+        progress.end()
+    if call.run_dir is not None:
+        write_run(call.run_dir, call.zero, outcome, samples)
+    else:
+        _print(outcome, samples)
+    failed = [r for r in requests if not r.ok]
+    if failed and call.run_dir is None:
+        raise ServerError(f"{len(failed)} of {len(requests)} requests failed; the first: {failed[0].sample}: {failed[0].error}")
+    return 0
+
+
+def described(samples: SampleSet) -> dict[str, Any]:
+    """The set as plain values, for run.json."""
+    return {
+        "samples": [{"name": s.name, "duration_s": s.duration_s, "sha256": s.sha256} for s in samples.samples],
+        "skipped": [{"file": name, "reason": reason} for name, reason in samples.skipped],
+    }
+
+
+def _word_to_go() -> str:
+    """The runner sends the address once the server is ready; the end of stdin means that it never will be."""
+    line = sys.stdin.readline()
+    if not line:
+        raise SystemExit(0)
+    url: str = json.loads(line)["url"]
+    return url
+
+
+def write_run(run_dir: Path, zero: float, outcome: Outcome, samples: SampleSet) -> None:
+    """requests.csv, client.json and transcripts/ of a run directory."""
+
+    def since(moment: float | None) -> float | None:
+        return None if moment is None else round(moment - zero, 6)
+
+    write_csv(
+        run_dir / "requests.csv",
+        REQUEST_COLUMNS,
+        (
+            {
+                "request": r.number, "task_id": r.task_id, "sample": r.sample, "duration_s": r.duration_s,
+                "start_s": since(r.start), "sent_s": since(r.sent), "first_result_s": since(r.first_result),
+                "final_s": since(r.final), "results": r.results, "finals": r.finals, "foreign": r.foreign,
+                "result_duration_s": r.result.duration if r.result else None,
+                "status": "ok" if r.ok else "failed", "error": r.error,
+            }
+            for r in outcome.requests
+        ),
+    )  # fmt: skip
+    folder = run_dir / "transcripts"
+    folder.mkdir(exist_ok=True)
+    for sample in samples.samples:
+        answers = [r for r in outcome.requests if r.sample == sample.name and r.result is not None]
+        write_text(folder / f"{sample.name}.txt", (answers[0].result.text if answers and answers[0].result else "") + "\n")
+        write_json(
+            folder / f"{sample.name}.json",
+            {"sample": sample.name, "reference": sample.reference, "results": [_answer(r) for r in answers]},
+        )
+    write_json(
+        run_dir / "client.json",
+        {
+            "start_s": since(outcome.start), "end_s": since(outcome.end), "cpu_s": round(outcome.cpu_s, 6),
+            "max_loop_lag_s": round(outcome.max_loop_lag_s, 6), "requests": len(outcome.requests),
+        },
+    )  # fmt: skip
+
+
+def _answer(request: Request) -> dict[str, Any]:
+    result = request.result
+    assert result is not None
+    return {
+        "request": request.number, "task_id": request.task_id, "text": result.text, "text_accu": result.text_accu,
+        "tokens": result.tokens, "timestamps": result.timestamps, "duration": result.duration,
+    }  # fmt: skip
+
+
+def _print(outcome: Outcome, samples: SampleSet) -> None:
+    for name, reason in samples.skipped:
+        print(f"skipped {name}: {reason}", file=sys.stderr)
+    for request in outcome.requests:
+        if request.ok and request.result and request.start is not None and request.final is not None:
+            took = request.final - request.start
+            print(f"{request.sample}  {request.duration_s:.1f} s in {took:.2f} s  {request.result.text}")
+        else:
+            print(f"{request.sample}  FAILED: {request.error}")
+    if outcome.start is not None and outcome.end is not None and all(r.ok for r in outcome.requests):
+        audio, took = sum(r.duration_s for r in outcome.requests), outcome.end - outcome.start
+        print(f"{len(outcome.requests)} requests, {audio:.1f} s of audio in {took:.2f} s: {audio / took:.1f} x real time")
+
+
+class _Progress:
+    """One line that keeps changing on a terminal; nothing where the output is a file."""
+
+    def __init__(self, requests: list[Request]) -> None:
+        self.requests, self.began, self.shown = requests, time.monotonic(), 0.0
+        self.alive = sys.stderr.isatty()
+
+    def on_result(self, request: Request) -> None:
+        now = time.monotonic()
+        if self.alive and (now - self.shown > 0.2):
+            self.shown = now
+            done = sum(r.final is not None for r in self.requests)
+            results = sum(r.results for r in self.requests)
+            print(
+                f"\r  {done}/{len(self.requests)} requests, {results} results, {now - self.began:.0f} s \x1b[K",
+                end="", file=sys.stderr, flush=True,
+            )  # fmt: skip
+
+    def end(self) -> None:
+        if self.alive:
+            with contextlib.suppress(OSError):
+                print("\r\x1b[K", end="", file=sys.stderr, flush=True)

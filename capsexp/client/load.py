@@ -1,0 +1,78 @@
+"""The load that a set of requests makes: all at once, or so many at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from capsexp.client.request import Request, perform
+from capsexp.config import LoadConfig
+from capsexp.samples import Sample
+
+LAG_EVERY_S = 0.05
+
+
+@dataclass
+class Outcome:
+    """`max_loop_lag_s`: the longest time the client itself kept a result waiting. `cpu_s`: CPU seconds of its process."""
+
+    requests: list[Request]
+    cpu_s: float
+    max_loop_lag_s: float
+
+    @property
+    def start(self) -> float | None:
+        return min((r.start for r in self.requests if r.start is not None), default=None)
+
+    @property
+    def end(self) -> float | None:
+        return max((r.final for r in self.requests if r.final is not None), default=None)
+
+
+def plan(samples: list[Sample], load: LoadConfig) -> list[Request]:
+    """Every sample `repeats` times, in the order listed or shuffled by `seed`."""
+    order = [sample for _ in range(load.repeats) for sample in samples]
+    if load.seed:
+        random.Random(load.seed).shuffle(order)
+    return [Request(number, str(uuid.uuid4()), sample.name, sample.audio) for number, sample in enumerate(order)]
+
+
+async def run(
+    requests: list[Request], url: str, load: LoadConfig, on_result: Callable[[Request], None] = lambda request: None
+) -> Outcome:
+    """Perform all requests within `load.timeout`; what is then unfinished fails."""
+    places = asyncio.Semaphore(load.concurrency or len(requests))
+
+    async def one(request: Request) -> None:
+        async with places:
+            await perform(request, url, load, on_result)
+
+    lag = _Lag()
+    watching = asyncio.create_task(lag.watch())
+    cpu = time.process_time()
+    jobs = [asyncio.create_task(one(request)) for request in requests]
+    try:
+        await asyncio.wait(jobs, timeout=load.timeout)
+    finally:
+        for job in jobs:
+            job.cancel()
+        await asyncio.gather(*jobs, return_exceptions=True)
+        watching.cancel()
+        for request in requests:
+            if request.final is None and request.error is None:
+                request.error = f"not finished within load.timeout = {load.timeout:g} s"
+    return Outcome(requests, time.process_time() - cpu, lag.longest)
+
+
+class _Lag:
+    longest = 0.0
+
+    async def watch(self) -> None:
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(LAG_EVERY_S)
+            self.longest = max(self.longest, time.monotonic() - began - LAG_EVERY_S)

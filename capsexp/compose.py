@@ -1,0 +1,61 @@
+"""Overrides -> Config, by Hydra's compose: for the tools that are started alone, and to check a sweep before it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from capsexp.config import Config, conf_dir, resolve
+from capsexp.errors import ConfigError
+
+
+def raw(
+    overrides: Sequence[str], config_dir: Path | None = None, config_name: str = "config", with_hydra: bool = False
+) -> DictConfig:
+    """Compose without checking; a folder of the user's shadows the shipped tree. Raises ConfigError with one line."""
+    overrides = [spell(o) for o in overrides]
+    extra = [] if config_dir is None else [search_path()]
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str((config_dir or conf_dir()).resolve()), version_base="1.3", job_name="capsexp"):
+            return hydra_compose(config_name, [*extra, *overrides], return_hydra_config=with_hydra)
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise ConfigError(one_line(error)) from None
+
+
+def compose(overrides: Sequence[str], config_dir: Path | None = None, config_name: str = "config") -> Config:
+    """Compose and check; raises ConfigError with one line."""
+    return resolve(raw(overrides, config_dir, config_name))
+
+
+def spell(override: str) -> str:
+    """`engine=null` names an engine; Hydra's grammar would read the absence of one."""
+    key, equals, value = override.partition("=")
+    if key.lstrip("+") != "engine":
+        return override
+    return key + equals + ",".join("'null'" if v.strip() == "null" else v for v in value.split(","))
+
+
+def search_path() -> str:
+    """The override that lets a tree other than the shipped one still find the shipped files."""
+    return f"hydra.searchpath=['file://{conf_dir()}']"
+
+
+def one_line(error: Exception) -> str:
+    """Hydra's message without its hints for debugging, and with ours."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith(("Set the env", "See https", "Config search path", "provider=", "Key '"))]
+    text = " ".join(lines[:3]) or type(error).__name__
+    cause = error.__cause__
+    if cause is not None and str(cause).splitlines() and str(cause).splitlines()[0] not in text:
+        text += f" ({str(cause).splitlines()[0]})"
+    if "experiment" in text and "Could not override" in text:
+        text = "experiment: presets are added with a plus: +experiment=quick"
+    return text

@@ -1,0 +1,188 @@
+"""The server as a program: bind, load, say that it is ready, serve, stop without leaving anything behind."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TextIO
+
+import websockets
+from websockets.asyncio.server import serve
+
+from capsexp import lifeline, tool
+from capsexp.config import Config, worker_count
+from capsexp.errors import CapsexpError, RunRefused, ServerError
+from capsexp.files import CsvFile, write_json
+from capsexp.machine import usable_cpus
+from capsexp.protocol import SUBPROTOCOL
+from capsexp.segments import Segment
+from capsexp.server.front import Front
+from capsexp.server.pools.base import Outcome, WorkerInfo
+from capsexp.server.pools.process import ProcessPool, refuse_or_reduce
+
+SEGMENT_COLUMNS = (
+    "task_id", "segment", "offset_s", "audio_s", "new_s", "worker", "pid", "queued_s", "started_s", "finished_s",
+    "queue_wait_s", "compute_s", "retries", "status",
+)  # fmt: skip
+
+
+def main(argv: Sequence[str]) -> int:
+    aliases = {"--port": "server.port", "--host": "server.host", "--workers": "workers"}
+    call = tool.parse(argv, "python -m capsexp.server", "A CapsWriter speech-recognition server with N workers.", aliases)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("websockets").setLevel(logging.CRITICAL)  # a scan of the port is not our error
+    try:
+        return asyncio.run(_Server(call).run())
+    except CapsexpError as error:
+        if call.run_dir is not None:
+            write_json(call.run_dir / "server.json", {"error": str(error), "refused": isinstance(error, RunRefused)})
+        raise
+
+
+class _Server:
+    def __init__(self, call: tool.Call) -> None:
+        self.config: Config = call.config
+        self.run_dir, self.zero, self.guarded = call.run_dir, call.zero, call.guarded
+        self.warnings: list[str] = []
+        self.segments: CsvFile | None = None
+
+    async def run(self) -> int:
+        config, stop = self.config, asyncio.Event()
+        self._stop_on_request(stop)
+        if self.run_dir is not None:
+            (self.run_dir / ".pids").mkdir(exist_ok=True)
+        with bind(config.server.host, config.server.port) as listener:
+            pool = ProcessPool(
+                worker_count(config.workers) or max(1, usable_cpus() // config.threads),
+                asdict(config.engine),
+                config.threads,
+                config.server.max_retries,
+                self._on_worker,
+                refuse_or_reduce(config.server.on_low_memory, self._warn),
+            )
+            try:
+                if not await _first(pool.start(), stop):
+                    return 0
+                await self._serve(pool, listener, stop)
+            finally:
+                await pool.stop(config.server.grace)
+        if pool.broken.is_set():
+            raise ServerError(pool.reason)
+        return 0
+
+    async def _serve(self, pool: ProcessPool, listener: socket.socket, stop: asyncio.Event) -> None:
+        config = self.config.server
+        out = open(self.run_dir / "segments.csv", "w", newline="") if self.run_dir else None  # noqa: SIM115
+        if out is not None:
+            self.segments = CsvFile(out, SEGMENT_COLUMNS)
+        front = Front(pool, config.dispatch, config.max_queue or 4 * pool.count, self._on_segment)
+        try:
+            async with serve(
+                front.handle,
+                sock=listener,
+                compression=None,  # float audio does not compress, and the attempt costs 5x in throughput
+                max_size=config.max_message,
+                max_queue=1,  # the next message waits in the kernel, not in our memory
+                ping_interval=None,  # a connection that back-pressure holds is slow, not dead
+                select_subprotocol=_subprotocol,
+                close_timeout=min(1.0, config.grace),
+            ):
+                self._announce(pool, listener)
+                await _first(pool.broken.wait(), stop)
+        finally:
+            if out is not None:
+                _close(out)
+
+    def _announce(self, pool: ProcessPool, listener: socket.socket) -> None:
+        host, port = listener.getsockname()[:2]
+        if self.run_dir is not None:
+            write_json(
+                self.run_dir / "server.json",
+                {
+                    "port": port,
+                    "pid": os.getpid(),
+                    "ready_s": round(time.monotonic() - self.zero, 6),
+                    "workers": [{"worker": w.worker, "pid": w.pid, "load_s": w.load_s} for w in pool.workers()],
+                    "warnings": self.warnings,
+                },
+            )
+        print(f"listening on ws://{host}:{port} with {pool.count} worker{'s' if pool.count > 1 else ''}; Ctrl-C stops it", flush=True)
+
+    def _stop_on_request(self, stop: asyncio.Event) -> None:
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            try:
+                loop.add_signal_handler(signum, stop.set)
+            except NotImplementedError:  # Windows: Ctrl-C arrives as KeyboardInterrupt
+                pass
+        if self.guarded:
+            lifeline.on_stdin_closed(lambda: loop.call_soon_threadsafe(stop.set))
+
+    def _on_worker(self, what: str, info: WorkerInfo) -> None:
+        took = f" after {info.load_s:.2f} s" if what == "ready" and info.load_s is not None else ""
+        print(f"worker {info.worker} {what}{took} (pid {info.pid})", flush=True)
+        if what == "started" and self.run_dir is not None:
+            (self.run_dir / ".pids" / str(info.pid)).write_text(f"worker {info.worker}")
+
+    def _on_segment(self, task_id: str, segment: Segment, outcome: Outcome | None, queued: float) -> None:
+        if self.segments is None:
+            return
+        row: dict[str, object] = {
+            "task_id": task_id, "segment": segment.index, "offset_s": segment.offset_s, "audio_s": segment.audio_s,
+            "new_s": segment.new_s, "queued_s": queued - self.zero, "status": "ok" if outcome else "failed",
+        }  # fmt: skip
+        if outcome is not None:
+            row |= {
+                "worker": outcome.worker, "pid": outcome.pid, "started_s": outcome.started - self.zero,
+                "finished_s": outcome.finished - self.zero, "queue_wait_s": outcome.started - outcome.queued,
+                "compute_s": outcome.finished - outcome.started, "retries": outcome.retries,
+            }  # fmt: skip
+        self.segments.write(row)
+
+    def _warn(self, line: str) -> None:
+        self.warnings.append(line)
+        logging.getLogger(__name__).warning(line)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Take the port before the models load; raises ServerError when it is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if sys.platform != "win32":  # there it would let two servers share the port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise ServerError(f"cannot listen on {host}:{port}: {error.strerror}; stop what uses it or choose another server.port") from None
+    return listener
+
+
+def _subprotocol(connection: object, offered: Sequence[websockets.Subprotocol]) -> websockets.Subprotocol | None:
+    return websockets.Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offered else None
+
+
+def _close(out: TextIO) -> None:
+    out.flush()
+    out.close()
+
+
+async def _first(work: object, stop: asyncio.Event) -> bool:
+    """Whether `work` ended before a stop was asked for; raises what it raised."""
+    doing = asyncio.ensure_future(work)  # type: ignore[arg-type]
+    stopping = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({doing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if doing.done():
+        await doing
+        return True
+    doing.cancel()
+    return False

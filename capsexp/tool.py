@@ -1,0 +1,75 @@
+"""What `python -m capsexp.server|client|monitor` have in common: overrides and flags in any order, or, started by an
+experiment, a resolved file."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from capsexp.config import Config, resolve
+from capsexp.errors import CapsexpError
+
+
+@dataclass(frozen=True)
+class Call:
+    """`zero` is the time.monotonic() that all times of a run count from; `guarded`: the end of stdin means stop."""
+
+    config: Config
+    run_dir: Path | None
+    zero: float
+    guarded: bool
+    watch: tuple[str, ...] = ()
+
+
+def parse(argv: Sequence[str], prog: str, description: str, aliases: dict[str, str]) -> Call:
+    """`aliases` maps a flag to the key it sets, e.g. {"--port": "monitor.port"}. Raises ConfigError."""
+    parser = argparse.ArgumentParser(prog=prog, description=description, allow_abbrev=False)
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="overrides, as for python -m capsexp")
+    for flag, key in aliases.items():
+        parser.add_argument(flag, metavar="VALUE", help=f"the same as {key}=VALUE")
+    parser.add_argument("--config-dir", type=Path, help="a folder of your own that shadows the shipped conf/")
+    parser.add_argument("--config-name", default="config", help="the file in it to begin with")
+    for hidden in ("--config", "--run-dir"):
+        parser.add_argument(hidden, type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--zero", type=float, help=argparse.SUPPRESS)
+    parser.add_argument("--stdin-guard", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--watch", action="append", default=[], help=argparse.SUPPRESS)
+    args = parser.parse_intermixed_args(argv)
+    zero = time.monotonic() if args.zero is None else args.zero
+    if args.config is not None:
+        # Reading a resolved file spares each child of a run the import and the work of Hydra.
+        config = resolve(OmegaConf.to_container(OmegaConf.load(args.config)))  # type: ignore[arg-type]
+    else:
+        from capsexp.compose import compose
+
+        overrides = list(args.overrides)
+        for flag, key in aliases.items():
+            value = getattr(args, flag.lstrip("-").replace("-", "_"))
+            if value is not None:
+                overrides.append(f"{key}={_quoted(value)}")
+        config = compose(overrides, args.config_dir, args.config_name)
+    return Call(config, args.run_dir, zero, args.stdin_guard, tuple(args.watch))
+
+
+def _quoted(value: str) -> str:
+    """A value Hydra's grammar takes as it is: numbers plain, everything else in quotes."""
+    return value if value.replace(".", "", 1).isdigit() else "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def entry(run: Callable[[Sequence[str]], int], prog: str) -> int:
+    """Run a tool: one line for every error a user can act on, 130 for Ctrl-C."""
+    try:
+        return run(sys.argv[1:])
+    except CapsexpError as error:
+        print(f"{prog}: {error}", file=sys.stderr)
+        from capsexp.errors import ConfigError
+
+        return 2 if isinstance(error, ConfigError) else 1
+    except KeyboardInterrupt:
+        return 130
