@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from capsexp import tool
+from capsexp import lifeline, tool
 from capsexp.client.load import Outcome, plan, run
 from capsexp.client.request import Request
 from capsexp.errors import ServerError
@@ -65,6 +66,7 @@ def _word_to_go() -> str:
     line = sys.stdin.readline()
     if not line:
         raise SystemExit(0)
+    lifeline.on_stdin_closed(lambda: os._exit(1))
     url: str = json.loads(line)["url"]
     return url
 
@@ -135,7 +137,10 @@ class _Progress:
 
     def __init__(self, requests: list[Request]) -> None:
         self.requests, self.began, self.shown = requests, time.monotonic(), 0.0
-        self.alive = sys.stderr.isatty()
+        # In a run our output is the log; the runner names the terminal that its own user looks at.
+        tty = os.environ.get("CAPSEXP_TTY")
+        self.out = open(tty, "w") if tty else sys.stderr  # noqa: SIM115
+        self.alive = self.out.isatty()
 
     def on_result(self, request: Request) -> None:
         now = time.monotonic()
@@ -145,10 +150,10 @@ class _Progress:
             results = sum(r.results for r in self.requests)
             print(
                 f"\r  {done}/{len(self.requests)} requests, {results} results, {now - self.began:.0f} s \x1b[K",
-                end="", file=sys.stderr, flush=True,
+                end="", file=self.out, flush=True,
             )  # fmt: skip
 
     def end(self) -> None:
         if self.alive:
             with contextlib.suppress(OSError):
-                print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+                print("\r\x1b[K", end="", file=self.out, flush=True)

@@ -23,20 +23,24 @@ class Engine(Protocol):
         `shared` samples were in the segment before. Raises EngineError."""
         ...
 
-    def model_files(self) -> list[Path]:
-        """What was loaded, for the record."""
-        ...
-
 
 def load(config: EngineConfig, threads: int) -> Engine:
     """Load an engine with `threads` threads; raises EngineError saying what is missing."""
-    module_name = _MODULES[config.name]
+    engine: Engine = _module(config).load(config, threads)
+    return engine
+
+
+def model_files(config: EngineConfig) -> list[Path]:
+    """The files the engine would load, for the record; raises EngineError."""
+    files: list[Path] = _module(config).model_files(config)
+    return files
+
+
+def _module(config: EngineConfig) -> Any:
     try:
-        module = importlib.import_module(module_name)
+        return importlib.import_module(_MODULES[config.name])
     except ModuleNotFoundError as error:
         raise EngineError(f"engine={config.name} needs the package {error.name}: pip install {error.name}") from None
-    engine: Engine = module.load(config, threads)
-    return engine
 
 
 def load_settings(settings: dict[str, Any], threads: int) -> Engine:

@@ -46,10 +46,11 @@ class NullEngine:
             time.sleep(seconds)
         return Recognition(tokens, times)
 
-    def model_files(self) -> list[Path]:
-        return []
-
 
 def load(config: EngineConfig, threads: int) -> NullEngine:
     assert isinstance(config, NullConfig)
     return NullEngine(config)
+
+
+def model_files(config: EngineConfig) -> list[Path]:
+    return []

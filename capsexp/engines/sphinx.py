@@ -19,8 +19,7 @@ _VARIANT = re.compile(r"\(\d+\)$")
 
 class SphinxEngine:
     def __init__(self, config: SphinxConfig) -> None:
-        self._files = _model(config)
-        acoustic, language, words = self._files
+        acoustic, language, words = _model(config)
         try:
             self._decoder = pocketsphinx.Decoder(
                 hmm=str(acoustic),
@@ -55,10 +54,6 @@ class SphinxEngine:
                 times.append(round(word.start_frame * FRAME, 3))
         return Recognition(tokens, times)
 
-    def model_files(self) -> list[Path]:
-        acoustic, language, words = self._files
-        return [*sorted(p for p in acoustic.iterdir() if p.is_file()), language, words]
-
 
 def _model(config: SphinxConfig) -> tuple[Path, Path, Path]:
     if config.model_dir is None:
@@ -77,3 +72,9 @@ def _model(config: SphinxConfig) -> tuple[Path, Path, Path]:
 def load(config: EngineConfig, threads: int) -> SphinxEngine:
     assert isinstance(config, SphinxConfig)
     return SphinxEngine(config)
+
+
+def model_files(config: EngineConfig) -> list[Path]:
+    assert isinstance(config, SphinxConfig)
+    acoustic, language, words = _model(config)
+    return [*sorted(p for p in acoustic.iterdir() if p.is_file()), language, words]

@@ -1,0 +1,207 @@
+"""Compose, run or sweep, always report. Every error a user can act on is one line."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from capsexp import compose
+from capsexp.config import conf_dir, resolve, slug, to_dict
+from capsexp.errors import CapsexpError, ConfigError
+from capsexp.experiment import environment
+from capsexp.experiment.run import Planned, execute, terminate_as_interrupt
+from capsexp.experiment.sweep import Sweep, make_folder, plan, record
+from capsexp.files import write_json, write_text
+from capsexp.report.build import rebuild
+
+_VALUED = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p")
+_QUESTIONS = ("--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i", "--version", "--resolve", "--shell-completion", "-sc")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code: 0 all runs finished, 1 a run failed, was refused or is missing, 2 configuration, 3 a gate (with
+    report.fail_on_gate), 130 interrupted."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _main(argv)
+    except ConfigError as error:
+        print(f"capsexp: {error}", file=sys.stderr)
+        return 2
+    except CapsexpError as error:
+        print(f"capsexp: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("capsexp: interrupted", file=sys.stderr)
+        return 130
+
+
+def entry() -> None:
+    """The console script."""
+    sys.exit(main())
+
+
+def arrange(argv: Sequence[str]) -> tuple[list[str], list[str], dict[str, str]]:
+    """Overrides, bare flags, and flags with a value: Hydra's own parser fails on an override that follows a flag."""
+    overrides, flags, valued = [], [], {}
+    rest = iter(argv)
+    for word in rest:
+        name, equals, value = word.partition("=")
+        if name in _VALUED:
+            valued[name] = value if equals else next(rest, "")
+        elif word in ("--cfg", "-c", "--info", "-i"):
+            flags.append(f"--{'cfg' if 'c' in word else 'info'}={next(rest, 'job')}")
+        elif word.startswith("-"):
+            flags.append(word)
+        else:
+            overrides.append(word)
+    return overrides, flags, valued
+
+
+def _main(argv: list[str]) -> int:
+    overrides, flags, valued = arrange(argv)
+    chosen = valued.get("--config-dir", valued.get("-cd"))
+    config_dir = Path(chosen) if chosen is not None else None
+    config_name = valued.get("--config-name", valued.get("-cn", "config"))
+    if config_dir is not None and not config_dir.is_dir():
+        raise ConfigError(f"--config-dir: {config_dir} is not a folder")
+    if any(flag.partition("=")[0] in _QUESTIONS for flag in flags):
+        return _hydra(config_dir, config_name, [*overrides, *flags], lambda config: None)
+    unknown = [flag for flag in flags if flag not in ("-m", "--multirun", "-r", "--run")]
+    if unknown:
+        raise ConfigError(f"{unknown[0]}: unknown flag; settings are key=value, see --help")
+
+    sweep = plan(overrides, config_dir, config_name)
+    folder = make_folder(sweep)
+    terminate_as_interrupt()
+    write_json(folder / "sweep.json", record(sweep, argv, interrupted=False))
+    engines = list({repr(p.config.engine): p.config.engine for p in sweep.planned}.values())
+    write_json(folder / "environment.json", environment.describe(engines))
+    _keep_tree(folder, config_dir, config_name)
+    if not sweep.launcher.endswith("BasicLauncher"):
+        _say("warning: runs that share the machine disturb each other's figures; use hydra/launcher=basic")
+    _say(f"{len(sweep.planned)} run{'s' if len(sweep.planned) > 1 else ''} into {_shown(folder)}")
+    interrupted = False
+    try:
+        arguments = [*sweep.overrides, f"hydra.sweep.dir='{folder}'", "-m"]
+        code = _hydra(config_dir, config_name, arguments, lambda config: _job(sweep, folder, config), sweep.planned)
+    except KeyboardInterrupt:
+        interrupted, code = True, 130
+    finally:
+        # Reporting what is there must not be cut short by a second Ctrl-C.
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), signal.SIG_IGN)
+        if interrupted:
+            write_json(folder / "sweep.json", record(sweep, argv, interrupted=True))
+        report = _finish(sweep, folder)
+    if interrupted:
+        return 130
+    if code or any(c["status"] != "ok" for c in report["configurations"]):
+        return 1
+    if sweep.report["fail_on_gate"] and report["verdict"] != "FEASIBLE":
+        return 3
+    return 0
+
+
+def _job(sweep: Sweep, folder: Path, raw: DictConfig) -> str:
+    """One run. Catches, records and returns: an exception would make Hydra show the first failure and no other."""
+    from hydra.core.hydra_config import HydraConfig
+
+    hydra = HydraConfig.get()
+    planned = sweep.planned[hydra.job.num]
+    run_dir = Path(hydra.runtime.output_dir)
+    config = resolve(raw)
+    write_text(run_dir / "replay.yaml", _replay(config))
+    _say(f"[{planned.num + 1}/{len(sweep.planned)}] {planned.dir.partition('-')[2]}")
+    status = execute(planned, config, run_dir, sweep.worker_counts, _say)
+    _say(f"      {_told(run_dir, status)}")
+    return status
+
+
+def _told(run_dir: Path, status: str) -> str:
+    from capsexp.files import read_json
+
+    run = read_json(run_dir / "run.json")
+    if status != "ok":
+        return f"{status}: {run['error']}"
+    metrics = run["metrics"]
+    if metrics["makespan_s"] is None:
+        return f"{metrics['completed']} of {metrics['requests']} requests completed"
+    peak = metrics["memory"]["peak_mb"]
+    memory = f", {peak:.0f} MB" if peak is not None else ""
+    return f"{metrics['makespan_s']:.2f} s, {metrics['throughput_xrt']:.1f} x real time{memory}"
+
+
+def _replay(config: Any) -> str:
+    """The whole configuration in one file: `--config-dir RUN --config-name replay` runs it again."""
+    hydra = OmegaConf.load(conf_dir() / "config.yaml").hydra
+    return OmegaConf.to_yaml(OmegaConf.create({**to_dict(config), "hydra": hydra}))
+
+
+def _keep_tree(folder: Path, config_dir: Path | None, config_name: str) -> None:
+    """The YAML this sweep was composed from, the user's over the shipped one, so that an archive can be run again."""
+    for root in (conf_dir(), config_dir):
+        for path in sorted(root.rglob("*.yaml")) if root is not None else []:
+            if root == config_dir and len(path.relative_to(root).parts) > 2:
+                continue  # a tree is two levels deep; --config-dir may be anywhere
+            kept = folder / "conf" / path.relative_to(root)
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.write_bytes(path.read_bytes())
+
+
+def _finish(sweep: Sweep, folder: Path) -> dict[str, Any]:
+    report = rebuild(folder)
+    print((folder / "report.txt").read_text("utf-8"), end="", flush=True)
+    if sweep.archive["enabled"]:
+        from capsexp import archive
+
+        zipped = archive.build(folder, sweep.archive["samples"])
+        _say(f"report in {_shown(folder)}, archived as {zipped.name}")
+    return report
+
+
+def _hydra(config_dir: Path | None, config_name: str, argv: list[str], job: Any, planned: Sequence[Planned] = ()) -> int:
+    import hydra
+    from hydra.errors import HydraException
+
+    def run_dir(num: int) -> str:
+        return planned[num].dir if 0 <= num < len(planned) else slug(str(num))
+
+    OmegaConf.register_new_resolver("capsexp.run_dir", run_dir, replace=True)
+    extra = [] if config_dir is None else [compose.search_path()]
+    overrides = [word for word in argv if not word.startswith("-")]
+    flags = [word for word in argv if word.startswith("-")]
+    before = sys.argv
+    sys.argv = ["capsexp", *extra, *(compose.spell(o) for o in overrides), *flags]
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # raise instead of printing and leaving with its own code
+    warnings.filterwarnings("ignore", category=UserWarning, module="hydra")
+    logging.captureWarnings(False)
+    try:
+        path = str((config_dir or conf_dir()).resolve())
+        hydra.main(version_base="1.3", config_path=path, config_name=config_name)(job)()
+    except (HydraException, ValueError) as error:
+        raise ConfigError(compose.one_line(error)) from None
+    except SystemExit as error:
+        return int(error.code or 0)
+    finally:
+        sys.argv = before
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _shown(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

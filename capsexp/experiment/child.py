@@ -1,0 +1,102 @@
+"""A tool of ours, or a server of somebody's, as a child in a process group of its own that is always taken down."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+POLL_S = 0.01
+LOG_LINES = 5
+
+
+class Child:
+    """Output goes to `log`. Closing stdin is the request to stop that our own tools (`guarded`) listen to."""
+
+    def __init__(self, command: Sequence[str], log: Path, guarded: bool = True, env: dict[str, str] | None = None) -> None:
+        self.log, self.guarded = log, guarded
+        with log.open("ab") as out:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE if guarded else subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C in the terminal reaches the runner alone, which then stops in order
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})},
+            )
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def say(self, line: str) -> None:
+        """A line to its stdin; a child that has gone is noticed elsewhere."""
+        assert self.process.stdin is not None
+        with contextlib.suppress(OSError):
+            self.process.stdin.write(line.encode() + b"\n")
+            self.process.stdin.flush()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it ended by itself in that time."""
+        deadline = time.monotonic() + seconds
+        while self.alive():
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(POLL_S)
+        return True
+
+    def stop(self, grace: float) -> None:
+        """By request, then SIGTERM, then SIGKILL to the whole group, each after `grace` seconds; then none is left."""
+        if self.process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self.process.stdin.close()
+        if self.guarded and self._gone(grace):
+            return
+        self._signal(signal.SIGTERM)
+        if not self._gone(grace):
+            self._signal(getattr(signal, "SIGKILL", signal.SIGTERM))
+            self._gone(grace)
+
+    def last_lines(self) -> str:
+        """The end of its log on one line, for an error."""
+        lines = [line.strip() for line in self.log.read_text("utf-8", "replace").splitlines() if line.strip()]
+        return " | ".join(lines[-LOG_LINES:]) or "it said nothing"
+
+    def _gone(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while self.alive() or self._group_alive():
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(POLL_S)
+        return True
+
+    def _group_alive(self) -> bool:
+        if sys.platform == "win32":
+            return False
+        try:
+            os.killpg(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True
+        return True
+
+    def _signal(self, signum: int) -> None:
+        if sys.platform == "win32":
+            self.process.terminate()
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signum)
+
+
+def python(module: str, *arguments: str) -> list[str]:
+    """The command that runs one of our modules with this interpreter."""
+    return [sys.executable, "-m", module, *arguments]

@@ -1,0 +1,191 @@
+"""The control: the same segments, cut the same way, without server or network.
+
+In one process it gives the texts that are right; in N processes the ceiling a server with N workers could reach.
+The worker processes are the server's own, fed by a plain loop.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from capsexp import lifeline, tool
+from capsexp.config import Config
+from capsexp.errors import EngineError
+from capsexp.experiment.child import Child, python
+from capsexp.files import read_json, write_json, write_text
+from capsexp.samples import Sample
+from capsexp.samples import load as load_samples
+from capsexp.segments import Cut, Merger, Recognition, Segment, cut_all
+from capsexp.server import worker as worker_process
+from capsexp.server.worker import Done, Failed, Job, Ready
+
+Key = tuple[str, int]  # sample, segment
+
+
+def digest(config: Config) -> str:
+    """What two runs must have in common to share a control."""
+    same = {
+        "engine": asdict(config.engine), "threads": config.threads, "samples": asdict(config.samples),
+        "cut": [config.load.seg_duration, config.load.seg_overlap],
+    }  # fmt: skip
+    return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def counts(config: Config, sweep_workers: Sequence[int]) -> list[int]:
+    """The process counts to run: 1 always, for the texts."""
+    asked = list(sweep_workers) if config.control.processes == "sweep" else list(config.control.processes)
+    return sorted({1, *asked})
+
+
+def ensure(config: Config, sweep_dir: Path, sweep_workers: Sequence[int]) -> str:
+    """Run in a child what of the control this sweep does not have yet; raises EngineError. Returns its hash."""
+    key = digest(config)
+    folder = sweep_dir / "control" / key
+    done = _runs(folder)
+    missing = [n for n in counts(config, sweep_workers) if n not in done]
+    if missing:
+        from omegaconf import OmegaConf
+
+        folder.mkdir(parents=True, exist_ok=True)
+        asked = replace(config, control=replace(config.control, processes=missing))
+        write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(asked)))
+        command = python(
+            "capsexp.experiment.control", "--config", str(folder / "config.yaml"), "--run-dir", str(folder), "--stdin-guard"
+        )
+        child = Child(command, folder / "control.log")
+        try:
+            child.process.wait()
+        finally:
+            child.stop(config.server.grace)
+        if child.process.returncode:
+            raise EngineError(f"the control failed: {child.last_lines()}")
+    return key
+
+
+def _runs(folder: Path) -> set[int]:
+    path = folder / "control.json"
+    return {run["processes"] for run in read_json(path)["runs"]} if path.is_file() else set()
+
+
+def main(argv: Sequence[str]) -> int:
+    call = tool.parse(argv, "python -m capsexp.experiment.control", "Recognize a sample set without a server.", {})
+    if call.guarded:
+        lifeline.on_stdin_closed(lambda: os._exit(1))  # its workers die with it
+    config, folder = call.config, call.run_dir or Path()
+    samples = load_samples(config.samples).samples
+    cut = Cut.of(config.load.seg_duration, config.load.seg_overlap)
+    cuts = {sample.name: cut_all(sample.audio, cut) for sample in samples}
+    # The server's order: all requests at once, so all first segments, then all second ones.
+    jobs = sorted(((name, s.index) for name, segments in cuts.items() for s in segments), key=lambda key: key[1])
+    path = folder / "control.json"
+    record: dict[str, Any] = (
+        read_json(path)
+        if path.is_file()
+        else {
+            "schema": 1, "hash": digest(config), "engine": config.engine.name, "threads": config.threads,
+            "settings": asdict(config.engine), "texts": {}, "runs": [], "deterministic": True,
+        }
+    )  # fmt: skip
+    assert isinstance(config.control.processes, list)
+    for processes in config.control.processes:
+        heard, run = _recognize(config, jobs, cuts, processes)
+        texts = {sample.name: _merged(sample, cuts[sample.name], cut, heard) for sample in samples}
+        record["deterministic"] &= not record["texts"] or record["texts"] == texts
+        record["texts"] = record["texts"] or texts
+        audio_s = sum(sample.duration_s for sample in samples)
+        record["runs"].append({"processes": processes, "audio_s": audio_s, "throughput_xrt": audio_s / run["makespan_s"], **run})
+        write_json(path, record)
+        print(f"control with {processes}: {audio_s / run['makespan_s']:.1f} x real time", flush=True)
+    return 0
+
+
+def _merged(sample: Sample, segments: list[Segment], cut: Cut, heard: dict[Key, Recognition]) -> dict[str, Any]:
+    merger = Merger(cut)
+    for segment in segments:
+        merger.add(segment.start, segment.last, heard[sample.name, segment.index])
+    return {
+        "text": merger.text, "text_accu": merger.text_accu, "tokens": merger.tokens, "timestamps": merger.times,
+        "duration": sample.duration_s, "reference": sample.reference,
+    }  # fmt: skip
+
+
+def _recognize(
+    config: Config, jobs: list[Key], cuts: dict[str, list[Segment]], processes: int
+) -> tuple[dict[Key, Recognition], dict[str, float]]:
+    context = multiprocessing.get_context("spawn")
+    pipes: list[Connection] = []
+    started: list[psutil.Process] = []
+    for _ in range(processes):
+        ours, theirs = context.Pipe()
+        arguments = (theirs, asdict(config.engine), config.threads, os.getpid())
+        process = context.Process(target=worker_process.main, args=arguments, daemon=True)
+        process.start()
+        theirs.close()
+        pipes.append(ours)
+        started.append(psutil.Process(process.pid))
+    load_s = max(_ready(pipe) for pipe in pipes)
+    cpu, began = _cpu(started), time.monotonic()
+    heard: dict[Key, Recognition] = {}
+    waiting = list(enumerate(jobs))[::-1]
+    flight = dict.fromkeys(pipes, 0)
+
+    def give(pipe: Connection) -> None:
+        number, (name, index) = waiting.pop()
+        segment = cuts[name][index]
+        pipe.send(Job(number, segment.audio, segment.start, segment.shared))
+        flight[pipe] += 1
+
+    for depth in (1, 2):  # a second one ahead, so that no process waits for a copy; not at the end, as in the server
+        for pipe in pipes:
+            if waiting and (depth == 1 or len(waiting) >= processes):
+                give(pipe)
+    while any(flight.values()):
+        for pipe in wait([p for p, n in flight.items() if n]):
+            assert isinstance(pipe, Connection)
+            answer = _receive(pipe)
+            if not isinstance(answer, Done):
+                raise EngineError(f"a segment failed: {answer.reason if isinstance(answer, Failed) else answer}")
+            heard[jobs[answer.id]] = answer.heard
+            flight[pipe] -= 1
+            if waiting and (flight[pipe] == 0 or len(waiting) >= processes):
+                give(pipe)
+    took = time.monotonic() - began
+    cpu = _cpu(started) - cpu
+    for pipe in pipes:
+        pipe.close()
+    return heard, {"makespan_s": round(took, 6), "load_s": round(load_s, 6), "cpu_s": round(cpu, 6)}
+
+
+def _ready(pipe: Connection) -> float:
+    message = _receive(pipe)
+    if isinstance(message, Ready):
+        return message.load_s
+    raise EngineError(message.reason if isinstance(message, Failed) else str(message))
+
+
+def _receive(pipe: Connection) -> Ready | Done | Failed:
+    try:
+        message: Ready | Done | Failed = pipe.recv()
+    except (EOFError, OSError):
+        raise EngineError("a process of the control died") from None
+    return message
+
+
+def _cpu(processes: list[psutil.Process]) -> float:
+    return float(sum(t.user + t.system for t in (p.cpu_times() for p in processes)))
+
+
+if __name__ == "__main__":
+    sys.exit(tool.entry(main, "control"))

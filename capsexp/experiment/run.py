@@ -1,0 +1,250 @@
+"""One run: launch server, monitor and client, wait, measure, collect. Whatever happens, nothing is left running and
+run.json says what happened."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+from omegaconf import OmegaConf
+
+from capsexp.analysis.metrics import run_metrics
+from capsexp.config import Config, to_dict, worker_count
+from capsexp.errors import CapsexpError, RunRefused, ServerError
+from capsexp.experiment import control
+from capsexp.experiment.child import POLL_S, Child, python
+from capsexp.files import read_json, write_json, write_text
+from capsexp.machine import usable_cpus
+from capsexp.report.load import read_rows
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A run that a sweep is to make: its number, its directory's name, its key without trial, its overrides."""
+
+    num: int
+    dir: str
+    key: str
+    trial: int
+    overrides: tuple[str, ...]
+    config: Config = field(repr=False)
+
+
+def execute(plan: Planned, config: Config, run_dir: Path, sweep_workers: Sequence[int], say: Callable[[str], None]) -> str:
+    """Make a run in `run_dir`, which is there and holds nothing of a run yet; returns its status. Raises
+    KeyboardInterrupt, after the run was taken down and recorded."""
+    run = _Run(plan, config, run_dir, sweep_workers, say)
+    try:
+        run.perform()
+        run.status = "ok"
+    except RunRefused as error:
+        run.status, run.error = "refused", str(error)
+    except CapsexpError as error:
+        run.status, run.error = "failed", str(error)
+    except KeyboardInterrupt:
+        run.status, run.error = "interrupted", "interrupted"
+        raise
+    except Exception as error:  # one run's surprise must not take the others with it
+        run.status, run.error = "failed", f"{type(error).__name__}: {error}"
+    finally:
+        run.record()
+    return run.status
+
+
+class _Run:
+    def __init__(
+        self, plan: Planned, config: Config, run_dir: Path, sweep_workers: Sequence[int], say: Callable[[str], None]
+    ) -> None:
+        self.plan, self.config, self.dir, self.sweep_workers, self.say = plan, config, run_dir, sweep_workers, say
+        self.zero = time.monotonic()
+        self.status, self.error = "failed", ""
+        self.control: str | None = None
+        self.phases: dict[str, float] = {}
+        self.ready: float | None = None
+        self.workers = worker_count(config.workers)
+        self.warnings: list[str] = []
+
+    def perform(self) -> None:
+        config = self.config
+        if config.control.name == "on":
+            with self._phase("control"):
+                self.control = control.ensure(config, self.dir.parent, self.sweep_workers)
+        self.zero = time.monotonic()  # the run's own clock begins here: the control is not part of it
+        with ExitStack() as stack:
+            stack.callback(self._end_stop)
+            with self._phase("launch"):
+                (self.dir / ".pids").mkdir()
+                resolved = self.dir / ".config.yaml"
+                tree = replace(config, server=replace(config.server, port=0))
+                write_text(resolved, OmegaConf.to_yaml(OmegaConf.structured(tree)))
+                common = ("--config", str(resolved), "--run-dir", str(self.dir), "--zero", repr(self.zero), "--stdin-guard")
+                server, url = self._launch_server(common)
+                if server is not None:
+                    stack.callback(server.stop, config.server.grace)
+                client = Child(python("capsexp.client", *common), self.dir / "client.log", env=_progress_env())
+                stack.callback(client.stop, config.server.grace)
+                (self.dir / ".pids" / str(client.pid)).write_text("client 0")
+                root = server.pid if server is not None else _listener(url)
+                watch = ("--watch", f"front:{root}") if root else ()
+                monitor = Child(python("capsexp.monitor", *common, *watch), self.dir / "monitor.log")
+                stack.callback(monitor.stop, config.server.grace)
+            with self._phase("load_models"):
+                url = self._wait_ready(server, url)
+                self._wait_for(self.dir / ".monitor-ready", monitor)
+                self._wait_for(self.dir / "samples.json", client)
+            with self._phase("load"):
+                client.say(json.dumps({"url": url}))
+                if not client.wait(config.load.timeout + 30):
+                    raise ServerError(f"the client did not end within load.timeout = {config.load.timeout:g} s")
+            self.phases["stop"] = -time.monotonic()
+            monitor.stop(config.server.grace)  # first, so that its last tick still sees everybody
+        if client.process.returncode or not (self.dir / "client.json").is_file():
+            raise ServerError(f"the client ended with code {client.process.returncode}: {client.last_lines()}")
+
+    def _launch_server(self, common: tuple[str, ...]) -> tuple[Child | None, str]:
+        config = self.config.server
+        log = self.dir / "server.log"
+        if config.name == "external":
+            return None, config.url or ""
+        if config.name == "local":
+            return Child(python("capsexp.server", *common), log), ""
+        port = _free_port()
+        try:
+            line = (config.cmd or "").format(workers=self.config.workers, threads=self.config.threads, port=port, host=config.host)
+            return Child(shlex.split(line), log, guarded=False), f"ws://{config.host}:{port}"
+        except (OSError, ValueError, KeyError, IndexError) as error:
+            raise ServerError(f"server.cmd cannot be started: {error}") from None
+
+    def _wait_ready(self, server: Child | None, url: str) -> str:
+        """Until all workers have loaded (our server says so) or the port answers (anybody else's)."""
+        timeout = self.config.server.ready_timeout
+        deadline = time.monotonic() + timeout
+        said = self.dir / "server.json"
+        while True:
+            if not url and said.is_file():
+                answer = read_json(said)
+                if "error" in answer:
+                    raise (RunRefused if answer["refused"] else ServerError)(answer["error"])
+                self.workers, self.warnings = len(answer["workers"]), self.warnings + answer["warnings"]
+                url = f"ws://{self.config.server.host}:{answer['port']}"
+                break
+            if url and _answers(url):
+                break
+            if server is not None and not server.alive():
+                raise ServerError(f"the server ended with code {server.process.returncode} before it was ready: {server.last_lines()}")
+            if time.monotonic() > deadline:
+                what = f"{url}: no connection; is the server running?" if server is None else server.last_lines()
+                raise ServerError(f"the server was not ready in server.ready_timeout = {timeout:g} s: {what}")
+            time.sleep(POLL_S)
+        self.ready = time.monotonic() - self.zero
+        return url
+
+    def _wait_for(self, path: Path, child: Child) -> None:
+        deadline = time.monotonic() + self.config.server.ready_timeout
+        while not path.is_file():
+            if not child.alive():
+                raise ServerError(child.last_lines())
+            if time.monotonic() > deadline:
+                raise ServerError(f"{path.stem} was not ready in time: {child.last_lines()}")
+            time.sleep(POLL_S)
+
+    @contextmanager
+    def _phase(self, name: str) -> Iterator[None]:
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.phases[name] = time.monotonic() - began
+
+    def _end_stop(self) -> None:
+        if "stop" in self.phases:
+            self.phases["stop"] += time.monotonic()
+
+    def record(self) -> None:
+        """Write run.json from what there is, and remove what only the run itself needed."""
+        config, plan = self.config, self.plan
+        self.phases["total"] = time.monotonic() - self.zero
+        client = _json(self.dir / "client.json")
+        described = _json(self.dir / "samples.json") or {"samples": [], "skipped": []}
+        window = {"ready": self.ready, "start": client and client["start_s"], "end": client and client["end_s"]}
+        run: dict[str, Any] = {
+            "schema": 1, "num": plan.num, "key": plan.key, "trial": plan.trial, "name": config.name,
+            "status": self.status, "error": self.error or None,
+            "workers": self.workers, "workers_requested": config.workers, "threads": config.threads,
+            "pool": config.pool.name, "engine": config.engine.name, "dispatch": config.server.dispatch,
+            "server": config.server.name, "config": to_dict(config), "control": self.control,
+            "phases_s": {name: round(seconds, 6) for name, seconds in self.phases.items()},
+            "window_s": window, **described, "cpu_count": usable_cpus(), "warnings": self.warnings, "metrics": None,
+        }  # fmt: skip
+        if self.status == "ok":
+            try:
+                rows = (read_rows(self.dir / name) for name in ("requests.csv", "segments.csv", "monitor.csv"))
+                run["metrics"] = run_metrics(run, *rows, client)
+            except Exception as error:  # the report says so; the files are there to look at
+                run["status"], run["error"] = "failed", f"metrics: {type(error).__name__}: {error}"
+                self.status = "failed"
+        write_json(self.dir / "run.json", run)
+        for pid in (self.dir / ".pids").glob("*"):
+            pid.unlink()
+        if (self.dir / ".pids").is_dir():
+            (self.dir / ".pids").rmdir()
+        for name in (".config.yaml", ".monitor-ready", "samples.json"):
+            (self.dir / name).unlink(missing_ok=True)
+
+
+def _json(path: Path) -> Any:
+    return read_json(path) if path.is_file() else None
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+def _answers(url: str) -> bool:
+    parts = urlsplit(url)
+    try:
+        socket.create_connection((parts.hostname or "127.0.0.1", parts.port or 80), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _listener(url: str) -> int | None:
+    """The process behind an external server's port, when it is on this machine and may be looked at."""
+    port = urlsplit(url).port
+    try:
+        found = (c.pid for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN and c.laddr.port == port)
+        return next((pid for pid in found if pid), None)
+    except psutil.Error:
+        return None
+
+
+def _progress_env() -> dict[str, str]:
+    """The terminal, for the client's progress line: its own output goes to its log."""
+    try:
+        return {"CAPSEXP_TTY": os.ttyname(2)}
+    except (OSError, AttributeError):
+        return {}
+
+
+def terminate_as_interrupt() -> None:
+    """SIGTERM and a closed terminal end a sweep as Ctrl-C does: in order."""
+
+    def interrupt(signum: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), interrupt)

@@ -1,0 +1,143 @@
+"""What a command asks for: every combination of its overrides, checked before any process starts, and its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+
+from capsexp import compose
+from capsexp.config import resolve, slug, worker_count
+from capsexp.errors import ConfigError
+from capsexp.experiment.run import Planned
+
+MANY = 200  # runs: more than this is a slip of the keyboard
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """`overrides` is what Hydra is given; `folder` is where the runs go."""
+
+    name: str
+    overrides: list[str]
+    planned: list[Planned]
+    folder: Path
+    folder_given: bool
+    thresholds: dict[str, Any]
+    report: dict[str, Any]
+    archive: dict[str, Any]
+    launcher: str
+
+    @property
+    def worker_counts(self) -> list[int]:
+        return sorted({n for p in self.planned if (n := worker_count(p.config.workers))})
+
+
+def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str) -> Sweep:
+    """All runs of a command, in order; raises ConfigError for any of them that cannot be composed or used."""
+    overrides = [compose.spell(o) for o in overrides]
+    swept, fixed = _split(overrides)
+    base = compose.raw(fixed, config_dir, config_name, with_hydra=True)
+    preset = {} if base.hydra.sweeper.params is None else OmegaConf.to_container(base.hydra.sweeper.params)
+    assert isinstance(preset, dict)
+    given = {_key(o) for o in overrides}
+    swept = [compose.spell(f"{k}={v}") for k, v in preset.items() if str(k) not in given] + swept
+    trials = base.get("trials", 1)
+    if isinstance(trials, int) and trials > 1 and "trial" not in given:
+        swept = ["trial=" + ",".join(str(n + 1) for n in range(trials)), *swept]  # first: the slowest to change
+    everything = [*swept, *fixed]
+    combinations = _combinations(everything)
+    if len(combinations) > MANY:
+        raise ConfigError(f"this sweep has {len(combinations)} runs; more than {MANY} are not what anybody waits for")
+    keys = {_key(o) for o in swept}
+    planned = []
+    for num, combination in enumerate(combinations):
+        try:
+            config = resolve(compose.raw(combination, config_dir, config_name))
+        except ConfigError as error:
+            shown = ",".join(o for o in combination if _key(o) in keys)
+            raise ConfigError(f"{error} [{shown}]" if len(combinations) > 1 else str(error)) from None
+        said = [o for o in combination if _key(o) in keys and _key(o) != "trial"]
+        key = slug(",".join(_plain(o) for o in said) or f"workers={config.workers}")
+        name = f"{num}-{key}" + (f",trial={config.trial}" if "trial" in keys else "")
+        planned.append(Planned(num, name, key, config.trial, tuple(combination), config))
+    first = planned[0].config
+    return Sweep(
+        first.name,
+        # The preset's own sweep is already among `everything`.
+        [*everything, *(["hydra.sweeper.params=null"] if preset else [])],
+        planned,
+        Path(str(base.hydra.sweep.dir)).absolute(),
+        any(_key(o) in ("hydra.sweep.dir", "hydra.run.dir") for o in fixed),
+        OmegaConf.to_container(OmegaConf.structured(first.thresholds)),  # type: ignore[arg-type]
+        OmegaConf.to_container(OmegaConf.structured(first.report)),  # type: ignore[arg-type]
+        OmegaConf.to_container(OmegaConf.structured(first.archive)),  # type: ignore[arg-type]
+        str(OmegaConf.select(base, "hydra.launcher._target_", default="")),
+    )
+
+
+def make_folder(sweep: Sweep) -> Path:
+    """Create the sweep's folder, which must be new: two sweeps of one second get two folders. Raises ConfigError."""
+    folder = sweep.folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        for attempt in range(1, 100):
+            try:
+                folder.mkdir()
+                return folder
+            except FileExistsError:
+                if sweep.folder_given:
+                    raise ConfigError(f"hydra.sweep.dir: {folder} exists; give a new folder or remove it") from None
+                folder = sweep.folder.with_name(f"{sweep.folder.name}-{attempt + 1}")
+    except OSError as error:
+        raise ConfigError(f"hydra.sweep.dir: cannot create {folder}: {error.strerror}; choose another folder") from None
+    raise ConfigError(f"hydra.sweep.dir: {folder} exists; give a new folder")
+
+
+def record(sweep: Sweep, argv: Sequence[str], interrupted: bool) -> dict[str, Any]:
+    """sweep.json: what was asked for, so that the report can say what is missing and a replay can ask again."""
+    return {
+        "schema": 1,
+        "name": sweep.name,
+        "argv": list(argv),
+        "planned": [
+            {"num": p.num, "dir": p.dir, "key": p.key, "trial": p.trial, "overrides": [_plain(o) for o in p.overrides]}
+            for p in sweep.planned
+        ],
+        "interrupted": interrupted,
+        "thresholds": sweep.thresholds,
+        "report": sweep.report,
+    }
+
+
+def _parse(overrides: Sequence[str]) -> Any:
+    try:
+        return OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException as error:
+        raise ConfigError(compose.one_line(error)) from None
+
+
+def _split(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+    swept, fixed = [], []
+    for parsed, line in zip(_parse(overrides), overrides, strict=True):
+        (swept if parsed.is_sweep_override() else fixed).append(line)
+    return swept, fixed
+
+
+def _combinations(overrides: Sequence[str]) -> list[list[str]]:
+    batches = BasicSweeper.split_arguments(_parse(overrides), None)
+    return [list(combination) for batch in batches for combination in batch]
+
+
+def _key(override: str) -> str:
+    return override.lstrip("+~").partition("=")[0]
+
+
+def _plain(override: str) -> str:
+    return override.replace("'", "").lstrip("+")

@@ -1,0 +1,164 @@
+"""The monitor as a program: in a run it writes monitor.csv until it is told to stop; alone it shows a server live."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import psutil
+
+from capsexp import lifeline, tool
+from capsexp.config import Config
+from capsexp.errors import ConfigError, ServerError
+from capsexp.files import CsvFile, write_text
+from capsexp.monitor.sampler import COLUMNS, SERVER_ROLES, Row, Sampler
+
+# What asks us to stop is a thread or a signal handler; unlike an Event, a SimpleQueue may be used in the latter.
+Stop = queue.SimpleQueue[None]
+
+
+def main(argv: Sequence[str]) -> int:
+    aliases = {
+        "--port": "monitor.port", "--pid": "monitor.pid", "--interval": "monitor.interval", "--log": "monitor.log",
+    }  # fmt: skip
+    call = tool.parse(argv, "python -m capsexp.monitor", "Watch a server's processes: memory, CPU, disk.", aliases)
+    stop: Stop = queue.SimpleQueue()
+    if call.guarded:
+        lifeline.on_stdin_closed(lambda: stop.put(None))
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, lambda signum, frame: stop.put(None))
+    if call.run_dir is not None:
+        _in_run(call, call.run_dir, stop)
+    else:
+        _alone(call, stop)
+    return 0
+
+
+def _in_run(call: tool.Call, run_dir: Path, stop: Stop) -> None:
+    watched = {}
+    for entry in call.watch:
+        role, _, pid = entry.partition(":")
+        if not pid.isdigit():
+            raise ConfigError(f"--watch {entry}: needs role:pid")
+        watched[int(pid)] = role
+    sampler = Sampler(watched, run_dir / ".pids")
+    with _table(run_dir / "monitor.csv", call.zero) as write:
+        for number, now in enumerate(ticks(call.config.monitor.interval, stop)):
+            write(now, sampler.tick())
+            if number == 0:
+                write_text(run_dir / ".monitor-ready", "")
+
+
+def _alone(call: tool.Call, stop: Stop) -> None:
+    from capsexp.monitor.live import Live
+
+    config = call.config.monitor
+    server = _find(call.config)
+    sampler = Sampler({server.pid: "front"}, None)
+    peak, column, why = 0.0, "pss_mb", "stopped"
+    began = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        log = stack.enter_context(_table(Path(config.log), call.zero)) if config.log else None
+        live = Live(server.pid, config.live)
+        stack.callback(live.close)
+        for now in ticks(config.interval, stop):
+            rows = sampler.tick()
+            if not any(row["pid"] == server.pid for row in rows if row["role"] in SERVER_ROLES):
+                why = "the server has ended"
+                break
+            column = memory_column(rows)
+            peak = max(peak, total(rows, column))
+            live.show(now, rows)
+            if log is not None:
+                log(now, rows)
+    name = column.removesuffix("_mb").upper()
+    print(f"{why} after {time.monotonic() - began:.0f} s; peak {name} of the server's processes: {peak:.0f} MiB")
+
+
+def ticks(interval: float, stop: Stop) -> Iterator[float]:
+    """The moments (time.monotonic()) to sample at: now, every `interval` seconds without drift, and once more after
+    `stop` was asked for. A tick that would come too late to be in time for the next one is left out."""
+    deadline = time.monotonic()
+    while True:
+        yield time.monotonic()
+        deadline += interval
+        late = time.monotonic() - deadline
+        if late > 0:
+            deadline += (late // interval + 1) * interval
+        try:
+            stop.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            continue
+        yield time.monotonic()
+        return
+
+
+def memory_column(rows: Sequence[Row]) -> str:
+    """The best measure of memory that is known for all of the server's processes. RSS, the last resort, counts
+    shared pages once for each process."""
+    server = [row for row in rows if row["role"] in SERVER_ROLES]
+    return next((c for c in ("pss_mb", "uss_mb") if server and all(row.get(c) is not None for row in server)), "rss_mb")
+
+
+def total(rows: Sequence[Row], column: str) -> float:
+    """Of the server's processes; what is unknown counts as 0."""
+    return sum(row.get(column) or 0.0 for row in rows if row["role"] in SERVER_ROLES)
+
+
+@contextlib.contextmanager
+def _table(path: Path, zero: float) -> Iterator[Callable[[float, list[Row]], None]]:
+    try:
+        file = path.open("w", encoding="utf-8", newline="")
+    except OSError as error:
+        raise ConfigError(f"monitor.log: cannot write {path}: {error.strerror}") from None
+    with file:
+        table = CsvFile(file, COLUMNS)
+
+        def write(now: float, rows: list[Row]) -> None:
+            for row in rows:
+                table.write({"time_s": now - zero, **row})
+            table.flush()
+
+        yield write
+
+
+def _find(config: Config) -> psutil.Process:
+    pid, port = config.monitor.pid, config.monitor.port
+    if pid is None:
+        port = config.server.port if port is None else port
+        pid = _listener(port)
+        if pid is None:
+            raise ServerError(
+                f"no server listens on port {port}: start it first (python -m capsexp.server) or give another monitor.port"
+            )
+    try:
+        return psutil.Process(pid)
+    except (psutil.Error, ValueError, OverflowError):
+        raise ServerError(f"there is no process {pid}: give the server's pid as monitor.pid, or its monitor.port") from None
+
+
+def _listener(port: int) -> int | None:
+    """The process that listens on `port`; of several that share the socket, the one that began them."""
+    pids: set[int] = set()
+    try:
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port:
+                if connection.pid is None:
+                    raise ServerError(
+                        f"the server on port {port} is another user's: run the monitor as that user, or give monitor.pid"
+                    )
+                pids.add(connection.pid)
+    except psutil.AccessDenied:  # macOS shows all only to root, each user their own process by process
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in process.net_connections("tcp")):
+                    pids.add(process.pid)
+    for pid in sorted(pids):
+        with contextlib.suppress(psutil.Error):
+            if psutil.Process(pid).ppid() not in pids:
+                return pid
+    return None

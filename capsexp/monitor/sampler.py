@@ -1,0 +1,271 @@
+"""One look at process trees and at the machine: a row for each. Sizes in MiB, CPU in seconds since each process began."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import psutil
+
+from capsexp.machine import MB, available_mb
+
+COLUMNS = (
+    "time_s", "role", "worker", "pid", "rss_mb", "pss_mb", "uss_mb", "cpu_s", "threads", "major_faults", "read_mb",
+    "write_mb", "cpu_percent", "steal_percent", "available_mb", "swap_used_mb", "swap_in_mb",
+)  # fmt: skip
+SERVER_ROLES = ("front", "loader", "worker", "helper")
+HELPERS = (b"resource_tracker", b"forkserver")
+# Python's own name for "no such process" depends on which call met it.
+GONE = (FileNotFoundError, ProcessLookupError, PermissionError, psutil.Error)
+
+Row = dict[str, Any]
+
+
+class Sampler:
+    """Samples the trees under `watched` (pid -> role) and this process itself.
+
+    `pids_dir` holds a file per process that knows its own part: named by its pid, containing e.g. `worker 2` or
+    `client 0`. A client becomes one more root; the others are descendants of a root.
+    """
+
+    def __init__(self, watched: dict[int, str], pids_dir: Path | None) -> None:
+        self._roots = dict(watched)
+        self._pids_dir = pids_dir
+        self._reader: _Reader = _Linux() if os.path.exists("/proc/self/smaps_rollup") else _Portable()
+        self._born: dict[int, object] = {}  # of the roots: a pid that is used again is somebody else
+        self._numbers: dict[tuple[int, object], int] = {}
+        self._cpu = psutil.cpu_times()
+        self._first = True
+        self._swapped = _swapped_in()
+
+    def tick(self) -> list[Row]:
+        """A row for each process there is now, then the system's; without time_s."""
+        self._reader.begin()
+        files = self._files()
+        for pid, (role, _) in files.items():
+            if role == "client":
+                self._roots.setdefault(pid, role)
+        own = os.getpid()
+        seen = {own}
+        rows = []
+        with contextlib.suppress(*GONE):
+            if process := self._reader.read(own):
+                rows.append({"role": "monitor", "pid": own, **process.columns})
+        named = any(role == "worker" for role, _ in files.values())
+        for root, role in list(self._roots.items()):
+            rows += self._tree(root, role, files, named, seen)
+        rows.append(self._system())
+        return rows
+
+    def _tree(
+        self, root: int, role: str, files: dict[int, tuple[str, int | None]], named: bool, seen: set[int]
+    ) -> Iterator[Row]:
+        waiting: list[tuple[int, str]] = [(root, "")]
+        while waiting:
+            pid, parent = waiting.pop(0)
+            if pid in seen:
+                continue
+            try:
+                process = self._reader.read(pid)
+                if process is None:
+                    continue
+                if pid == root and self._born.setdefault(pid, process.born) != process.born:
+                    del self._roots[pid]
+                    return
+                if pid == root:
+                    part: tuple[str, int | None] = (role, files.get(pid, (role, None))[1] if role == "worker" else None)
+                else:
+                    part = files.get(pid) or self._guess(pid, process.born, parent, named)
+                children = self._reader.children(pid)
+            except GONE:
+                continue
+            seen.add(pid)
+            waiting += [(child, part[0]) for child in children]
+            yield {"role": part[0], "worker": part[1], "pid": pid, **process.columns}
+
+    def _guess(self, pid: int, born: object, parent: str, named: bool) -> tuple[str, int | None]:
+        """The part of a descendant that has no file: a server that is not ours writes none."""
+        line = self._reader.cmdline(pid)
+        # What a fork server forks has its command line, but is a worker.
+        helper = any(word in line for word in HELPERS) and not (parent == "helper" and b"forkserver" in line)
+        if helper or named:
+            return "helper", None
+        return "worker", self._numbers.setdefault((pid, born), len(self._numbers))
+
+    def _files(self) -> dict[int, tuple[str, int | None]]:
+        found: dict[int, tuple[str, int | None]] = {}
+        if self._pids_dir is None:
+            return found
+        with contextlib.suppress(FileNotFoundError):
+            for name in os.listdir(self._pids_dir):
+                with contextlib.suppress(OSError, ValueError):
+                    role, _, number = (self._pids_dir / name).read_text().strip().partition(" ")
+                    if role:  # empty: its writer is not done
+                        found[int(name)] = (role, int(number) if number and role == "worker" else None)
+        return found
+
+    def _system(self) -> Row:
+        now, before = psutil.cpu_times(), self._cpu
+        # The guests' time is part of user and nice already.
+        spent = {
+            name: max(0.0, getattr(now, name) - getattr(before, name)) for name in now._fields if not name.startswith("guest")
+        }
+        total = sum(spent.values())
+        row: Row = {"role": "system", "available_mb": available_mb()}
+        # A difference needs two ticks.
+        if not self._first and total > 0:
+            idle = spent["idle"] + spent.get("iowait", 0.0)
+            steal = spent.get("steal")
+            row["cpu_percent"] = 100 * (total - idle - (steal or 0.0)) / total
+            row["steal_percent"] = None if steal is None else 100 * steal / total
+        self._cpu, self._first = now, False
+        with contextlib.suppress(OSError, RuntimeError):
+            row["swap_used_mb"] = psutil.swap_memory().used / MB
+            row["swap_in_mb"] = (_swapped_in() - self._swapped) / MB
+        return row
+
+
+def _swapped_in() -> int:
+    with contextlib.suppress(OSError, RuntimeError):
+        return int(psutil.swap_memory().sin)
+    return 0
+
+
+@dataclass(frozen=True)
+class _Process:
+    born: object  # differs between two processes that had one pid after another
+    columns: Row
+
+
+class _Reader(Protocol):
+    """What is known of a process; every call raises one of GONE when it has gone or may not be looked at."""
+
+    def begin(self) -> None: ...  # of a tick
+
+    def read(self, pid: int) -> _Process | None: ...  # None: a zombie
+
+    def children(self, pid: int) -> list[int]: ...
+
+    def cmdline(self, pid: int) -> bytes: ...
+
+
+class _Linux:
+    """Straight from /proc, as going through psutil costs several times as much CPU."""
+
+    def __init__(self) -> None:
+        self._second = os.sysconf("SC_CLK_TCK")
+        self._page = os.sysconf("SC_PAGE_SIZE")
+        # Not in every kernel.
+        self._parents = None if os.path.exists(f"/proc/self/task/{os.getpid()}/children") else _Parents()
+
+    def begin(self) -> None:
+        if self._parents is not None:
+            self._parents.look()
+
+    def read(self, pid: int) -> _Process | None:
+        # The name, in brackets, may hold anything.
+        stat = _bytes(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+        if stat[0] in (b"Z", b"X", b"x"):
+            return None
+        columns: Row = {
+            "rss_mb": int(stat[21]) * self._page / MB,
+            "cpu_s": (int(stat[11]) + int(stat[12])) / self._second,
+            "threads": int(stat[17]),
+            "major_faults": int(stat[9]),
+        }
+        # Other users' processes show no more than that.
+        with contextlib.suppress(PermissionError):
+            columns |= _memory(_bytes(f"/proc/{pid}/smaps_rollup"))
+        with contextlib.suppress(PermissionError):
+            io = dict(line.split(b": ") for line in _bytes(f"/proc/{pid}/io").splitlines())
+            columns["read_mb"] = int(io[b"read_bytes"]) / MB
+            columns["write_mb"] = int(io[b"write_bytes"]) / MB
+        return _Process(stat[19], columns)
+
+    def children(self, pid: int) -> list[int]:
+        if self._parents is not None:
+            return self._parents.children.get(pid, [])
+        found: list[int] = []
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                found += map(int, _bytes(f"/proc/{pid}/task/{thread}/children").split())
+        return found
+
+    def cmdline(self, pid: int) -> bytes:
+        return _bytes(f"/proc/{pid}/cmdline")
+
+
+def _bytes(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        return file.read()
+
+
+def _memory(rollup: bytes) -> Row:
+    sizes: dict[bytes, int] = {}
+    for line in rollup.splitlines()[1:]:
+        name, _, size = line.partition(b":")
+        sizes[name] = int(size.split()[0])
+    if b"Rss" not in sizes:  # it is ending: its memory has been given back
+        return {}
+    uss = sizes[b"Private_Clean"] + sizes[b"Private_Dirty"] + sizes.get(b"Private_Hugetlb", 0)
+    return {"rss_mb": sizes[b"Rss"] / 1024, "pss_mb": sizes[b"Pss"] / 1024, "uss_mb": uss / 1024}
+
+
+class _Parents:
+    """Who is whose child, from one pass over all processes: to ask psutil for each would make as many passes."""
+
+    def __init__(self) -> None:
+        self.children: dict[int, list[int]] = {}
+
+    def look(self) -> None:
+        self.children = {}
+        for process in psutil.process_iter(["ppid"]):
+            self.children.setdefault(process.info["ppid"], []).append(process.pid)
+
+
+class _Portable:
+    """Through psutil; what a platform does not tell stays unknown."""
+
+    def __init__(self) -> None:
+        self._parents = _Parents()
+
+    def begin(self) -> None:
+        self._parents.look()
+
+    def read(self, pid: int) -> _Process | None:
+        process = psutil.Process(pid)
+        with process.oneshot():
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return None
+            try:
+                memory: Any = process.memory_full_info()
+            except psutil.AccessDenied:
+                memory = process.memory_info()
+            cpu = process.cpu_times()
+            columns: Row = {
+                "rss_mb": memory.rss / MB,
+                "pss_mb": _mb(getattr(memory, "pss", None)),
+                "uss_mb": _mb(getattr(memory, "uss", None)),
+                "cpu_s": cpu.user + cpu.system,
+                "threads": process.num_threads(),
+            }
+            if sys.platform != "darwin":  # which counts none
+                with contextlib.suppress(psutil.AccessDenied):
+                    io = process.io_counters()
+                    columns["read_mb"], columns["write_mb"] = io.read_bytes / MB, io.write_bytes / MB
+            return _Process(process.create_time(), columns)
+
+    def children(self, pid: int) -> list[int]:
+        return self._parents.children.get(pid, [])
+
+    def cmdline(self, pid: int) -> bytes:
+        return "\0".join(psutil.Process(pid).cmdline()).encode("utf-8", "surrogateescape")
+
+
+def _mb(size: int | None) -> float | None:
+    return None if size is None else size / MB

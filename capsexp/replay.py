@@ -1,0 +1,93 @@
+"""python -m capsexp.replay X [overrides]: run an archived experiment again here and show both results side by side."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from capsexp import archive, cli
+from capsexp.errors import ArchiveError, ConfigError
+from capsexp.files import read_json
+from capsexp.report.tables import number
+
+
+def main(argv: Sequence[str]) -> int:
+    if not argv or argv[0].startswith("-"):
+        raise ConfigError("usage: python -m capsexp.replay X [key=value ...], a sweep's folder or its zip")
+    source = Path(argv[0])
+    with ExitStack() as stack:
+        problems = archive.verify(source)
+        if problems:
+            raise ArchiveError(f"{source.name} is not as it was written: {problems[0]} (python -m capsexp.archive verify {source} lists all)")
+        folder = source if source.is_dir() else stack.enter_context(archive.unpacked(source))
+        before = read_json(folder / "report.json")
+        out = _out(argv[1:])
+        code = cli.main([*line(read_json(folder / "sweep.json"), folder, argv[1:]), f"hydra.sweep.dir='{out}'"])
+        if (out / "report.json").is_file():
+            print(side_by_side(before, read_json(out / "report.json")))
+        return code
+
+
+def line(sweep: dict[str, Any], folder: Path, overrides: Sequence[str]) -> list[str]:
+    """The archived command with its own conf/ and audio; what is given now replaces what was given then."""
+    old, flags, valued = cli.arrange(sweep["argv"])
+    given = {o.lstrip("+").partition("=")[0] for o in overrides} | {"hydra.sweep.dir"}
+    overrides = [o for o in overrides if not o.startswith("hydra.sweep.dir=")]
+    kept = [o for o in old if o.lstrip("+").partition("=")[0] not in given]
+    name = valued.get("--config-name", valued.get("-cn", "config"))
+    own = folder / "samples" / "dir"
+    if own.is_dir() and "samples.dir" not in given:
+        kept = [o for o in kept if not o.startswith("samples.dir=")] + [f"samples.dir='{own}'"]
+    return [*kept, *overrides, *flags, "--config-dir", str(folder / "conf"), "--config-name", name]
+
+
+def _out(overrides: Sequence[str]) -> Path:
+    """Where the new sweep goes: as asked, or a folder of its own beside the others."""
+    from datetime import datetime
+
+    asked = next((o.partition("=")[2].strip("'\"") for o in overrides if o.startswith("hydra.sweep.dir=")), None)
+    if asked:
+        return Path(asked).absolute()
+    now = datetime.now().astimezone()
+    return Path("outputs").absolute() / now.strftime("%Y-%m-%d") / f"{now:%H-%M-%S}-replay"
+
+
+def side_by_side(before: dict[str, Any], after: dict[str, Any]) -> str:
+    """Both results, a row per configuration of either."""
+    old, new = ({c["key"]: c for c in r["configurations"]} for r in (before, after))
+    rows = []
+    for key in dict.fromkeys([*old, *new]):
+        cells = [key]
+        for value in (_makespan, _speedup, _peak, _correct, lambda c: c["verdict"]):
+            cells += [value(c[key]) if key in c else "-" for c in (old, new)]
+        rows.append(cells)
+    names = ("makespan s", "speedup", "peak MB", "correct", "verdict")
+    headers = ["configuration", *(f"{name} {when}" for name in names for when in ("then", "now"))]
+    return "\nThen and now:\n" + tabulate(rows, headers, disable_numparse=True)
+
+
+def _makespan(c: dict[str, Any]) -> str:
+    return number(c["makespan_s"]["median"])
+
+
+def _speedup(c: dict[str, Any]) -> str:
+    return number(c["speedup"]["median"])
+
+
+def _peak(c: dict[str, Any]) -> str:
+    return number(c["memory"]["peak_mb"], 0)
+
+
+def _correct(c: dict[str, Any]) -> str:
+    return number(c["correctness"]["ratio"], 3)
+
+
+if __name__ == "__main__":
+    from capsexp.tool import entry
+
+    sys.exit(entry(main, "capsexp.replay"))

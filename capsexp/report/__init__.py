@@ -1,0 +1,1 @@
+"""From the files of a sweep to its report."""

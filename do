@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# ./do run [overrides]   set up if needed, then python -m capsexp (default: workers=1,2,3 -m)
+# ./do test [arguments]  set up if needed, then ruff, mypy and pytest
+# Everything goes into .venv here: nothing of the system is touched, "externally managed" or not.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+say() { printf '%s\n' "$*" >&2; }
+
+find_python() {
+    for candidate in "${PYTHON:-}" python3.11 python3.12 python3.10 python3.13 python3 python; do
+        if [ -n "$candidate" ] && command -v "$candidate" >/dev/null 2>&1 &&
+            "$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    say "do: no Python 3.10 to 3.13 found; install one or set PYTHON=/path/to/python"
+    return 1
+}
+
+make_venv() {
+    local python
+    python=$(find_python)
+    # Debian splits ensurepip into python3-venv; without it the virtualenv package does the same.
+    if "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+        "$python" -m venv .venv
+    elif "$python" -m pip --version >/dev/null 2>&1; then
+        local tools=.venv-tools
+        "$python" -m pip install -q --target "$tools" virtualenv
+        PYTHONPATH="$tools" "$python" -m virtualenv -q .venv
+        rm -rf "$tools"
+    else
+        say "do: $python has neither venv nor pip; on Debian: apt install python3-venv"
+        return 1
+    fi
+}
+
+setup() { # $1: what to install, e.g. .[dev]
+    local stamp=".venv/.installed-$(printf '%s' "$1" | cksum | cut -d' ' -f1)"
+    [ -x .venv/bin/python ] || { rm -rf .venv; make_venv; }
+    if [ ! -f "$stamp" ] || [ pyproject.toml -nt "$stamp" ]; then
+        say "setting up .venv ..."
+        .venv/bin/python -m pip install -q --disable-pip-version-check -e "$1"
+        touch "$stamp"
+    fi
+}
+
+command=${1:-}
+[ $# -gt 0 ] && shift
+case "$command" in
+run)
+    setup .
+    [ $# -gt 0 ] || set -- workers=1,2,3 -m
+    exec .venv/bin/python -m capsexp "$@"
+    ;;
+test)
+    setup '.[dev]'
+    .venv/bin/python -m ruff check .
+    .venv/bin/python -m mypy
+    exec .venv/bin/python -m pytest "$@"
+    ;;
+*)
+    say "usage: ./do run [overrides] | ./do test [pytest arguments]"
+    exit 2
+    ;;
+esac

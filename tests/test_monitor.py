@@ -1,0 +1,251 @@
+"""The monitor sees what real processes use, and nothing that comes or goes upsets it."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from omegaconf import OmegaConf
+
+from capsexp.config import schema
+from capsexp.monitor.app import Stop, ticks
+from capsexp.monitor.sampler import COLUMNS, Row, Sampler
+
+SCALE = float(os.environ.get("CAPSEXP_TEST_SCALE", "1"))  # of all time limits, for slow machines
+PATIENCE = 20 * SCALE
+linux = pytest.mark.skipif(sys.platform != "linux", reason="PSS is known on Linux alone")
+
+# Allocates or works when told to, line by line, and answers each.
+OBEDIENT = """
+import subprocess, sys, time
+held = []
+for line in sys.stdin:
+    word = line.strip()
+    if word == "allocate":
+        held.append(bytearray(b"x") * (50 * 2**20))
+    elif word == "work":
+        end = time.process_time() + 0.3
+        while time.process_time() < end: pass
+    elif word == "child":
+        held.append(subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE))
+        print(held[-1].pid, flush=True)
+        continue
+    elif word == "kill":
+        held[-1].kill()  # and leave a zombie
+    print("ok", flush=True)
+"""
+
+
+class Obedient:
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process, self.pid = process, process.pid
+
+    def __call__(self, word: str) -> str:
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(word + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
+
+
+@pytest.fixture
+def front() -> Iterator[Obedient]:
+    with subprocess.Popen([sys.executable, "-c", OBEDIENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            front = Obedient(process)
+            assert front("hello") == "ok"
+            yield front
+        finally:
+            for child in psutil.Process(process.pid).children():
+                child.kill()
+            process.kill()
+
+
+def of(rows: Sequence[Row], pid: int) -> Row:
+    (row,) = (row for row in rows if row.get("pid") == pid)
+    return row
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@linux
+def test_memory_and_cpu_of_a_real_process(front: Obedient) -> None:
+    sampler = Sampler({front.pid: "front"}, None)
+    before = of(sampler.tick(), front.pid)
+    front("allocate")
+    front("work")
+    after = of(sampler.tick(), front.pid)
+    for column in ("pss_mb", "uss_mb", "rss_mb"):
+        assert 48 < after[column] - before[column] < 56
+    assert 0.25 <= after["cpu_s"] - before["cpu_s"] < 2
+    assert after["threads"] == 1 and after["role"] == "front"
+    memory = psutil.Process(front.pid).memory_full_info()
+    assert after["pss_mb"] == pytest.approx(memory.pss / 2**20, rel=0.02)
+    assert after["uss_mb"] == pytest.approx(memory.uss / 2**20, rel=0.02)
+
+
+def test_the_system_and_the_monitor_have_rows(front: Obedient) -> None:
+    sampler = Sampler({front.pid: "front"}, None)
+    first = sampler.tick()
+    time.sleep(0.1)
+    second = sampler.tick()
+    assert [row["role"] for row in second] == ["monitor", "front", "system"]
+    assert "cpu_percent" not in first[-1]
+    assert 0 <= second[-1]["cpu_percent"] <= 100
+    assert second[-1]["available_mb"] > 0 and second[-1]["swap_in_mb"] >= 0
+    assert of(second, os.getpid())["cpu_s"] > 0
+    assert all(set(row) < set(COLUMNS) for row in second)
+
+
+def test_a_child_that_dies_between_ticks(front: Obedient) -> None:
+    sampler = Sampler({front.pid: "front"}, None)
+    child = int(front("child"))
+    assert (of(sampler.tick(), child)["role"], of(sampler.tick(), child)["worker"]) == ("worker", 0)
+    front("kill")
+    until(lambda: all(row.get("pid") != child for row in sampler.tick()))  # a zombie by now
+    another = int(front("child"))
+    assert of(sampler.tick(), another)["worker"] == 1
+    front.process.kill()
+    front.process.wait()
+    assert [row["role"] for row in sampler.tick()] == ["monitor", "system"]
+
+
+def test_a_pid_that_never_was() -> None:
+    assert [row["role"] for row in Sampler({2**22 + 1: "front"}, None).tick()] == ["monitor", "system"]
+
+
+def test_pid_files_give_roles(front: Obedient, tmp_path: Path) -> None:
+    worker, other = int(front("child")), int(front("child"))
+    sampler = Sampler({front.pid: "front"}, tmp_path)
+    assert {row["worker"] for row in sampler.tick() if row["role"] == "worker"} == {0, 1}
+    (tmp_path / str(worker)).write_text("worker 2")
+    (tmp_path / str(other)).write_text("")  # not written yet
+    (tmp_path / "junk").write_text("worker x")
+    client = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        (tmp_path / str(client.pid)).write_text("client 0")
+        rows = sampler.tick()
+    finally:
+        client.kill()
+        client.communicate()
+    assert (of(rows, worker)["role"], of(rows, worker)["worker"]) == ("worker", 2)
+    assert (of(rows, other)["role"], of(rows, other)["worker"]) == ("helper", None)
+    assert (of(rows, client.pid)["role"], of(rows, client.pid).get("worker")) == ("client", None)
+    assert all(row.get("pid") != client.pid for row in sampler.tick())
+
+
+def test_a_late_tick_is_left_out_and_the_others_keep_time() -> None:
+    stop, interval, moments = Stop(), 0.1, []
+    for moment in ticks(interval, stop):
+        moments.append(moment)
+        if len(moments) == 3:
+            time.sleep(0.25)
+        if len(moments) == 6:
+            stop.put(None)
+    assert len(moments) == 7
+    grid = [(moment - moments[0]) / interval for moment in moments[:6]]
+    assert [round(g) for g in grid][:3] == [0, 1, 2]
+    assert all(later - earlier > 0.5 for earlier, later in zip(grid, grid[1:], strict=False))
+    if SCALE == 1:
+        assert grid == pytest.approx([0, 1, 2, 5, 6, 7], abs=0.5)
+
+
+def monitor(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "capsexp.monitor", *arguments]
+
+
+@contextmanager
+def run_mode(tmp_path: Path, front: Obedient, interval: float) -> Iterator[subprocess.Popen[bytes]]:
+    tree = schema("null")
+    tree.monitor.interval = interval
+    (tmp_path / "c.yaml").write_text(OmegaConf.to_yaml(OmegaConf.structured(tree)))
+    (tmp_path / ".pids").mkdir()
+    command = monitor("--config", str(tmp_path / "c.yaml"), "--run-dir", str(tmp_path), "--zero", repr(time.monotonic()))
+    with subprocess.Popen([*command, "--stdin-guard", "--watch", f"front:{front.pid}"], stdin=subprocess.PIPE) as process:
+        try:
+            until((tmp_path / ".monitor-ready").is_file)
+            yield process
+        finally:
+            process.kill()
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("end", ["stdin", "SIGTERM", "SIGINT"])
+def test_a_run_end_to_end(tmp_path: Path, front: Obedient, end: str) -> None:
+    with run_mode(tmp_path, front, 0.1) as process:
+        time.sleep(1)
+        flushed = read(tmp_path / "monitor.csv")
+        began = time.monotonic()
+        if end == "stdin":
+            assert process.stdin is not None
+            process.stdin.close()
+        else:
+            process.send_signal(getattr(signal, end))
+        assert process.wait(PATIENCE) == 0
+        assert time.monotonic() - began < 2 * SCALE
+    rows = read(tmp_path / "monitor.csv")
+    assert len(rows) > len(flushed) > 3  # a row for each as it is taken, and a last look at the end
+    assert {row["role"] for row in rows} == {"front", "monitor", "system"}
+    times = [float(row["time_s"]) for row in rows if row["role"] == "system"]
+    assert times == sorted(set(times)) and 0 < times[0] < PATIENCE
+    off = [((t - times[0]) / 0.1 + 0.5) % 1 - 0.5 for t in times[1:-1]]  # how far from the grid, in intervals
+    assert sorted(off)[len(off) // 2] < 0.3
+    assert abs(off[-1]) < 0.5
+    own = [float(row["cpu_s"]) for row in rows if row["role"] == "monitor"]
+    assert own == sorted(own)
+
+
+def alone(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(monitor(*arguments), capture_output=True, text=True, timeout=PATIENCE)
+
+
+def test_no_server_on_the_port() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    got = alone("--port", str(port))
+    assert got.returncode == 1 and got.stdout == ""
+    line = f"no server listens on port {port}: start it first (python -m capsexp.server) or give another monitor.port"
+    assert got.stderr == f"capsexp.monitor: {line}\n"
+
+
+def test_no_such_process_and_no_such_folder(tmp_path: Path) -> None:
+    got = alone("--pid", str(2**22 + 1))
+    assert got.returncode == 1 and got.stderr.count("\n") == 1
+    got = alone("--pid", str(os.getpid()), "--log", str(tmp_path / "none" / "x.csv"))
+    assert got.returncode == 2 and got.stderr.startswith("capsexp.monitor: monitor.log: cannot write")
+
+
+def test_alone_until_the_server_ends(tmp_path: Path) -> None:
+    server = "import socket, time; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); time.sleep(600)"
+    with subprocess.Popen([sys.executable, "-c", server], stdout=subprocess.PIPE, text=True) as listener:
+        assert listener.stdout is not None
+        port, log = listener.stdout.readline().strip(), tmp_path / "x.csv"
+        command = monitor("--port", port, "--interval", "0.1", "--log", str(log))
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watching:
+            try:
+                until(lambda: log.is_file() and sum(row["role"] == "front" for row in read(log)) >= 2)
+            finally:
+                listener.kill()
+            lines = watching.communicate(timeout=PATIENCE)[0].splitlines()
+    assert watching.returncode == 0
+    assert f"server {listener.pid}: 1 processes" in lines[0]
+    assert lines[-1].startswith("the server has ended after ") and lines[-1].endswith(" MiB")
+    assert {int(row["pid"]) for row in read(log) if row["role"] == "front"} == {listener.pid}

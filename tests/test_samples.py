@@ -1,0 +1,171 @@
+"""The shipped samples agree with their manifest; folders of one's own; joining."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from capsexp import audio, samples
+from capsexp.config import SamplesConfig
+from capsexp.errors import SampleError
+from capsexp.protocol import RATE
+
+ROOT = samples.samples_dir()
+MANIFEST = samples.manifest()
+CLIPS = {clip["file"]: clip for clip in MANIFEST["clips"]}
+
+
+def tone(path: Path, seconds: float = 0.5, rate: int = 16000) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, 0.3 * np.sin(np.arange(int(seconds * rate)) / 20), rate)
+    return path
+
+
+@pytest.mark.parametrize("file", CLIPS)
+def test_clip_is_as_the_manifest_says(file: str) -> None:
+    clip, path = CLIPS[file], ROOT / file
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == clip["sha256"]
+    info = soundfile.info(path)
+    assert (info.samplerate, info.channels) == (clip["rate"], clip["channels"])
+    assert len(audio.load(path)) / RATE == pytest.approx(clip["duration_s"], abs=0.01)
+    assert clip["text"] and set(clip["text"]) <= set("abcdefghijklmnopqrstuvwxyz' ")
+    assert clip["voice"]
+
+
+def test_manifest_lists_every_file_and_no_other() -> None:
+    assert MANIFEST["schema"] == 1
+    assert len(CLIPS) == len(MANIFEST["clips"])
+    assert set(CLIPS) == {p.relative_to(ROOT).as_posix() for p in (ROOT / "speech").iterdir()}
+    for files in MANIFEST["sets"].values():
+        assert files and set(files) <= set(CLIPS) and len(set(files)) == len(files)
+    assert set(MANIFEST["sets"]["speech"]) == set(CLIPS)
+
+
+def test_the_set_is_small_and_varied() -> None:
+    clips = CLIPS.values()
+    assert sum((ROOT / file).stat().st_size for file in CLIPS) < 6e6
+    assert {Path(file).suffix for file in CLIPS} >= {".wav", ".flac", ".mp3", ".ogg"}
+    assert {clip["rate"] for clip in clips} >= {16000, 22050, 44100, 48000}
+    assert {clip["channels"] for clip in clips} == {1, 2}
+    assert len({clip["voice"] for clip in clips}) >= 4
+    speech = [CLIPS[file]["duration_s"] for file in MANIFEST["sets"]["speech"]]
+    assert speech[0] > 60
+    assert all(8 <= seconds <= 13 for seconds in speech[1:])
+    assert all(CLIPS[file]["duration_s"] <= 13 for file in MANIFEST["sets"]["quick"])
+
+
+@pytest.mark.parametrize("name", MANIFEST["sets"])
+def test_load_a_shipped_set(name: str) -> None:
+    loaded = samples.load(SamplesConfig(set=name))
+    assert loaded.skipped == []
+    files = MANIFEST["sets"][name]
+    assert [s.name for s in loaded.samples] == [Path(f).name for f in files]
+    for sample, file in zip(loaded.samples, files, strict=True):
+        assert (sample.sha256, sample.reference) == (CLIPS[file]["sha256"], CLIPS[file]["text"])
+        assert sample.audio.dtype == np.float32 and sample.audio.ndim == 1
+        assert 0.3 < np.abs(sample.audio).max() <= 1.0
+
+
+def test_unknown_set_names_a_near_one() -> None:
+    with pytest.raises(SampleError, match="speech"):
+        samples.load(SamplesConfig(set="speach"))
+
+
+def test_folder_with_a_transcript(tmp_path: Path) -> None:
+    tone(tmp_path / "a.wav", 0.5, 22050)
+    tone(tmp_path / "sub" / "b c.flac", 1.0)
+    (tmp_path / "a.txt").write_text("hello world\n")
+    (tmp_path / "notes.md").write_text("no audio")
+    loaded = samples.load(SamplesConfig(set="dir", dir=str(tmp_path)))
+    assert [(s.name, s.reference) for s in loaded.samples] == [("a.wav", "hello world"), ("sub-b-c.flac", None)]
+    assert [s.duration_s for s in loaded.samples] == pytest.approx([0.5, 1.0], abs=0.001)
+    assert loaded.skipped == []
+
+
+def test_names_in_a_folder_are_unique(tmp_path: Path) -> None:
+    for name in ("a b.wav", "a-b.wav", "a/b.wav"):
+        tone(tmp_path / name)
+    names = [s.name for s in samples.load(SamplesConfig(set="dir", dir=str(tmp_path))).samples]
+    assert len(set(names)) == 3
+    assert not any("/" in name or " " in name for name in names)
+
+
+def test_what_cannot_be_decoded_is_skipped_and_reported(tmp_path: Path) -> None:
+    tone(tmp_path / "good.wav")
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "corrupt.flac").write_bytes(b"this is no audio at all" * 50)
+    tone(tmp_path / "silent.wav", 0.0)
+    loaded = samples.load(SamplesConfig(set="dir", dir=str(tmp_path)))
+    assert [s.name for s in loaded.samples] == ["good.wav"]
+    skipped = dict(loaded.skipped)
+    assert set(skipped) == {"empty.wav", "corrupt.flac", "silent.wav"}
+    assert all(file in reason for file, reason in skipped.items())
+    assert "empty" in skipped["empty.wav"]
+
+
+def test_nothing_decodable_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "empty.wav").touch()
+    with pytest.raises(SampleError, match=r"none of 1 files.*empty\.wav"):
+        samples.load(SamplesConfig(set="dir", dir=str(tmp_path)))
+
+
+def test_missing_and_empty_folders_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(SampleError, match="needs a folder"):
+        samples.load(SamplesConfig(set="dir"))
+    with pytest.raises(SampleError, match="not a folder"):
+        samples.load(SamplesConfig(set="dir", dir=str(tmp_path / "nowhere")))
+    with pytest.raises(SampleError, match="no audio files"):
+        samples.load(SamplesConfig(set="dir", dir=str(tmp_path)))
+
+
+def test_without_ffmpeg_the_error_names_file_and_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "talk.m4a"
+    path.write_bytes(b"\x00\x00\x00\x20ftypM4A " + bytes(200))
+
+    def nowhere(name: str) -> None:
+        return None
+
+    monkeypatch.setattr(shutil, "which", nowhere)
+    with pytest.raises(SampleError, match=r"talk\.m4a.*ffmpeg.*not installed"):
+        audio.load(path)
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
+def test_ffmpeg_reads_what_libsndfile_cannot(tmp_path: Path) -> None:
+    import subprocess
+
+    source, target = tone(tmp_path / "a.wav", 1.0, 44100), tmp_path / "a.mkv"
+    subprocess.run(["ffmpeg", "-v", "error", "-i", source, "-c:a", "pcm_s16le", target], check=True)
+    assert len(audio.load(target)) / RATE == pytest.approx(1.0, abs=0.01)
+
+
+def test_joined_file_is_long_enough_and_ends_with_a_whole_clip() -> None:
+    config = SamplesConfig(set="quick", minutes=0.5)
+    clips = samples.load(SamplesConfig(set="quick")).samples
+    (joined,) = samples.load(config).samples
+    longest = max(clip.duration_s for clip in clips) + samples.PAUSE_S
+    assert 30 <= joined.duration_s < 30 + longest
+    assert joined.name == "long-0.5min"
+    # The reference holds whole clips, in turn, as many as the audio.
+    expected, length = [], 0.0
+    while length < 30:
+        clip = clips[len(expected) % len(clips)]
+        expected.append(clip.reference or "")
+        length += clip.duration_s + samples.PAUSE_S
+    assert joined.reference == " ".join(expected)
+    assert joined.duration_s == pytest.approx(length)
+    assert joined.sha256 == samples.load(config).samples[0].sha256
+
+
+def test_joined_file_has_no_transcript_where_a_clip_has_none(tmp_path: Path) -> None:
+    tone(tmp_path / "a.wav")
+    tone(tmp_path / "b.wav")
+    (tmp_path / "a.txt").write_text("hello")
+    (joined,) = samples.load(SamplesConfig(set="dir", dir=str(tmp_path), minutes=0.05)).samples
+    assert joined.reference is None
+    assert joined.duration_s == pytest.approx(3.0, abs=0.01)

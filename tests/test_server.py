@@ -1,0 +1,217 @@
+"""The server as its clients see it: real processes, real sockets, engine=null."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from conftest import PATIENCE, noise
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from capsexp.client.load import run
+from capsexp.client.request import Request
+from capsexp.config import LoadConfig, NullConfig
+from capsexp.engines.null import NullEngine
+from capsexp.protocol import AudioMessage, encode_audio
+from capsexp.segments import Cut, Merger, cut_all
+
+LOAD = LoadConfig(seg_duration=2.0, seg_overlap=0.5, message_s=1.0, timeout=PATIENCE)
+
+
+@contextlib.contextmanager
+def server(*overrides: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """A server of our own on a free port, and nothing left of it afterwards."""
+    command = [sys.executable, "-m", "capsexp.server", "--port", "0", "engine=null", *overrides]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        assert process.stdout is not None
+        said = []
+        for line in process.stdout:
+            said.append(line)
+            if line.startswith("listening on "):
+                break
+        else:
+            pytest.fail("".join(said))
+        children = psutil.Process(process.pid).children(recursive=True)
+        yield line.split()[2], process
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(PATIENCE)
+        process.stdout.close()  # type: ignore[union-attr]
+    _, alive = psutil.wait_procs(children, timeout=PATIENCE / 12)
+    assert not alive
+
+
+def expected(audio: np.ndarray, load: LoadConfig = LOAD) -> str:
+    cut, engine = Cut.of(load.seg_duration, load.seg_overlap), NullEngine(NullConfig())
+    merger = Merger(cut)
+    for s in cut_all(audio, cut):
+        merger.add(s.start, s.last, engine.recognize(s.audio, s.start, s.shared))
+    return merger.text_accu
+
+
+def requests(*seconds: float) -> list[Request]:
+    return [Request(n, f"task-{n}", f"s{n}", noise(s, n)) for n, s in enumerate(seconds)]
+
+
+def perform(url: str, made: list[Request], load: LoadConfig = LOAD) -> list[Request]:
+    asyncio.run(run(made, url, load))
+    return made
+
+
+def right(made: list[Request]) -> list[bool]:
+    return [
+        r.ok and r.result is not None and r.finals == 1 and not r.foreign
+        and r.result.text == r.result.text_accu == expected(r.audio)
+        for r in made
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("dispatch", ["segment", "task", "hash"])
+def test_every_dispatch_gives_every_text(dispatch: str) -> None:
+    with server("workers=3", f"server.dispatch={dispatch}", "engine.rtf=0.02", "engine.jitter=1") as (url, _):
+        assert all(right(perform(url, requests(0, 0.1, 3, 7.5, 20, 20))))
+
+
+def test_naive_dispatch_loses_text() -> None:
+    with server("workers=3", "server.dispatch=naive", "engine.rtf=0.02") as (url, _):
+        made = perform(url, requests(20))
+        assert not all(right(made))
+
+
+def test_a_full_queue_slows_the_sender_and_drops_nothing() -> None:
+    load = LoadConfig(seg_duration=2.0, seg_overlap=0.5, message_s=10.0, timeout=PATIENCE)
+    with server("workers=1", "server.max_queue=1", "engine.rtf=0.01") as (url, _):
+        made = perform(url, requests(300, 2), load)  # 25 MB of text: more than the kernel holds
+        assert all(r.ok and r.result is not None and r.result.text == expected(r.audio) for r in made)
+        assert max(r.sent - r.start for r in made if r.sent and r.start) > 1.5
+
+
+def test_a_dead_worker_is_replaced_and_its_segment_recognized_again() -> None:
+    with server("workers=2", "engine.rtf=0.1") as (url, process):
+        made = requests(20, 20)
+
+        async def kill_one() -> None:
+            job = asyncio.create_task(run(made, url, LOAD))
+            await asyncio.sleep(0.5)
+            workers = [c for c in psutil.Process(process.pid).children() if "spawn_main" in " ".join(c.cmdline())]
+            workers[0].kill()
+            await job
+
+        asyncio.run(kill_one())
+        assert all(right(made))
+        time.sleep(0.2)
+        workers = [c for c in psutil.Process(process.pid).children() if "spawn_main" in " ".join(c.cmdline())]
+        assert len(workers) == 2
+
+
+def test_a_segment_that_kills_every_worker_fails_alone() -> None:
+    poison = expected(noise(3, 9)).split()[0]
+    with server("workers=2", f"engine.crash_on='{poison}'", "server.max_retries=1") as (url, _):
+        made = perform(url, [Request(0, "bad", "bad", noise(3, 9)), *requests(0, 6)[1:]])
+        assert made[0].error and "died" in made[0].error
+        assert right(made[1:]) == [True]
+        assert all(right(perform(url, requests(4, 4))))
+
+
+def test_malformed_messages_leave_the_connection_and_the_other_tasks_alone() -> None:
+    audio = noise(5, 1)
+
+    async def talk(url: str) -> dict[str, Any]:
+        async with connect(url, subprotocols=["binary"], max_size=None) as socket:  # type: ignore[list-item]
+            assert socket.subprotocol == "binary"
+            await socket.send(encode_audio(AudioMessage("good", audio[:30_000], False, seg_duration=2, seg_overlap=0.5)))
+            for bad in ("{", "[]", '{"task_id": "x", "data": "?"}', b"\0"):
+                await socket.send(bad)
+            errors = [json.loads(await socket.recv()) for _ in range(4)]
+            assert all("error" in e for e in errors)
+            assert [e["task_id"] for e in errors] == [None, None, "x", None]
+            await socket.send(encode_audio(AudioMessage("good", audio[30_000:], True, seg_duration=2, seg_overlap=0.5)))
+            while not (answer := json.loads(await socket.recv()))["is_final"]:
+                assert answer["task_id"] == "good"
+            return dict(answer)
+
+    with server("workers=1") as (url, _):
+        answer = asyncio.run(asyncio.wait_for(talk(url), PATIENCE))
+    assert answer["text"] == expected(audio)
+    assert len(answer["tokens"]) == len(answer["timestamps"]) > 0
+    assert answer["duration"] == 5.0
+    assert answer["time_submit"] <= answer["time_complete"]
+
+
+def test_an_oversized_message_closes_that_connection_only() -> None:
+    async def talk(url: str) -> None:
+        async with connect(url) as socket:
+            await socket.send("x" * 100_001)
+            with pytest.raises(ConnectionClosed):
+                await socket.recv()
+            assert socket.close_code == 1009
+
+    with server("workers=1", "server.max_message=100000") as (url, _):
+        asyncio.run(talk(url))
+        assert all(right(perform(url, requests(2), LoadConfig(seg_duration=2, seg_overlap=0.5, message_s=0.5))))
+
+
+def test_a_client_that_vanishes_leaves_its_place_to_others() -> None:
+    async def vanish(url: str) -> None:
+        socket = await connect(url)
+        await socket.send(encode_audio(AudioMessage("gone", noise(60, 3), False, seg_duration=2, seg_overlap=0.5)))
+        socket.transport.abort()
+
+    with server("workers=1", "engine.rtf=0.05", "server.max_queue=2") as (url, _):
+        asyncio.run(vanish(url))
+        began = time.monotonic()
+        assert all(right(perform(url, requests(4))))
+        assert time.monotonic() - began < 2  # 60 s x 0.05 would have come first
+
+
+def test_no_compression_is_agreed_on() -> None:
+    async def talk(url: str) -> bool:
+        async with connect(url, compression="deflate") as socket:
+            assert socket.response is not None
+            return "Sec-WebSocket-Extensions" in socket.response.headers
+
+    with server("workers=1") as (url, _):
+        assert not asyncio.run(talk(url))
+
+
+def tool(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", *arguments], capture_output=True, text=True, timeout=PATIENCE, stdin=subprocess.DEVNULL
+    )
+
+
+def test_a_taken_port_is_one_line() -> None:
+    with server("workers=1") as (url, _):
+        done = tool("capsexp.server", "engine=null", "--port", url.rpartition(":")[2])
+    assert done.returncode == 1
+    assert done.stderr.strip().count("\n") == 0
+    assert "cannot listen on 127.0.0.1:" in done.stderr
+    assert "server.port" in done.stderr
+
+
+def test_connection_refused_is_one_line(audio_dir: Path) -> None:
+    done = tool("capsexp.client", "--dir", str(audio_dir), "--port", "1")
+    assert done.returncode == 1
+    assert "connection refused" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_workers_die_with_a_killed_server() -> None:
+    with server("workers=2") as (_, process):
+        children = psutil.Process(process.pid).children(recursive=True)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait(PATIENCE)
+        _, alive = psutil.wait_procs(children, timeout=PATIENCE / 6)
+        assert not alive
