@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import itertools
 import os
 import signal
 import socket
@@ -45,13 +47,21 @@ for line in sys.stdin:
     print("ok", flush=True)
 """
 
+LISTENER = """
+import socket, time
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+time.sleep(600)
+"""
+
 
 class Obedient:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process, self.pid = process, process.pid
 
     def __call__(self, word: str) -> str:
-        assert self.process.stdin is not None and self.process.stdout is not None
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
         self.process.stdin.write(word + "\n")
         self.process.stdin.flush()
         return self.process.stdout.readline().strip()
@@ -59,14 +69,16 @@ class Obedient:
 
 @pytest.fixture
 def front() -> Iterator[Obedient]:
-    with subprocess.Popen([sys.executable, "-c", OBEDIENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", OBEDIENT], stdin=pipe, stdout=pipe, text=True) as process:
         try:
             front = Obedient(process)
             assert front("hello") == "ok"
             yield front
         finally:
-            for child in psutil.Process(process.pid).children():
-                child.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                for child in psutil.Process(process.pid).children():
+                    child.kill()
             process.kill()
 
 
@@ -92,7 +104,8 @@ def test_memory_and_cpu_of_a_real_process(front: Obedient) -> None:
     for column in ("pss_mb", "uss_mb", "rss_mb"):
         assert 48 < after[column] - before[column] < 56
     assert 0.25 <= after["cpu_s"] - before["cpu_s"] < 2
-    assert after["threads"] == 1 and after["role"] == "front"
+    assert after["threads"] == 1
+    assert after["role"] == "front"
     memory = psutil.Process(front.pid).memory_full_info()
     assert after["pss_mb"] == pytest.approx(memory.pss / 2**20, rel=0.02)
     assert after["uss_mb"] == pytest.approx(memory.uss / 2**20, rel=0.02)
@@ -106,7 +119,8 @@ def test_the_system_and_the_monitor_have_rows(front: Obedient) -> None:
     assert [row["role"] for row in second] == ["monitor", "front", "system"]
     assert "cpu_percent" not in first[-1]
     assert 0 <= second[-1]["cpu_percent"] <= 100
-    assert second[-1]["available_mb"] > 0 and second[-1]["swap_in_mb"] >= 0
+    assert second[-1]["available_mb"] > 0
+    assert second[-1]["swap_in_mb"] >= 0
     assert of(second, os.getpid())["cpu_s"] > 0
     assert all(set(row) < set(COLUMNS) for row in second)
 
@@ -119,6 +133,7 @@ def test_a_child_that_dies_between_ticks(front: Obedient) -> None:
     until(lambda: all(row.get("pid") != child for row in sampler.tick()))  # a zombie by now
     another = int(front("child"))
     assert of(sampler.tick(), another)["worker"] == 1
+    psutil.Process(another).kill()
     front.process.kill()
     front.process.wait()
     assert [row["role"] for row in sampler.tick()] == ["monitor", "system"]
@@ -159,7 +174,7 @@ def test_a_late_tick_is_left_out_and_the_others_keep_time() -> None:
     assert len(moments) == 7
     grid = [(moment - moments[0]) / interval for moment in moments[:6]]
     assert [round(g) for g in grid][:3] == [0, 1, 2]
-    assert all(later - earlier > 0.5 for earlier, later in zip(grid, grid[1:], strict=False))
+    assert all(later - earlier > 0.5 for earlier, later in itertools.pairwise(grid))
     if SCALE == 1:
         assert grid == pytest.approx([0, 1, 2, 5, 6, 7], abs=0.5)
 
@@ -174,8 +189,9 @@ def run_mode(tmp_path: Path, front: Obedient, interval: float) -> Iterator[subpr
     tree.monitor.interval = interval
     (tmp_path / "c.yaml").write_text(OmegaConf.to_yaml(OmegaConf.structured(tree)))
     (tmp_path / ".pids").mkdir()
-    command = monitor("--config", str(tmp_path / "c.yaml"), "--run-dir", str(tmp_path), "--zero", repr(time.monotonic()))
-    with subprocess.Popen([*command, "--stdin-guard", "--watch", f"front:{front.pid}"], stdin=subprocess.PIPE) as process:
+    command = monitor("--config", str(tmp_path / "c.yaml"), "--run-dir", str(tmp_path), "--stdin-guard")
+    command += ["--zero", repr(time.monotonic()), "--watch", f"front:{front.pid}"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
         try:
             until((tmp_path / ".monitor-ready").is_file)
             yield process
@@ -205,7 +221,8 @@ def test_a_run_end_to_end(tmp_path: Path, front: Obedient, end: str) -> None:
     assert len(rows) > len(flushed) > 3  # a row for each as it is taken, and a last look at the end
     assert {row["role"] for row in rows} == {"front", "monitor", "system"}
     times = [float(row["time_s"]) for row in rows if row["role"] == "system"]
-    assert times == sorted(set(times)) and 0 < times[0] < PATIENCE
+    assert times == sorted(set(times))
+    assert 0 < times[0] < PATIENCE
     off = [((t - times[0]) / 0.1 + 0.5) % 1 - 0.5 for t in times[1:-1]]  # how far from the grid, in intervals
     assert sorted(off)[len(off) // 2] < 0.3
     assert abs(off[-1]) < 0.5
@@ -221,21 +238,23 @@ def test_no_server_on_the_port() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     got = alone("--port", str(port))
-    assert got.returncode == 1 and got.stdout == ""
+    assert got.returncode == 1
+    assert got.stdout == ""
     line = f"no server listens on port {port}: start it first (python -m capsexp.server) or give another monitor.port"
     assert got.stderr == f"capsexp.monitor: {line}\n"
 
 
 def test_no_such_process_and_no_such_folder(tmp_path: Path) -> None:
     got = alone("--pid", str(2**22 + 1))
-    assert got.returncode == 1 and got.stderr.count("\n") == 1
+    assert got.returncode == 1
+    assert got.stderr.count("\n") == 1
     got = alone("--pid", str(os.getpid()), "--log", str(tmp_path / "none" / "x.csv"))
-    assert got.returncode == 2 and got.stderr.startswith("capsexp.monitor: monitor.log: cannot write")
+    assert got.returncode == 2
+    assert got.stderr.startswith("capsexp.monitor: monitor.log: cannot write")
 
 
 def test_alone_until_the_server_ends(tmp_path: Path) -> None:
-    server = "import socket, time; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); time.sleep(600)"
-    with subprocess.Popen([sys.executable, "-c", server], stdout=subprocess.PIPE, text=True) as listener:
+    with subprocess.Popen([sys.executable, "-c", LISTENER], stdout=subprocess.PIPE, text=True) as listener:
         assert listener.stdout is not None
         port, log = listener.stdout.readline().strip(), tmp_path / "x.csv"
         command = monitor("--port", port, "--interval", "0.1", "--log", str(log))
@@ -247,5 +266,6 @@ def test_alone_until_the_server_ends(tmp_path: Path) -> None:
             lines = watching.communicate(timeout=PATIENCE)[0].splitlines()
     assert watching.returncode == 0
     assert f"server {listener.pid}: 1 processes" in lines[0]
-    assert lines[-1].startswith("the server has ended after ") and lines[-1].endswith(" MiB")
+    assert lines[-1].startswith("the server has ended after ")
+    assert lines[-1].endswith(" MiB")
     assert {int(row["pid"]) for row in read(log) if row["role"] == "front"} == {listener.pid}

@@ -133,12 +133,13 @@ def _find(config: Config) -> psutil.Process:
         pid = _listener(port)
         if pid is None:
             raise ServerError(
-                f"no server listens on port {port}: start it first (python -m capsexp.server) or give another monitor.port"
+                f"no server listens on port {port}: "
+                "start it first (python -m capsexp.server) or give another monitor.port"
             )
     try:
         return psutil.Process(pid)
     except (psutil.Error, ValueError, OverflowError):
-        raise ServerError(f"there is no process {pid}: give the server's pid as monitor.pid, or its monitor.port") from None
+        raise ServerError(f"there is no process {pid}: give the server's own as monitor.pid, or monitor.port") from None
 
 
 def _listener(port: int) -> int | None:
@@ -149,7 +150,7 @@ def _listener(port: int) -> int | None:
             if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port:
                 if connection.pid is None:
                     raise ServerError(
-                        f"the server on port {port} is another user's: run the monitor as that user, or give monitor.pid"
+                        f"the server on port {port} is another user's: run the monitor as them, or give monitor.pid"
                     )
                 pids.add(connection.pid)
     except psutil.AccessDenied:  # macOS shows all only to root, each user their own process by process

@@ -8,6 +8,11 @@ from typing import Any
 
 from capsexp.monitor.sampler import SERVER_ROLES, Row
 
+# Narrow enough for 80 characters.
+COLUMNS = (
+    "pid", "PSS", "USS", "RSS", "CPU s", "CPU %", "threads", "faults", "read", "written",
+)  # fmt: skip
+
 
 class Live:
     """`table`: whether a changing table is wanted at all."""
@@ -40,25 +45,26 @@ class Live:
         cores = sum(percent.get(row["pid"], 0.0) for row in server)
         if self._view is None:
             rss, pss, uss = map(_number, sums)
-            cpu = _number(_sum(server, "cpu_s"), 1)
-            print(
-                f"{title}: {len(server)} processes, PSS {pss} USS {uss} RSS {rss} MiB, CPU {cpu} s ({cores:.0f} %); {_machine(system)}",
-                flush=True,
-            )
+            memory = f"{len(server)} processes, PSS {pss} USS {uss} RSS {rss} MiB"
+            cpu = f"CPU {_number(_sum(server, 'cpu_s'), 1)} s ({cores:.0f} %)"
+            print(f"{title}: {memory}, {cpu}; {_machine(system)}", flush=True)
             return
+        from rich.box import SIMPLE
         from rich.table import Table
 
-        table = Table(title=title, caption=_machine(system))
-        table.add_column("process")
-        for name in ("pid", "PSS MiB", "USS MiB", "RSS MiB", "CPU s", "CPU %", "threads", "major faults", "read MiB", "written MiB"):
-            table.add_column(name, justify="right")
+        caption = _machine(system)
+        table = Table(title=title, caption=caption, box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
+        table.add_column("process", no_wrap=True)
+        for name in COLUMNS:
+            table.add_column(name, justify="right", no_wrap=True)
         for row in sorted(server, key=_order):
             table.add_row(*_cells(row, percent))
         table.add_section()
         table.add_row(
-            "server", "", _number(sums[1]), _number(sums[2]), _number(sums[0]), _number(_sum(server, "cpu_s"), 1), f"{cores:.0f}",
-            _number(_sum(server, "threads")), _number(_sum(server, "major_faults")),
-            _number(_sum(server, "read_mb")), _number(_sum(server, "write_mb")), style="bold",
+            "server", "", _number(sums[1]), _number(sums[2]), _number(sums[0]),
+            _number(_sum(server, "cpu_s"), 1), f"{cores:.0f}", _number(_sum(server, "threads")),
+            _number(_sum(server, "major_faults")), _number(_sum(server, "read_mb")),
+            _number(_sum(server, "write_mb")), style="bold",
         )  # fmt: skip
         for row in rows:
             if row["role"] == "monitor":
@@ -70,7 +76,7 @@ class Live:
         then, before = self._before
         spent = {row["pid"]: row["cpu_s"] for row in rows if row["role"] != "system"}
         self._before = (now, spent)
-        return {pid: 100 * (cpu - before[pid]) / (now - then) for pid, cpu in spent.items() if pid in before and now > then}
+        return {pid: 100 * (cpu - before[pid]) / (now - then) for pid, cpu in spent.items() if pid in before}
 
 
 def _order(row: Row) -> tuple[int, int, int]:
@@ -82,9 +88,9 @@ def _cells(row: Row, percent: dict[int, float]) -> list[str]:
     number = row.get("worker")
     return [
         row["role"] if number is None else f"{row['role']} {number}", str(row["pid"]),
-        _number(row.get("pss_mb")), _number(row.get("uss_mb")), _number(row.get("rss_mb")), _number(row.get("cpu_s"), 1),
-        _number(percent.get(row["pid"])), _number(row.get("threads")), _number(row.get("major_faults")),
-        _number(row.get("read_mb")), _number(row.get("write_mb")),
+        _number(row.get("pss_mb")), _number(row.get("uss_mb")), _number(row.get("rss_mb")),
+        _number(row.get("cpu_s"), 1), _number(percent.get(row["pid"])), _number(row.get("threads")),
+        _number(row.get("major_faults")), _number(row.get("read_mb")), _number(row.get("write_mb")),
     ]  # fmt: skip
 
 

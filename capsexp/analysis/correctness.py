@@ -1,0 +1,98 @@
+"""Whether every transcript is right: against the control, and where a reference is known, as WER and CER."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+MOST_LISTED = 20
+
+
+def normalise(text: str) -> str:
+    """Lower case, no punctuation, single spaces: what WER and CER are counted on."""
+    return " ".join(re.sub(r"[^\w\s']", " ", text.lower()).split())
+
+
+def judge(
+    transcripts: dict[str, dict[str, Any]],
+    requests: list[dict[str, Any]],
+    control: dict[str, Any] | None,
+    samples: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """Count the requests that are right. `identical` and `ratio` are null without a control.
+
+    Right: completed, exactly one final result with its own task id and none of another's, a duration that covers the
+    whole sample, and both texts equal to the control's.
+    """
+    answers = {r["task_id"]: r for t in transcripts.values() for r in t["results"]}
+    durations = {s["name"]: s["duration_s"] for s in samples}
+    accurate = any(answer["text_accu"] for answer in answers.values())  # servers of 2025 have no text_accu
+    wrong = []
+    for request in requests:
+        expected = control["texts"].get(request["sample"]) if control else None
+        reason = _fault(request, answers.get(request["task_id"]), durations.get(request["sample"]))
+        if reason is None and control is not None:
+            reason = _difference(answers[request["task_id"]], expected, accurate)
+        if reason is not None:
+            wrong.append({"request": request["request"], "sample": request["sample"], "reason": reason})
+    right = len(requests) - len(wrong)
+    known = control is not None
+    return {
+        "requests": len(requests),
+        "completed": sum(r["status"] == "ok" for r in requests),
+        "identical": right if known else None,
+        "ratio": right / len(requests) if known and requests else None,
+        **_error_rates(transcripts),
+        "wrong": wrong[:MOST_LISTED],
+        "wrong_count": len(wrong),
+    }
+
+
+def _fault(request: dict[str, Any], answer: dict[str, Any] | None, duration: float | None) -> str | None:
+    """What is wrong with a request whatever its text says."""
+    if request["status"] != "ok":
+        return str(request["error"] or "not completed")
+    if answer is None:
+        return "no transcript"
+    if request["finals"] != 1:
+        return f"{request['finals']} final results where one was due"
+    if request["foreign"]:
+        return f"{request['foreign']} results of another task"
+    covered = request["result_duration_s"]
+    if duration is not None and (covered is None or abs(covered - duration) >= 0.01):
+        return f"covers {covered if covered is not None else 0:.2f} of {duration:.2f} s"
+    return None
+
+
+def _difference(answer: dict[str, Any], expected: dict[str, Any] | None, accurate: bool) -> str | None:
+    if expected is None:
+        return "the control does not know this sample"
+    for field in ("text", "text_accu") if accurate else ("text",):
+        if answer[field] != expected[field]:
+            return f"{field} differs from the control: {_first_change(answer[field], expected[field])}"
+    return None
+
+
+def _first_change(got: str, expected: str) -> str:
+    mine, theirs = got.split(), expected.split()
+    at = next((i for i, (a, b) in enumerate(zip(mine, theirs, strict=False)) if a != b), min(len(mine), len(theirs)))
+    return f"{len(mine)} words for {len(theirs)}, from word {at + 1}: {_some(mine[at:])} for {_some(theirs[at:])}"
+
+
+def _some(words: list[str]) -> str:
+    return repr(" ".join(words[:4])) if words else "nothing"
+
+
+def _error_rates(transcripts: dict[str, dict[str, Any]]) -> dict[str, float | None]:
+    """Over all requests whose sample has a reference (jiwer)."""
+    pairs = [
+        (normalise(t["reference"]), normalise(r["text_accu"] or r["text"]))
+        for t in transcripts.values() if t["reference"] is not None and normalise(t["reference"])
+        for r in t["results"]
+    ]  # fmt: skip
+    if not pairs:
+        return {"wer": None, "cer": None}
+    import jiwer
+
+    references, heard = [p[0] for p in pairs], [p[1] for p in pairs]
+    return {"wer": float(jiwer.wer(references, heard)), "cer": float(jiwer.cer(references, heard))}

@@ -1,0 +1,155 @@
+"""What one run's rows say. Pure: values in, values out. Units as in the names; MB are 2**20 bytes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+Row = dict[str, Any]
+
+SERVER_ROLES = frozenset({"front", "loader", "worker", "helper"})
+# Requests a percentile needs before it says anything (MLPerf's early-stopping counts).
+PERCENTILES = {"p50": (50, 1), "p90": (90, 64), "p95": (95, 130), "p99": (99, 662)}
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """Linear interpolation between the closest ranks (Hyndman and Fan 1996, type 7); `values` must not be empty."""
+    ordered = sorted(values)
+    at = (len(ordered) - 1) * percent / 100
+    low = int(at)
+    high = min(low + 1, len(ordered) - 1)
+    between = ordered[low] + (ordered[high] - ordered[low]) * (at - low)
+    return min(max(between, ordered[low]), ordered[high])  # rounding must not leave the two
+
+
+def spread(values: Iterable[float]) -> dict[str, Any]:
+    """Percentiles (null where there are too few values), maximum and count."""
+    known = list(values)
+    found: dict[str, Any] = {
+        name: percentile(known, percent) if len(known) >= needed else None
+        for name, (percent, needed) in PERCENTILES.items()
+    }
+    return {**found, "max": max(known, default=None), "n": len(known)}
+
+
+def run_metrics(
+    run: dict[str, Any], requests: list[Row], segments: list[Row], monitor: list[Row], client: dict[str, Any] | None
+) -> dict[str, Any]:
+    """The metrics of run.json. Makespan and everything made from it are null unless all requests completed."""
+    done = [r for r in requests if r["status"] == "ok"]
+    whole = bool(requests) and len(done) == len(requests)
+    starts = [r["start_s"] for r in requests if r["start_s"] is not None]
+    finals = [r["final_s"] for r in done]
+    makespan = max(finals) - min(starts) if whole else None
+    audio = sum(r["duration_s"] for r in done)
+    window = (min(starts), max(finals)) if starts and finals else None
+    recognized = [s for s in segments if s["status"] == "ok"]
+    return {
+        "makespan_s": makespan,
+        "audio_s": audio,
+        "throughput_xrt": audio / makespan if makespan else None,
+        "requests": len(requests),
+        "completed": len(done),
+        "segments": len(recognized),
+        "retries": sum(s["retries"] or 0 for s in recognized),
+        "memory": memory(monitor, window),
+        "cpu": _cpu(monitor, window, makespan, run["cpu_count"], client),
+        "turnaround_s": spread(r["final_s"] - r["start_s"] for r in done),
+        "latency_s": spread(r["final_s"] - r["sent_s"] for r in done if r["sent_s"] is not None),
+        "rtf": spread((r["final_s"] - r["start_s"]) / r["duration_s"] for r in done if r["duration_s"]),
+        "queue_wait_s": spread(s["queue_wait_s"] for s in recognized),
+        "compute_s": spread(s["compute_s"] for s in recognized),
+        "worker_busy": _busy(recognized, run["workers"], makespan),
+        **_system(monitor, window),
+        "client_max_loop_lag_s": client["max_loop_lag_s"] if client else None,
+    }
+
+
+def memory(monitor: list[Row], window: tuple[float, float] | None) -> dict[str, Any]:
+    """Of the server's tree: PSS where the system has it, USS elsewhere, summed over processes at each tick."""
+    rows = [r for r in monitor if r["role"] in SERVER_ROLES]
+    metric = next((m for m in ("pss", "uss") if any(r[f"{m}_mb"] is not None for r in rows)), None)
+    nothing = {"metric": metric, "peak_mb": None, "load_peak_mb": None, "steady_peak_mb": None, "rss_peak_mb": None}
+    if metric is None:
+        return nothing
+    total = _sum_by_tick(rows, f"{metric}_mb")
+    start, end = window or (float("inf"), float("inf"))
+    steady = [mb for at, mb in total.items() if start <= at <= end]
+    if window is not None and not steady:
+        # Shorter than the interval: the next tick is the nearest there is.
+        after = [at for at in total if at >= start]
+        steady = [total[min(after)]] if after else []
+    return {
+        "metric": metric,
+        "peak_mb": max(total.values()),
+        "load_peak_mb": max((mb for at, mb in total.items() if at < start), default=None),
+        "steady_peak_mb": max(steady, default=None),
+        "rss_peak_mb": max(_sum_by_tick(rows, "rss_mb").values()),
+    }
+
+
+def _sum_by_tick(rows: list[Row], column: str) -> dict[float, float]:
+    total: dict[float, float] = defaultdict(float)
+    for row in rows:
+        total[row["time_s"]] += row[column] or 0.0
+    return dict(total)
+
+
+def difference(rows: list[Row], column: str, window: tuple[float, float]) -> float:
+    """How much a counter grew in the window, summed over processes: from the last tick at or before its start to the
+    first at or after its end. A process born later began at zero."""
+    grown = 0.0
+    by_pid: dict[Any, list[Row]] = defaultdict(list)
+    for row in rows:
+        if row[column] is not None:
+            by_pid[row["pid"]].append(row)
+    for own in by_pid.values():
+        before = [r[column] for r in own if r["time_s"] <= window[0]]
+        after = [r[column] for r in own if r["time_s"] >= window[1]]
+        grown += (after[0] if after else own[-1][column]) - (before[-1] if before else 0.0)
+    return max(0.0, grown)
+
+
+def _cpu(
+    monitor: list[Row], window: tuple[float, float] | None, makespan: float | None, cpus: int, client: dict[str, Any] | None
+) -> dict[str, Any]:
+    def used(*roles: str) -> float | None:
+        rows = [r for r in monitor if r["role"] in roles]
+        return difference(rows, "cpu_s", window) if window and rows else None
+
+    front, workers, helpers = used("front"), used("worker", "loader"), used("helper")
+    server = (front or 0.0) + (workers or 0.0) + (helpers or 0.0)
+    system = [
+        r["cpu_percent"] for r in monitor
+        if r["role"] == "system" and window and window[0] <= r["time_s"] <= window[1] and r["cpu_percent"] is not None
+    ]  # fmt: skip
+    return {
+        "front_s": front,
+        "workers_s": workers,
+        "client_s": client["cpu_s"] if client else used("client"),
+        "monitor_s": used("monitor"),
+        "utilisation": server / (makespan * cpus) if makespan and (front or workers) is not None else None,
+        "system_percent": sum(system) / len(system) if system else None,
+    }
+
+
+def _busy(segments: list[Row], workers: int | None, makespan: float | None) -> list[float]:
+    """Per worker: the share of the makespan it spent on recognizing."""
+    if not makespan or not segments:
+        return []
+    busy: dict[int, float] = dict.fromkeys(range(workers or 0), 0.0)
+    for segment in segments:
+        busy[segment["worker"]] = busy.get(segment["worker"], 0.0) + segment["compute_s"]
+    return [seconds / makespan for _, seconds in sorted(busy.items())]
+
+
+def _system(monitor: list[Row], window: tuple[float, float] | None) -> dict[str, Any]:
+    rows = [r for r in monitor if r["role"] in SERVER_ROLES]
+    system = [r for r in monitor if r["role"] == "system"]
+    free = [r["available_mb"] for r in system if r["available_mb"] is not None]
+    return {
+        "major_faults": difference(rows, "major_faults", window) if window and rows else None,
+        "swap_in_mb": difference(system, "swap_in_mb", window) if window and system else None,
+        "min_available_mb": min(free, default=None),
+    }
