@@ -11,6 +11,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
+
 POLL_S = 0.01
 LOG_LINES = 5
 
@@ -87,7 +89,8 @@ class Child:
             return False
         except PermissionError:
             return True
-        return True
+        # A zombie that a slow init has yet to reap still counts for killpg, but runs no more.
+        return any(_runs_in_group(pid, self.pid) for pid in psutil.pids())
 
     def _signal(self, signum: int) -> None:
         if sys.platform == "win32":
@@ -95,6 +98,13 @@ class Child:
             return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signum)
+
+
+def _runs_in_group(pid: int, group: int) -> bool:
+    try:
+        return os.getpgid(pid) == group and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except (OSError, psutil.Error):
+        return False
 
 
 def python(module: str, *arguments: str) -> list[str]:
