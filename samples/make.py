@@ -153,6 +153,10 @@ CLIPS = (
             "At night I could hear the sound of the water from my bed. "
             "He knew the name of every fish in the sea. "
             "I still think about those days when I look at the water.",
+            "My brother works in an office on the fifth floor of a tall building. "
+            "He leaves the house before seven in the morning and comes back at six. "
+            "In the evening he likes to cook dinner for his wife and his two children. "
+            "On the weekend they often go for a long walk in the park.",
         ),
     ),
 )
