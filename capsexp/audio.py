@@ -12,7 +12,8 @@ from capsexp.errors import SampleError
 from capsexp.protocol import RATE, Audio
 
 SUFFIXES = frozenset(
-    ".wav .flac .mp3 .ogg .oga .opus .aif .aiff .au .caf .w64 .m4a .mp4 .m4b .aac .wma .webm .mkv .mov .amr".split()
+    (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".au", ".caf", ".w64")  # libsndfile
+    + (".m4a", ".mp4", ".m4b", ".aac", ".wma", ".webm", ".mkv", ".mov", ".amr")  # ffmpeg
 )
 
 
@@ -47,13 +48,31 @@ def _check(audio: Audio, path: Path) -> Audio:
 def _ffmpeg(path: Path, reason: str) -> Audio:
     program = shutil.which("ffmpeg")
     if program is None:
-        raise SampleError(f"{path.name}: libsndfile cannot read it and ffmpeg, which might, is not installed ({_line(reason)})")
+        raise SampleError(
+            f"{path.name}: libsndfile cannot read it and ffmpeg, which might, is not installed ({_line(reason)})"
+        )
     # The file: prefix keeps a name such as "concat:..." from being read as one of ffmpeg's protocols.
-    command = [program, "-v", "error", "-nostdin", "-i", f"file:{path}", "-f", "f32le", "-ac", "1", "-ar", str(RATE), "-"]
+    command = [
+        program,
+        "-v",
+        "error",
+        "-nostdin",
+        "-i",
+        f"file:{path}",
+        "-f",
+        "f32le",
+        "-ac",
+        "1",
+        "-ar",
+        str(RATE),
+        "-",
+    ]
     done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode or not done.stdout:
         said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise SampleError(f"{path.name}: neither libsndfile nor ffmpeg can read it ({said[-1] if said else _line(reason)})")
+        raise SampleError(
+            f"{path.name}: neither libsndfile nor ffmpeg can read it ({said[-1] if said else _line(reason)})"
+        )
     return np.frombuffer(done.stdout[: len(done.stdout) // 4 * 4], "<f4")
 
 

@@ -23,7 +23,19 @@ from capsexp.files import write_json, write_text
 from capsexp.report.build import rebuild
 
 _VALUED = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p")
-_QUESTIONS = ("--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i", "--version", "--resolve", "--shell-completion", "-sc")
+_QUESTIONS = (
+    "--help",
+    "-h",
+    "--hydra-help",
+    "--cfg",
+    "-c",
+    "--info",
+    "-i",
+    "--version",
+    "--resolve",
+    "--shell-completion",
+    "-sc",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -84,7 +96,7 @@ def _main(argv: list[str]) -> int:
     write_json(folder / "sweep.json", record(sweep, argv, interrupted=False))
     engines = list({repr(p.config.engine): p.config.engine for p in sweep.planned}.values())
     write_json(folder / "environment.json", environment.describe(engines))
-    _keep_tree(folder, config_dir, config_name)
+    _keep_tree(folder, config_dir)
     if not sweep.launcher.endswith("BasicLauncher"):
         _say("warning: runs that share the machine disturb each other's figures; use hydra/launcher=basic")
     _say(f"{len(sweep.planned)} run{'s' if len(sweep.planned) > 1 else ''} into {_shown(folder)}")
@@ -146,10 +158,10 @@ def _replay(config: Any) -> str:
     return OmegaConf.to_yaml(OmegaConf.create({**to_dict(config), "hydra": hydra}))
 
 
-def _keep_tree(folder: Path, config_dir: Path | None, config_name: str) -> None:
+def _keep_tree(folder: Path, config_dir: Path | None) -> None:
     """The YAML this sweep was composed from, the user's over the shipped one, so that an archive can be run again."""
-    for root in (conf_dir(), config_dir):
-        for path in sorted(root.rglob("*.yaml")) if root is not None else []:
+    for root in [conf_dir(), *([config_dir] if config_dir is not None else [])]:
+        for path in sorted(root.rglob("*.yaml")):
             if root == config_dir and len(path.relative_to(root).parts) > 2:
                 continue  # a tree is two levels deep; --config-dir may be anywhere
             kept = folder / "conf" / path.relative_to(root)
@@ -168,7 +180,9 @@ def _finish(sweep: Sweep, folder: Path) -> dict[str, Any]:
     return report
 
 
-def _hydra(config_dir: Path | None, config_name: str, argv: list[str], job: Any, planned: Sequence[Planned] = ()) -> int:
+def _hydra(
+    config_dir: Path | None, config_name: str, argv: list[str], job: Any, planned: Sequence[Planned] = ()
+) -> int:
     import hydra
     from hydra.errors import HydraException
 

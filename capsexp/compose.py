@@ -1,8 +1,9 @@
-"""Overrides -> Config, by Hydra's compose: for the tools that are started alone, and to check a sweep before it runs."""
+"""Overrides -> Config, by Hydra's compose: for tools that are started alone, and to check a sweep before it runs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hydra import compose as hydra_compose
@@ -12,7 +13,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from capsexp.config import Config, conf_dir, resolve
+from capsexp.config import Config, conf_dir, nearest, resolve, to_dict
 from capsexp.errors import ConfigError
 
 
@@ -43,6 +44,18 @@ def spell(override: str) -> str:
     return key + equals + ",".join("'null'" if v.strip() == "null" else v for v in value.split(","))
 
 
+def _nearest_key(key: str) -> str:
+    """What the user may have meant: the closest of all dotted keys."""
+
+    def walk(tree: object, prefix: str = "") -> Iterator[str]:
+        if isinstance(tree, dict):
+            for name, value in tree.items():
+                yield f"{prefix}{name}"
+                yield from walk(value, f"{prefix}{name}.")
+
+    return nearest(key, set(walk(to_dict(Config()))))
+
+
 def search_path() -> str:
     """The override that lets a tree other than the shipped one still find the shipped files."""
     return f"hydra.searchpath=['file://{conf_dir()}']"
@@ -51,11 +64,22 @@ def search_path() -> str:
 def one_line(error: Exception) -> str:
     """Hydra's message without its hints for debugging, and with ours."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    lines = [line for line in lines if not line.startswith(("Set the env", "See https", "Config search path", "provider=", "Key '"))]
+    lines = [
+        line
+        for line in lines
+        if not line.startswith(("Set the env", "See https", "Config search path", "provider=", "Key '"))
+    ]
     text = " ".join(lines[:3]) or type(error).__name__
     cause = error.__cause__
     if cause is not None and str(cause).splitlines() and str(cause).splitlines()[0] not in text:
         text += f" ({str(cause).splitlines()[0]})"
-    if "experiment" in text and "Could not override" in text:
+    unknown = re.match(r"Could not override '([^']+)'", text)
+    if unknown and unknown[1] != "experiment":
+        text = f"{unknown[1]}: unknown key{_nearest_key(unknown[1])}"
+    missing = re.match(r"In '[^']*': Could not find '([^'/]+)/([^']+)'", text)
+    if missing:
+        known = [line for line in lines[2:] if re.fullmatch(r"[\w.-]+", line)]
+        text = f"{missing[1]}: unknown {missing[1]} {missing[2]!r}{nearest(missing[2], known)}"
+    if unknown and unknown[1] == "experiment":
         text = "experiment: presets are added with a plus: +experiment=quick"
     return text

@@ -157,6 +157,7 @@ class Config:
     report: ReportConfig = field(default_factory=ReportConfig)
     archive: ArchiveConfig = field(default_factory=ArchiveConfig)
 
+
 POOLS = ("process",)
 DISPATCH = ("segment", "task", "hash", "naive")
 SERVERS = ("local", "command", "external")
@@ -175,7 +176,8 @@ def schema(engine: str) -> DictConfig:
     """The schema with the engine's own keys; raises ConfigError for an unknown engine."""
     if engine not in ENGINES:
         raise ConfigError(f"engine: unknown engine {engine!r}{nearest(engine, ENGINES)}")
-    return OmegaConf.structured(Config(engine=ENGINES[engine]()))
+    tree: DictConfig = OmegaConf.structured(Config(engine=ENGINES[engine]()))
+    return tree
 
 
 def resolve(raw: DictConfig | dict[str, Any]) -> Config:
@@ -220,8 +222,10 @@ def worker_count(value: object) -> int | None:
 def nearest(name: str, names: object) -> str:
     """`; did you mean 'x'?` or the list of valid names."""
     known = sorted(str(n) for n in names)  # type: ignore[attr-defined]
+    if not known:
+        return ""
     close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; valid: {', '.join(known)}"
+    return f"; did you mean {close[0]!r}?" if close else f"; valid: {', '.join(n for n in known if '.' not in n)}"
 
 
 def check(config: Config) -> None:
@@ -246,7 +250,9 @@ def check(config: Config) -> None:
     if config.load.message_s > 60:
         raise ConfigError("load.message_s: CapsWriter sends at most 60 s of audio in a message")
     if config.server.name == "command" and not config.server.cmd:
-        raise ConfigError("server.cmd: server=command needs the line to start, e.g. server.cmd='python s.py {workers} {port}'")
+        raise ConfigError(
+            "server.cmd: server=command needs the line to start, e.g. server.cmd='python s.py {workers} {port}'"
+        )
     if config.server.name == "external" and not config.server.url:
         raise ConfigError("server.url: server=external needs an address, e.g. server.url=ws://127.0.0.1:6016")
     processes = config.control.processes

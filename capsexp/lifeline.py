@@ -21,7 +21,7 @@ def die_with_parent(parent: int, signum: int = signal.SIGKILL) -> None:
 
 
 def on_stdin_closed(act: Callable[[], None]) -> None:
-    """Call `act` (in a thread) when stdin ends: the parent holds the other end and closing it is its request to stop."""
+    """Call `act` (in a thread) when stdin ends: the parent holds the other end, and closing it asks us to stop."""
 
     def watch() -> None:
         while os.read(0, 4096):

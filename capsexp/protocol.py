@@ -84,7 +84,8 @@ def decode_audio(frame: str | bytes) -> AudioMessage:
     overlap = _seconds(fields, "seg_overlap", 2.0, task_id)
     if not 0.1 <= duration <= MAX_SEGMENT_SECONDS or not 0 <= overlap <= duration:
         raise ProtocolError(
-            f"seg_duration {duration:g} must be 0.1 to {MAX_SEGMENT_SECONDS:g} s and seg_overlap {overlap:g} 0 to that", task_id
+            f"seg_duration {duration:g} must be 0.1 to {MAX_SEGMENT_SECONDS:g} s and seg_overlap {overlap:g} 0 to that",
+            task_id,
         )
     return AudioMessage(
         task_id=task_id,

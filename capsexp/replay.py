@@ -23,7 +23,10 @@ def main(argv: Sequence[str]) -> int:
     with ExitStack() as stack:
         problems = archive.verify(source)
         if problems:
-            raise ArchiveError(f"{source.name} is not as it was written: {problems[0]} (python -m capsexp.archive verify {source} lists all)")
+            raise ArchiveError(
+                f"{source.name} is not as it was written: {problems[0]}; "
+                f"python -m capsexp.archive verify {source} lists all"
+            )
         folder = source if source.is_dir() else stack.enter_context(archive.unpacked(source))
         before = read_json(folder / "report.json")
         out = _out(argv[1:])

@@ -84,7 +84,9 @@ class Cutter:
             self._held, self._held_len = [whole[at:]], len(whole) - at
 
     def _emit(self, audio: Audio, last: bool) -> Segment:
-        segment = Segment(self._index, self._start, min(self.cut.overlap, len(audio)) if self._index else 0, audio, last)
+        segment = Segment(
+            self._index, self._start, min(self.cut.overlap, len(audio)) if self._index else 0, audio, last
+        )
         self._index += 1
         self._start += self.cut.duration
         return segment

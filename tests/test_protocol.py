@@ -61,7 +61,15 @@ def test_result_round_trip(task: str, final: bool, text: str, tokens: list[tuple
 
 
 def test_a_result_of_2025_has_no_text_accu() -> None:
-    old = {"task_id": "a", "duration": 2.5, "time_start": 1, "text": "so", "tokens": ["so"], "timestamps": [0.1], "is_final": True}
+    old = {
+        "task_id": "a",
+        "duration": 2.5,
+        "time_start": 1,
+        "text": "so",
+        "tokens": ["so"],
+        "timestamps": [0.1],
+        "is_final": True,
+    }
     got = decode_result(json.dumps(old))
     assert (got.text, got.text_accu, got.is_final, got.duration) == ("so", "", True, 2.5)
 

@@ -8,7 +8,6 @@ from capsexp.protocol import RATE
 from capsexp.segments import Cut, Cutter, Merger, Recognition, cut_all, longest_agreement
 
 
-
 @given(st.integers(0, 400), st.integers(1, 40), st.integers(0, 40), st.lists(st.integers(0, 120), max_size=8))
 def test_cut_depends_on_the_audio_alone(length: int, duration: int, overlap: int, pieces: list[int]) -> None:
     audio = np.arange(length, dtype=np.float32)
@@ -28,7 +27,9 @@ def test_cut_depends_on_the_audio_alone(length: int, duration: int, overlap: int
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 60_000), st.sampled_from("abcdef")), max_size=60, unique_by=lambda t: t[0] // 300),
+    st.lists(
+        st.tuples(st.integers(0, 60_000), st.sampled_from("abcdef")), max_size=60, unique_by=lambda t: t[0] // 300
+    ),
     st.integers(1, 20),
     st.integers(0, 8),
 )

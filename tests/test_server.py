@@ -131,7 +131,9 @@ def test_malformed_messages_leave_the_connection_and_the_other_tasks_alone() -> 
     async def talk(url: str) -> dict[str, Any]:
         async with connect(url, subprotocols=["binary"], max_size=None) as socket:  # type: ignore[list-item]
             assert socket.subprotocol == "binary"
-            await socket.send(encode_audio(AudioMessage("good", audio[:30_000], False, seg_duration=2, seg_overlap=0.5)))
+            await socket.send(
+                encode_audio(AudioMessage("good", audio[:30_000], False, seg_duration=2, seg_overlap=0.5))
+            )
             for bad in ("{", "[]", '{"task_id": "x", "data": "?"}', b"\0"):
                 await socket.send(bad)
             errors = [json.loads(await socket.recv()) for _ in range(4)]

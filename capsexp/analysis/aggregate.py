@@ -9,6 +9,7 @@ from typing import Any
 from capsexp.analysis import baseline, gates
 
 _SPREADS = ("turnaround_s", "latency_s", "queue_wait_s", "compute_s")
+_MEMORY = ("peak_mb", "load_peak_mb", "steady_peak_mb", "rss_peak_mb")
 _NO_SPREAD = {"p50": None, "p90": None, "p95": None, "p99": None, "max": None, "n": 0}
 
 
@@ -19,11 +20,12 @@ def empty(key: str, status: str, why: str) -> dict[str, Any]:
         "engine": None, "dispatch": None, "status": status, "errors": [why], "trials": 0,
         "makespan_s": {"median": None, "ci95": None}, "throughput_xrt": None, "speedup": {"median": None, "ci95": None},
         "efficiency": None, "server_efficiency": None,
-        "memory": {"metric": None, "peak_mb": None, "load_peak_mb": None, "steady_peak_mb": None, "rss_peak_mb": None, "growth": None},
+        "memory": {"metric": None, **dict.fromkeys(_MEMORY), "growth": None},
         "cpu": {"front_s": None, "workers_s": None, "client_s": None, "monitor_s": None, "utilisation": None},
         **{name: dict(_NO_SPREAD) for name in _SPREADS},
         "correctness": {"requests": 0, "completed": 0, "identical": None, "ratio": None, "wer": None, "cer": None},
-        "wrong": [], "gates": [], "verdict": gates.NOT_FEASIBLE if status in ("failed", "refused") else gates.INCONCLUSIVE,
+        "wrong": [], "gates": [],
+        "verdict": gates.NOT_FEASIBLE if status in ("failed", "refused") else gates.INCONCLUSIVE,
     }  # fmt: skip
 
 
@@ -41,7 +43,14 @@ def configurations(
         trials = [(run, judged[i]) for i, run in enumerate(runs) if run["key"] == key]
         found.append(_configuration(key, [t[0] for t in trials], [t[1] for t in trials], controls))
         first = trials[0][0]
-        groups.append({"key": key, "workers": first["workers"], "pool": first["pool"], "group": baseline.group_key(first["config"])})
+        groups.append(
+            {
+                "key": key,
+                "workers": first["workers"],
+                "pool": first["pool"],
+                "group": baseline.group_key(first["config"]),
+            }
+        )
     bases, by_key = baseline.find(groups), {c["key"]: c for c in found}
     cpus = {run["key"]: run["cpu_count"] for run in runs}
     for one in found:
@@ -75,9 +84,8 @@ def _configuration(
         one["makespan_s"]["median"] = median(m["makespan_s"] for m in whole)
         one["throughput_xrt"] = median(m["throughput_xrt"] for m in whole)
         one["server_efficiency"] = _server_efficiency(one, controls.get(first["control"] or ""))
-    for name in one["memory"]:
-        if name not in ("metric", "growth"):
-            one["memory"][name] = _most(m["memory"][name] for m in known)
+    for name in _MEMORY:
+        one["memory"][name] = _most(m["memory"][name] for m in known)
     one["memory"]["metric"] = known[0]["memory"]["metric"]
     one["cpu"] = {name: _median(m["cpu"][name] for m in known) for name in one["cpu"]}
     typical = sorted(known, key=lambda m: m["makespan_s"] or float("inf"))[(len(known) - 1) // 2]
@@ -139,7 +147,11 @@ def overall(found: list[dict[str, Any]]) -> str:
 def recommend(found: list[dict[str, Any]], tolerance: float) -> dict[str, Any] | None:
     """The fewest workers among those whose throughput is within `tolerance` of the best that passes its gates; a
     baseline when nothing does. None when no configuration is right and within its memory."""
-    sound = [c for c in found if c["throughput_xrt"] is not None and c["status"] == "ok" and not _fails(c, "correctness", "peak_memory_mb")]
+    sound = [
+        c
+        for c in found
+        if c["throughput_xrt"] is not None and c["status"] == "ok" and not _fails(c, "correctness", "peak_memory_mb")
+    ]
     if not sound:
         return None
     passing = [c for c in sound if c["verdict"] == gates.FEASIBLE and c["key"] != c["baseline"]]
@@ -166,9 +178,19 @@ def _why(chosen: dict[str, Any], best: float, sound: list[dict[str, Any]], passi
             return f"{speed}{memory}; there was nothing to compare it with."
         fastest: dict[str, Any] = max(others, key=_speedup)
         failed = ", ".join(g["name"] for g in fastest["gates"] if g["verdict"] == gates.FAIL) or "not decided"
-        return f"{speed}{memory}; more workers did not pass: {fastest['key']} reached {_speedup(fastest):.2f}x ({failed})."
-    gain = f"{chosen['speedup']['median']:.2f}x of {chosen['baseline']}" if chosen["speedup"]["median"] else "as fast as any"
-    less = "" if chosen["throughput_xrt"] >= best else f"; the fastest reaches {best:.1f} with more workers, which is no more than the tolerance"
+        return (
+            f"{speed}{memory}; more workers did not pass: {fastest['key']} reached {_speedup(fastest):.2f}x ({failed})."
+        )
+    gain = (
+        f"{chosen['speedup']['median']:.2f}x of {chosen['baseline']}"
+        if chosen["speedup"]["median"]
+        else "as fast as any"
+    )
+    less = (
+        ""
+        if chosen["throughput_xrt"] >= best
+        else f"; the fastest reaches {best:.1f} with more workers, which is no more than the tolerance"
+    )
     return f"{speed}{memory}, {gain}{less}."
 
 

@@ -7,7 +7,9 @@ from typing import Any
 from capsexp.analysis import gates
 
 
-def causes(configuration: dict[str, Any], baseline: dict[str, Any], metrics: dict[str, Any], cpu_count: int) -> list[str]:
+def causes(
+    configuration: dict[str, Any], baseline: dict[str, Any], metrics: dict[str, Any], cpu_count: int
+) -> list[str]:
     """Sentences for a configuration that fails its speedup or efficiency gate; none for one that does well."""
     if not any(g["name"] in ("speedup", "efficiency") and g["verdict"] == gates.FAIL for g in configuration["gates"]):
         return []
@@ -45,11 +47,14 @@ def _saturated(threads: int, cpus: int, metrics: dict[str, Any]) -> str | None:
 def _too_few(configuration: dict[str, Any], workers: int, metrics: dict[str, Any]) -> str | None:
     if configuration["dispatch"] in ("task", "hash") and metrics["requests"] < 3 * workers:
         return (
-            f"too few requests for the workers: {metrics['requests']} requests on {workers} workers, each bound to one by "
-            f"server.dispatch={configuration['dispatch']}"
+            f"too few requests for the workers: {metrics['requests']} requests on {workers} workers, "
+            f"each bound to one by server.dispatch={configuration['dispatch']}"
         )
     if 0 < metrics["segments"] < 3 * workers:
-        return f"too few requests for the workers: {metrics['segments']} segments on {workers} workers; use more or longer samples"
+        return (
+            f"too few requests for the workers: {metrics['segments']} segments on {workers} workers; "
+            "use more or longer samples"
+        )
     return None
 
 
@@ -65,7 +70,10 @@ def _slower_segments(configuration: dict[str, Any], baseline: dict[str, Any]) ->
     mine, theirs = configuration["compute_s"]["p50"], baseline["compute_s"]["p50"]
     if not mine or not theirs or mine / theirs <= 1.2:
         return None
-    return f"the same segments take {mine / theirs:.2f} times as long as in {baseline['key']}: workers contend for cores, cache or memory"
+    return (
+        f"the same segments take {mine / theirs:.2f} times as long as in {baseline['key']}: "
+        "workers contend for cores, cache or memory"
+    )
 
 
 def _paging(metrics: dict[str, Any], makespan: float) -> str | None:

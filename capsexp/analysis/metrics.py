@@ -112,7 +112,11 @@ def difference(rows: list[Row], column: str, window: tuple[float, float]) -> flo
 
 
 def _cpu(
-    monitor: list[Row], window: tuple[float, float] | None, makespan: float | None, cpus: int, client: dict[str, Any] | None
+    monitor: list[Row],
+    window: tuple[float, float] | None,
+    makespan: float | None,
+    cpus: int,
+    client: dict[str, Any] | None,
 ) -> dict[str, Any]:
     def used(*roles: str) -> float | None:
         rows = [r for r in monitor if r["role"] in roles]

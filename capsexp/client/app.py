@@ -27,7 +27,12 @@ REQUEST_COLUMNS = (
 
 
 def main(argv: Sequence[str]) -> int:
-    aliases = {"--url": "server.url", "--port": "server.port", "--concurrency": "load.concurrency", "--dir": "samples.dir"}
+    aliases = {
+        "--url": "server.url",
+        "--port": "server.port",
+        "--concurrency": "load.concurrency",
+        "--dir": "samples.dir",
+    }
     if any(word.startswith("--dir") for word in argv) and not any(word.startswith("samples=") for word in argv):
         argv = ["samples=dir", *argv]
     call = tool.parse(argv, "python -m capsexp.client", "Send a set of samples to any CapsWriter server.", aliases)
@@ -49,7 +54,9 @@ def main(argv: Sequence[str]) -> int:
         _print(outcome, samples)
     failed = [r for r in requests if not r.ok]
     if failed and call.run_dir is None:
-        raise ServerError(f"{len(failed)} of {len(requests)} requests failed; the first: {failed[0].sample}: {failed[0].error}")
+        raise ServerError(
+            f"{len(failed)} of {len(requests)} requests failed; the first: {failed[0].sample}: {failed[0].error}"
+        )
     return 0
 
 
@@ -95,7 +102,9 @@ def write_run(run_dir: Path, zero: float, outcome: Outcome, samples: SampleSet) 
     folder.mkdir(exist_ok=True)
     for sample in samples.samples:
         answers = [r for r in outcome.requests if r.sample == sample.name and r.result is not None]
-        write_text(folder / f"{sample.name}.txt", (answers[0].result.text if answers and answers[0].result else "") + "\n")
+        write_text(
+            folder / f"{sample.name}.txt", (answers[0].result.text if answers and answers[0].result else "") + "\n"
+        )
         write_json(
             folder / f"{sample.name}.json",
             {"sample": sample.name, "reference": sample.reference, "results": [_answer(r) for r in answers]},
@@ -129,7 +138,9 @@ def _print(outcome: Outcome, samples: SampleSet) -> None:
             print(f"{request.sample}  FAILED: {request.error}")
     if outcome.start is not None and outcome.end is not None and all(r.ok for r in outcome.requests):
         audio, took = sum(r.duration_s for r in outcome.requests), outcome.end - outcome.start
-        print(f"{len(outcome.requests)} requests, {audio:.1f} s of audio in {took:.2f} s: {audio / took:.1f} x real time")
+        print(
+            f"{len(outcome.requests)} requests, {audio:.1f} s of audio in {took:.2f} s: {audio / took:.1f} x real time"
+        )
 
 
 class _Progress:

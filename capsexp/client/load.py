@@ -18,7 +18,7 @@ LAG_EVERY_S = 0.05
 
 @dataclass
 class Outcome:
-    """`max_loop_lag_s`: the longest time the client itself kept a result waiting. `cpu_s`: CPU seconds of its process."""
+    """`max_loop_lag_s`: the longest the client itself kept a result waiting. `cpu_s`: CPU seconds of its process."""
 
     requests: list[Request]
     cpu_s: float

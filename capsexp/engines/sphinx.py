@@ -34,7 +34,9 @@ class SphinxEngine:
                 loglevel="FATAL",
             )
         except (RuntimeError, ValueError) as error:
-            raise EngineError(f"engine=sphinx cannot load {acoustic.name}, {language.name}, {words.name}: {error}") from None
+            raise EngineError(
+                f"engine=sphinx cannot load {acoustic.name}, {language.name}, {words.name}: {error}"
+            ) from None
 
     def recognize(self, audio: Audio, start: int = 0, shared: int = 0) -> Recognition:
         pcm = (np.clip(audio, -1.0, 1.0) * 32767).astype("<i2").tobytes()
@@ -61,7 +63,11 @@ def _model(config: SphinxConfig) -> tuple[Path, Path, Path]:
         return root / "en-us", root / "en-us.lm.bin", root / "cmudict-en-us.dict"
     root = Path(config.model_dir)
     found = []
-    for pattern, what in (("**/mdef", "acoustic model (mdef)"), ("**/*.lm*", "language model (*.lm.bin)"), ("**/*.dict*", "dictionary (*.dict)")):
+    for pattern, what in (
+        ("**/mdef", "acoustic model (mdef)"),
+        ("**/*.lm*", "language model (*.lm.bin)"),
+        ("**/*.dict*", "dictionary (*.dict)"),
+    ):
         match = next(iter(sorted(root.glob(pattern))), None)
         if match is None:
             raise EngineError(f"engine.model_dir={config.model_dir}: no {what} below it")

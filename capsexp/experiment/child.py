@@ -20,7 +20,9 @@ LOG_LINES = 5
 class Child:
     """Output goes to `log`. Closing stdin is the request to stop that our own tools (`guarded`) listen to."""
 
-    def __init__(self, command: Sequence[str], log: Path, guarded: bool = True, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, command: Sequence[str], log: Path, guarded: bool = True, env: dict[str, str] | None = None
+    ) -> None:
         self.log, self.guarded = log, guarded
         with log.open("ab") as out:
             self.process = subprocess.Popen(

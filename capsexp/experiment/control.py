@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psutil
 
@@ -62,7 +62,12 @@ def ensure(config: Config, sweep_dir: Path, sweep_workers: Sequence[int]) -> str
         asked = replace(config, control=replace(config.control, processes=missing))
         write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(asked)))
         command = python(
-            "capsexp.experiment.control", "--config", str(folder / "config.yaml"), "--run-dir", str(folder), "--stdin-guard"
+            "capsexp.experiment.control",
+            "--config",
+            str(folder / "config.yaml"),
+            "--run-dir",
+            str(folder),
+            "--stdin-guard",
         )
         child = Child(command, folder / "control.log")
         try:
@@ -105,7 +110,9 @@ def main(argv: Sequence[str]) -> int:
         record["deterministic"] &= not record["texts"] or record["texts"] == texts
         record["texts"] = record["texts"] or texts
         audio_s = sum(sample.duration_s for sample in samples)
-        record["runs"].append({"processes": processes, "audio_s": audio_s, "throughput_xrt": audio_s / run["makespan_s"], **run})
+        record["runs"].append(
+            {"processes": processes, "audio_s": audio_s, "throughput_xrt": audio_s / run["makespan_s"], **run}
+        )
         write_json(path, record)
         print(f"control with {processes}: {audio_s / run['makespan_s']:.1f} x real time", flush=True)
     return 0
@@ -152,8 +159,8 @@ def _recognize(
             if waiting and (depth == 1 or len(waiting) >= processes):
                 give(pipe)
     while any(flight.values()):
-        for pipe in wait([p for p, n in flight.items() if n]):
-            assert isinstance(pipe, Connection)
+        for ready in wait([p for p, n in flight.items() if n]):
+            pipe = cast(Connection, ready)
             answer = _receive(pipe)
             if not isinstance(answer, Done):
                 raise EngineError(f"a segment failed: {answer.reason if isinstance(answer, Failed) else answer}")

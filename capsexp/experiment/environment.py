@@ -33,7 +33,9 @@ def describe(engines: list[EngineConfig]) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "machine": platform.machine(),
         "cpu": cpu.get("model name", platform.processor()),
-        "cpu_flags": [f for f in cpu.get("flags", "").split() if f.startswith(("avx", "sse4", "amx", "fma", "f16c", "asimd"))],
+        "cpu_flags": [
+            f for f in cpu.get("flags", "").split() if f.startswith(("avx", "sse4", "amx", "fma", "f16c", "asimd"))
+        ],
         "cpus_usable": usable_cpus(),
         "cpus_physical": psutil.cpu_count(logical=False),
         "memory_mb": round(total_mb()),

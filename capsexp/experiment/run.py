@@ -41,7 +41,9 @@ class Planned:
     config: Config = field(repr=False)
 
 
-def execute(plan: Planned, config: Config, run_dir: Path, sweep_workers: Sequence[int], say: Callable[[str], None]) -> str:
+def execute(
+    plan: Planned, config: Config, run_dir: Path, sweep_workers: Sequence[int], say: Callable[[str], None]
+) -> str:
     """Make a run in `run_dir`, which is there and holds nothing of a run yet; returns its status. Raises
     KeyboardInterrupt, after the run was taken down and recorded."""
     run = _Run(plan, config, run_dir, sweep_workers, say)
@@ -88,7 +90,15 @@ class _Run:
                 resolved = self.dir / ".config.yaml"
                 tree = replace(config, server=replace(config.server, port=0))
                 write_text(resolved, OmegaConf.to_yaml(OmegaConf.structured(tree)))
-                common = ("--config", str(resolved), "--run-dir", str(self.dir), "--zero", repr(self.zero), "--stdin-guard")
+                common = (
+                    "--config",
+                    str(resolved),
+                    "--run-dir",
+                    str(self.dir),
+                    "--zero",
+                    repr(self.zero),
+                    "--stdin-guard",
+                )
                 server, url = self._launch_server(common)
                 if server is not None:
                     stack.callback(server.stop, config.server.grace)
@@ -121,7 +131,9 @@ class _Run:
             return Child(python("capsexp.server", *common), log), ""
         port = _free_port()
         try:
-            line = (config.cmd or "").format(workers=self.config.workers, threads=self.config.threads, port=port, host=config.host)
+            line = (config.cmd or "").format(
+                workers=self.config.workers, threads=self.config.threads, port=port, host=config.host
+            )
             return Child(shlex.split(line), log, guarded=False), f"ws://{config.host}:{port}"
         except (OSError, ValueError, KeyError, IndexError) as error:
             raise ServerError(f"server.cmd cannot be started: {error}") from None
@@ -142,7 +154,9 @@ class _Run:
             if url and _answers(url):
                 break
             if server is not None and not server.alive():
-                raise ServerError(f"the server ended with code {server.process.returncode} before it was ready: {server.last_lines()}")
+                raise ServerError(
+                    f"the server ended with code {server.process.returncode} before it was ready: {server.last_lines()}"
+                )
             if time.monotonic() > deadline:
                 what = f"{url}: no connection; is the server running?" if server is None else server.last_lines()
                 raise ServerError(f"the server was not ready in server.ready_timeout = {timeout:g} s: {what}")
@@ -189,8 +203,10 @@ class _Run:
         }  # fmt: skip
         if self.status == "ok":
             try:
-                rows = (read_rows(self.dir / name) for name in ("requests.csv", "segments.csv", "monitor.csv"))
-                run["metrics"] = run_metrics(run, *rows, client)
+                requests, segments, monitor = (
+                    read_rows(self.dir / f"{n}.csv") for n in ("requests", "segments", "monitor")
+                )
+                run["metrics"] = run_metrics(run, requests, segments, monitor, client)
             except Exception as error:  # the report says so; the files are there to look at
                 run["status"], run["error"] = "failed", f"metrics: {type(error).__name__}: {error}"
                 self.status = "failed"
@@ -225,7 +241,9 @@ def _listener(url: str) -> int | None:
     """The process behind an external server's port, when it is on this machine and may be looked at."""
     port = urlsplit(url).port
     try:
-        found = (c.pid for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN and c.laddr.port == port)
+        found = (
+            c.pid for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN and c.laddr[1:] == (port,)
+        )
         return next((pid for pid in found if pid), None)
     except psutil.Error:
         return None

@@ -47,7 +47,7 @@ def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str) ->
     preset = {} if base.hydra.sweeper.params is None else OmegaConf.to_container(base.hydra.sweeper.params)
     assert isinstance(preset, dict)
     given = {_key(o) for o in overrides}
-    swept = [compose.spell(f"{k}={v}") for k, v in preset.items() if str(k) not in given] + swept
+    swept = [compose.spell(f"{k!s}={v}") for k, v in preset.items() if str(k) not in given] + swept
     trials = base.get("trials", 1)
     if isinstance(trials, int) and trials > 1 and "trial" not in given:
         swept = ["trial=" + ",".join(str(n + 1) for n in range(trials)), *swept]  # first: the slowest to change
@@ -124,7 +124,8 @@ def _parse(overrides: Sequence[str]) -> Any:
 
 
 def _split(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
-    swept, fixed = [], []
+    swept: list[str] = []
+    fixed: list[str] = []
     for parsed, line in zip(_parse(overrides), overrides, strict=True):
         (swept if parsed.is_sweep_override() else fixed).append(line)
     return swept, fixed

@@ -76,7 +76,10 @@ def _warnings(files: SweepFiles, configurations: list[dict[str, Any]]) -> list[s
             found.append("the control was skipped: whether transcripts are identical cannot be judged")
     for control in files.controls.values():
         if not control["deterministic"]:
-            found.append(f"the control's texts differ from one process count to another: engine {control['engine']} is not deterministic")
+            found.append(
+                "the control's texts differ from one process count to another: "
+                f"engine {control['engine']} is not deterministic"
+            )
     for configuration in configurations:
         if configuration["status"] != "ok":
             found.append(f"{configuration['key']}: {configuration['status']}: {'; '.join(configuration['errors'])}")

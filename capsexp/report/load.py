@@ -38,7 +38,9 @@ def read_rows(path: Path) -> list[Row]:
     if not path.is_file():
         return []
     with path.open(encoding="utf-8", newline="") as file:
-        return [{key: _value(key, cell) for key, cell in row.items() if key is not None} for row in csv.DictReader(file)]
+        return [
+            {key: _value(key, cell) for key, cell in row.items() if key is not None} for row in csv.DictReader(file)
+        ]
 
 
 def read_sweep(folder: Path) -> SweepFiles:

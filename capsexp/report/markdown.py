@@ -15,9 +15,19 @@ def render(report: dict[str, Any]) -> str:
         _escape(tables.headline(report)),
         *(_escape(line) for line in tables.sentences(report)),
         "## Configurations",
-        tabulate([[_escape(cell) for cell in row] for row in tables.rows(report)], tables.HEADERS, "pipe", disable_numparse=True),
+        tabulate(
+            [[_escape(cell) for cell in row] for row in tables.rows(report)],
+            tables.HEADERS,
+            "pipe",
+            disable_numparse=True,
+        ),
         "## Gates",
-        tabulate([[_escape(cell) for cell in row] for row in tables.gate_rows(report)], tables.GATE_HEADERS, "pipe", disable_numparse=True),
+        tabulate(
+            [[_escape(cell) for cell in row] for row in tables.gate_rows(report)],
+            tables.GATE_HEADERS,
+            "pipe",
+            disable_numparse=True,
+        ),
     ]
     control = tables.control_lines(report)
     if control:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 HEADERS = (
-    "configuration", "makespan s", "xRT", "speedup", "effic.", "server eff.", "peak MB", "growth", "CPU %", "latency p50",
-    "p95", "max s", "correct", "WER", "CER", "verdict",
+    "configuration", "makespan s", "xRT", "speedup", "effic.", "server eff.", "peak MB", "growth", "CPU %",
+    "latency p50", "p95", "max s", "correct", "WER", "CER", "verdict",
 )  # fmt: skip
 GATE_HEADERS = ("configuration", "gate", "value", "limit", "verdict", "why")
 _AT_MOST = frozenset({"memory_growth", "peak_memory_mb", "wer", "cer", "latency_p95_s"})
@@ -50,24 +50,41 @@ def gate_rows(report: dict[str, Any]) -> list[list[str]]:
             sign = "<=" if gate["name"] in _AT_MOST else ">="
             digits = 0 if gate["name"] == "peak_memory_mb" else 2
             limit = f"{sign} {number(gate['limit'], digits)}"
-            found.append([c["key"], gate["name"], number(gate["value"], digits), limit, gate["verdict"], gate.get("reason") or ""])
+            found.append(
+                [
+                    c["key"],
+                    gate["name"],
+                    number(gate["value"], digits),
+                    limit,
+                    gate["verdict"],
+                    gate.get("reason") or "",
+                ]
+            )
     return found
 
 
 def control_lines(report: dict[str, Any]) -> list[str]:
     """What the same work takes without a server."""
     return [
-        f"{c['engine']}, {c['threads']} thread{'s' if c['threads'] > 1 else ''}, {c['processes']} process"
-        f"{'es' if c['processes'] > 1 else ''}: {c['throughput_xrt']:.1f} x real time ({c['makespan_s']:.2f} s, load {c['load_s']:.2f} s)"
+        f"{c['engine']}, {_count(c['threads'], 'thread')}, {_count(c['processes'], 'process')}: "
+        f"{c['throughput_xrt']:.1f} x real time ({c['makespan_s']:.2f} s, load {c['load_s']:.2f} s)"
         for c in report["control"]
     ]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}{'es' if noun.endswith('s') else 's'}"
 
 
 def sentences(report: dict[str, Any]) -> list[str]:
     """The verdict, the recommendation and what the data say about disappointing results."""
     said = [f"Verdict: {report['verdict']}: {VERDICTS[report['verdict']]}."]
     advice = report["recommendation"]
-    said.append(f"Recommended: {advice['key']}: {advice['reason']}" if advice else "Recommended: nothing; no configuration is right and within its memory.")
+    said.append(
+        f"Recommended: {advice['key']}: {advice['reason']}"
+        if advice
+        else "Recommended: nothing; no configuration is right and within its memory."
+    )
     for key, causes in report["diagnosis"].items():
         said += [f"{key}: {cause}" for cause in causes]
     return said
@@ -77,5 +94,6 @@ def headline(report: dict[str, Any]) -> str:
     """Machine and load in one line."""
     where, samples = report["environment"], report["samples"]
     seconds = sum(s["duration_s"] for s in samples)
-    machine = f"{where.get('cpu', 'unknown CPU')}, {where.get('cpus_usable', '?')} CPUs usable, {where.get('memory_mb', 0) / 1024:.0f} GB"
+    cpus, memory = where.get("cpus_usable", "?"), where.get("memory_mb", 0) / 1024
+    machine = f"{where.get('cpu', 'unknown CPU')}, {cpus} CPUs usable, {memory:.0f} GB"
     return f"{machine}; {len(samples)} samples, {seconds:.0f} s of audio"

@@ -14,14 +14,19 @@ def render(report: dict[str, Any]) -> str:
         f"capsexp: {report['name']}",
         tables.headline(report),
         "",
-        tabulate(tables.rows(report), tables.HEADERS, disable_numparse=True, colalign=("left", *("right",) * 14, "left")),
+        tabulate(
+            tables.rows(report), tables.HEADERS, disable_numparse=True, colalign=("left", *("right",) * 14, "left")
+        ),
         "",
         tabulate(tables.gate_rows(report), tables.GATE_HEADERS, disable_numparse=True),
         "",
     ]
     metrics = {c["memory"]["metric"] for c in report["configurations"]} - {None}
     if metrics:
-        parts.append(f"Memory is {'/'.join(sorted(metrics)).upper()} summed over the server's processes; speedup is against the baseline of the same sweep.")
+        name = "/".join(sorted(metrics)).upper()
+        parts.append(
+            f"Memory is {name} summed over the server's processes; speedup is against the sweep's own baseline."
+        )
     control = tables.control_lines(report)
     if control:
         parts += ["Without a server (control):", *(f"  {line}" for line in control)]

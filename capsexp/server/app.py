@@ -9,9 +9,9 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import asdict
-from typing import TextIO
+from typing import Any, TextIO
 
 import websockets
 from websockets.asyncio.server import serve
@@ -35,7 +35,9 @@ SEGMENT_COLUMNS = (
 
 def main(argv: Sequence[str]) -> int:
     aliases = {"--port": "server.port", "--host": "server.host", "--workers": "workers"}
-    call = tool.parse(argv, "python -m capsexp.server", "A CapsWriter speech-recognition server with N workers.", aliases)
+    call = tool.parse(
+        argv, "python -m capsexp.server", "A CapsWriter speech-recognition server with N workers.", aliases
+    )
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     logging.getLogger("websockets").setLevel(logging.CRITICAL)  # a scan of the port is not our error
     try:
@@ -113,7 +115,10 @@ class _Server:
                     "warnings": self.warnings,
                 },
             )
-        print(f"listening on ws://{host}:{port} with {pool.count} worker{'s' if pool.count > 1 else ''}; Ctrl-C stops it", flush=True)
+        print(
+            f"listening on ws://{host}:{port} with {pool.count} worker{'s' if pool.count > 1 else ''}; Ctrl-C stops it",
+            flush=True,
+        )
 
     def _stop_on_request(self, stop: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
@@ -123,7 +128,7 @@ class _Server:
             except NotImplementedError:  # Windows: Ctrl-C arrives as KeyboardInterrupt
                 pass
         if self.guarded:
-            lifeline.on_stdin_closed(lambda: loop.call_soon_threadsafe(stop.set))
+            lifeline.on_stdin_closed(lambda: (loop.call_soon_threadsafe(stop.set), None)[1])
 
     def _on_worker(self, what: str, info: WorkerInfo) -> None:
         took = f" after {info.load_s:.2f} s" if what == "ready" and info.load_s is not None else ""
@@ -161,7 +166,9 @@ def bind(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise ServerError(f"cannot listen on {host}:{port}: {error.strerror}; stop what uses it or choose another server.port") from None
+        raise ServerError(
+            f"cannot listen on {host}:{port}: {error.strerror}; stop what uses it or choose another server.port"
+        ) from None
     return listener
 
 
@@ -174,9 +181,9 @@ def _close(out: TextIO) -> None:
     out.close()
 
 
-async def _first(work: object, stop: asyncio.Event) -> bool:
+async def _first(work: Coroutine[Any, Any, object], stop: asyncio.Event) -> bool:
     """Whether `work` ended before a stop was asked for; raises what it raised."""
-    doing = asyncio.ensure_future(work)  # type: ignore[arg-type]
+    doing = asyncio.ensure_future(work)
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait({doing, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()

@@ -153,7 +153,9 @@ class ProcessPool:
         while not all(w.ready for w in workers):
             dead = next((w for w in workers if not w.ready and not w.process.is_alive() and w.pipe is None), None)
             if dead:
-                raise ServerError(f"worker {dead.number} ended while loading: {dead.reason or f'exit code {dead.process.exitcode}'}")
+                raise ServerError(
+                    f"worker {dead.number} ended while loading: {dead.reason or f'exit code {dead.process.exitcode}'}"
+                )
             self._changed.clear()
             await self._changed.wait()
 
@@ -186,7 +188,15 @@ class ProcessPool:
             ticket = worker.flight.pop(message.id)
             if not ticket.future.done():
                 ticket.future.set_result(
-                    Outcome(message.heard, worker.number, worker.process.pid, ticket.queued, message.started, message.finished, ticket.retries)
+                    Outcome(
+                        message.heard,
+                        worker.number,
+                        worker.process.pid,
+                        ticket.queued,
+                        message.started,
+                        message.finished,
+                        ticket.retries,
+                    )
                 )
         elif message.id is None:
             worker.reason = message.reason
@@ -223,7 +233,9 @@ class ProcessPool:
         if ticket.future.done():
             return
         if ticket.retries > self._max_retries:
-            ticket.future.set_exception(ServerError(f"segment {ticket.segment.index} failed {ticket.retries} times: {reason}"))
+            ticket.future.set_exception(
+                ServerError(f"segment {ticket.segment.index} failed {ticket.retries} times: {reason}")
+            )
         else:
             self._queue_of(ticket).appendleft(ticket)
 
