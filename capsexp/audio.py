@@ -12,8 +12,8 @@ from capsexp.errors import SampleError
 from capsexp.protocol import RATE, Audio
 
 SUFFIXES = frozenset(
-    (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".au", ".caf", ".w64")  # libsndfile
-    + (".m4a", ".mp4", ".m4b", ".aac", ".wma", ".webm", ".mkv", ".mov", ".amr")  # ffmpeg
+    {".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".au", ".caf", ".w64"}  # libsndfile
+    | {".m4a", ".mp4", ".m4b", ".aac", ".wma", ".webm", ".mkv", ".mov", ".amr"}  # ffmpeg
 )
 
 

@@ -73,6 +73,8 @@ def one_line(error: Exception) -> str:
     cause = error.__cause__
     if cause is not None and str(cause).splitlines() and str(cause).splitlines()[0] not in text:
         text += f" ({str(cause).splitlines()[0]})"
+    if getattr(error, "override", None):
+        text = f"{error.override}: {text}"  # type: ignore[attr-defined]
     unknown = re.match(r"Could not override '([^']+)'", text)
     if unknown and unknown[1] != "experiment":
         text = f"{unknown[1]}: unknown key{_nearest_key(unknown[1])}"

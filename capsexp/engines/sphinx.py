@@ -68,7 +68,7 @@ def _model(config: SphinxConfig) -> tuple[Path, Path, Path]:
         ("**/*.lm*", "language model (*.lm.bin)"),
         ("**/*.dict*", "dictionary (*.dict)"),
     ):
-        match = next(iter(sorted(root.glob(pattern))), None)
+        match = min(root.glob(pattern), key=lambda p: (len(p.name), p), default=None)  # not en-us-phone.lm
         if match is None:
             raise EngineError(f"engine.model_dir={config.model_dir}: no {what} below it")
         found.append(match)

@@ -72,6 +72,8 @@ class Child:
     def last_lines(self) -> str:
         """The end of its log on one line, for an error."""
         lines = [line.strip() for line in self.log.read_text("utf-8", "replace").splitlines() if line.strip()]
+        if any(line.startswith("Traceback") for line in lines):
+            lines = lines[-1:]  # a Python program's own last word
         return " | ".join(lines[-LOG_LINES:]) or "it said nothing"
 
     def _gone(self, seconds: float) -> bool:

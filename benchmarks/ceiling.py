@@ -1,0 +1,26 @@
+"""What server and client can carry when recognition costs nothing; and 32 workers that sleep 0.05 x their audio."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from common import repeats, runs
+
+trials = repeats()
+free = runs(trials, "engine=null", "workers=2", "samples=long", "samples.minutes=10", "load.repeats=4", "control=off")
+print(f"engine=null: {median(r['metrics']['throughput_xrt'] for r in free):.0f} x real time through server and client")
+asleep = runs(
+    trials,
+    "engine=null",
+    "engine.rtf=0.05",
+    "workers=32",
+    "samples=long",
+    "samples.minutes=20",
+    "load.repeats=8",
+    "control=off",
+)
+segments = asleep[0]["metrics"]["segments"]
+reached = median(r["metrics"]["throughput_xrt"] for r in asleep)
+print(
+    f"32 workers, {segments / 32:.0f} segments each: {reached:.0f} of {32 / 0.05:.0f} x real time, ratio {reached / (32 / 0.05):.3f}"
+)

@@ -1,0 +1,13 @@
+"""The monitor's own CPU at 0.5 s over 4 processes, and the time of a run outside loading and the measured load."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from common import repeats, runs
+
+found = runs(repeats(), "workers=3", "engine=null", "engine.rtf=0.3", "control=off")
+shares = [run["metrics"]["cpu"]["monitor_s"] / run["metrics"]["makespan_s"] for run in found]
+print(f"monitor: median {100 * median(shares):.2f} % of a core of {', '.join(f'{100 * s:.2f}' for s in shares)}")
+outside = [run["phases_s"]["total"] - run["phases_s"]["load_models"] - run["phases_s"]["load"] for run in found]
+print(f"outside loading and load: median {median(outside):.2f} s of {', '.join(f'{s:.2f}' for s in outside)}")

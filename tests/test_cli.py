@@ -1,0 +1,349 @@
+"""The main job as its users run it: real processes and sockets, engine=null for speed. Nothing may be left running."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from conftest import PATIENCE
+
+LEGACY = Path(__file__).with_name("legacy_server.py")
+BASE = (
+    "engine=null",
+    "samples=dir",
+    "load.seg_duration=2",
+    "load.seg_overlap=0.5",
+    "load.message_s=2",
+    "monitor.interval=0.1",
+)
+
+
+class Bench:
+    """Runs capsexp with a mark in the environment, by which everything it started can be found."""
+
+    def __init__(self, folder: Path, audio: Path) -> None:
+        self.out, self.audio, self.mark = folder / "out", audio, f"capsexp-test-{uuid.uuid4()}"
+        self.stdout = self.stderr = ""
+
+    def start(self, *overrides: str) -> subprocess.Popen[str]:
+        given = {o.partition("=")[0] for o in overrides}
+        base = [
+            o
+            for o in (*BASE, f"samples.dir={self.audio}", f"hydra.sweep.dir={self.out}")
+            if o.partition("=")[0] not in given
+        ]
+        return subprocess.Popen(
+            [sys.executable, "-m", "capsexp", *base, *overrides],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
+            env={**os.environ, "CAPSEXP_TEST_MARK": self.mark},
+        )  # fmt: skip
+
+    def run(self, *overrides: str) -> int:
+        return self.finish(self.start(*overrides))
+
+    def finish(self, process: subprocess.Popen[str]) -> int:
+        self.stdout, self.stderr = process.communicate(timeout=2 * PATIENCE)
+        left = self.left()
+        assert not left, left
+        return process.returncode
+
+    def left(self) -> list[str]:
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get("CAPSEXP_TEST_MARK") == self.mark and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(" ".join(process.cmdline()))
+        return found
+
+    def report(self) -> dict[str, Any]:
+        return dict(json.loads((self.out / "report.json").read_text()))
+
+    def configuration(self, key: str) -> dict[str, Any]:
+        return next(c for c in self.report()["configurations"] if c["key"] == key)
+
+
+def gate(configuration: dict[str, Any], name: str) -> str:
+    return str(next(g["verdict"] for g in configuration["gates"] if g["name"] == name))
+
+
+def tool(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=2 * PATIENCE, check=False)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, audio_dir: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path, audio_dir)
+    yield bench
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get("CAPSEXP_TEST_MARK") == bench.mark:
+                process.kill()
+
+
+def test_a_sweep_its_report_its_archive_and_its_replay(bench: Bench) -> None:
+    (bench.audio / "n1.txt").write_text("nothing that noise could say")
+    assert bench.run("workers=1,2", "-m", "engine.rtf=0.1", "control.processes=sweep") == 0, bench.stderr
+    report = bench.report()
+    assert report["verdict"] == "FEASIBLE"
+    assert report["valid"]
+    assert [c["key"] for c in report["configurations"]] == ["workers=1", "workers=2"]
+    one, two = report["configurations"]
+    assert one["baseline"] == two["baseline"] == "workers=1"
+    assert two["speedup"]["median"] == pytest.approx(one["makespan_s"]["median"] / two["makespan_s"]["median"])
+    assert two["speedup"]["median"] > 1.5  # sleeping workers: no shared core slows them
+    assert [gate(one, n) for n in ("speedup", "memory_growth", "correctness")] == ["NOT_JUDGED", "NOT_JUDGED", "PASS"]
+    assert one["correctness"] == {**one["correctness"], "requests": 4, "completed": 4, "identical": 4, "ratio": 1.0}
+    assert one["correctness"]["wer"] is not None
+    assert 0 < one["memory"]["steady_peak_mb"] < two["memory"]["steady_peak_mb"] < 1000
+    assert one["latency_s"]["p95"] is None
+    assert one["server_efficiency"] > 0.5
+    assert [(c["processes"], c["threads"]) for c in report["control"]] == [(1, 1), (2, 1)]
+    assert str(bench.out.parent) not in json.dumps(report)
+
+    # Rebuilt from the run directories alone: the same bytes.
+    before = {name: (bench.out / name).read_bytes() for name in ("report.json", "report.txt", "report.md")}
+    for name in before:
+        (bench.out / name).unlink()
+    assert tool("capsexp.report", str(bench.out)).returncode == 0
+    assert {name: (bench.out / name).read_bytes() for name in before} == before
+
+    # Archived: the same content gives the same bytes, and every change has a name.
+    from capsexp import archive
+
+    zipped = bench.out.with_name("out.zip")
+    first = zipped.read_bytes()
+    assert archive.build(bench.out, None) == zipped
+    assert zipped.read_bytes() == first
+    assert archive.verify(bench.out) == archive.verify(zipped) == []
+    (bench.out / "report.txt").write_text("FEASIBLE!")
+    (bench.out / "environment.json").unlink()
+    (bench.out / "more").write_text("")
+    done = tool("capsexp.archive", "verify", str(bench.out))
+    assert done.stdout.split("\n")[:3] == ["changed: report.txt", "extra: more", "missing: environment.json"]
+    assert done.returncode == 1
+
+    # Run again from the zip, with a change of ours.
+    again = bench.out.with_name("again")
+    done = tool("capsexp.replay", str(zipped), "workers=1", f"hydra.sweep.dir={again}")
+    assert done.returncode == 0, done.stderr
+    assert "Then and now" in done.stdout
+    config = json.loads(next(again.glob("0-*/run.json")).read_text())["config"]
+    assert (config["workers"], config["engine"]["rtf"], config["load"]["seg_duration"]) == (1, 0.1, 2.0)
+
+
+def test_the_files_of_a_run(bench: Bench) -> None:
+    assert bench.run("workers=2", "load.repeats=2") == 0, bench.stderr
+    run_dir = bench.out / "0-workers=2"
+    run = json.loads((run_dir / "run.json").read_text())
+    assert run["status"] == "ok"
+    assert run["window_s"]["ready"] <= run["window_s"]["start"] < run["window_s"]["end"]
+    requests = (run_dir / "requests.csv").read_text().splitlines()
+    assert requests[0].startswith(
+        "request,task_id,sample,duration_s,start_s,sent_s,first_result_s,final_s,results,finals"
+    )
+    assert len(requests) == 1 + 2 * 4
+    roles = {line.split(",")[1] for line in (run_dir / "monitor.csv").read_text().splitlines()[1:]}
+    assert {"front", "worker", "client", "monitor", "system"} <= roles
+    segments = (run_dir / "segments.csv").read_text().splitlines()
+    assert len(segments) == 1 + 2 * sum(1 + max(0, int((s - 1) // 2)) for s in (3, 6, 9, 23))
+    assert {p.name for p in (run_dir / "transcripts").iterdir()} == {
+        f"n{n}.wav.{x}" for n in range(4) for x in ("txt", "json")
+    }
+    # What ran, in one file, runs again.
+    again = bench.out.with_name("again")
+    done = tool(
+        "capsexp", "--config-dir", str(run_dir), "--config-name", "replay", f"hydra.sweep.dir={again}", "load.repeats=1"
+    )
+    assert done.returncode == 0, done.stderr
+    config = json.loads((again / "0-workers=2" / "run.json").read_text())["config"]
+    assert {**run["config"], "load": {**run["config"]["load"], "repeats": 1}} == config
+
+
+def test_one_configuration_that_cannot_start_leaves_the_others(bench: Bench) -> None:
+    assert bench.run("server=command,local", "server.cmd='false'", "-m") == 1
+    report = bench.report()
+    assert [c["status"] for c in report["configurations"]] == ["failed", "ok"]
+    assert "before it was ready" in report["configurations"][0]["errors"][0]
+    assert not report["valid"]
+    assert any("server=command: failed" in w for w in report["warnings"])
+    assert "FAILED" in bench.stdout
+
+
+def test_naive_dispatch_fails_the_correctness_gate(bench: Bench) -> None:
+    assert (
+        bench.run("server.dispatch=segment,naive", "workers=2", "engine.rtf=0.05", "-m", "report.fail_on_gate=true")
+        == 3
+    )
+    right, wrong = (bench.configuration(f"server.dispatch={d}") for d in ("segment", "naive"))
+    assert gate(right, "correctness") == "PASS"
+    assert gate(wrong, "correctness") == "FAIL"
+    assert wrong["correctness"]["completed"] == 4
+    assert any("differs from the control" in w for w in bench.report()["warnings"])
+
+
+def test_a_server_of_somebody_elses_loses_text_with_two_processes(bench: Bench) -> None:
+    line = f"{sys.executable} {LEGACY} {{workers}} {{port}} 0.05"
+    assert bench.run("workers=1,2", "server=command", f'server.cmd="{line}"', "-m", "load.timeout=30") == 0, (
+        bench.stderr
+    )
+    one, two = bench.configuration("workers=1"), bench.configuration("workers=2")
+    assert gate(one, "correctness") == "PASS"
+    assert gate(two, "correctness") == "FAIL"
+    assert two["correctness"]["completed"] == two["correctness"]["requests"]
+    assert two["memory"]["steady_peak_mb"] > one["memory"]["steady_peak_mb"] > 10
+    assert two["cpu"]["workers_s"] is not None
+    assert two["queue_wait_s"]["p50"] is None  # only our own server can say
+
+
+def test_a_server_that_runs_already(bench: Bench) -> None:
+    command = [sys.executable, "-m", "capsexp.server", "engine=null", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        url = next(line for line in server.stdout if line.startswith("listening")).split()[2]
+        code = bench.run("server=external", f"server.url={url}")
+        assert server.poll() is None  # it is not ours to stop
+        server.send_signal(signal.SIGINT)
+        server.wait(PATIENCE)
+    assert code == 0, bench.stderr
+    only = bench.report()["configurations"][0]
+    assert only["correctness"]["ratio"] == 1.0
+    assert only["memory"]["peak_mb"] > 10
+
+
+def test_bad_files_among_good_ones_are_reported_and_left_out(bench: Bench) -> None:
+    (bench.audio / "empty.wav").write_bytes(b"")
+    (bench.audio / "broken.flac").write_bytes(b"fLaC" + bytes(100))
+    assert bench.run() == 0, bench.stderr
+    report = bench.report()
+    assert [s["name"] for s in report["samples"]] == ["n0.wav", "n1.wav", "n2.wav", "n3.wav"]
+    assert sum("skipped sample" in w for w in report["warnings"]) == 2
+
+
+def test_no_control_says_what_cannot_be_judged(bench: Bench) -> None:
+    assert bench.run("control=off", "workers=1,2", "-m") == 0, bench.stderr
+    report = bench.report()
+    assert gate(report["configurations"][1], "correctness") == "NOT_JUDGED"
+    assert report["configurations"][1]["verdict"] != "FEASIBLE"
+    assert any("control was skipped" in w for w in report["warnings"])
+
+
+def test_trials_are_interleaved_and_become_one_row(bench: Bench) -> None:
+    assert bench.run("workers=1,2", "trials=2") == 0, bench.stderr
+    assert [p.name for p in sorted(bench.out.glob("[0-9]-*"))] == [
+        "0-workers=1,trial=1", "1-workers=2,trial=1", "2-workers=1,trial=2", "3-workers=2,trial=2",
+    ]  # fmt: skip
+    assert [(c["key"], c["trials"]) for c in bench.report()["configurations"]] == [("workers=1", 2), ("workers=2", 2)]
+    assert bench.configuration("workers=1")["correctness"]["requests"] == 8
+
+
+def test_a_configuration_without_room_is_refused(bench: Bench) -> None:
+    assert bench.run("workers=1,9999", "-m", "engine.memory_mb=100", "server.on_low_memory=refuse") == 1
+    report = bench.report()
+    assert [c["status"] for c in report["configurations"]] == ["ok", "refused"]
+    assert "do not fit" in report["configurations"][1]["errors"][0]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (("server=command", "server.cmd='sleep 60'", "server.ready_timeout=0.5"), "not ready in server.ready_timeout"),
+        (("server=command", "server.cmd=\"python -c 'import nothing_of_the_kind'\""), "nothing_of_the_kind"),
+        (("server=command", "server.cmd='no-such-program {port}'"), "server.cmd cannot be started"),
+        (("server=external", "server.url=ws://127.0.0.1:1", "server.ready_timeout=0.5"), "is the server running"),
+        (("engine=sphinx", "engine.model_dir=/nowhere"), "engine.model_dir"),
+        (("samples.dir=/nowhere",), "not a folder"),
+    ],
+)
+def test_a_run_that_fails_says_why(bench: Bench, overrides: tuple[str, ...], said: str) -> None:
+    assert bench.run(*overrides) == 1
+    only = bench.report()["configurations"][0]
+    assert only["status"] == "failed"
+    assert said in only["errors"][0]
+    assert "\n" not in only["errors"][0]
+    assert "Traceback" not in bench.stderr
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (("workrs=2",), "did you mean 'workers'"),
+        (("+unknown=1",), "unknown: unknown key"),
+        (("workers=0",), "workers: 0"),
+        (("workers=1,abc", "-m"), "workers: 'abc'"),
+        (("engine=sphynx",), "did you mean 'sphinx'"),
+        (("load.repeats=x",), "load.repeats"),
+        (("threads=1.5",), "threads"),
+        (("server.dispatch=any",), "server.dispatch"),
+        (("--frobnicate",), "--frobnicate: unknown flag"),
+        (("experiment=quick",), "+experiment=quick"),
+        (("samples=[",), "samples=["),
+        (("server=command",), "server.cmd"),
+        (("--config-dir", "/nowhere"), "--config-dir"),
+    ],
+)
+def test_what_cannot_be_composed_is_one_line_and_starts_nothing(
+    bench: Bench, overrides: tuple[str, ...], said: str
+) -> None:
+    assert bench.run(*overrides) == 2
+    assert said in bench.stderr
+    assert bench.stderr.strip().count("\n") == 0
+    assert not bench.out.exists()
+
+
+def test_an_output_folder_that_exists_or_cannot_be(bench: Bench) -> None:
+    bench.out.mkdir()
+    assert bench.run() == 2
+    assert "exists" in bench.stderr
+    (bench.out / "file").write_text("")
+    assert bench.run(f"hydra.sweep.dir={bench.out}/file/below") == 2
+    assert "cannot create" in bench.stderr
+
+
+@pytest.mark.parametrize("when", ["control", "launch", "load", "second run"])
+def test_ctrl_c_in_each_phase_reports_and_leaves_nothing(bench: Bench, when: str) -> None:
+    process = bench.start("workers=1,2", "-m", "engine.rtf=0.1", "engine.load_s=1")
+    signs = {
+        "control": "control/*/control.log", "launch": "0-*/server.log", "load": "0-*/segments.csv",
+        "second run": "1-*/segments.csv",
+    }  # fmt: skip
+    deadline = time.monotonic() + PATIENCE
+    while not list(bench.out.glob(signs[when])):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.01)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    assert bench.finish(process) == 130
+    report = bench.report()
+    assert report["interrupted"]
+    done = {"control": 0, "launch": 0, "load": 0, "second run": 1}[when]
+    assert [c["status"] for c in report["configurations"]] == [*["ok"] * done, "interrupted", *["missing"] * (1 - done)]
+
+
+def test_flags_and_overrides_in_any_order() -> None:
+    from capsexp.cli import arrange
+
+    line = ["workers=1,2", "-m", "trials=2", "--config-dir", "x", "name=y", "--cfg", "job"]
+    assert arrange(line) == (["workers=1,2", "trials=2", "name=y"], ["-m", "--cfg=job"], {"--config-dir": "x"})
+
+
+def test_a_config_folder_of_ones_own_shadows_the_shipped_one(bench: Bench, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    (own / "thresholds").mkdir(parents=True)
+    (own / "thresholds" / "strict.yaml").write_text("defaults: [default]\nspeedup: 99.0\n")
+    (own / "mine.yaml").write_text("defaults: [config, override thresholds: strict]\nname: mine\n")
+    assert bench.run("--config-dir", str(own), "--config-name", "mine", "workers=1,2", "-m") == 0, bench.stderr
+    report = bench.report()
+    assert report["thresholds"]["speedup"] == 99
+    assert (report["name"], report["verdict"]) == ("mine", "NOT_FEASIBLE")
+    assert report["diagnosis"]["workers=2"]

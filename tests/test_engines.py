@@ -1,0 +1,99 @@
+"""The recognizers themselves, on real speech."""
+
+import random
+from pathlib import Path
+
+import jiwer
+import numpy as np
+import pytest
+from conftest import noise
+
+from capsexp.analysis.correctness import normalise
+from capsexp.compose import compose
+from capsexp.config import NullConfig, SphinxConfig
+from capsexp.engines import base
+from capsexp.engines.null import NullEngine
+from capsexp.errors import EngineError
+from capsexp.protocol import RATE
+from capsexp.samples import load
+from capsexp.segments import Cut, Merger, Recognition, cut_all
+
+LONG = next(s for s in load(compose([]).samples).samples if s.duration_s > 60)
+
+
+@pytest.fixture(scope="module")
+def sphinx() -> base.Engine:
+    return base.load(SphinxConfig(), threads=1)
+
+
+def recognized(engine: base.Engine, audio: np.ndarray, cut: Cut) -> Merger:
+    merger = Merger(cut)
+    for s in cut_all(audio, cut):
+        merger.add(s.start, s.last, engine.recognize(s.audio, s.start, s.shared))
+    return merger
+
+
+def test_any_order_of_segments_over_any_workers_gives_the_same_texts(sphinx: base.Engine) -> None:
+    segments = cut_all(LONG.audio[: 36 * RATE], Cut.of(4, 1))
+    straight = {s.index: sphinx.recognize(s.audio) for s in segments}
+    workers = [sphinx, base.load(SphinxConfig(), threads=1)]
+    shuffled = random.Random(1).sample(segments, len(segments))
+    assert {s.index: random.Random(s.index).choice(workers).recognize(s.audio) for s in shuffled} == straight
+    assert sum(len(heard.tokens) for heard in straight.values()) > 60
+
+
+def test_merging_costs_at_most_one_point_of_wer(sphinx: base.Engine) -> None:
+    assert LONG.reference is not None
+    whole = sphinx.recognize(LONG.audio)
+    merged = recognized(sphinx, LONG.audio, Cut.of(15, 2))
+    reference = normalise(LONG.reference)
+    once, text, accurate = (
+        jiwer.wer(reference, normalise(t)) for t in (" ".join(whole.tokens), merged.text, merged.text_accu)
+    )
+    assert once < 0.1
+    assert text <= once + 0.01
+    assert accurate <= once + 0.01
+
+
+def test_sphinx_says_where_each_word_began(sphinx: base.Engine) -> None:
+    heard = sphinx.recognize(LONG.audio[: 10 * RATE])
+    assert heard.timed
+    assert heard.times == sorted(heard.times)
+    assert 0 <= heard.times[0] < heard.times[-1] < 10
+    later = sphinx.recognize(np.concatenate([np.zeros(RATE, np.float32), LONG.audio[: 10 * RATE]]))
+    moved = [b - a for a, b in zip(heard.times[3:8], later.times[3:8], strict=True)]
+    assert moved == pytest.approx([1.0] * 5, abs=0.1)
+
+
+@pytest.mark.parametrize("seconds", [0, 0.01, 0.5])
+def test_sphinx_takes_next_to_nothing(sphinx: base.Engine, seconds: float) -> None:
+    assert isinstance(sphinx.recognize(np.zeros(round(seconds * RATE), np.float32)), Recognition)
+
+
+def test_a_model_folder_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="no acoustic model"):
+        base.load(SphinxConfig(model_dir=str(tmp_path)), 1)
+
+
+def test_the_shipped_model_from_a_folder_of_ones_own(sphinx: base.Engine) -> None:
+    import pocketsphinx
+
+    own = base.load(SphinxConfig(model_dir=str(Path(pocketsphinx.get_model_path("en-us")))), 1)
+    clip = LONG.audio[: 5 * RATE]
+    assert own.recognize(clip) == sphinx.recognize(clip)
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(base._MODULES, "null", "no_such_package.engine")
+    with pytest.raises(EngineError, match="engine=null needs the package no_such_package"):
+        base.load(NullConfig(), 1)
+
+
+def test_null_tokens_tell_audio_apart_and_survive_the_merge() -> None:
+    engine, audio = NullEngine(NullConfig()), noise(20, 1)
+    whole = engine.recognize(audio)
+    merged = recognized(engine, audio, Cut.of(3, 1))
+    assert merged.tokens == whole.tokens
+    assert merged.times == pytest.approx(whole.times)
+    assert merged.text == merged.text_accu
+    assert not set(whole.tokens) & set(engine.recognize(noise(20, 2)).tokens)
