@@ -1,6 +1,7 @@
 """Cutting depends on the audio alone; merging the cut pieces gives the sequence back."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,6 +25,8 @@ def test_cut_depends_on_the_audio_alone(length: int, duration: int, overlap: int
     assert cutter.received == length
     assert [s.last for s in whole] == [False] * (len(whole) - 1) + [True]
     assert sum(len(s.audio) - s.shared for s in whole) == length
+    assert sum(s.new_s for s in whole) * RATE == pytest.approx(length)
+    assert whole[-1].offset_s + whole[-1].audio_s == pytest.approx(length / RATE)
 
 
 @given(

@@ -1,0 +1,357 @@
+"""What the figures say, on values."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from capsexp.analysis import aggregate, baseline, correctness, diagnosis, gates, metrics
+from capsexp.config import Config, to_dict
+
+LIMITS = {"speedup": 1.5, "memory_growth": 2.5, "peak_memory_mb": 6144.0, "correctness": 1.0}
+ALL_LIMITS = {**LIMITS, "wer": 0.1, "cer": 0.1, "latency_p95_s": 1.0, "efficiency": 0.5}
+
+
+def request(number: int, start: float, final: float | None, **more: Any) -> dict[str, Any]:
+    return {
+        "request": number, "task_id": f"t{number}", "sample": f"s{number}", "duration_s": 10.0, "start_s": start,
+        "sent_s": start + 0.5, "first_result_s": final, "final_s": final, "results": 1, "finals": 1, "foreign": 0,
+        "result_duration_s": 10.0, "status": "failed" if final is None else "ok", "error": None, **more,
+    }  # fmt: skip
+
+
+def segment(worker: int, compute: float, **more: Any) -> dict[str, Any]:
+    return {"worker": worker, "compute_s": compute, "queue_wait_s": 0.1, "retries": 0, "status": "ok", **more}
+
+
+def process(time: float, role: str, pid: int, cpu: float, mb: float | None, **more: Any) -> dict[str, Any]:
+    return {
+        "time_s": time, "role": role, "pid": pid, "rss_mb": mb and 2 * mb, "pss_mb": mb, "uss_mb": mb, "cpu_s": cpu,
+        "major_faults": 0, "cpu_percent": None, "available_mb": None, "swap_in_mb": None, **more,
+    }  # fmt: skip
+
+
+def system(time: float, percent: float | None, free: float | None = 100.0, swap: float = 0.0) -> dict[str, Any]:
+    nothing = {"pid": None, "rss_mb": None, "pss_mb": None, "uss_mb": None, "cpu_s": None, "major_faults": None}
+    return {
+        "time_s": time,
+        "role": "system",
+        **nothing,
+        "cpu_percent": percent,
+        "available_mb": free,
+        "swap_in_mb": swap,
+    }
+
+
+MONITOR = [
+    process(0, "front", 1, 1.0, 10), process(0, "worker", 2, 1.0, 500), system(0, None),
+    process(1, "front", 1, 1.5, 10), process(1, "worker", 2, 2.0, 100),
+    process(1, "monitor", 9, 0.5, 5), system(1, 50, 90),
+    process(2, "front", 1, 2.0, 10), process(2, "worker", 2, 3.0, 100),
+    process(2, "worker", 3, 1.0, 100), system(2, 70, 80),
+    process(3, "front", 1, 2.5, 10), process(3, "worker", 2, 3.5, 50), process(3, "monitor", 9, 0.7, 5), system(3, 90),
+]  # fmt: skip
+CLIENT = {"cpu_s": 0.25, "max_loop_lag_s": 0.01}
+RUN = {"workers": 2, "cpu_count": 2}
+
+
+def test_the_metrics_of_a_run() -> None:
+    segments = [segment(0, 1.0), segment(0, 0.5, retries=1), segment(1, 1.5), segment(1, 9.0, status="failed")]
+    m = metrics.run_metrics(RUN, [request(0, 1.0, 2.0), request(1, 1.2, 3.0)], segments, MONITOR, CLIENT)
+    assert (m["makespan_s"], m["audio_s"], m["throughput_xrt"]) == (2.0, 20.0, 10.0)
+    assert (m["segments"], m["retries"], m["worker_busy"]) == (3, 1, [0.75, 0.75])
+    assert m["memory"] == {
+        "metric": "pss", "peak_mb": 510, "load_peak_mb": 510, "steady_peak_mb": 210, "rss_peak_mb": 1020,
+    }  # fmt: skip
+    assert m["cpu"]["front_s"] == pytest.approx(1.0)
+    assert m["cpu"]["workers_s"] == pytest.approx(1.5 + 1.0)  # the second was born in the window
+    assert m["cpu"]["monitor_s"] == pytest.approx(0.2)
+    assert m["cpu"]["client_s"] == 0.25
+    assert m["cpu"]["utilisation"] == pytest.approx(3.5 / 4)
+    assert m["cpu"]["system_percent"] == pytest.approx(70)
+    assert (m["turnaround_s"]["p50"], m["turnaround_s"]["max"], m["turnaround_s"]["p90"]) == (1.4, 1.8, None)
+    assert m["latency_s"]["max"] == pytest.approx(1.3)
+    assert m["rtf"]["max"] == pytest.approx(0.18)
+    assert (m["min_available_mb"], m["swap_in_mb"], m["major_faults"]) == (80, 0, 0)
+
+
+def test_one_request_that_failed_leaves_no_makespan() -> None:
+    m = metrics.run_metrics(RUN, [request(0, 1.0, 2.0), request(1, 1.2, None)], [], MONITOR, None)
+    assert (m["makespan_s"], m["throughput_xrt"], m["completed"], m["requests"]) == (None, None, 1, 2)
+    assert m["cpu"]["utilisation"] is None
+    assert m["cpu"]["client_s"] is None
+    assert m["worker_busy"] == []
+
+
+def test_a_run_of_which_nothing_is_known() -> None:
+    m = metrics.run_metrics(RUN, [], [], [], None)
+    assert m["makespan_s"] is None
+    assert m["memory"]["metric"] is None
+    assert m["latency_s"] == {"p50": None, "p90": None, "p95": None, "p99": None, "max": None, "n": 0}
+    assert m["min_available_mb"] is None
+
+
+def test_memory_of_a_window_shorter_than_a_tick() -> None:
+    assert metrics.memory(MONITOR, (1.1, 1.2))["steady_peak_mb"] == 210  # the tick after it
+    assert metrics.memory(MONITOR, (8.0, 9.0))["steady_peak_mb"] is None
+    assert metrics.memory(MONITOR, None)["steady_peak_mb"] is None
+    uss = [{**row, "pss_mb": None} for row in MONITOR]
+    assert metrics.memory(uss, (1, 3))["metric"] == "uss"
+
+
+def test_a_counter_is_read_from_before_to_after_the_window() -> None:
+    rows = [process(t, "worker", 2, float(t), 1) for t in range(5)]
+    assert metrics.difference(rows, "cpu_s", (1.5, 2.5)) == 2.0
+    assert metrics.difference(rows, "cpu_s", (1.0, 9.0)) == 3.0
+    assert metrics.difference([{**rows[0], "cpu_s": None}], "cpu_s", (0.0, 1.0)) == 0.0
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1), st.floats(0, 100), st.floats(0, 100))
+def test_percentiles_are_between_and_in_order(values: list[float], one: float, other: float) -> None:
+    low, high = sorted((metrics.percentile(values, min(one, other)), metrics.percentile(values, max(one, other))))
+    assert metrics.percentile(values, min(one, other)) == low
+    assert min(values) <= low <= high <= max(values)
+    assert metrics.percentile(values, 0) == min(values)
+    assert metrics.percentile(values, 100) == max(values)
+
+
+@pytest.mark.parametrize(
+    ("count", "known"), [(63, ["p50"]), (64, ["p50", "p90"]), (130, ["p50", "p90", "p95"]), (662, 4)]
+)
+def test_a_percentile_needs_enough_requests(count: int, known: Any) -> None:
+    found = metrics.spread([1.0] * count)
+    said = [name for name in metrics.PERCENTILES if found[name] is not None]
+    assert said == known or len(said) == known
+
+
+def answer(number: int, text: str = "so it is", **more: Any) -> dict[str, Any]:
+    return {"request": number, "task_id": f"t{number}", "text": text, "text_accu": text, "duration": 10.0, **more}
+
+
+CONTROL = {"texts": {f"s{n}": {"text": "so it is", "text_accu": "so it is"} for n in range(3)}}
+SAMPLES = [{"name": f"s{n}", "duration_s": 10.0} for n in range(4)]
+
+
+def judged(change: dict[str, Any], said: dict[str, Any] | None = None, control: Any = CONTROL) -> dict[str, Any]:
+    given = request(0, 0.0, 1.0, **change)
+    results = [answer(0, **(said or {}))] if said is None or said else []
+    texts = {"s0": {"sample": "s0", "reference": "So, it IS!", "results": results}}
+    return correctness.judge(texts, [given], control, SAMPLES)
+
+
+def test_a_right_request() -> None:
+    found = judged({})
+    assert (found["requests"], found["completed"], found["identical"], found["ratio"]) == (1, 1, 1, 1.0)
+    assert (found["wer"], found["cer"], found["wrong"]) == (0.0, 0.0, [])
+
+
+@pytest.mark.parametrize(
+    ("change", "said", "reason"),
+    [
+        ({"status": "failed", "error": "gone"}, None, "gone"),
+        ({"status": "failed"}, None, "not completed"),
+        ({}, {}, "no transcript"),
+        ({"finals": 2}, None, "2 final results"),
+        ({"foreign": 1}, None, "of another task"),
+        ({"result_duration_s": 5.0}, None, "covers 5.00 of 10.00"),
+        ({"result_duration_s": None}, None, "covers 0.00"),
+        ({}, {"text": "so"}, "text differs from the control: 1 words for 3, from word 2: nothing for 'it is'"),
+        (
+            {},
+            {"text_accu": "so it was"},
+            "text_accu differs from the control: 3 words for 3, from word 3: 'was' for 'is'",
+        ),
+        ({"sample": "unknown"}, None, "does not know"),
+    ],
+)
+def test_every_way_to_be_wrong(change: dict[str, Any], said: dict[str, Any] | None, reason: str) -> None:
+    found = judged(change, said)
+    assert found["ratio"] == 0.0
+    assert reason in found["wrong"][0]["reason"]
+
+
+def test_a_server_without_text_accu_is_judged_by_its_text() -> None:
+    assert judged({}, {"text_accu": ""})["ratio"] == 1.0
+
+
+def test_without_a_control_or_a_reference() -> None:
+    found = judged({}, control=None)
+    assert (found["identical"], found["ratio"], found["completed"]) == (None, None, 1)
+    nothing = correctness.judge(
+        {"s0": {"sample": "s0", "reference": None, "results": [answer(0)]}}, [], CONTROL, SAMPLES
+    )
+    assert (nothing["wer"], nothing["ratio"]) == (None, None)
+
+
+def config(**more: Any) -> dict[str, Any]:
+    return {**to_dict(Config()), **more}
+
+
+def test_a_group_differs_only_in_workers_and_pool() -> None:
+    same = [config(), config(workers=3), config(pool={"name": "thread"}), config(trial=2, name="x")]
+    assert len({baseline.group_key(c) for c in same}) == 1
+    other = config(server={**config()["server"], "dispatch": "task"})
+    assert baseline.group_key(other) != baseline.group_key(config())
+    assert baseline.group_key(config(threads=2)) != baseline.group_key(config())
+
+
+def test_the_baseline_has_the_fewest_workers_and_pool_process_first() -> None:
+    rows = [("a", 2, "process", "g"), ("b", 1, "thread", "g"), ("c", 1, "process", "g"), ("d", None, "process", "h")]
+    made = [dict(zip(("key", "workers", "pool", "group"), row, strict=True)) for row in rows]
+    assert baseline.find(made) == {"a": "c", "b": "c", "c": "c", "d": "d"}
+
+
+def made_run(workers: int, makespan: float | None, mb: float = 100.0, **more: Any) -> dict[str, Any]:
+    found = metrics.run_metrics({"workers": workers, "cpu_count": 4}, [], [], [], None)
+    found |= {
+        "makespan_s": makespan, "throughput_xrt": makespan and 100 / makespan, "segments": 40, "requests": 40,
+        "memory": {"metric": "pss", "peak_mb": mb, "load_peak_mb": mb, "steady_peak_mb": mb, "rss_peak_mb": mb},
+    }  # fmt: skip
+    return {
+        "key": f"workers={workers}", "workers": workers, "workers_requested": workers, "threads": 1, "pool": "process",
+        "engine": "null", "dispatch": "segment", "status": "ok", "error": None, "control": "c", "cpu_count": 4,
+        "config": config(workers=workers), "metrics": found, **more,
+    }  # fmt: skip
+
+
+RIGHT = {"requests": 4, "completed": 4, "identical": 4, "ratio": 1.0, "wer": 0.1, "cer": None, "wrong": []}
+CONTROLS = {"c": {"runs": [{"processes": 1, "throughput_xrt": 10.0}, {"processes": 3, "throughput_xrt": 1.0}]}}
+
+
+def report(*runs: dict[str, Any], judged: Any = RIGHT, limits: Any = LIMITS) -> list[dict[str, Any]]:
+    return aggregate.configurations(list(runs), [judged] * len(runs), CONTROLS, limits)
+
+
+def test_a_sweep_is_compared_with_its_baseline() -> None:
+    one, two = report(made_run(1, 10.0), made_run(2, 5.0, 180.0))
+    assert (two["baseline"], two["speedup"]["median"], two["efficiency"], two["memory"]["growth"]) == (
+        "workers=1",
+        2.0,
+        1.0,
+        1.8,
+    )
+    assert (one["speedup"]["median"], one["server_efficiency"], two["server_efficiency"]) == (None, 1.0, None)
+    assert (one["verdict"], two["verdict"]) == ("FEASIBLE", "FEASIBLE")
+    assert aggregate.overall([one, two]) == "FEASIBLE"
+    chosen = aggregate.recommend([one, two], 0.05)
+    assert chosen
+    assert chosen["workers"] == 2
+    assert "2.00x of workers=1" in chosen["reason"]
+
+
+def test_trials_become_medians_and_maxima() -> None:
+    (only,) = report(made_run(1, 10.0, 100.0), made_run(1, 30.0, 300.0), made_run(1, 11.0, 200.0))
+    assert (only["trials"], only["makespan_s"]["median"], only["memory"]["peak_mb"]) == (3, 11.0, 300.0)
+    assert only["correctness"]["requests"] == 12
+
+
+def test_one_trial_with_a_lost_request_leaves_no_makespan() -> None:
+    found = report(made_run(1, 10.0), made_run(1, None))[0]
+    assert found["makespan_s"]["median"] is None
+    two = report(made_run(1, None), made_run(2, 5.0))[1]
+    assert {g["name"]: g["verdict"] for g in two["gates"]}["speedup"] == "NOT_JUDGED"
+
+
+def test_the_fewest_workers_that_are_as_fast() -> None:
+    found = report(made_run(1, 10.0), made_run(2, 5.0), made_run(3, 4.9))
+    chosen = aggregate.recommend(found, 0.05)
+    assert chosen
+    assert chosen["workers"] == 2
+    assert "no more than the tolerance" in chosen["reason"]
+
+
+def test_when_nothing_pays_the_baseline_is_recommended() -> None:
+    found = report(made_run(1, 10.0), made_run(2, 9.0))
+    assert [c["verdict"] for c in found] == ["FEASIBLE", "NOT_FEASIBLE"]
+    assert aggregate.overall(found) == "NOT_FEASIBLE"
+    chosen = aggregate.recommend(found, 0.05)
+    assert chosen
+    assert (chosen["workers"], "1.11x (speedup)" in chosen["reason"]) == (1, True)
+    alone = aggregate.recommend(report(made_run(1, 10.0)), 0.05)
+    assert alone
+    assert "nothing to compare" in alone["reason"]
+
+
+def test_wrong_transcripts_are_never_recommended() -> None:
+    wrong = {**RIGHT, "identical": 3, "ratio": 0.75}
+    found = report(made_run(1, 10.0), made_run(2, 5.0), judged=wrong)
+    assert {c["verdict"] for c in found} == {"NOT_FEASIBLE"}
+    assert aggregate.recommend(found, 0.05) is None
+
+
+def test_a_sweep_of_baselines_only_decides_nothing() -> None:
+    assert aggregate.overall(report(made_run(1, 10.0))) == "INCONCLUSIVE"
+
+
+def test_failed_and_unknown_runs() -> None:
+    failed = {**made_run(2, None), "status": "failed", "error": "no", "metrics": None}
+    one, two = report(made_run(1, 10.0), failed)
+    assert (two["status"], two["errors"], two["verdict"], two["gates"]) == ("failed", ["no"], "NOT_FEASIBLE", [])
+    assert aggregate.empty("x", "missing", "y")["verdict"] == "INCONCLUSIVE"
+    nothing = aggregate.configurations([made_run(1, 10.0, control=None)], [None], {}, LIMITS)[0]
+    assert (nothing["correctness"]["ratio"], nothing["server_efficiency"], nothing["verdict"]) == (
+        None,
+        None,
+        "INCONCLUSIVE",
+    )
+    assert one["status"] == "ok"
+
+
+def test_gates_that_cannot_be_judged_say_why() -> None:
+    bare = aggregate.empty("k", "ok", "")
+    said = {g["name"]: (g["verdict"], g["reason"]) for g in gates.judge(bare, ALL_LIMITS, False, True)}
+    assert said["speedup"] == ("FAIL", "not all requests completed")
+    assert said["correctness"] == ("NOT_JUDGED", "no control to compare with")
+    assert said["latency_p95_s"] == ("NOT_JUDGED", "needs 130 requests")
+    assert said["peak_memory_mb"] == ("NOT_JUDGED", "not measured")
+    assert gates.judge(bare, dict.fromkeys(ALL_LIMITS), False, True) == []
+    said = {g["name"]: (g["verdict"], g["reason"]) for g in gates.judge(bare, ALL_LIMITS, True, True)}
+    assert said["speedup"] == said["efficiency"] == ("NOT_JUDGED", "this is the baseline")
+
+
+@pytest.mark.parametrize(
+    ("said", "verdict"),
+    [
+        (["PASS"], "FEASIBLE"),
+        (["PASS", "FAIL", "INCONCLUSIVE"], "NOT_FEASIBLE"),
+        (["PASS", "INCONCLUSIVE"], "INCONCLUSIVE"),
+    ],
+)
+def test_the_verdict_of_gates(said: list[str], verdict: str) -> None:
+    assert gates.verdict([{"name": "speedup", "verdict": v} for v in said]) == verdict
+
+
+WELL = {"worker_busy": [0.95, 0.95], "client_max_loop_lag_s": 0.0, "major_faults": 0.0, "swap_in_mb": 0.0}
+CPU = {"client_s": 0.1, "front_s": 0.1, "utilisation": 0.4, "system_percent": 40.0}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, "none of the known causes"),
+        ({"makespan_s": None, "completed": 3}, "only 3 of 40 requests"),
+        ({"segments": 5}, "5 segments on 2 workers"),
+        ({"worker_busy": [0.9, 0.1]}, "workers idle: they recognized during 90 %, 10 %"),
+        ({"worker_busy": []}, "none of the known causes"),
+        ({"swap_in_mb": 50.0}, "50 MB read back"),
+        ({"major_faults": 9000.0}, "1000 major faults per second"),
+        ({"client_max_loop_lag_s": 2.0}, "client the bottleneck"),
+        ({"cpu": {**CPU, "front_s": 8.9}}, "front the bottleneck: it used 99 %"),
+        ({"dispatch": "task", "requests": 3}, "server.dispatch=task"),
+        ({"threads": 4}, "2 workers x 4 = 8 threads on 4 CPUs"),
+        ({"threads": 2, "cpu": {**CPU, "utilisation": 0.97}}, "97 % of 4 CPUs"),
+        ({"compute_s": {"p50": 2.0}}, "2.00 times as long as in workers=1"),
+    ],
+)
+def test_why_it_disappoints(change: dict[str, Any], said: str) -> None:
+    one, two = report(made_run(1, 10.0), made_run(2, 9.0))
+    one["compute_s"]["p50"] = 1.0
+    two |= {key: value for key, value in change.items() if key in ("dispatch", "threads", "compute_s")}
+    run = {**made_run(2, 9.0)["metrics"], **WELL, "cpu": CPU, **change}
+    assert any(said in sentence for sentence in diagnosis.causes(two, one, run, 4))
+
+
+def test_what_does_well_needs_no_cause() -> None:
+    one, two = report(made_run(1, 10.0), made_run(2, 5.0))
+    assert diagnosis.causes(two, one, two, 4) == []
