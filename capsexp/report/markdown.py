@@ -17,7 +17,7 @@ def render(report: dict[str, Any]) -> str:
         "## Configurations",
         tabulate(
             [[_escape(cell) for cell in row] for row in tables.rows(report)],
-            tables.HEADERS,
+            [header.replace("\n", " ") for header in tables.HEADERS],
             "pipe",
             disable_numparse=True,
         ),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 HEADERS = (
-    "configuration", "makespan s", "xRT", "speedup", "effic.", "server eff.", "peak MB", "growth", "CPU %",
-    "latency p50", "p95", "max s", "correct", "WER", "CER", "verdict",
+    "configuration", "makespan\ns", "xRT", "speed\nup", "effi-\nciency", "server\neff.", "peak\nMB",
+    "mem.\ngrowth", "CPU\n%", "latency\np50 s", "latency\np95 s", "latency\nmax s", "correct", "WER\n%", "CER\n%",
+    "verdict",
 )  # fmt: skip
 GATE_HEADERS = ("configuration", "gate", "value", "limit", "verdict", "why")
 _AT_MOST = frozenset({"memory_growth", "peak_memory_mb", "wer", "cer", "latency_p95_s"})
@@ -22,7 +23,7 @@ def number(value: float | None, digits: int = 2) -> str:
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    return "-" if value is None else f"{100 * value:.{digits}f}%"
+    return "-" if value is None else f"{100 * value:.{digits}f}"
 
 
 def rows(report: dict[str, Any]) -> list[list[str]]:
@@ -36,7 +37,7 @@ def _row(c: dict[str, Any]) -> list[str]:
     return [
         c["key"], number(c["makespan_s"]["median"]), number(c["throughput_xrt"]), number(c["speedup"]["median"]),
         number(c["efficiency"]), number(c["server_efficiency"]), number(memory["peak_mb"], 0), number(memory["growth"]),
-        number(None if c["cpu"]["utilisation"] is None else 100 * c["cpu"]["utilisation"], 0),
+        percent(c["cpu"]["utilisation"], 0),
         number(latency["p50"]), number(latency["p95"]), number(latency["max"]), share, percent(correct["wer"]),
         percent(correct["cer"]), c["verdict"] if c["status"] == "ok" else c["status"].upper(),
     ]  # fmt: skip

@@ -1,0 +1,57 @@
+"""What is shipped works where it is installed, and no preset rots."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from capsexp.config import conf_dir
+from capsexp.experiment.sweep import plan
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_a_wheel_carries_its_settings_and_samples(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(next(tmp_path.glob("capsexp-*.whl"))) as wheel:
+        wheel.extractall(tmp_path / "site")
+        assert "capsexp=capsexp.cli:entry" in wheel.read(
+            next(n for n in wheel.namelist() if n.endswith("entry_points.txt"))
+        ).decode().replace(" ", "")
+    # Isolated from the checkout: another folder, and the unpacked wheel first on the path.
+    done = subprocess.run(
+        [sys.executable, "-m", "capsexp", "+experiment=quick", "engine=null", f"hydra.sweep.dir={tmp_path}/out"],
+        capture_output=True, text=True, cwd=tmp_path, check=False,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "2 samples" in done.stdout
+    assert (tmp_path / "out" / "samples" / "quick").is_dir()
+
+
+@pytest.mark.parametrize("preset", sorted(p.stem for p in (conf_dir() / "experiment").glob("*.yaml")))
+def test_every_preset_can_be_planned(preset: str) -> None:
+    sweep = plan([f"+experiment={preset}"], None, "config")
+    assert sweep.name == preset
+    assert sweep.planned
+
+
+@pytest.mark.parametrize("group", sorted(p.name for p in conf_dir().iterdir() if p.is_dir() and p.name != "experiment"))
+def test_every_choice_of_every_group_can_be_composed(group: str) -> None:
+    more = {"server=command": ["server.cmd=x"], "server=external": ["server.url=ws://x"]}
+    for path in (conf_dir() / group).glob("*.yaml"):
+        chosen = f"{group}={path.stem}"
+        assert len(plan([chosen, *more.get(chosen, [])], None, "config").planned) == 1
+
+
+def test_what_is_given_wins_over_a_preset() -> None:
+    sweep = plan(["+experiment=compare", "workers=1,2,4", "trials=2"], None, "config")
+    assert [(p.config.trial, p.config.workers) for p in sweep.planned] == [
+        (trial, workers) for trial in (1, 2) for workers in (1, 2, 4)
+    ]
+    assert sweep.worker_counts == [1, 2, 4]
