@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capsexp.analysis import aggregate, baseline, correctness, diagnosis, gates, metrics
+from capsexp.analysis import aggregate, baseline, correctness, diagnosis, gates, metrics, statistics
 from capsexp.config import Config, to_dict
 
 LIMITS = {"speedup": 1.5, "memory_growth": 2.5, "peak_memory_mb": 6144.0, "correctness": 1.0}
@@ -211,7 +211,7 @@ def made_run(workers: int, makespan: float | None, mb: float = 100.0, **more: An
     return {
         "key": f"workers={workers}", "workers": workers, "workers_requested": workers, "threads": 1, "pool": "process",
         "engine": "null", "dispatch": "segment", "status": "ok", "error": None, "control": "c", "cpu_count": 4,
-        "config": config(workers=workers), "metrics": found, **more,
+        "config": config(workers=workers), "metrics": found, "trial": 1, **more,
     }  # fmt: skip
 
 
@@ -241,7 +241,9 @@ def test_a_sweep_is_compared_with_its_baseline() -> None:
 
 
 def test_trials_become_medians_and_maxima() -> None:
-    (only,) = report(made_run(1, 10.0, 100.0), made_run(1, 30.0, 300.0), made_run(1, 11.0, 200.0))
+    (only,) = report(
+        *(made_run(1, s, mb, trial=n) for n, (s, mb) in enumerate(((10.0, 100), (30.0, 300), (11.0, 200))))
+    )
     assert (only["trials"], only["makespan_s"]["median"], only["memory"]["peak_mb"]) == (3, 11.0, 300.0)
     assert only["correctness"]["requests"] == 12
 
@@ -355,3 +357,61 @@ def test_why_it_disappoints(change: dict[str, Any], said: str) -> None:
 def test_what_does_well_needs_no_cause() -> None:
     one, two = report(made_run(1, 10.0), made_run(2, 5.0))
     assert diagnosis.causes(two, one, two, 4) == []
+
+
+def trials(workers: int, *makespans: float) -> list[dict[str, Any]]:
+    return [made_run(workers, makespan, trial=n) for n, makespan in enumerate(makespans, start=1)]
+
+
+@pytest.mark.parametrize(
+    ("faster", "verdict"),
+    [((5.5, 5.6, 5.4), "PASS"), ((8.3, 8.4, 8.2), "FAIL"), ((6.6, 6.8, 6.5), "INCONCLUSIVE"), ((6.0, 7.0), "PASS")],
+)
+def test_the_speedup_gate_follows_the_interval(faster: tuple[float, ...], verdict: str) -> None:
+    _, two = report(*trials(1, 10.0, 10.1, 9.9), *trials(2, *faster))
+    gate = next(g for g in two["gates"] if g["name"] == "speedup")
+    assert gate["verdict"] == verdict
+    assert (two["speedup"]["ci95"] is None) == (len(faster) < 3)
+    assert two["verdict"] == {"PASS": "FEASIBLE", "FAIL": "NOT_FEASIBLE"}.get(verdict, verdict)
+    if verdict == "INCONCLUSIVE":
+        assert "would settle it" in gate["reason"]
+
+
+def test_drift_that_both_share_does_not_widen_the_interval() -> None:
+    _, two = report(*trials(1, 10.0, 20.0, 30.0), *trials(2, 5.0, 10.0, 15.0))
+    assert two["speedup"]["ci95"] == pytest.approx((2.0, 2.0))
+    assert two["speedup"]["median"] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("degrees", "value"), [(1, 12.7062), (2, 4.3027), (10, 2.2281), (11, 2.2010), (30, 2.0423), (1000, 1.9623)]
+)
+def test_quantiles_of_student(degrees: int, value: float) -> None:
+    assert statistics.t975(degrees) == pytest.approx(value, abs=2e-4)
+
+
+def test_intervals_need_three_positive_values() -> None:
+    assert statistics.interval([1.0, 2.0]) is None
+    assert statistics.interval([1.0, 0.0, 2.0]) is None
+    assert statistics.ratios({1: 4.0, 2: 6.0}, {2: 3.0, 3: 1.0}) == [2.0]
+
+
+def test_how_many_trials_would_settle_it() -> None:
+    assert statistics.trials_to_settle([1.4, 1.6, 1.55], 1.5) is None
+    needed = statistics.trials_to_settle([1.5, 1.7, 1.6], 1.5)
+    assert needed
+    assert needed > 3
+
+
+@pytest.mark.parametrize("count", [3, 5, 10])
+def test_intervals_cover_what_they_promise(count: int) -> None:
+    """1000 simulated comparisons of known ratio 1.5: 95 % of the intervals hold it, within 2 points (3 sigma)."""
+    import random
+
+    draw = random.Random(count)
+    held = 0
+    for _ in range(1000):
+        ratios = [1.5 * draw.lognormvariate(0, 0.05) for _ in range(count)]
+        low, high = statistics.interval(ratios) or (0.0, 0.0)
+        held += low <= 1.5 <= high
+    assert 0.93 <= held / 1000 <= 0.97

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from statistics import median
 from typing import Any
 
-from capsexp.analysis import baseline, gates
+from capsexp.analysis import baseline, gates, statistics
 
 _SPREADS = ("turnaround_s", "latency_s", "queue_wait_s", "compute_s")
 _MEMORY = ("peak_mb", "load_peak_mb", "steady_peak_mb", "rss_peak_mb")
@@ -39,10 +39,13 @@ def configurations(
     keys = list(dict.fromkeys(run["key"] for run in runs))
     found = []
     groups = []
+    makespans: dict[str, dict[int, float]] = {}
     for key in keys:
         trials = [(run, judged[i]) for i, run in enumerate(runs) if run["key"] == key]
         found.append(_configuration(key, [t[0] for t in trials], [t[1] for t in trials], controls))
         first = trials[0][0]
+        known = [run for run, _ in trials if run["metrics"] and run["metrics"]["makespan_s"]]
+        makespans[key] = {run["trial"]: run["metrics"]["makespan_s"] for run in known}
         groups.append(
             {
                 "key": key,
@@ -57,7 +60,7 @@ def configurations(
         base = by_key[bases[one["key"]]]
         one["baseline"] = base["key"]
         if base is not one:
-            _compare(one, base, cpus[one["key"]])
+            _compare(one, base, cpus[one["key"]], statistics.ratios(makespans[base["key"]], makespans[one["key"]]))
         ok = base["workers"] == 1 and base["makespan_s"]["median"] is not None
         if one["status"] == "ok":
             one["gates"] = gates.judge(one, thresholds, base is one, ok)
@@ -82,6 +85,7 @@ def _configuration(
     whole = [m for m in known if m["makespan_s"] is not None]
     if len(whole) == len(known):
         one["makespan_s"]["median"] = median(m["makespan_s"] for m in whole)
+        one["makespan_s"]["ci95"] = statistics.interval([m["makespan_s"] for m in whole])
         one["throughput_xrt"] = median(m["throughput_xrt"] for m in whole)
         one["server_efficiency"] = _server_efficiency(one, controls.get(first["control"] or ""))
     for name in _MEMORY:
@@ -116,10 +120,11 @@ def _server_efficiency(one: dict[str, Any], control: dict[str, Any] | None) -> f
     return None
 
 
-def _compare(one: dict[str, Any], base: dict[str, Any], cpus: int) -> None:
+def _compare(one: dict[str, Any], base: dict[str, Any], cpus: int, ratios: list[float]) -> None:
+    """`ratios`: makespan of the baseline / makespan, within each trial."""
     mine, theirs = one["makespan_s"]["median"], base["makespan_s"]["median"]
-    if mine and theirs:
-        one["speedup"]["median"] = theirs / mine
+    if mine and theirs and ratios:
+        one["speedup"] = {"median": median(ratios), "ci95": statistics.interval(ratios), "trials": ratios}
         more = min(one["workers"] * one["threads"], cpus) / min(base["workers"] * base["threads"], cpus)
         one["efficiency"] = one["speedup"]["median"] / more
     mine, theirs = one["memory"]["steady_peak_mb"], base["memory"]["steady_peak_mb"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from capsexp.analysis import statistics
+
 PASS, FAIL, INCONCLUSIVE, NOT_JUDGED = "PASS", "FAIL", "INCONCLUSIVE", "NOT_JUDGED"
 FEASIBLE, NOT_FEASIBLE = "FEASIBLE", "NOT_FEASIBLE"
 
@@ -51,6 +53,8 @@ def judge(
             verdict, reason, value = NOT_JUDGED, "this is the baseline", None
         elif relative and not baseline_ok:
             verdict, reason, value = NOT_JUDGED, "no baseline with one worker completed", None
+        if verdict in (PASS, FAIL) and name == "speedup":
+            verdict, reason = _by_interval(configuration["speedup"], limit, verdict, reason)
         found.append({"name": name, "value": value, "limit": limit, "verdict": verdict, "reason": reason})
     return found
 
@@ -66,6 +70,21 @@ def _verdict(name: str, value: float | None, limit: float, at_most: bool) -> tup
         "cer": "no reference transcripts",
         "latency_p95_s": "needs 130 requests",
     }.get(name, "not measured")
+
+
+def _by_interval(speedup: dict[str, Any], limit: float, verdict: str, reason: str | None) -> tuple[str, str | None]:
+    """A value whose interval holds the limit decides nothing."""
+    if speedup["ci95"] is None:
+        return verdict, reason
+    low, high = speedup["ci95"]
+    said = f"95 % interval {low:.2f} to {high:.2f}"
+    if not low < limit < high:
+        return verdict, said
+    needed = statistics.trials_to_settle(speedup["trials"], limit)
+    return (
+        INCONCLUSIVE,
+        f"{said} holds the limit; {f'trials={needed}' if needed else 'no number of trials'} would settle it",
+    )
 
 
 def verdict(gates: list[dict[str, Any]]) -> str:
