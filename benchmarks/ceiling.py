@@ -16,7 +16,7 @@ asleep = runs(
     "workers=32",
     "samples=long",
     "samples.minutes=20",
-    "load.repeats=8",
+    "load.repeats=16",
     "control=off",
 )
 segments = asleep[0]["metrics"]["segments"] // 32

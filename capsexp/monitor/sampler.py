@@ -35,6 +35,7 @@ class Sampler:
 
     def __init__(self, watched: dict[int, str], pids_dir: Path | None) -> None:
         self._roots = dict(watched)
+        self._known: dict[int, tuple[str, int | None]] = {}
         self._pids_dir = pids_dir
         self._reader: _Reader = _Linux() if os.path.exists("/proc/self/smaps_rollup") else _Portable()
         self._born: dict[int, object] = {}  # of the roots: a pid that is used again is somebody else
@@ -98,11 +99,13 @@ class Sampler:
         return "worker", self._numbers.setdefault((pid, born), len(self._numbers))
 
     def _files(self) -> dict[int, tuple[str, int | None]]:
-        found: dict[int, tuple[str, int | None]] = {}
+        found = self._known  # a file never changes once its writer is done
         if self._pids_dir is None:
             return found
         with contextlib.suppress(FileNotFoundError):
             for name in os.listdir(self._pids_dir):
+                if name.isdigit() and int(name) in found:
+                    continue
                 with contextlib.suppress(OSError, ValueError):
                     role, _, number = (self._pids_dir / name).read_text().strip().partition(" ")
                     if role:  # empty: its writer is not done
