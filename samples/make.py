@@ -153,6 +153,10 @@ CLIPS = (
             "At night I could hear the sound of the water from my bed. "
             "He knew the name of every fish in the sea. "
             "I still think about those days when I look at the water.",
+            "I have a friend who works for a large newspaper. "
+            "She writes about the people who live in our part of the city. "
+            "Last week she talked with a woman who is almost one hundred years old. "
+            "It was one of the best stories that I have ever read.",
             "My brother works in an office on the fifth floor of a tall building. "
             "He leaves the house before seven in the morning and comes back at six. "
             "In the evening he likes to cook dinner for his wife and his two children. "
