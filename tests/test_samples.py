@@ -138,8 +138,6 @@ def test_without_ffmpeg_the_error_names_file_and_program(tmp_path: Path, monkeyp
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
 def test_ffmpeg_reads_what_libsndfile_cannot(tmp_path: Path) -> None:
-    import subprocess
-
     source, target = tone(tmp_path / "a.wav", 1.0, 44100), tmp_path / "a.mkv"
     subprocess.run(["ffmpeg", "-v", "error", "-i", source, "-c:a", "pcm_s16le", target], check=True)
     assert len(audio.load(target)) / RATE == pytest.approx(1.0, abs=0.01)
