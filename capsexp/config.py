@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -23,12 +24,17 @@ from capsexp.errors import ConfigError
 class EngineConfig:
     """What every engine has; each engine's own schema derives from it."""
 
+    fork_safe: ClassVar[bool] = False  # may be forked after loading, with one thread
+    shareable: ClassVar[bool] = False  # its library releases the GIL and takes calls from several threads
+
     name: str = MISSING
 
 
 @dataclass
 class SphinxConfig(EngineConfig):
     """PocketSphinx; without `model_dir` the en-us model its wheel carries."""
+
+    fork_safe: ClassVar[bool] = True
 
     name: str = "sphinx"
     model_dir: str | None = None  # a folder with acoustic model, *.lm.bin and *.dict
@@ -43,6 +49,9 @@ class SphinxConfig(EngineConfig):
 @dataclass
 class NullConfig(EngineConfig):
     """No recognition: tokens from the bytes of the audio; sleeps `rtf` x new audio."""
+
+    fork_safe: ClassVar[bool] = True
+    shareable: ClassVar[bool] = True
 
     name: str = "null"
     rtf: float = 0.0
@@ -89,6 +98,8 @@ class ServerConfig:
     dispatch: str = "segment"
     max_queue: int = 0  # segments waiting in the server; 0 = 4 x workers
     max_retries: int = 2
+    stuck_s: float = 10.0  # a worker that takes longer than stuck_s + stuck_rtf x audio counts as stuck and is replaced
+    stuck_rtf: float = 5.0
     max_message: int = 64 * 2**20
     ready_timeout: float = 300.0
     grace: float = 5.0
@@ -158,7 +169,7 @@ class Config:
     archive: ArchiveConfig = field(default_factory=ArchiveConfig)
 
 
-POOLS = ("process",)
+POOLS = ("process", "prefork", "thread")
 DISPATCH = ("segment", "task", "hash", "naive")
 SERVERS = ("local", "command", "external")
 # Keys that tell runs of one configuration apart, or that do not change what is measured.
@@ -234,6 +245,7 @@ def check(config: Config) -> None:
     _at_least("threads", config.threads, 1)
     _at_least("trials", config.trials, 1)
     _one_of("pool", config.pool.name, POOLS)
+    _pool_serves(config)
     _one_of("server", config.server.name, SERVERS)
     _one_of("server.dispatch", config.server.dispatch, DISPATCH)
     _one_of("server.on_low_memory", config.server.on_low_memory, ("reduce", "refuse"))
@@ -247,6 +259,8 @@ def check(config: Config) -> None:
     _at_least("monitor.interval", config.monitor.interval, 0.01)
     _at_least("server.ready_timeout", config.server.ready_timeout, 0.1)
     _at_least("server.max_retries", config.server.max_retries, 0)
+    _at_least("server.stuck_s", config.server.stuck_s, 0.1)
+    _at_least("server.stuck_rtf", config.server.stuck_rtf, 0)
     if config.load.message_s > 60:
         raise ConfigError("load.message_s: CapsWriter sends at most 60 s of audio in a message")
     if config.server.name == "command" and not config.server.cmd:
@@ -260,6 +274,25 @@ def check(config: Config) -> None:
         isinstance(processes, list) and all(isinstance(p, int) and p >= 1 for p in processes)
     ):
         raise ConfigError(f"control.processes: {processes!r} is neither `sweep` nor a list such as [1,2]")
+
+
+def _pool_serves(config: Config) -> None:
+    """Whether this pool can run this engine, here."""
+    pool, engine = config.pool.name, config.engine
+    if pool == "prefork":
+        if sys.platform != "linux":
+            raise ConfigError("pool=prefork: forks after loading, which only Linux does safely; use pool=process")
+        if config.threads > 1:
+            raise ConfigError(
+                "pool=prefork: needs threads=1, a fork keeps no thread but one; more workers instead, or pool=process"
+            )
+        if not engine.fork_safe:
+            raise ConfigError(f"pool=prefork: engine={engine.name} does not survive a fork; use pool=process")
+    if pool == "thread" and not engine.shareable:
+        raise ConfigError(
+            f"pool=thread: engine={engine.name} cannot be shared by threads; use pool=process"
+            f"{' or pool=prefork' if engine.fork_safe else ''}"
+        )
 
 
 def _at_least(key: str, value: float, limit: float) -> None:

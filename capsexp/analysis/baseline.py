@@ -9,7 +9,7 @@ from typing import Any
 _ASIDE = frozenset(
     {"workers", "pool", "trial", "trials", "name", "resume", "thresholds", "report", "archive", "monitor", "control"}
 )
-_SERVER_ASIDE = frozenset({"port", "grace", "ready_timeout", "on_low_memory"})
+_SERVER_ASIDE = frozenset({"port", "grace", "ready_timeout", "on_low_memory", "stuck_s", "stuck_rtf"})
 
 
 def group_key(config: dict[str, Any]) -> str:

@@ -24,8 +24,10 @@ from capsexp.machine import usable_cpus
 from capsexp.protocol import SUBPROTOCOL
 from capsexp.segments import Segment
 from capsexp.server.front import Front
+from capsexp.server.pools import launcher
 from capsexp.server.pools.base import Outcome, WorkerInfo
-from capsexp.server.pools.process import ProcessPool, refuse_or_reduce
+from capsexp.server.pools.pool import WorkerPool
+from capsexp.server.room import refuse_or_reduce
 
 SEGMENT_COLUMNS = (
     "task_id", "segment", "offset_s", "audio_s", "new_s", "worker", "pid", "queued_s", "started_s", "finished_s",
@@ -61,13 +63,14 @@ class _Server:
         if self.run_dir is not None:
             (self.run_dir / ".pids").mkdir(exist_ok=True)
         with bind(config.server.host, config.server.port) as listener:
-            pool = ProcessPool(
-                worker_count(config.workers) or max(1, usable_cpus() // config.threads),
-                asdict(config.engine),
-                config.threads,
+            count = worker_count(config.workers) or max(1, usable_cpus() // config.threads)
+            pool = WorkerPool(
+                launcher(config.pool.name, asdict(config.engine), config.threads, count, self._on_loader),
+                count,
                 config.server.max_retries,
                 self._on_worker,
                 refuse_or_reduce(config.server.on_low_memory, self._warn),
+                lambda segment: config.server.stuck_s + config.server.stuck_rtf * segment.audio_s,
             )
             try:
                 if not await _first(pool.start(), stop):
@@ -79,7 +82,7 @@ class _Server:
             raise ServerError(pool.reason)
         return 0
 
-    async def _serve(self, pool: ProcessPool, listener: socket.socket, stop: asyncio.Event) -> None:
+    async def _serve(self, pool: WorkerPool, listener: socket.socket, stop: asyncio.Event) -> None:
         config = self.config.server
         out = open(self.run_dir / "segments.csv", "w", newline="") if self.run_dir else None  # noqa: SIM115
         if out is not None:
@@ -102,7 +105,7 @@ class _Server:
             if out is not None:
                 _close(out)
 
-    def _announce(self, pool: ProcessPool, listener: socket.socket) -> None:
+    def _announce(self, pool: WorkerPool, listener: socket.socket) -> None:
         host, port = listener.getsockname()[:2]
         if self.run_dir is not None:
             write_json(
@@ -133,8 +136,17 @@ class _Server:
     def _on_worker(self, what: str, info: WorkerInfo) -> None:
         took = f" after {info.load_s:.2f} s" if what == "ready" and info.load_s is not None else ""
         print(f"worker {info.worker} {what}{took} (pid {info.pid})", flush=True)
-        if what == "started" and self.run_dir is not None:
-            (self.run_dir / ".pids" / str(info.pid)).write_text(f"worker {info.worker}")
+        if what == "started":
+            self._name(info.pid, f"worker {info.worker}")
+
+    def _on_loader(self, pid: int) -> None:
+        print(f"loader started (pid {pid})", flush=True)
+        self._name(pid, "loader 0")
+
+    def _name(self, pid: int | None, part: str) -> None:
+        """Tell the monitor what this process is."""
+        if self.run_dir is not None:
+            (self.run_dir / ".pids" / str(pid)).write_text(part)
 
     def _on_segment(self, task_id: str, segment: Segment, outcome: Outcome | None, queued: float) -> None:
         if self.segments is None:

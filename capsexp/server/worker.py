@@ -1,4 +1,4 @@
-"""The process that recognizes: segments in over one pipe, recognitions out over the same."""
+"""What a worker does, whatever started it: segments in over one pipe, recognitions out over the same."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ import threading
 import time
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from capsexp.lifeline import die_with_parent
 from capsexp.protocol import RATE, Audio
 from capsexp.segments import Recognition
+
+if TYPE_CHECKING:
+    from capsexp.engines.base import Engine
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -26,6 +29,13 @@ class Job:
     audio: Audio
     start: int
     shared: int
+
+
+@dataclass(frozen=True)
+class Started:
+    """From a worker that was forked: the front did not start it, and cannot know."""
+
+    pid: int
 
 
 @dataclass(frozen=True)
@@ -52,22 +62,61 @@ class Failed:
 
 
 def main(pipe: Connection, settings: dict[str, Any], threads: int, parent: int) -> None:
-    """Load the engine, warm it up, report ready, then recognize until the pipe ends."""
+    """A process with an engine of its own: load it, then recognize until the pipe ends."""
+    prepare(threads, parent)
+    began = time.monotonic()
+    try:
+        engine = load(settings, threads)
+    except Exception as error:
+        pipe.send(Failed(None, line(error)))
+        return
+    serve(engine, pipe, began, warm=False)
+
+
+def main_threads(pipes: list[Connection], settings: dict[str, Any], threads: int, parent: int) -> None:
+    """A process whose threads share one engine, a pipe each."""
+    prepare(threads, parent)
+    began = time.monotonic()
+    try:
+        engine = load(settings, threads)
+    except Exception as error:
+        for pipe in pipes:
+            pipe.send(Failed(None, line(error)))
+        return
+    serving = [threading.Thread(target=serve, args=(engine, pipe, began)) for pipe in pipes]
+    for thread in serving:
+        thread.start()
+    for thread in serving:
+        thread.join()
+
+
+def prepare(threads: int, parent: int) -> None:
+    """Before any library is loaded: their thread pools take their sizes from the environment, once."""
     die_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the front decides when to stop
     for name in THREAD_VARIABLES:
         os.environ[name] = str(threads)
+
+
+def load(settings: dict[str, Any], threads: int) -> Engine:
+    """The engine, loaded and warmed up; raises whatever its library raises."""
     from capsexp.engines.base import load_settings
 
-    began = time.monotonic()
-    try:
-        engine = load_settings(settings, threads)
-        # Warm-up: the first call pays for lazy allocations. Quiet noise, as silence takes short cuts.
-        noise = np.random.default_rng(0).normal(0, 0.01, RATE).astype(np.float32)
-        engine.recognize(noise)
-    except Exception as error:
-        pipe.send(Failed(None, _line(error)))
-        return
+    engine = load_settings(settings, threads)
+    warm_up(engine)
+    return engine
+
+
+def warm_up(engine: Engine) -> None:
+    """The first call pays for lazy allocations. Quiet noise, as silence takes short cuts."""
+    engine.recognize(np.random.default_rng(0).normal(0, 0.01, RATE).astype(np.float32))
+
+
+def serve(engine: Engine, pipe: Connection, began: float, warm: bool = True) -> None:
+    """Say Ready, then recognize what comes until the pipe ends. `warm`: the engine was loaded elsewhere, and what it
+    allocates per process or thread is still to come."""
+    if warm:
+        warm_up(engine)
     pipe.send(Ready(time.monotonic() - began))
     jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(pipe, jobs), daemon=True).start()
@@ -77,7 +126,7 @@ def main(pipe: Connection, settings: dict[str, Any], threads: int, parent: int) 
             heard = engine.recognize(job.audio, job.start, job.shared)
             answer: Done | Failed = Done(job.id, heard, started, time.monotonic())
         except Exception as error:
-            answer = Failed(job.id, _line(error))
+            answer = Failed(job.id, line(error))
         try:
             pipe.send(answer)
         except OSError:
@@ -93,5 +142,5 @@ def _read(pipe: Connection, jobs: queue.SimpleQueue[Job | None]) -> None:
         jobs.put(None)
 
 
-def _line(error: Exception) -> str:
+def line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,9 +1,10 @@
-"""What every pool of workers offers the dispatcher, and how a segment travels through it."""
+"""What every pool of workers offers the dispatcher, what a kind of pool brings, and how a segment travels."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from typing import Protocol
 
 from capsexp.segments import Recognition, Segment
@@ -25,7 +26,7 @@ class Outcome:
 @dataclass
 class WorkerInfo:
     worker: int
-    pid: int
+    pid: int | None  # None until a worker that was forked has said so
     state: str  # loading | ready | dead
     load_s: float | None = None
     pending: int = 0  # segments given to it that are not done
@@ -56,3 +57,40 @@ class Pool(Protocol):
     async def stop(self, grace: float) -> None:
         """Stop by request, then SIGTERM, then SIGKILL; returns when no process is left."""
         ...
+
+
+class Hand(Protocol):
+    """One worker as the front holds it. Its pipe ends when it has died, however it died."""
+
+    pipe: Connection
+    pid: int | None
+
+    def alive(self) -> bool: ...
+
+    def terminate(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+    def ended(self) -> str:
+        """How it ended, for an error: `exit code 1`."""
+        ...
+
+
+class Launcher(Protocol):
+    """A kind of pool: how its workers come to life. Called on the event loop's thread, and does not wait."""
+
+    def start(self, number: int) -> Hand:
+        """Start worker `number`, or start it again. It says Ready over its pipe, or Failed."""
+        ...
+
+    def each_mb(self, first: Hand) -> float:
+        """What a further worker takes, judged by the first one that is ready; 0 where that is next to nothing."""
+        ...
+
+    def alive(self) -> bool:
+        """Whether anything else that it started is left when the workers have gone."""
+        ...
+
+    def terminate(self) -> None: ...
+
+    def kill(self) -> None: ...

@@ -1,0 +1,182 @@
+"""pool=prefork: one process loads the model and forks the workers, which share its memory. Linux.
+
+The loader is a process apart and never has a second thread: a fork copies locks in the state another thread left them
+in. It gets each worker's end of a pipe with the request to fork, and keeps none of them: a pipe ends when its worker
+does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import multiprocessing
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from typing import Any, NoReturn
+
+from capsexp.lifeline import die_with_parent
+from capsexp.server import worker
+from capsexp.server.pools.process import uss_mb
+from capsexp.server.worker import Failed, Started
+
+
+class ForkedHand:
+    """A worker that is not our own child. A descriptor of the process keeps us from signalling whoever gets its pid."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self.pipe = pipe
+        self._pid: int | None = None
+        self._descriptor: int | None = None
+
+    @property
+    def pid(self) -> int | None:
+        return self._pid
+
+    @pid.setter
+    def pid(self, pid: int | None) -> None:
+        self._pid = pid
+        if pid is None:
+            return
+        with contextlib.suppress(OSError):  # it has died already, and its pipe says so
+            self._descriptor = os.pidfd_open(pid)
+
+    def alive(self) -> bool:
+        if self._descriptor is not None and select.select([self._descriptor], [], [], 0)[0]:
+            os.close(self._descriptor)
+            self._descriptor = None
+        return self._descriptor is not None  # one that was not forked yet is the loader's business
+
+    def terminate(self) -> None:
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, signum: int) -> None:
+        if self._descriptor is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._descriptor, signum)
+
+    def ended(self) -> str:
+        self.alive()  # lets go of the descriptor
+        return "forked; the server's log has its exit code"
+
+
+class PreforkLauncher:
+    def __init__(self, settings: dict[str, Any], threads: int, on_loader: Callable[[int], None]) -> None:
+        self._settings, self._threads, self._on_loader = settings, threads, on_loader
+        self._loader: SpawnProcess | None = None
+        self._control: socket.socket | None = None
+
+    def start(self, number: int) -> ForkedHand:
+        ours, theirs = multiprocessing.Pipe(duplex=True)
+        with theirs:
+            for _ in range(2):
+                if self._control is None or not self.alive():
+                    self._begin()
+                assert self._control is not None
+                try:
+                    socket.send_fds(self._control, [number.to_bytes(4, "big")], [theirs.fileno()])
+                    break
+                except OSError:  # it has just died
+                    self._control.close()
+                    self._control = None
+        return ForkedHand(ours)
+
+    def _begin(self) -> None:
+        if self._control is not None:
+            self._control.close()
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        context = multiprocessing.get_context("spawn")
+        self._loader = context.Process(
+            target=main, args=(theirs, self._settings, self._threads, os.getpid()), name="capsexp-loader", daemon=True
+        )
+        self._loader.start()
+        theirs.close()
+        assert self._loader.pid is not None
+        self._on_loader(self._loader.pid)
+
+    def each_mb(self, first: Any) -> float:
+        return uss_mb(first.pid)  # what it does not share
+
+    def alive(self) -> bool:
+        return self._loader is not None and self._loader.is_alive()
+
+    def terminate(self) -> None:
+        if self._control is not None:
+            self._control.close()  # nothing more to fork: it ends with its last worker
+        self._control = None
+
+    def kill(self) -> None:
+        if self._loader is not None:
+            self._loader.kill()
+
+
+def main(control: socket.socket, settings: dict[str, Any], threads: int, parent: int) -> None:
+    """The loader: load the engine once, then fork a worker for each request, until the front closes the socket."""
+    worker.prepare(threads, parent)
+    began = time.monotonic()
+    try:
+        engine = worker.load(settings, threads)
+    except Exception as error:
+        _, (descriptor,), _, _ = socket.recv_fds(control, 4, 1)
+        Connection(descriptor).send(Failed(None, worker.line(error)))
+        return
+    print(f"loader ready after {time.monotonic() - began:.2f} s (pid {os.getpid()})", flush=True)
+    gc.collect()
+    gc.freeze()  # the collector would write to every page it shares
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.signal(signal.SIGCHLD, lambda signum, frame: None)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    while True:
+        ready, _, _ = select.select([control.fileno(), woken], [], [])
+        if woken in ready:
+            os.read(woken, 4096)
+            _reap()
+        if control.fileno() not in ready:
+            continue
+        _, descriptors, _, _ = socket.recv_fds(control, 4, 1)
+        if not descriptors:
+            return
+        loader = os.getpid()
+        if os.fork() == 0:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            control.close()
+            os.close(woken)
+            os.close(wake)
+            _work(engine, Connection(descriptors[0]), loader)
+        os.close(descriptors[0])
+
+
+def _work(engine: Any, pipe: Connection, loader: int) -> NoReturn:
+    code = 1
+    try:
+        die_with_parent(loader)
+        pipe.send(Started(os.getpid()))
+        worker.serve(engine, pipe, time.monotonic())
+        code = 0
+    except OSError:
+        pass  # the front has gone
+    finally:
+        sys.stdout.flush()
+        os._exit(code)  # not the loader's way out
+
+
+def _reap() -> None:
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            code = os.waitstatus_to_exitcode(status)
+            if code:
+                print(f"worker with pid {pid} ended with exit code {code}", flush=True)
