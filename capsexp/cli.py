@@ -14,12 +14,14 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from capsexp import compose
-from capsexp.config import conf_dir, resolve, slug, to_dict
-from capsexp.errors import CapsexpError, ConfigError
+from capsexp.config import EngineConfig, conf_dir, resolve, slug, to_dict
+from capsexp.engines.base import model_files
+from capsexp.engines.folders import prepare
+from capsexp.errors import CapsexpError, ConfigError, EngineError
 from capsexp.experiment import environment
 from capsexp.experiment.run import Planned, execute, terminate_as_interrupt
 from capsexp.experiment.sweep import Sweep, make_folder, plan, record
-from capsexp.files import write_json, write_text
+from capsexp.files import read_json, write_json, write_text
 from capsexp.report.build import rebuild
 
 _VALUED = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p")
@@ -91,10 +93,12 @@ def _main(argv: list[str]) -> int:
         raise ConfigError(f"{unknown[0]}: unknown flag; settings are key=value, see --help")
 
     sweep = plan(overrides, config_dir, config_name)
-    folder = make_folder(sweep)
     terminate_as_interrupt()
-    write_json(folder / "sweep.json", record(sweep, argv, interrupted=False))
     engines = list({repr(p.config.engine): p.config.engine for p in sweep.planned}.values())
+    for engine in engines:
+        _check_model(engine)
+    folder = make_folder(sweep)
+    write_json(folder / "sweep.json", record(sweep, argv, interrupted=False))
     write_json(folder / "environment.json", environment.describe(engines))
     _keep_tree(folder, config_dir)
     if not sweep.launcher.endswith("BasicLauncher"):
@@ -123,6 +127,15 @@ def _main(argv: list[str]) -> int:
     return 0
 
 
+def _check_model(engine: EngineConfig) -> None:
+    """Its files are there before anything starts; raises ConfigError."""
+    try:
+        prepare(engine, _say)
+        model_files(engine)
+    except EngineError as error:
+        raise ConfigError(str(error)) from None
+
+
 def _job(sweep: Sweep, folder: Path, raw: DictConfig) -> str:
     """One run. Catches, records and returns: an exception would make Hydra show the first failure and no other."""
     from hydra.core.hydra_config import HydraConfig
@@ -139,8 +152,6 @@ def _job(sweep: Sweep, folder: Path, raw: DictConfig) -> str:
 
 
 def _told(run_dir: Path, status: str) -> str:
-    from capsexp.files import read_json
-
     run = read_json(run_dir / "run.json")
     if status != "ok":
         return f"{status}: {run['error']}"
@@ -170,6 +181,8 @@ def _keep_tree(folder: Path, config_dir: Path | None) -> None:
 
 
 def _finish(sweep: Sweep, folder: Path) -> dict[str, Any]:
+    runs = [read_json(path) for path in sorted(folder.glob("*/run.json"))]
+    write_json(folder / "environment.json", environment.with_engines(read_json(folder / "environment.json"), runs))
     report = rebuild(folder)
     print((folder / "report.txt").read_text("utf-8"), end="", flush=True)
     if sweep.archive["enabled"]:

@@ -62,7 +62,60 @@ class NullConfig(EngineConfig):
     crash_on: str | None = None  # a token: a segment that contains it kills the worker (for tests)
 
 
-ENGINES: dict[str, type[EngineConfig]] = {"sphinx": SphinxConfig, "null": NullConfig}
+@dataclass
+class ModelConfig(EngineConfig):
+    """An ONNX model of the user's: its folder, its name on the hub, or one of its shape without its weights."""
+
+    fork_safe: ClassVar[bool] = True  # with one thread ONNX Runtime starts none of its own
+    shareable: ClassVar[bool] = True
+    shapes: ClassVar[tuple[str, ...]] = ()
+
+    model_dir: str | None = None
+    model_id: str | None = None
+    twin: str | None = None
+    quantize: bool = False
+    device: str = "cpu"
+
+
+@dataclass
+class ParaformerConfig(ModelConfig):
+    """FunASR's Paraformer through funasr-onnx."""
+
+    shapes: ClassVar[tuple[str, ...]] = ("paraformer-large", "paraformer-small", "tiny")
+
+    name: str = "paraformer"
+
+
+@dataclass
+class SenseVoiceConfig(ModelConfig):
+    """FunASR's SenseVoiceSmall through funasr-onnx."""
+
+    shapes: ClassVar[tuple[str, ...]] = ("sensevoice-small", "sensevoice-tiny")
+
+    name: str = "sensevoice"
+    language: str = "auto"
+    textnorm: str = "withitn"
+
+
+@dataclass
+class SherpaConfig(ModelConfig):
+    """sherpa-onnx' offline recognizers, as CapsWriter loads them."""
+
+    shapes: ClassVar[tuple[str, ...]] = ParaformerConfig.shapes + SenseVoiceConfig.shapes
+
+    name: str = "sherpa"
+    model_type: str = "paraformer"
+    language: str = "auto"
+    use_itn: bool = True
+
+
+ENGINES: dict[str, type[EngineConfig]] = {
+    "sphinx": SphinxConfig,
+    "paraformer": ParaformerConfig,
+    "sensevoice": SenseVoiceConfig,
+    "sherpa": SherpaConfig,
+    "null": NullConfig,
+}
 
 
 @dataclass
@@ -170,6 +223,7 @@ class Config:
 
 
 POOLS = ("process", "prefork", "thread")
+SHERPA_TYPES = ("paraformer", "sense_voice", "fire_red_asr", "whisper", "transducer")
 DISPATCH = ("segment", "task", "hash", "naive")
 SERVERS = ("local", "command", "external")
 # Keys that tell runs of one configuration apart, or that do not change what is measured.
@@ -246,6 +300,8 @@ def check(config: Config) -> None:
     _at_least("trials", config.trials, 1)
     _one_of("pool", config.pool.name, POOLS)
     _pool_serves(config)
+    if isinstance(config.engine, ModelConfig):
+        _model(config.engine)
     _one_of("server", config.server.name, SERVERS)
     _one_of("server.dispatch", config.server.dispatch, DISPATCH)
     _one_of("server.on_low_memory", config.server.on_low_memory, ("reduce", "refuse"))
@@ -276,6 +332,22 @@ def check(config: Config) -> None:
         raise ConfigError(f"control.processes: {processes!r} is neither `sweep` nor a list such as [1,2]")
 
 
+def _model(engine: ModelConfig) -> None:
+    if engine.model_dir is None and engine.twin is None and engine.model_id is None:
+        raise ConfigError(
+            f"engine={engine.name}: no model named; give its folder as engine.model_dir=FOLDER, or try the speed and "
+            f"size of one without its weights: engine.twin={engine.shapes[0]}"
+        )
+    if engine.twin is not None:
+        _one_of("engine.twin", engine.twin, engine.shapes)
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", engine.device):
+        raise ConfigError(f"engine.device: {engine.device!r} is neither cpu nor cuda:0, cuda:1, ...")
+    if isinstance(engine, SherpaConfig):
+        _one_of("engine.model_type", engine.model_type, SHERPA_TYPES)
+        if engine.twin is not None and engine.twin.startswith("sensevoice") != (engine.model_type == "sense_voice"):
+            raise ConfigError(f"engine.twin: {engine.twin} is not a model of engine.model_type={engine.model_type}")
+
+
 def _pool_serves(config: Config) -> None:
     """Whether this pool can run this engine, here."""
     pool, engine = config.pool.name, config.engine
@@ -288,6 +360,8 @@ def _pool_serves(config: Config) -> None:
             )
         if not engine.fork_safe:
             raise ConfigError(f"pool=prefork: engine={engine.name} does not survive a fork; use pool=process")
+    if pool == "prefork" and isinstance(engine, ModelConfig) and engine.device != "cpu":
+        raise ConfigError(f"pool=prefork: engine.device={engine.device} does not survive a fork; use pool=thread")
     if pool == "thread" and not engine.shareable:
         raise ConfigError(
             f"pool=thread: engine={engine.name} cannot be shared by threads; use pool=process"

@@ -7,13 +7,16 @@ into messages. All positions are samples at 16 kHz until they become token times
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from capsexp.protocol import RATE, Audio
 
+# Chinese and Japanese characters and their punctuation: written without spaces.
+WIDE = re.compile("[\u2e80-\u30ff\u31c0-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003ffff]")
 REPEAT_WINDOW = 0.2  # s: the same token within this at a seam was heard twice
 
 
@@ -104,7 +107,7 @@ class Recognition:
 
     tokens: list[str]
     times: list[float] = field(default_factory=list)
-    joiner: str = " "
+    tags: list[str] = field(default_factory=list)  # what else the engine heard: language, emotion, event
 
     @property
     def timed(self) -> bool:
@@ -123,23 +126,23 @@ class Merger:
         self.tokens: list[str] = []
         self.times: list[float] = []
         self.words: list[str] = []
-        self._joiner = " "
+        self.tags: list[str] = []
         self._tail: list[str] = []  # words of the last segment that may be heard again
 
     def add(self, start: int, last: bool, heard: Recognition) -> None:
         """Add the next segment, which began `start` samples into the task."""
-        self._joiner = heard.joiner
+        self.tags += heard.tags
         if heard.timed:
             self._add_timed(start, last, heard)
         self._add_words(start, heard)
 
     @property
     def text(self) -> str:
-        return self._joiner.join(self.words)
+        return join(self.words)
 
     @property
     def text_accu(self) -> str:
-        return self._joiner.join(self.tokens) if self.times else self.text
+        return join(self.tokens) if self.times else self.text
 
     def _add_timed(self, start: int, last: bool, heard: Recognition) -> None:
         offset, half = start / RATE, self.cut.overlap / 2
@@ -170,6 +173,18 @@ class Merger:
     def _overlap_words(self, heard: Recognition) -> int:
         """How many words an overlap can hold: fast speech has about six tokens in a second."""
         return int(np.ceil(self.cut.overlap / RATE * 6)) + 2 if self.cut.overlap else 0
+
+
+def join(words: Iterable[str]) -> str:
+    """Words as text: a space between two, unless one of the characters that meet is Chinese or Japanese."""
+    parts: list[str] = []
+    before = ""
+    for word in words:
+        if before and word and not WIDE.match(before) and not WIDE.match(word):
+            parts.append(" ")
+        parts.append(word)
+        before = word[-1:] or before
+    return "".join(parts)
 
 
 def longest_agreement(before: Sequence[str], after: Sequence[str]) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capsexp.protocol import RATE
-from capsexp.segments import Cut, Cutter, Merger, Recognition, cut_all, longest_agreement
+from capsexp.segments import Cut, Cutter, Merger, Recognition, cut_all, join, longest_agreement
 
 
 @given(st.integers(0, 400), st.integers(1, 40), st.integers(0, 40), st.lists(st.integers(0, 120), max_size=8))
@@ -80,7 +80,18 @@ def test_a_token_heard_twice_at_a_seam_is_one_and_a_real_repetition_stays() -> N
     assert merger.text_accu == "very very good"
 
 
-def test_joiner_of_characters() -> None:
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["你", "好"], "你好"),
+        (["very", "good"], "very good"),
+        (["用", "Python", "3", "写", "，", "ok"], "用Python 3写，ok"),
+        (["a", "", "b"], "a b"),
+        ([], ""),
+    ],
+)
+def test_a_space_between_words_but_not_beside_chinese(words: list[str], text: str) -> None:
+    assert join(words) == text
     merger = Merger(Cut.of(10, 2))
-    merger.add(0, True, Recognition(["你", "好"], [], ""))
-    assert merger.text == merger.text_accu == "你好"
+    merger.add(0, True, Recognition(words, []))
+    assert merger.text == merger.text_accu == text

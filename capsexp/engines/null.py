@@ -24,6 +24,7 @@ BLOCK = RATE // 4
 class NullEngine:
     def __init__(self, config: NullConfig) -> None:
         self.config = config
+        self.about = {"library": "capsexp", "threads": 1, "device": "cpu"}
         self._ballast = np.ones(int(config.memory_mb * 2**20 / 8))  # touched, so that it is resident
         time.sleep(config.load_s)
 

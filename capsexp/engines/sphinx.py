@@ -9,6 +9,7 @@ import numpy as np
 import pocketsphinx
 
 from capsexp.config import EngineConfig, SphinxConfig
+from capsexp.engines.runtime import about
 from capsexp.errors import EngineError
 from capsexp.protocol import Audio
 from capsexp.segments import Recognition
@@ -20,6 +21,7 @@ _VARIANT = re.compile(r"\(\d+\)$")
 class SphinxEngine:
     def __init__(self, config: SphinxConfig) -> None:
         acoustic, language, words = _model(config)
+        self.about = about("pocketsphinx", threads=1)  # it knows no more
         try:
             self._decoder = pocketsphinx.Decoder(
                 hmm=str(acoustic),

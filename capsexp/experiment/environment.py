@@ -19,7 +19,7 @@ from capsexp.machine import total_mb, usable_cpus
 
 PACKAGES = (
     "hydra-core", "omegaconf", "psutil", "websockets", "numpy", "pocketsphinx", "soundfile", "soxr", "funasr-onnx",
-    "onnxruntime", "jiwer", "tabulate",
+    "onnxruntime", "kaldi-native-fbank", "sherpa-onnx", "jiwer", "tabulate",
 )  # fmt: skip
 
 
@@ -40,8 +40,14 @@ def describe(engines: list[EngineConfig]) -> dict[str, Any]:
         "cpus_physical": psutil.cpu_count(logical=False),
         "memory_mb": round(total_mb()),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
-        "models": {engine.name: _hashes(engine) for engine in engines},
+        "models": {engine.name: _files(engine) for engine in engines},
     }
+
+
+def with_engines(environment: dict[str, Any], runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the engines said of themselves once they ran: the threads they really have."""
+    said = {f"{run['engine']}, threads={run['threads']}": run["engine_about"] for run in runs if run["engine_about"]}
+    return {**environment, "engines": said}
 
 
 def _version(package: str) -> str | None:
@@ -72,16 +78,17 @@ def _commit() -> str | None:
     return done.stdout.strip() or None
 
 
-def _hashes(engine: EngineConfig) -> dict[str, str]:
+def _files(engine: EngineConfig) -> dict[str, dict[str, Any]]:
+    """Each model file's size and hash."""
     try:
         files = base.model_files(engine)
     except CapsexpError:
         return {}  # the run itself will say what is missing
-    found: dict[str, str] = {}
+    found: dict[str, dict[str, Any]] = {}
     for path in files:
         digest = hashlib.sha256()
         with path.open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
-        found[f"{path.parent.name}/{path.name}"] = digest.hexdigest()
+        found[f"{path.parent.name}/{path.name}"] = {"bytes": path.stat().st_size, "sha256": digest.hexdigest()}
     return found

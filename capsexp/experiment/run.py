@@ -21,6 +21,7 @@ from omegaconf import OmegaConf
 
 from capsexp.analysis.metrics import run_metrics
 from capsexp.config import Config, to_dict, worker_count
+from capsexp.engines.folders import is_twin
 from capsexp.errors import CapsexpError, RunRefused, ServerError
 from capsexp.experiment import control
 from capsexp.experiment.child import POLL_S, Child, python
@@ -76,6 +77,7 @@ class _Run:
         self.ready: float | None = None
         self.workers = worker_count(config.workers)
         self.warnings: list[str] = []
+        self.about: dict[str, Any] = {}
 
     def perform(self) -> None:
         config = self.config
@@ -149,6 +151,7 @@ class _Run:
                 if "error" in answer:
                     raise (RunRefused if answer["refused"] else ServerError)(answer["error"])
                 self.workers, self.warnings = len(answer["workers"]), self.warnings + answer["warnings"]
+                self.about = answer["engine"]
                 url = f"ws://{self.config.server.host}:{answer['port']}"
                 break
             if url and _answers(url):
@@ -196,7 +199,8 @@ class _Run:
             "schema": 1, "num": plan.num, "key": plan.key, "trial": plan.trial, "name": config.name,
             "status": self.status, "error": self.error or None,
             "workers": self.workers, "workers_requested": config.workers, "threads": config.threads,
-            "pool": config.pool.name, "engine": config.engine.name, "dispatch": config.server.dispatch,
+            "pool": config.pool.name, "engine": config.engine.name, "engine_about": self.about,
+            "twin": is_twin(config.engine), "dispatch": config.server.dispatch,
             "server": config.server.name, "config": to_dict(config), "control": self.control,
             "phases_s": {name: round(seconds, 6) for name, seconds in self.phases.items()},
             "window_s": window, **described, "cpu_count": usable_cpus(), "warnings": self.warnings, "metrics": None,

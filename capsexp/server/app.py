@@ -18,6 +18,7 @@ from websockets.asyncio.server import serve
 
 from capsexp import lifeline, tool
 from capsexp.config import Config, worker_count
+from capsexp.engines.folders import prepare
 from capsexp.errors import CapsexpError, RunRefused, ServerError
 from capsexp.files import CsvFile, write_json
 from capsexp.machine import usable_cpus
@@ -40,6 +41,7 @@ def main(argv: Sequence[str]) -> int:
     call = tool.parse(
         argv, "python -m capsexp.server", "A CapsWriter speech-recognition server with N workers.", aliases
     )
+    prepare(call.config.engine, print)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     logging.getLogger("websockets").setLevel(logging.CRITICAL)  # a scan of the port is not our error
     try:
@@ -115,6 +117,7 @@ class _Server:
                     "pid": os.getpid(),
                     "ready_s": round(time.monotonic() - self.zero, 6),
                     "workers": [{"worker": w.worker, "pid": w.pid, "load_s": w.load_s} for w in pool.workers()],
+                    "engine": pool.about,
                     "warnings": self.warnings,
                 },
             )

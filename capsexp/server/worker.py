@@ -41,6 +41,7 @@ class Started:
 @dataclass(frozen=True)
 class Ready:
     load_s: float
+    about: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def serve(engine: Engine, pipe: Connection, began: float, warm: bool = True) -> 
     allocates per process or thread is still to come."""
     if warm:
         warm_up(engine)
-    pipe.send(Ready(time.monotonic() - began))
+    pipe.send(Ready(time.monotonic() - began, engine.about))
     jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(pipe, jobs), daemon=True).start()
     while (job := jobs.get()) is not None:

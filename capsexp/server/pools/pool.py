@@ -17,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
+from typing import Any
 
 from capsexp.errors import ServerError
 from capsexp.segments import Segment
@@ -56,6 +57,7 @@ class WorkerPool:
         patience: Callable[[Segment], float] = lambda segment: 3600.0,
     ) -> None:
         self.count = count
+        self.about: dict[str, Any] = {}  # what the engine says of itself
         self._launcher, self._max_retries = launcher, max_retries
         self._on_event, self._fits, self._patience = on_event, fits, patience
         self._workers: list[_Worker] = []
@@ -176,6 +178,7 @@ class WorkerPool:
             self._on_event("started", self._info(worker))
         elif isinstance(message, Ready):
             worker.ready, worker.load_s, self._failed_starts = True, message.load_s, 0
+            self.about = message.about
             self._on_event("ready", self._info(worker))
             self._changed.set()
         elif isinstance(message, Done):

@@ -1,0 +1,54 @@
+"""FunASR's SenseVoiceSmall through funasr-onnx: CTC, so each unit's frame is its time; tags apart from the text."""
+
+from __future__ import annotations
+
+import numpy as np
+from funasr_onnx import SenseVoiceSmall
+
+from capsexp.config import EngineConfig, SenseVoiceConfig
+from capsexp.engines import folders, runtime, words
+from capsexp.errors import EngineError
+from capsexp.protocol import RATE, Audio
+from capsexp.segments import Recognition
+
+SHORTEST = RATE * 25 // 1000  # samples: one frame of the front end
+FRAME_S = 0.06
+PROMPT = 4  # frames before the audio's: language, emotion, event, text normalisation
+BLANK = 0
+
+
+class SenseVoiceEngine:
+    def __init__(self, config: SenseVoiceConfig, threads: int) -> None:
+        device = runtime.device_id(config.device)
+        folder = folders.files(config)[0].parent
+        try:
+            self._model = SenseVoiceSmall(
+                str(folder), batch_size=1, device_id=device, quantize=config.quantize, intra_op_num_threads=threads
+            )
+            language, norm = self._model.read_tags(config.language, config.textnorm)
+        except Exception as error:
+            raise EngineError(f"engine=sensevoice cannot load {folder.name}: {error}") from None
+        runtime.check(self._model.ort_infer.session, config.device, threads)
+        self.about = runtime.about("funasr-onnx", threads, config.device)
+        self._model.frontend.opts.frame_opts.dither = 0.0  # or the same audio would give two texts
+        self._prompt = np.array(language, np.int32), np.array(norm, np.int32)
+
+    def recognize(self, audio: Audio, start: int = 0, shared: int = 0) -> Recognition:
+        if len(audio) < SHORTEST:
+            return Recognition([])
+        features, lengths = self._model.extract_feat([np.asarray(audio)])
+        try:
+            logits, counts = self._model.infer(features, lengths, *self._prompt)
+        except Exception as error:
+            raise EngineError(f"engine=sensevoice: {error.__cause__ or error}") from None
+        best = logits[0, : int(counts[0])].argmax(axis=-1)
+        # A unit begins where the best path changes to it (Graves et al. 2006, best path decoding).
+        begins = [i for i, unit in enumerate(best) if unit != BLANK and (i == 0 or unit != best[i - 1])]
+        pieces = [self._model.tokenizer.sp.IdToPiece(int(best[i])) for i in begins]
+        times = [round(max(0, i - PROMPT) * FRAME_S, 3) for i in begins]
+        return Recognition(*words.from_sentencepiece(pieces, times))
+
+
+def load(config: EngineConfig, threads: int) -> SenseVoiceEngine:
+    assert isinstance(config, SenseVoiceConfig)
+    return SenseVoiceEngine(config, threads)
