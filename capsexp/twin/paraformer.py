@@ -11,6 +11,7 @@ from capsexp.twin.sanm import (
     attend,
     attention_bias,
     blocks,
+    differences,
     frame_mask,
     fsmn,
     layer_norm,
@@ -63,7 +64,7 @@ def decode(g: Graph, shape: Paraformer, hidden: str, mask: str, x: str, token_nu
         scale = put(constant(GAIN), (-1, 0.0))
         normed = layer_norm(g, fed, f"{name}.norm2", width, scale, put(constant(0.0), level))
         # The lane's memory takes the right neighbour away: nothing is left except where there is none.
-        taps = put(normal(0.3 * kernel**-0.5), (-1, 0.0), (np.s_[-1, :, (kernel - 1) // 2 + 1], -1.0))
+        taps = put(differences, (-1, 0.0), (np.s_[-1, :, (kernel - 1) // 2 + 1], -1.0))
         x = g.op("Add", x, fsmn(g, normed, f"{name}.self_attn", width, kernel, real, taps))
         x = g.op("Add", x, cross_attention(g, shape, x, hidden, bias, name))
     x = feed_forward(g, shape, x, "decoder.decoders3.0", reads_lane=True)

@@ -70,16 +70,26 @@ def fsmn(g: Graph, x: str, name: str, width: int, kernel: int, mask: str, taps: 
     return g.op("Mul", g.op("Add", g.op("Transpose", memory, perm=[0, 2, 1]), x), mask)
 
 
+def differences(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """Taps that take the mean of their window away from the frame in its middle.
+
+    What all frames have in common would otherwise drown what tells them apart, and every token would be the same.
+    """
+    array = normal(0.3 * shape[-1] ** -0.5)(rng, shape)
+    array -= (array.sum(-1, keepdims=True) + 1) / shape[-1]
+    return array
+
+
 def attend(g: Graph, query: str, key: str, value: str, heads: int, width: int, bias: str) -> str:
     """Softmax attention by `heads` parts of the features; (batch, time of the query, width)."""
 
     def split(x: str, order: list[int]) -> str:
-        return g.op("Transpose", g.op("Reshape", x, g.ints(0, -1, heads, width // heads)), perm=order)
+        return g.op("Transpose", g.op("Reshape", x, g.ints(0, 0, heads, width // heads)), perm=order)
 
     query = g.op("Mul", split(query, [0, 2, 1, 3]), g.const((width // heads) ** -0.5))
     scores = g.op("Add", g.op("MatMul", query, split(key, [0, 2, 3, 1])), bias)
     context = g.op("MatMul", g.op("Softmax", scores, axis=-1), split(value, [0, 2, 1, 3]))
-    return g.op("Reshape", g.op("Transpose", context, perm=[0, 2, 1, 3]), g.ints(0, -1, width))
+    return g.op("Reshape", g.op("Transpose", context, perm=[0, 2, 1, 3]), g.ints(0, 0, width))
 
 
 def query_key_value(size: int, width: int, gain: float, lanes: int) -> Make:
@@ -105,7 +115,7 @@ def blocks(g: Graph, x: str, names: list[str], shape: Shape, mask: str, lanes: i
     width = shape.width
     bias, mask = attention_bias(g, mask), g.op("Unsqueeze", mask, g.ints(2))
     closed = (np.s_[:, width - lanes :], 0.0)
-    taps = put(normal(0.3 * shape.kernel**-0.5), (np.s_[width - lanes :], 0.0))
+    taps = put(differences, (np.s_[width - lanes :], 0.0))
     for number, name in enumerate(names):
         first = entry is not None and number == 0
         size = shape.features if first else width
@@ -115,9 +125,8 @@ def blocks(g: Graph, x: str, names: list[str], shape: Shape, mask: str, lanes: i
         query, key, value = g.ops("Split", joint, names=("", "", ""), axis=-1)
         memory = fsmn(g, value, f"{name}.self_attn", width, shape.kernel, mask, taps)
         context = attend(g, query, key, value, shape.heads, width, bias)
-        out = linear(
-            g, context, f"{name}.self_attn.linear_out", (width, width), put(normal(width**-0.5), closed)
-        )
+        back = put(normal((gain if first else 1) * width**-0.5), closed)
+        out = linear(g, context, f"{name}.self_attn.linear_out", (width, width), back)
         attended = g.op("Add", out, memory)
         x = attended if first else g.op("Add", attended, x)
         normed = layer_norm(g, x, f"{name}.norm2", width)
