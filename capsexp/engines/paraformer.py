@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import numpy as np
 from funasr_onnx import Paraformer
 from numpy.typing import NDArray
@@ -12,6 +15,10 @@ from capsexp.errors import EngineError
 from capsexp.protocol import RATE, Audio
 from capsexp.segments import Recognition
 
+Features = NDArray[Any]
+# In silence no token fires, and the decoder's convolution has nothing to run over: the one failure that is an answer.
+# All others (memory, dimensions, a damaged model) are errors.
+EMPTY = re.compile(r"while running Conv node\b.*\bInvalid input shape: \{\d\d?\}", re.DOTALL)
 SHORTEST = RATE * 25 // 1000  # samples: one frame of the front end
 FIRED = 1.0 - 1e-4  # a peak of the integrate-and-fire at least this high is where a token begins
 PEAK_S = 0.06 / 3  # s per value of us_cif_peak: low-frame-rate frames, upsampled three times
@@ -42,7 +49,10 @@ class ParaformerEngine:
         try:
             outputs = model.infer(features, lengths)
         except Exception as error:
-            raise EngineError(f"engine=paraformer: {error.__cause__ or error}") from None
+            reason = str(error.__cause__ or error)
+            if EMPTY.search(reason):
+                return Recognition([])
+            raise EngineError(f"engine=paraformer: {reason}") from None
         scores, counts = outputs[0][0], int(outputs[1][0])
         # As funasr-onnx reads them: without blank (0) and end (2), then as many as the predictor counted.
         places = [i for i, unit in enumerate(scores.argmax(axis=-1)) if unit not in (0, 2)]
@@ -52,7 +62,7 @@ class ParaformerEngine:
         return Recognition(*words.from_bpe(tokens, times))
 
 
-def _times(peaks: NDArray[np.float32], places: list[int], duration: float) -> list[float]:
+def _times(peaks: Features, places: list[int], duration: float) -> list[float]:
     """Start times in seconds: token i begins where the i-th peak fires."""
     fired = (np.flatnonzero(peaks > FIRED) + PEAK_SHIFT) * PEAK_S
     if not len(fired):

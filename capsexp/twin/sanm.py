@@ -104,7 +104,9 @@ def query_key_value(size: int, width: int, gain: float, lanes: int) -> Make:
     return make
 
 
-def blocks(g: Graph, x: str, names: list[str], shape: Shape, mask: str, lanes: int = 0, entry: Make | None = None) -> str:
+def blocks(
+    g: Graph, x: str, names: list[str], shape: Shape, mask: str, lanes: int = 0, entry: Make | None = None
+) -> str:
     """Encoder blocks: attention with memory, then feed-forward, each after a layer norm and added to the stream.
 
     `mask` is (batch, time). With `entry`, the query-key-value weights of the first block, that block reads `features`

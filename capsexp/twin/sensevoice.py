@@ -67,8 +67,11 @@ def network(shape: SenseVoice) -> Graph:
     table = g.weight("embed.weight", [shape.prompts, shape.features], lambda rng, size: codes(shape))
     rows = [
         g.op("Unsqueeze", g.op("Gather", table, row), g.ints(1))
-        for row in (language, *(g.op("Add", g.op("Mul", language, g.const(0, np.int32)), g.const(r, np.int32))
-                                for r in (EMOTION, EVENT)), textnorm)
+        for row in (
+            language,
+            *(g.op("Add", g.op("Mul", language, g.const(0, np.int32)), g.const(r, np.int32)) for r in (EMOTION, EVENT)),
+            textnorm,
+        )
     ]
     speech = g.op("Concat", *rows, speech, axis=1)
     lengths = g.op("Add", lengths, g.const(len(rows), np.int32), name="encoder_out_lens")
