@@ -2,8 +2,8 @@
 
 Layouts are (batch, time, features); linear weights are (in, out); layer norms are written out, as exporters do.
 
-The last features of the residual stream can be *lanes*: random weights neither read into them nor write to them, so that
-the network can carry a few facts to its head: which token is the last one, where the prompts are.
+The last features of the residual stream can be *lanes*, which no random weight writes to: in them the network carries
+a few facts to its head, such as which token is the last one and where the prompts are.
 """
 
 from __future__ import annotations
@@ -104,7 +104,9 @@ def query_key_value(size: int, width: int, gain: float, lanes: int) -> Make:
     return make
 
 
-def blocks(g: Graph, x: str, names: list[str], shape: Shape, mask: str, lanes: int = 0, entry: Make | None = None) -> str:
+def blocks(
+    g: Graph, x: str, names: list[str], shape: Shape, mask: str, lanes: int = 0, entry: Make | None = None
+) -> str:
     """Encoder blocks: attention with memory, then feed-forward, each after a layer norm and added to the stream.
 
     `mask` is (batch, time). With `entry`, the query-key-value weights of the first block, that block reads `features`
