@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -56,4 +57,5 @@ def _flag(text: str) -> bool:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a build that is stopped cleans up behind it
     raise SystemExit(entry(run, "capsexp.twin"))
