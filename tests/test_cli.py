@@ -260,7 +260,6 @@ def test_a_configuration_without_room_is_refused(bench: Bench) -> None:
         (("server=command", "server.cmd=\"python -c 'import nothing_of_the_kind'\""), "nothing_of_the_kind"),
         (("server=command", "server.cmd='no-such-program {port}'"), "server.cmd cannot be started"),
         (("server=external", "server.url=ws://127.0.0.1:1", "server.ready_timeout=0.5"), "is the server running"),
-        (("engine=sphinx", "engine.model_dir=/nowhere"), "engine.model_dir"),
         (("samples.dir=/nowhere",), "not a folder"),
     ],
 )
@@ -277,6 +276,8 @@ def test_a_run_that_fails_says_why(bench: Bench, overrides: tuple[str, ...], sai
     ("overrides", "said"),
     [
         (("workrs=2",), "did you mean 'workers'"),
+        (("engine=sphinx", "engine.model_dir=/nowhere"), "engine.model_dir"),
+        (("engine=paraformer", "engine.model_dir=/nowhere"), "engine.model_dir=/nowhere: there is no such folder"),
         (("+unknown=1",), "unknown: unknown key"),
         (("workers=0",), "workers: 0"),
         (("workers=1,abc", "-m"), "workers: 'abc'"),
