@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,15 +15,17 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from capsexp import compose
+from capsexp.analysis import trials
 from capsexp.config import EngineConfig, conf_dir, resolve, slug, to_dict
 from capsexp.engines.base import model_files
 from capsexp.engines.folders import prepare
 from capsexp.errors import CapsexpError, ConfigError, EngineError
 from capsexp.experiment import environment
 from capsexp.experiment.run import Planned, execute, terminate_as_interrupt
-from capsexp.experiment.sweep import Sweep, make_folder, plan, record
+from capsexp.experiment.sweep import Sweep, add, make_folder, plan, record
 from capsexp.files import read_json, write_json, write_text
-from capsexp.report.build import rebuild
+from capsexp.report.build import assemble, rebuild
+from capsexp.report.load import read_sweep
 
 _VALUED = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p")
 _QUESTIONS = (
@@ -106,8 +109,9 @@ def _main(argv: list[str]) -> int:
     _say(f"{len(sweep.planned)} run{'s' if len(sweep.planned) > 1 else ''} into {_shown(folder)}")
     interrupted = False
     try:
-        arguments = [*sweep.overrides, f"hydra.sweep.dir='{folder}'", "-m"]
-        code = _hydra(config_dir, config_name, arguments, lambda config: _job(sweep, folder, config), sweep.planned)
+        code = _perform(sweep, folder, sweep.planned, sweep.overrides, config_dir, config_name)
+        if not code:
+            code = _more(sweep, folder, argv, config_dir, config_name)
     except KeyboardInterrupt:
         interrupted, code = True, 130
     finally:
@@ -136,14 +140,53 @@ def _check_model(engine: EngineConfig) -> None:
         raise ConfigError(str(error)) from None
 
 
-def _job(sweep: Sweep, folder: Path, raw: DictConfig) -> str:
+def _perform(
+    sweep: Sweep,
+    folder: Path,
+    planned: Sequence[Planned],
+    overrides: Sequence[str],
+    config_dir: Path | None,
+    config_name: str,
+) -> int:
+    planned = list(planned)
+    arguments = [*overrides, f"hydra.sweep.dir='{folder}'", "-m"]
+    return _hydra(config_dir, config_name, arguments, lambda config: _job(sweep, planned, config), planned)
+
+
+def _more(sweep: Sweep, folder: Path, argv: list[str], config_dir: Path | None, config_name: str) -> int:
+    """Repeat runs that are INVALID, and with trials=auto go on until the figures are known well enough."""
+    fruitless = 0
+    while True:
+        report = assemble(read_sweep(folder))
+        again = trials.repeats(report["configurations"], sweep.trials_max) if fruitless < trials.FRUITLESS else []
+        wanted = again[:1]
+        if not again and sweep.trials == "auto":
+            wanted = trials.further(report["configurations"], sweep.report["ci_width"], sweep.trials_max)
+        if not wanted:
+            return 0
+        if again:
+            _say(f"{again[0][0]}, trial {again[0][1]} was disturbed and is repeated")
+        added = add(sweep, wanted, config_dir, config_name)
+        write_json(folder / "sweep.json", record(sweep, argv, interrupted=False))
+        for planned, overrides in added:
+            code = _perform(sweep, folder, [planned], overrides, config_dir, config_name)
+            if code:
+                return code
+        if again:
+            now = trials.repeats(assemble(read_sweep(folder))["configurations"], sys.maxsize)
+            fruitless = fruitless + 1 if again[0] in now else 0
+
+
+def _job(sweep: Sweep, plan: Sequence[Planned], raw: DictConfig) -> str:
     """One run. Catches, records and returns: an exception would make Hydra show the first failure and no other."""
     from hydra.core.hydra_config import HydraConfig
 
     hydra = HydraConfig.get()
-    planned = sweep.planned[hydra.job.num]
+    planned = plan[hydra.job.num]
     run_dir = Path(hydra.runtime.output_dir)
     config = resolve(raw)
+    if planned.num:
+        time.sleep(config.cooldown)
     write_text(run_dir / "replay.yaml", _replay(config))
     _say(f"[{planned.num + 1}/{len(sweep.planned)}] {planned.dir.partition('-')[2]}")
     status = execute(planned, config, run_dir, sweep.worker_counts, _say)
@@ -164,9 +207,9 @@ def _told(run_dir: Path, status: str) -> str:
 
 
 def _replay(config: Any) -> str:
-    """The whole configuration in one file: `--config-dir RUN --config-name replay` runs it again."""
+    """The whole configuration in one file: `--config-dir RUN --config-name replay` makes this one run again."""
     hydra = OmegaConf.load(conf_dir() / "config.yaml").hydra
-    return OmegaConf.to_yaml(OmegaConf.create({**to_dict(config), "hydra": hydra}))
+    return OmegaConf.to_yaml(OmegaConf.create({**to_dict(config), "trials": 1, "hydra": hydra}))
 
 
 def _keep_tree(folder: Path, config_dir: Path | None) -> None:

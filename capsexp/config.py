@@ -18,6 +18,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from capsexp.errors import ConfigError
+from capsexp.limits import ReportConfig, ThresholdsConfig, ValidityConfig
 
 
 @dataclass
@@ -188,24 +189,6 @@ class ControlConfig:
 
 
 @dataclass
-class ThresholdsConfig:
-    speedup: float | None = 1.5
-    memory_growth: float | None = 2.5
-    peak_memory_mb: float | None = 6144.0
-    correctness: float | None = 1.0
-    wer: float | None = None
-    cer: float | None = None
-    latency_p95_s: float | None = None
-    efficiency: float | None = None
-
-
-@dataclass
-class ReportConfig:
-    fail_on_gate: bool = False
-    tolerance: float = 0.05  # within this of the best throughput counts as equally fast
-
-
-@dataclass
 class ArchiveConfig:
     enabled: bool = True
     samples: bool | None = None  # None: pack shipped sets, leave the user's own audio out
@@ -215,8 +198,10 @@ class ArchiveConfig:
 class Config:
     workers: Any = 1  # int >= 1 or "auto"
     threads: int = 1
-    trials: int = 1
+    trials: Any = 3  # int >= 1 or "auto"
+    trials_max: int = 10  # runs of a configuration, with those that are repeated or added
     trial: int = 1
+    cooldown: float = 0.0  # between runs
     name: str = "sweep"
     resume: str | None = None
     engine: EngineConfig = field(default_factory=SphinxConfig)
@@ -228,6 +213,7 @@ class Config:
     monitor: MonitorConfig = field(default_factory=MonitorConfig)
     control: ControlConfig = field(default_factory=ControlConfig)
     thresholds: ThresholdsConfig = field(default_factory=ThresholdsConfig)
+    validity: ValidityConfig = field(default_factory=ValidityConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
     archive: ArchiveConfig = field(default_factory=ArchiveConfig)
 
@@ -235,9 +221,10 @@ class Config:
 POOLS = ("process", "prefork", "thread")
 SHERPA_TYPES = ("paraformer", "sense_voice", "fire_red_asr", "whisper", "transducer")
 DISPATCH = ("segment", "task", "hash", "naive")
+AUTO_TRIALS = 5  # fewer leave the spread itself unknown
 SERVERS = ("local", "command", "external")
 # Keys that tell runs of one configuration apart, or that do not change what is measured.
-SWEEP_KEYS = frozenset({"trial", "trials", "name", "resume"})
+SWEEP_KEYS = frozenset({"trial", "trials", "trials_max", "cooldown", "name", "resume"})
 
 
 def conf_dir() -> Path:
@@ -294,6 +281,15 @@ def worker_count(value: object) -> int | None:
     return value
 
 
+def trial_count(value: object) -> int:
+    """How many trials a sweep begins with; raises ConfigError for what is no number of trials and not `auto`."""
+    if value == "auto":
+        return AUTO_TRIALS
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigError(f"trials: {value!r} is not a number of trials; give a whole number from 1 or `auto`")
+    return value
+
+
 def nearest(name: str, names: object) -> str:
     """`; did you mean 'x'?` or the list of valid names."""
     known = sorted(str(n) for n in names)  # type: ignore[attr-defined]
@@ -307,7 +303,10 @@ def check(config: Config) -> None:
     """Bounds that types cannot say; raises ConfigError naming the key."""
     worker_count(config.workers)
     _at_least("threads", config.threads, 1)
-    _at_least("trials", config.trials, 1)
+    trial_count(config.trials)
+    _at_least("trials_max", config.trials_max, 1)
+    _at_least("cooldown", config.cooldown, 0)
+    _at_least("report.ci_width", config.report.ci_width, 0.001)
     _one_of("pool", config.pool.name, POOLS)
     _pool_serves(config)
     if isinstance(config.engine, ModelConfig):
@@ -399,7 +398,11 @@ def _unknown_keys(tree: dict[Any, Any], base: DictConfig, prefix: str = "") -> I
     for key, value in tree.items():
         if str(key) not in base:
             yield f"{prefix}{key}: unknown key{nearest(str(key), list(base.keys()))}"
-        elif isinstance(value, dict) and isinstance(base.get(key), DictConfig):
+        elif (
+            isinstance(value, dict)
+            and isinstance(base.get(key), DictConfig)
+            and OmegaConf.get_type(base, key) is not dict
+        ):
             yield from _unknown_keys(value, base[key], f"{prefix}{key}.")
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capsexp.analysis import aggregate, baseline, correctness, diagnosis, gates, metrics, statistics
+from capsexp.analysis import aggregate, baseline, correctness, diagnosis, gates, metrics, recommend, statistics
 from capsexp.config import Config, to_dict
 
 LIMITS = {"speedup": 1.5, "memory_growth": 2.5, "peak_memory_mb": 6144.0, "correctness": 1.0}
@@ -234,7 +234,7 @@ def test_a_sweep_is_compared_with_its_baseline() -> None:
     assert (one["speedup"]["median"], one["server_efficiency"], two["server_efficiency"]) == (None, 1.0, None)
     assert (one["verdict"], two["verdict"]) == ("FEASIBLE", "FEASIBLE")
     assert aggregate.overall([one, two]) == "FEASIBLE"
-    chosen = aggregate.recommend([one, two], 0.05)
+    chosen = recommend.recommend([one, two], 0.05)
     assert chosen
     assert chosen["workers"] == 2
     assert "2.00x of workers=1" in chosen["reason"]
@@ -257,7 +257,7 @@ def test_one_trial_with_a_lost_request_leaves_no_makespan() -> None:
 
 def test_the_fewest_workers_that_are_as_fast() -> None:
     found = report(made_run(1, 10.0), made_run(2, 5.0), made_run(3, 4.9))
-    chosen = aggregate.recommend(found, 0.05)
+    chosen = recommend.recommend(found, 0.05)
     assert chosen
     assert chosen["workers"] == 2
     assert "no more than the tolerance" in chosen["reason"]
@@ -267,10 +267,10 @@ def test_when_nothing_pays_the_baseline_is_recommended() -> None:
     found = report(made_run(1, 10.0), made_run(2, 9.0))
     assert [c["verdict"] for c in found] == ["FEASIBLE", "NOT_FEASIBLE"]
     assert aggregate.overall(found) == "NOT_FEASIBLE"
-    chosen = aggregate.recommend(found, 0.05)
+    chosen = recommend.recommend(found, 0.05)
     assert chosen
     assert (chosen["workers"], "1.11x (speedup)" in chosen["reason"]) == (1, True)
-    alone = aggregate.recommend(report(made_run(1, 10.0)), 0.05)
+    alone = recommend.recommend(report(made_run(1, 10.0)), 0.05)
     assert alone
     assert "nothing to compare" in alone["reason"]
 
@@ -279,7 +279,7 @@ def test_wrong_transcripts_are_never_recommended() -> None:
     wrong = {**RIGHT, "identical": 3, "ratio": 0.75}
     found = report(made_run(1, 10.0), made_run(2, 5.0), judged=wrong)
     assert {c["verdict"] for c in found} == {"NOT_FEASIBLE"}
-    assert aggregate.recommend(found, 0.05) is None
+    assert recommend.recommend(found, 0.05) is None
 
 
 def test_a_sweep_of_baselines_only_decides_nothing() -> None:

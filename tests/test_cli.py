@@ -24,6 +24,8 @@ BASE = (
     "load.seg_overlap=0.5",
     "load.message_s=2",
     "monitor.interval=0.1",
+    "trials=1",
+    "validity=off",
 )
 
 

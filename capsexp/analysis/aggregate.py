@@ -1,51 +1,66 @@
-"""Runs -> configurations: one row each, compared with its baseline, judged, and one of them recommended."""
+"""Runs -> configurations: one row each, compared with its baselines and judged."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from capsexp.analysis import baseline, gates, statistics
+from capsexp.analysis import baseline, comparison, gates, statistics
+from capsexp.analysis.comparison import evidence
 
 _SPREADS = ("turnaround_s", "latency_s", "queue_wait_s", "compute_s")
 _MEMORY = ("peak_mb", "load_peak_mb", "steady_peak_mb", "rss_peak_mb")
 _NO_SPREAD = {"p50": None, "p90": None, "p95": None, "p99": None, "max": None, "n": 0}
+_NO_LEAK: dict[str, Any] = {"mb_per_h": None, "ci95": None, "roles": {}, "steady_s": None}
+
+Faults = Sequence[Sequence[Mapping[str, str]]]
 
 
 def empty(key: str, status: str, why: str) -> dict[str, Any]:
     """A configuration of which nothing is known but why."""
     return {
-        "key": key, "baseline": None, "workers": None, "workers_requested": None, "threads": None, "pool": None,
-        "engine": None, "dispatch": None, "status": status, "errors": [why], "trials": 0,
-        "makespan_s": {"median": None, "ci95": None}, "throughput_xrt": None, "speedup": {"median": None, "ci95": None},
-        "efficiency": None, "server_efficiency": None,
-        "memory": {"metric": None, **dict.fromkeys(_MEMORY), "growth": None},
+        "key": key, "baseline": None, "role": None, "workers": None, "workers_requested": None, "threads": None,
+        "pool": None, "engine": None, "dispatch": None, "status": status, "errors": [why], "trials": 0,
+        "validity": {"valid": 0, "invalid": 0, "runs": []},
+        "makespan_s": {"median": None, "ci95": None}, "throughput_xrt": None, "throughput_ci95": None,
+        "speedup": {"median": None, "ci95": None}, "efficiency": None, "server_efficiency": None,
+        "equal_core": None,
+        "memory": {"metric": None, **dict.fromkeys(_MEMORY), "growth": None, "marginal_mb": None},
         "cpu": {"front_s": None, "workers_s": None, "client_s": None, "monitor_s": None, "utilisation": None},
         **{name: dict(_NO_SPREAD) for name in _SPREADS},
-        "correctness": {"requests": 0, "completed": 0, "identical": None, "ratio": None, "wer": None, "cer": None},
-        "wrong": [], "gates": [],
+        "timeline": None, "leak": dict(_NO_LEAK),
+        "correctness": {
+            "requests": 0, "completed": 0, "identical": None, "ratio": None, "wer": None, "cer": None,
+            "wer_ci95": None, "cer_ci95": None,
+        },
+        "wrong": [], "intervals": {}, "gates": [], "caveats": [],
         "verdict": gates.NOT_FEASIBLE if status in ("failed", "refused") else gates.INCONCLUSIVE,
     }  # fmt: skip
 
 
 def configurations(
-    runs: list[dict[str, Any]],
-    judged: list[dict[str, Any] | None],
+    runs: Sequence[dict[str, Any]],
+    judged: Sequence[dict[str, Any] | None],
     controls: Mapping[str, dict[str, Any]],
-    thresholds: Mapping[str, float | None],
+    thresholds: Mapping[str, Any],
+    faults: Faults | None = None,
 ) -> list[dict[str, Any]]:
-    """Runs of one key are trials of one configuration; `judged[i]` is the correctness of `runs[i]`."""
-    keys = list(dict.fromkeys(run["key"] for run in runs))
-    found = []
-    groups = []
-    makespans: dict[str, dict[int, float]] = {}
-    for key in keys:
-        trials = [(run, judged[i]) for i, run in enumerate(runs) if run["key"] == key]
-        found.append(_configuration(key, [t[0] for t in trials], [t[1] for t in trials], controls))
-        first = trials[0][0]
-        known = [run for run, _ in trials if run["metrics"] and run["metrics"]["makespan_s"]]
-        makespans[key] = {run["trial"]: run["metrics"]["makespan_s"] for run in known}
+    """Runs of one key are trials of one configuration. `judged[i]` is the correctness of `runs[i]`, `faults[i]` the
+    reasons why its figures are not the server's own (none: it is VALID)."""
+    faults = faults or [[]] * len(runs)
+    found: list[dict[str, Any]] = []
+    groups, trials, configs = [], {}, {}
+    for key in dict.fromkeys(run["key"] for run in runs):
+        own = [i for i, run in enumerate(runs) if run["key"] == key]
+        first = runs[own[0]]
+        counted = _counted(runs, faults, own)
+        trials[key] = {runs[i]["trial"]: runs[i]["metrics"] for i in counted}
+        one = _configuration(key, [runs[i] for i in own], [runs[i] for i in counted], trials[key], controls)
+        one["validity"] = _validity([runs[i] for i in own], [faults[i] for i in own])
+        _correctness(one, [j for i in own if (j := judged[i])])
+        found.append(one)
+        configs[key] = first["config"]
         groups.append(
             {
                 "key": key,
@@ -59,17 +74,55 @@ def configurations(
     for one in found:
         base = by_key[bases[one["key"]]]
         one["baseline"] = base["key"]
-        if base is not one:
-            _compare(one, base, cpus[one["key"]], statistics.ratios(makespans[base["key"]], makespans[one["key"]]))
-        ok = base["workers"] == 1 and base["makespan_s"]["median"] is not None
+        if base is one:
+            one["role"] = "baseline"
+        else:
+            comparison.compare(one, base, trials, cpus[one["key"]])
+    comparison.equal_core(found, configs, trials)
+    for one in found:
         if one["status"] == "ok":
-            one["gates"] = gates.judge(one, thresholds, base is one, ok)
-            one["verdict"] = gates.verdict(one["gates"])
+            _judge(one, by_key[one["baseline"]], thresholds)
     return found
 
 
+def _counted(runs: Sequence[dict[str, Any]], faults: Faults, own: list[int]) -> list[int]:
+    """The runs that figures are made of: the valid ones, or, as there is nothing better to show, all."""
+    known = [i for i in own if runs[i]["metrics"]]
+    return [i for i in known if not faults[i]] or known
+
+
+def _validity(runs: list[dict[str, Any]], faults: Faults) -> dict[str, Any]:
+    said = [
+        {"num": run.get("num"), "trial": run["trial"], "valid": not reasons, "reasons": [dict(r) for r in reasons]}
+        for run, reasons in zip(runs, faults, strict=True) if run["metrics"]
+    ]  # fmt: skip
+    valid = sum(one["valid"] for one in said)
+    return {"valid": valid, "invalid": len(said) - valid, "runs": said}
+
+
+def invalid(one: dict[str, Any]) -> str | None:
+    """Why none of a configuration's runs counts; None when one does."""
+    validity = one["validity"]
+    if validity["valid"] or not validity["invalid"]:
+        return None
+    codes = dict.fromkeys(reason["code"] for run in validity["runs"] for reason in run["reasons"])
+    return f"no valid run ({', '.join(codes)})"
+
+
+def _judge(one: dict[str, Any], base: dict[str, Any], thresholds: Mapping[str, Any]) -> None:
+    ok = base["workers"] == 1 and base["makespan_s"]["median"] is not None
+    mine, theirs = invalid(one), invalid(base)
+    one["gates"] = gates.judge(one, thresholds, base is one, ok, mine, theirs)
+    one["caveats"] = gates.caveats(one["gates"], thresholds, one["validity"]["invalid"])
+    one["verdict"] = gates.verdict(one["gates"], one["caveats"], bool(mine or theirs))
+
+
 def _configuration(
-    key: str, runs: list[dict[str, Any]], judged: list[dict[str, Any] | None], controls: Mapping[str, dict[str, Any]]
+    key: str,
+    runs: list[dict[str, Any]],
+    counted: list[dict[str, Any]],
+    trials: Mapping[int, dict[str, Any]],
+    controls: Mapping[str, dict[str, Any]],
 ) -> dict[str, Any]:
     first = runs[0]
     status = next((run["status"] for run in runs if run["status"] != "ok"), "ok")
@@ -77,9 +130,8 @@ def _configuration(
     one["errors"] = [run["error"] for run in runs if run["error"]]
     for name in ("workers", "workers_requested", "threads", "pool", "engine", "dispatch"):
         one[name] = first[name]
-    known = [run["metrics"] for run in runs if run["metrics"]]
+    known = list(trials.values())
     one["trials"] = len(known)
-    one["correctness"], one["wrong"] = _correctness([j for j in judged if j])
     if not known:
         return one
     whole = [m for m in known if m["makespan_s"] is not None]
@@ -87,6 +139,7 @@ def _configuration(
         one["makespan_s"]["median"] = median(m["makespan_s"] for m in whole)
         one["makespan_s"]["ci95"] = statistics.interval([m["makespan_s"] for m in whole])
         one["throughput_xrt"] = median(m["throughput_xrt"] for m in whole)
+        one["throughput_ci95"] = statistics.interval([m["throughput_xrt"] for m in whole])
         one["server_efficiency"] = _server_efficiency(one, controls.get(first["control"] or ""))
     for name in _MEMORY:
         one["memory"][name] = _most(m["memory"][name] for m in known)
@@ -95,22 +148,42 @@ def _configuration(
     typical = sorted(known, key=lambda m: m["makespan_s"] or float("inf"))[(len(known) - 1) // 2]
     for name in _SPREADS:
         one[name] = {**typical[name], "max": _most(m[name]["max"] for m in known)}
+    one["timeline"] = next((run.get("timeline") for run in counted if run["metrics"] is typical), None)
+    leaks = [run["leak"] for run in counted if run.get("leak")]
+    one["leak"] = max(leaks, key=lambda leak: (leak["mb_per_h"] is not None, leak["steady_s"] or 0.0), default=_NO_LEAK)
+    peaks = [m["memory"]["peak_mb"] for m in known if m["memory"]["peak_mb"]]
+    tails = [m["latency_s"]["p95"] for m in known if m["latency_s"]["p95"]]
+    one["intervals"] = {
+        "peak_memory_mb": evidence(peaks, statistics.interval(peaks)),
+        "latency_p95_s": evidence(tails, statistics.interval(tails)),
+        "leak_mb_per_h": evidence([], one["leak"]["ci95"]),
+    }
     return one
 
 
-def _correctness(judged: list[dict[str, Any]]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Summed over trials: one wrong request of any of them counts."""
+def _correctness(one: dict[str, Any], judged: list[dict[str, Any]]) -> None:
+    """Summed over all trials, those with disturbed times too: one wrong request of any of them counts."""
     requests = sum(j["requests"] for j in judged)
     known = [j["identical"] for j in judged if j["identical"] is not None]
     identical = sum(known) if judged and len(known) == len(judged) else None
-    return {
+    one["correctness"] |= {
         "requests": requests,
         "completed": sum(j["completed"] for j in judged),
         "identical": identical,
         "ratio": identical / requests if identical is not None and requests else None,
-        "wer": _median(j["wer"] for j in judged),
-        "cer": _median(j["cer"] for j in judged),
-    }, [w for j in judged for w in j["wrong"]]
+    }
+    for name in ("wer", "cer"):
+        rate = _median(j[name] for j in judged)
+        counts: dict[str, list[int]] = {}
+        for sample, (errors, words) in ((s, e[name]) for j in judged for s, e in j.get("errors", {}).items()):
+            so_far = counts.setdefault(sample, [0, 0])
+            counts[sample] = [so_far[0] + errors, so_far[1] + words]
+        # A trial repeats the same samples: what is counted is a sample's average over trials.
+        each = [(errors / len(judged), words / len(judged)) for errors, words in counts.values()]
+        ci95 = statistics.rate(each)
+        one["correctness"] |= {name: rate, f"{name}_ci95": ci95}
+        one["intervals"][name] = evidence([], ci95, "samples")
+    one["wrong"] = [w for j in judged for w in j["wrong"]]
 
 
 def _server_efficiency(one: dict[str, Any], control: dict[str, Any] | None) -> float | None:
@@ -120,83 +193,20 @@ def _server_efficiency(one: dict[str, Any], control: dict[str, Any] | None) -> f
     return None
 
 
-def _compare(one: dict[str, Any], base: dict[str, Any], cpus: int, ratios: list[float]) -> None:
-    """`ratios`: makespan of the baseline / makespan, within each trial."""
-    mine, theirs = one["makespan_s"]["median"], base["makespan_s"]["median"]
-    if mine and theirs and ratios:
-        one["speedup"] = {"median": median(ratios), "ci95": statistics.interval(ratios), "trials": ratios}
-        more = min(one["workers"] * one["threads"], cpus) / min(base["workers"] * base["threads"], cpus)
-        one["efficiency"] = one["speedup"]["median"] / more
-    mine, theirs = one["memory"]["steady_peak_mb"], base["memory"]["steady_peak_mb"]
-    if mine is not None and theirs:
-        one["memory"]["growth"] = mine / theirs
-
-
-def _most(values: Any) -> float | None:
+def _most(values: Iterable[float | None]) -> float | None:
     return max((v for v in values if v is not None), default=None)
 
 
-def _median(values: Any) -> float | None:
+def _median(values: Iterable[float | None]) -> float | None:
     known = [v for v in values if v is not None]
     return median(known) if known else None
 
 
 def overall(found: list[dict[str, Any]]) -> str:
-    """Of a sweep: whether any configuration other than a baseline is feasible."""
+    """Of a sweep: the best that any configuration other than a baseline comes to. What could not be decided weighs
+    more than what was decided against, and a sweep of baselines only decides nothing."""
     said = {c["verdict"] for c in found if c["key"] != c["baseline"]}
-    if gates.FEASIBLE in said:
-        return gates.FEASIBLE
-    return gates.INCONCLUSIVE if gates.INCONCLUSIVE in said or not said else gates.NOT_FEASIBLE
-
-
-def recommend(found: list[dict[str, Any]], tolerance: float) -> dict[str, Any] | None:
-    """The fewest workers among those whose throughput is within `tolerance` of the best that passes its gates; a
-    baseline when nothing does. None when no configuration is right and within its memory."""
-    sound = [
-        c
-        for c in found
-        if c["throughput_xrt"] is not None and c["status"] == "ok" and not _fails(c, "correctness", "peak_memory_mb")
-    ]
-    if not sound:
-        return None
-    passing = [c for c in sound if c["verdict"] == gates.FEASIBLE and c["key"] != c["baseline"]]
-    candidates = passing or [c for c in sound if c["key"] == c["baseline"]] or sound
-    best = max(c["throughput_xrt"] for c in candidates)
-    enough = [c for c in candidates if c["throughput_xrt"] >= (1 - tolerance) * best]
-    chosen = min(enough, key=lambda c: (c["workers"] or 1, c["memory"]["peak_mb"] or 0.0))
-    return {
-        "workers": chosen["workers"], "threads": chosen["threads"], "pool": chosen["pool"], "key": chosen["key"],
-        "reason": _why(chosen, best, sound, bool(passing)),
-    }  # fmt: skip
-
-
-def _fails(c: dict[str, Any], *names: str) -> bool:
-    return any(gate["name"] in names and gate["verdict"] == gates.FAIL for gate in c["gates"])
-
-
-def _why(chosen: dict[str, Any], best: float, sound: list[dict[str, Any]], passing: bool) -> str:
-    speed, peak = f"{chosen['throughput_xrt']:.1f} x real time", chosen["memory"]["peak_mb"]
-    memory = f" in {peak:.0f} MB" if peak is not None else ""
-    if not passing:
-        others = [c for c in sound if c["key"] != chosen["key"] and c["speedup"]["median"] is not None]
-        if not others:
-            return f"{speed}{memory}; there was nothing to compare it with."
-        fastest: dict[str, Any] = max(others, key=_speedup)
-        failed = ", ".join(g["name"] for g in fastest["gates"] if g["verdict"] == gates.FAIL) or "not decided"
-        return (
-            f"{speed}{memory}; more workers did not pass: {fastest['key']} reached {_speedup(fastest):.2f}x ({failed})."
-        )
-    gain = (
-        f"{chosen['speedup']['median']:.2f}x of {chosen['baseline']}"
-        if chosen["speedup"]["median"]
-        else "as fast as any"
-    )
-    less = (
-        ""
-        if chosen["throughput_xrt"] >= best
-        else f"; the fastest reaches {best:.1f} with more workers, which is no more than the tolerance"
-    )
-    return f"{speed}{memory}, {gain}{less}."
-
-
-_speedup: Callable[[dict[str, Any]], float] = lambda c: float(c["speedup"]["median"])  # noqa: E731
+    if not said and found and all(c["verdict"] == gates.INVALID for c in found):
+        return gates.INVALID
+    order = (gates.FEASIBLE, gates.CAVEATS, gates.INCONCLUSIVE, gates.INVALID, gates.NOT_FEASIBLE)
+    return next((verdict for verdict in order if verdict in said), gates.INCONCLUSIVE)

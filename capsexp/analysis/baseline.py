@@ -1,4 +1,5 @@
-"""What each configuration is compared with."""
+"""What each configuration is compared with: the fewest workers with the same threads, and one worker that may use as
+many cores."""
 
 from __future__ import annotations
 
@@ -7,14 +8,19 @@ from typing import Any
 
 # Keys that do not make another experiment of it: what is compared, and what only watches, judges or files it.
 _ASIDE = frozenset(
-    {"workers", "pool", "trial", "trials", "name", "resume", "thresholds", "report", "archive", "monitor", "control"}
-)
+    {
+        "workers", "pool", "trial", "trials", "trials_max", "cooldown", "name", "resume", "thresholds", "validity",
+        "report", "archive", "monitor", "control",
+    }
+)  # fmt: skip
+# Engines that recognize on one core whatever `threads` says: their best single worker is the baseline itself.
+ONE_CORE = frozenset({"sphinx", "null"})
 _SERVER_ASIDE = frozenset({"port", "grace", "ready_timeout", "on_low_memory", "stuck_s", "stuck_rtf"})
 
 
-def group_key(config: dict[str, Any]) -> str:
-    """Equal for configurations that differ only in workers and pool."""
-    kept = {key: value for key, value in config.items() if key not in _ASIDE}
+def group_key(config: dict[str, Any], *aside: str) -> str:
+    """Equal for configurations that differ only in workers, pool and what is named in `aside`."""
+    kept = {key: value for key, value in config.items() if key not in _ASIDE and key not in aside}
     kept["server"] = {key: value for key, value in config["server"].items() if key not in _SERVER_ASIDE}
     return json.dumps(kept, sort_keys=True)
 
@@ -31,3 +37,22 @@ def find(configurations: list[dict[str, Any]]) -> dict[str, str]:
 
 def _rank(one: dict[str, Any]) -> tuple[int, bool]:
     return one["workers"] or 1 << 30, one["pool"] != "process"
+
+
+def equal_core(one: dict[str, Any], singles: list[dict[str, Any]]) -> tuple[dict[str, Any] | None, str | None]:
+    """Of `singles`, configurations with one worker and the same settings but for `threads`, the one with the highest
+    throughput among those that use no more threads than `one` does in all; and why there is none that would be fair.
+
+    With few cores, the threads inside a recognizer already give much of what a second process gives: against
+    `workers=1,threads=1` alone that would look like a gain of the processes.
+    """
+    room = one["workers"] * one["threads"]
+    known = [s for s in singles if s["throughput_xrt"] is not None and s["threads"] <= room]
+    if not known:
+        return None, "no configuration with one worker completed"
+    if one["engine"] not in ONE_CORE and not any(s["threads"] > one["threads"] for s in known):
+        return None, (
+            f"no single worker with more than {one['threads']} thread{'s' if one['threads'] > 1 else ''} in this sweep; "
+            f"threads={one['threads']},{room} would add one with as many cores"
+        )
+    return max(known, key=lambda s: (s["throughput_xrt"], -s["threads"])), None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 MOST_LISTED = 20
@@ -83,16 +84,30 @@ def _some(words: list[str]) -> str:
     return repr(" ".join(words[:4])) if words else "nothing"
 
 
-def _error_rates(transcripts: dict[str, dict[str, Any]]) -> dict[str, float | None]:
-    """Over all requests whose sample has a reference (jiwer)."""
-    pairs = [
-        (normalise(t["reference"]), normalise(r["text_accu"] or r["text"]))
-        for t in transcripts.values() if t["reference"] is not None and normalise(t["reference"])
-        for r in t["results"]
-    ]  # fmt: skip
-    if not pairs:
-        return {"wer": None, "cer": None}
+def _error_rates(transcripts: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """WER and CER over all requests whose sample has a reference (jiwer), and `errors`: of each sample, the errors
+    and the words (characters) they were counted on."""
+    errors: dict[str, dict[str, list[int]]] = {}
+    for name, transcript in transcripts.items():
+        reference = normalise(transcript["reference"] or "")
+        if reference:
+            heard = [normalise(r["text_accu"] or r["text"]) for r in transcript["results"]]
+            errors[name] = {
+                kind: [sum(column) for column in zip(*(_errors(reference, h, kind) for h in heard), strict=True)]
+                for kind in ("wer", "cer") if heard
+            }  # fmt: skip
+    errors = {name: counts for name, counts in errors.items() if counts}
+    rates = {
+        kind: sum(e[kind][0] for e in errors.values()) / sum(e[kind][1] for e in errors.values()) if errors else None
+        for kind in ("wer", "cer")
+    }
+    return {**rates, "errors": errors}
+
+
+@lru_cache(maxsize=10_000)
+def _errors(reference: str, heard: str, kind: str) -> tuple[int, int]:
     import jiwer
 
-    references, heard = [p[0] for p in pairs], [p[1] for p in pairs]
-    return {"wer": float(jiwer.wer(references, heard)), "cer": float(jiwer.cer(references, heard))}
+    found = (jiwer.process_words if kind == "wer" else jiwer.process_characters)(reference, heard)
+    missed = found.substitutions + found.deletions
+    return missed + found.insertions, found.hits + missed

@@ -1,25 +1,40 @@
-"""Thresholds applied to one configuration."""
+"""Thresholds applied to one configuration: PASS, FAIL, NOT_JUDGED, or INCONCLUSIVE where an interval holds the limit."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from capsexp.analysis import statistics
 
 PASS, FAIL, INCONCLUSIVE, NOT_JUDGED = "PASS", "FAIL", "INCONCLUSIVE", "NOT_JUDGED"
-FEASIBLE, NOT_FEASIBLE = "FEASIBLE", "NOT_FEASIBLE"
+FEASIBLE, CAVEATS, NOT_FEASIBLE = "FEASIBLE", "FEASIBLE_WITH_CAVEATS", "NOT_FEASIBLE"
+INVALID = "INVALID"
 
-# name: (at most?, relative to the baseline?)
+
+@dataclass(frozen=True)
+class Gate:
+    """`relative`: needs a baseline. `timed`: a disturbed run says nothing about it, but a wrong text stays wrong."""
+
+    at_most: bool = True
+    relative: bool = False
+    timed: bool = True
+    unknown: str = "not measured"
+    logs: bool = True
+
+
 GATES = {
-    "speedup": (False, True),
-    "memory_growth": (True, True),
-    "peak_memory_mb": (True, False),
-    "correctness": (False, False),
-    "wer": (True, False),
-    "cer": (True, False),
-    "latency_p95_s": (True, False),
-    "efficiency": (False, True),
+    "speedup": Gate(at_most=False, relative=True),
+    "memory_growth": Gate(relative=True),
+    "peak_memory_mb": Gate(),
+    "correctness": Gate(at_most=False, timed=False, unknown="no control to compare with"),
+    "wer": Gate(timed=False, unknown="no reference transcripts"),
+    "cer": Gate(timed=False, unknown="no reference transcripts"),
+    "latency_p95_s": Gate(unknown="needs 130 requests"),
+    "efficiency": Gate(at_most=False, relative=True),
+    "leak_mb_per_h": Gate(unknown="no run was long enough (report.leak_min_s)", logs=False),
+    "marginal_memory_mb": Gate(relative=True, logs=False),
 }
 
 
@@ -35,62 +50,104 @@ def values(configuration: dict[str, Any]) -> dict[str, float | None]:
         "cer": c["correctness"]["cer"],
         "latency_p95_s": c["latency_s"]["p95"],
         "efficiency": c["efficiency"],
+        "leak_mb_per_h": c["leak"]["mb_per_h"],
+        "marginal_memory_mb": c["memory"]["marginal_mb"],
     }
 
 
 def judge(
-    configuration: dict[str, Any], thresholds: Mapping[str, float | None], is_baseline: bool, baseline_ok: bool
+    configuration: dict[str, Any],
+    thresholds: Mapping[str, Any],
+    is_baseline: bool,
+    baseline_ok: bool,
+    invalid: str | None = None,
+    baseline_invalid: str | None = None,
 ) -> list[dict[str, Any]]:
-    """A verdict per gate that has a limit. `baseline_ok`: it ran, with one worker."""
+    """A verdict per gate that has a limit. `baseline_ok`: it ran, with one worker. `invalid`: why no run of the
+    configuration counts, `baseline_invalid`: of its baseline."""
     found = []
     for name, value in values(configuration).items():
-        limit = thresholds.get(name)
+        limit, gate = thresholds.get(name), GATES[name]
         if limit is None:
             continue
-        at_most, relative = GATES[name]
-        verdict, reason = _verdict(name, value, limit, at_most)
-        if relative and is_baseline:
+        evidence = configuration["intervals"].get(name)
+        reason: str | None
+        if gate.relative and is_baseline:
             verdict, reason, value = NOT_JUDGED, "this is the baseline", None
-        elif relative and not baseline_ok:
+        elif gate.relative and not baseline_ok:
             verdict, reason, value = NOT_JUDGED, "no baseline with one worker completed", None
-        if verdict in (PASS, FAIL) and name == "speedup":
-            verdict, reason = _by_interval(configuration["speedup"], limit, verdict, reason)
-        found.append({"name": name, "value": value, "limit": limit, "verdict": verdict, "reason": reason})
+        elif gate.timed and (invalid or (gate.relative and baseline_invalid)):
+            verdict, reason = NOT_JUDGED, invalid or f"the baseline: {baseline_invalid}"
+        elif value is None:
+            unfinished = name == "speedup"
+            verdict = FAIL if unfinished else NOT_JUDGED
+            reason = "not all requests completed" if unfinished else gate.unknown
+        else:
+            verdict, reason = _compare(gate, value, limit, evidence)
+        found.append(
+            {
+                "name": name, "value": value, "limit": limit, "verdict": verdict, "reason": reason,
+                "ci95": evidence["ci95"] if evidence and value is not None else None,
+                "tier": _tier(name, value, thresholds),
+            }
+        )  # fmt: skip
     return found
 
 
-def _verdict(name: str, value: float | None, limit: float, at_most: bool) -> tuple[str, str | None]:
-    if value is not None:
-        return (PASS if (value <= limit if at_most else value >= limit) else FAIL), None
-    if name == "speedup":
-        return FAIL, "not all requests completed"
-    return NOT_JUDGED, {
-        "correctness": "no control to compare with",
-        "wer": "no reference transcripts",
-        "cer": "no reference transcripts",
-        "latency_p95_s": "needs 130 requests",
-    }.get(name, "not measured")
+def _compare(gate: Gate, value: float, limit: float, evidence: dict[str, Any] | None) -> tuple[str, str | None]:
+    """Decided only when the value and its whole interval lie on one side of the limit."""
 
+    def keeps(x: float) -> bool:
+        return x <= limit if gate.at_most else x >= limit
 
-def _by_interval(speedup: dict[str, Any], limit: float, verdict: str, reason: str | None) -> tuple[str, str | None]:
-    """A value whose interval holds the limit decides nothing."""
-    if speedup["ci95"] is None:
-        return verdict, reason
-    low, high = speedup["ci95"]
-    said = f"95 % interval {low:.2f} to {high:.2f}"
-    if not low < limit < high:
+    verdict = PASS if keeps(value) else FAIL
+    if evidence is None or evidence["ci95"] is None:
+        return verdict, None
+    low, high = evidence["ci95"]
+    said = f"95 % interval {_short(low)} to {_short(high)}"
+    if keeps(low) == keeps(high) == keeps(value):
         return verdict, said
-    needed = statistics.trials_to_settle(speedup["trials"], limit)
-    return (
-        INCONCLUSIVE,
-        f"{said} holds the limit; {f'trials={needed}' if needed else 'no number of trials'} would settle it",
-    )
+    if evidence["unit"] == "samples":
+        return INCONCLUSIVE, f"{said} holds the limit; more samples would settle it"
+    trials: Sequence[float] = evidence["values"]
+    needed = statistics.trials_to_settle(trials, limit, gate.logs) if trials else None
+    more = f"trials={needed} ({needed - len(trials)} more)" if needed else "no reasonable number of trials"
+    return INCONCLUSIVE, f"{said} holds the limit; {more} would settle it"
 
 
-def verdict(gates: list[dict[str, Any]]) -> str:
-    """Of a configuration, from its gates: correctness that was not judged leaves it open."""
+def _short(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3f}" if abs(value) < 0.1 else f"{value:.2f}"
+
+
+def _tier(name: str, value: float | None, thresholds: Mapping[str, Any]) -> str | None:
+    """The best tier that a value reaches."""
+    tiers: Mapping[str, float] = (thresholds.get("tiers") or {}).get(name) or {}
+    if value is None:
+        return None
+    at_most = GATES[name].at_most
+    return next((tier for tier, at in tiers.items() if (value <= at if at_most else value >= at)), None)
+
+
+def caveats(gates: list[dict[str, Any]], thresholds: Mapping[str, Any], discarded: int) -> list[str]:
+    """What to know about a configuration although it passes."""
+    named = thresholds.get("caveats") or []
+    found = [f"{g['name']} is only {g['tier']}" for g in gates if g["verdict"] == PASS and g["tier"] in named]
+    if discarded:
+        found.append(f"{discarded} disturbed run{'s' if discarded > 1 else ''} left out")
+    return found
+
+
+def verdict(gates: list[dict[str, Any]], caveats: Sequence[str] = (), invalid: bool = False) -> str:
+    """Of a configuration, from its gates. A gate that needed a baseline or a control it did not get leaves it open."""
     said = {gate["verdict"] for gate in gates}
     if FAIL in said:
         return NOT_FEASIBLE
-    unknown = any(g["name"] == "correctness" and g["verdict"] == NOT_JUDGED for g in gates)
-    return INCONCLUSIVE if unknown or INCONCLUSIVE in said else FEASIBLE
+    if invalid:
+        return INVALID
+    unknown = any(
+        g["verdict"] == NOT_JUDGED and (g["name"] == "correctness" or (g.get("reason") or "").startswith("no baseline"))
+        for g in gates
+    )
+    if unknown or INCONCLUSIVE in said:
+        return INCONCLUSIVE
+    return CAVEATS if caveats else FEASIBLE

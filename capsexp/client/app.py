@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from capsexp import lifeline, tool
-from capsexp.client.load import Outcome, plan, run
+from capsexp.client.load import Outcome, order_seed, plan, run
 from capsexp.client.request import Request
 from capsexp.errors import ServerError
 from capsexp.files import write_csv, write_json, write_text
@@ -43,13 +43,13 @@ def main(argv: Sequence[str]) -> int:
     url = config.server.url or f"ws://{config.server.host}:{config.server.port}"
     if call.guarded:
         url = _word_to_go()
-    requests = plan(samples.samples, config.load)
+    requests = plan(samples.samples, config.load, config.trial)
     progress = _Progress(requests) if config.load.progress else None
     outcome = asyncio.run(run(requests, url, config.load, progress.on_result if progress else lambda request: None))
     if progress:
         progress.end()
     if call.run_dir is not None:
-        write_run(call.run_dir, call.zero, outcome, samples)
+        write_run(call.run_dir, call.zero, outcome, samples, order_seed(config.load, config.trial))
     else:
         _print(outcome, samples)
     failed = [r for r in requests if not r.ok]
@@ -78,7 +78,7 @@ def _word_to_go() -> str:
     return url
 
 
-def write_run(run_dir: Path, zero: float, outcome: Outcome, samples: SampleSet) -> None:
+def write_run(run_dir: Path, zero: float, outcome: Outcome, samples: SampleSet, seed: int) -> None:
     """requests.csv, client.json and transcripts/ of a run directory."""
 
     def since(moment: float | None) -> float | None:
@@ -114,6 +114,7 @@ def write_run(run_dir: Path, zero: float, outcome: Outcome, samples: SampleSet) 
         {
             "start_s": since(outcome.start), "end_s": since(outcome.end), "cpu_s": round(outcome.cpu_s, 6),
             "max_loop_lag_s": round(outcome.max_loop_lag_s, 6), "requests": len(outcome.requests),
+            "order_seed": seed,
         },
     )  # fmt: skip
 

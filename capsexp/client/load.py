@@ -33,11 +33,18 @@ class Outcome:
         return max((r.final for r in self.requests if r.final is not None), default=None)
 
 
-def plan(samples: list[Sample], load: LoadConfig) -> list[Request]:
-    """Every sample `repeats` times, in the order listed or shuffled by `seed`."""
+def order_seed(load: LoadConfig, trial: int) -> int:
+    """0: as listed. Each trial has an order of its own, the same for all configurations, so that a lucky order
+    favours none of them."""
+    return load.seed + trial - 1 if load.seed else 0
+
+
+def plan(samples: list[Sample], load: LoadConfig, trial: int = 1) -> list[Request]:
+    """Every sample `repeats` times, in the order listed or shuffled by `seed` and trial."""
     order = [sample for _ in range(load.repeats) for sample in samples]
-    if load.seed:
-        random.Random(load.seed).shuffle(order)
+    seed = order_seed(load, trial)
+    if seed:
+        random.Random(seed).shuffle(order)
     return [Request(number, str(uuid.uuid4()), sample.name, sample.audio) for number, sample in enumerate(order)]
 
 

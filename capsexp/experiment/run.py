@@ -203,7 +203,9 @@ class _Run:
             "twin": is_twin(config.engine), "dispatch": config.server.dispatch,
             "server": config.server.name, "config": to_dict(config), "control": self.control,
             "phases_s": {name: round(seconds, 6) for name, seconds in self.phases.items()},
-            "window_s": window, **described, "cpu_count": usable_cpus(), "warnings": self.warnings, "metrics": None,
+            "window_s": window, "order_seed": client and client["order_seed"], **described,
+            "cpu_count": usable_cpus(), "machine_cpus": psutil.cpu_count() or 1,
+            "warnings": self.warnings, "metrics": None,
         }  # fmt: skip
         if self.status == "ok":
             try:

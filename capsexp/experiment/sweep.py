@@ -13,7 +13,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from capsexp import compose
-from capsexp.config import resolve, slug, worker_count
+from capsexp.config import resolve, slug, trial_count, worker_count
 from capsexp.errors import ConfigError
 from capsexp.experiment.run import Planned
 
@@ -32,6 +32,9 @@ class Sweep:
     thresholds: dict[str, Any]
     report: dict[str, Any]
     archive: dict[str, Any]
+    validity: dict[str, Any]
+    trials: int | str
+    trials_max: int
     launcher: str
 
     @property
@@ -48,8 +51,8 @@ def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str) ->
     assert isinstance(preset, dict)
     given = {_key(o) for o in overrides}
     swept = [compose.spell(f"{k!s}={v}") for k, v in preset.items() if str(k) not in given] + swept
-    trials = base.get("trials", 1)
-    if isinstance(trials, int) and trials > 1 and "trial" not in given:
+    trials = trial_count(base.get("trials", 1))
+    if trials > 1 and "trial" not in given:
         swept = ["trial=" + ",".join(str(n + 1) for n in range(trials)), *swept]  # first: the slowest to change
     everything = [*swept, *fixed]
     combinations = _combinations(everything)
@@ -78,8 +81,28 @@ def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str) ->
         OmegaConf.to_container(OmegaConf.structured(first.thresholds)),  # type: ignore[arg-type]
         OmegaConf.to_container(OmegaConf.structured(first.report)),  # type: ignore[arg-type]
         OmegaConf.to_container(OmegaConf.structured(first.archive)),  # type: ignore[arg-type]
+        OmegaConf.to_container(OmegaConf.structured(first.validity)),  # type: ignore[arg-type]
+        first.trials,
+        first.trials_max,
         str(OmegaConf.select(base, "hydra.launcher._target_", default="")),
     )
+
+
+def add(
+    sweep: Sweep, wanted: Sequence[tuple[str, int]], config_dir: Path | None, config_name: str
+) -> list[tuple[Planned, list[str]]]:
+    """Plan more runs of a sweep that has begun: (key, trial) each, numbered on; with what Hydra is given for each.
+    A trial that was planned before is a repetition: the same order of requests, compared with the same partners."""
+    added = []
+    for key, trial in wanted:
+        like = next(p for p in sweep.planned if p.key == key)
+        overrides = [*(o for o in like.overrides if _key(o) != "trial"), f"trial={trial}"]
+        config = resolve(compose.raw(overrides, config_dir, config_name))
+        num = len(sweep.planned)
+        planned = Planned(num, f"{num}-{key},trial={trial}", key, trial, tuple(overrides), config)
+        sweep.planned.append(planned)
+        added.append((planned, [*overrides, "hydra.sweeper.params=null"]))
+    return added
 
 
 def make_folder(sweep: Sweep) -> Path:
@@ -111,7 +134,10 @@ def record(sweep: Sweep, argv: Sequence[str], interrupted: bool) -> dict[str, An
             for p in sweep.planned
         ],
         "interrupted": interrupted,
+        "trials": sweep.trials,
+        "trials_max": sweep.trials_max,
         "thresholds": sweep.thresholds,
+        "validity": sweep.validity,
         "report": sweep.report,
     }
 

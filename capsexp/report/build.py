@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from capsexp.analysis import aggregate, correctness, diagnosis
+from capsexp.analysis import aggregate, correctness, diagnosis, recommend
 from capsexp.files import write_json, write_text
 from capsexp.report import markdown, text
 from capsexp.report.load import RunFiles, SweepFiles, read_sweep
@@ -45,7 +45,7 @@ def assemble(files: SweepFiles) -> dict[str, Any]:
         ],
         "configurations": configurations,
         "diagnosis": _diagnose(files, configurations),
-        "recommendation": aggregate.recommend(configurations, tolerance),
+        "recommendation": recommend.recommend(configurations, tolerance),
     }
 
 

@@ -14,7 +14,9 @@ _AT_MOST = frozenset({"memory_growth", "peak_memory_mb", "wer", "cer", "latency_
 VERDICTS = {
     "FEASIBLE": "more workers pay here, within the limits that were set",
     "NOT_FEASIBLE": "no configuration with more workers keeps within the limits that were set",
+    "FEASIBLE_WITH_CAVEATS": "more workers pay here, with the caveats below",
     "INCONCLUSIVE": "the data do not decide it",
+    "INVALID": "the machine was disturbed during every run that would decide it",
 }
 
 

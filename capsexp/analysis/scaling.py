@@ -1,0 +1,213 @@
+"""How throughput and memory go on with more workers: a law and a line, fitted to what was measured. Pure.
+
+Throughput follows Gunther's Universal Scalability Law (Guerrilla Capacity Planning, 2007, ch. 4-5),
+X(N) = lambda N / (1 + sigma (N-1) + kappa N (N-1)): sigma is what the workers queue for, kappa what they spend on
+keeping each other informed. N / X(N) is linear in 1/lambda, sigma/lambda and kappa/lambda, so the fit is least squares
+with nonnegative coefficients on relative errors; there is nothing to iterate and no start to choose.
+
+The law is smooth and cannot bend where the cores end. Workers that need a core each are counted up to the number of
+cores only; beyond, the throughput stays, or falls by as much as it was measured to fall.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from statistics import geometric_mean
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capsexp.analysis.statistics import Interval, t975
+
+FEWEST_COUNTS = 5  # below this many worker counts a fit is a guess
+MOST_ROWS = 8
+NEEDS_A_CORE = 0.5  # CPUs used per thread, from which on a recognizer is taken to need cores
+Vector = NDArray[np.float64]
+
+
+class Fit:
+    """Least squares of y on the columns of x with nonnegative coefficients, in relative errors of y."""
+
+    def __init__(self, x: Vector, y: Vector) -> None:
+        x, ones = x / y[:, None], np.ones(len(y))
+        self.coefficients = _nonnegative(x, ones)
+        # Intervals come from the fit without signs: its theory is exact, also where a true coefficient is zero.
+        free, *_ = np.linalg.lstsq(x, ones, rcond=None)
+        self._free, self._degrees = free, len(y) - x.shape[1]
+        self._inverse = np.linalg.pinv(x.T @ x)
+        self._variance = float(((ones - x @ free) ** 2).sum()) / self._degrees if self._degrees > 0 else None
+
+    def at(self, row: Vector) -> float:
+        return float(row @ self.coefficients)
+
+    def interval(self, row: Vector) -> Interval | None:
+        """95 % prediction interval for one more measurement (Draper and Smith, Applied Regression Analysis, 3.1)."""
+        if self._variance is None:
+            return None
+        middle = max(float(row @ self._free), 1e-12)
+        spread = self._variance * (middle**2 + float(row @ self._inverse @ row))
+        half = t975(self._degrees) * math.sqrt(spread)
+        return min(middle - half, self.at(row)), max(middle + half, self.at(row))
+
+
+def _nonnegative(x: Vector, y: Vector) -> Vector:
+    """The best nonnegative coefficients; with so few columns every choice of columns can be tried, fewest first."""
+    best, found = math.inf, np.zeros(x.shape[1])
+    for size in range(1, x.shape[1] + 1):
+        if size > len(y):
+            break
+        for columns in combinations(range(x.shape[1]), size):
+            part, *_ = np.linalg.lstsq(x[:, columns], y, rcond=None)
+            if (part >= 0).all():
+                error = float(((y - x[:, columns] @ part) ** 2).sum())
+                if error < best - 1e-12:
+                    best, found = error, np.zeros(x.shape[1])
+                    found[list(columns)] = part
+    return found
+
+
+class Law:
+    """The Universal Scalability Law through points (workers, throughput in x real time), capped at `cap` workers."""
+
+    def __init__(self, points: Mapping[int, float], cap: int | None = None) -> None:
+        self.cap = cap
+        below = {n: x for n, x in points.items() if cap is None or n <= cap} or {min(points): points[min(points)]}
+        counts = np.array(sorted(below), float)
+        self.counts = len(below)
+        self._columns = min(self.counts, 3)
+        self.fit = Fit(self._rows(counts), counts / np.array([below[int(n)] for n in counts]))
+        self.beyond = 1.0
+        over = [x for n, x in points.items() if cap is not None and n > cap]
+        if over and cap is not None:
+            self.beyond = min(1.0, geometric_mean(over) / self._law(cap))
+
+    def _rows(self, n: Vector) -> Vector:
+        return np.stack([np.ones_like(n), n - 1, n * (n - 1)], axis=1)[:, : self._columns]
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """lambda in the unit of throughput, sigma and kappa without one."""
+        a, b, c = [*self.fit.coefficients, 0.0, 0.0][:3]
+        return {"lambda": float(1 / a), "sigma": float(b / a), "kappa": float(c / a)} if a > 0 else {}
+
+    def _law(self, n: float) -> float:
+        return n / self.fit.at(self._rows(np.array([n], float))[0])
+
+    def _effective(self, n: int) -> tuple[int, float]:
+        over = self.cap is not None and n > self.cap
+        return (self.cap or n, self.beyond) if over else (n, 1.0)
+
+    def uncapped(self, n: int) -> float:
+        """Of `n` workers that have as many cores as they need."""
+        return self._law(n)
+
+    def at(self, n: int) -> float:
+        """Predicted throughput of `n` workers."""
+        count, factor = self._effective(n)
+        return factor * self._law(count)
+
+    def interval(self, n: int) -> Interval | None:
+        """95 % prediction interval; None from fewer than FEWEST_COUNTS worker counts."""
+        if self.counts < FEWEST_COUNTS:
+            return None
+        count, factor = self._effective(n)
+        found = self.fit.interval(self._rows(np.array([count], float))[0])
+        if found is None:
+            return None
+        least = 1 / self.parameters["lambda"]  # no faster than without any loss
+        low, high = max(found[0], least), max(found[1], least)
+        return factor * count / high, factor * count / low
+
+
+class Line:
+    """Memory of the server in MB over its workers: what there is once, and what each worker adds."""
+
+    def __init__(self, points: Mapping[int, float]) -> None:
+        counts = np.array(sorted(points), float)
+        self.counts = len(counts)
+        self.fit = Fit(self._rows(counts), np.array([points[int(n)] for n in counts]))
+        self.base_mb, self.per_worker_mb = (float(v) for v in self.fit.coefficients)
+
+    @staticmethod
+    def _rows(n: Vector) -> Vector:
+        return np.stack([np.ones_like(n), n], axis=1)
+
+    def at(self, n: int) -> float:
+        return self.base_mb + self.per_worker_mb * n
+
+    def interval(self, n: int) -> Interval | None:
+        if self.counts < FEWEST_COUNTS:
+            return None
+        return self.fit.interval(self._rows(np.array([n], float))[0])
+
+    def largest(self, limit_mb: float) -> int | None:
+        """The most workers that stay within `limit_mb`; None where workers cost nothing."""
+        if self.per_worker_mb <= 0:
+            return None
+        return max(0, math.floor((limit_mb - self.base_mb) / self.per_worker_mb + 1e-9))
+
+
+def needs_cores(configurations: Sequence[Mapping[str, Any]], cpus: int) -> bool | None:
+    """Whether the recognizer uses the CPU, from what was measured; None when it was not."""
+    used = [
+        c["cpu"]["utilisation"] * cpus / min(c["workers"] * c["threads"], cpus)
+        for c in configurations if c["cpu"]["utilisation"] is not None and c["workers"]
+    ]  # fmt: skip
+    return max(used) >= NEEDS_A_CORE if used else None
+
+
+def extrapolate(
+    configurations: Sequence[Mapping[str, Any]], cpus: int, memory_limit_mb: float | None
+) -> dict[str, Any] | None:
+    """The fits of one group, which differs in workers only, and rows that go on from it, up to twice its largest
+    count: each marked *predicted*, for there is nothing measured in it. None with fewer than two counts."""
+    speeds = {c["workers"]: c["throughput_xrt"] for c in configurations if c["workers"] and c["throughput_xrt"]}
+    peaks = {c["workers"]: c["memory"]["peak_mb"] for c in configurations if c["workers"] and c["memory"]["peak_mb"]}
+    if len(speeds) < 2:
+        return None
+    threads, cores = configurations[0]["threads"], needs_cores(configurations, cpus)
+    cap = max(1, cpus // threads) if cores is not False else None
+    law, line = Law(speeds, cap), Line(peaks) if len(peaks) > 1 else None
+    largest = max(speeds)
+    every = range(largest + 1, 2 * largest + 1)
+    step = math.ceil(len(every) / MOST_ROWS)
+    return {
+        "threads": threads, "pool": configurations[0]["pool"], "engine": configurations[0]["engine"],
+        "keys": [c["key"] for c in configurations], "counts": sorted(speeds), "guess": law.counts < FEWEST_COUNTS,
+        "uses_cpu": cores, "cap_workers": cap, "beyond_cap": law.beyond if cap and largest > cap else None,
+        "usl": law.parameters,
+        "memory": {
+            "base_mb": line.base_mb, "per_worker_mb": line.per_worker_mb, "limit_mb": memory_limit_mb,
+            "largest_within_limit": line.largest(memory_limit_mb) if memory_limit_mb else None,
+        } if line else None,
+        "predicted": [
+            {
+                "workers": n, "predicted": True, "throughput_xrt": law.at(n), "throughput_ci95": law.interval(n),
+                "peak_mb": line.at(n) if line else None, "peak_ci95": line.interval(n) if line else None,
+            }
+            for n in [*reversed(range(2 * largest, largest, -step))]
+        ],
+    }  # fmt: skip
+
+
+def counts_by_machine(
+    law: Law, line: Line | None, threads: int, cores: bool, sizes_gb: Sequence[int], cpus: Sequence[int],
+    tolerance: float, reserve_mb: float,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Recommended workers for machines of other sizes, were their cores like these: the fewest within `tolerance` of
+    the best throughput, of those that fit into the memory less what is left to everything else."""
+    found = []
+    for gb in sizes_gb:
+        room = line.largest(gb * 1024 - reserve_mb) if line else None
+        for cpu in cpus:
+            most = max(1, cpu // threads) if cores else 4 * cpu
+            if room is not None:
+                most = min(most, room)
+            speeds = {n: law.uncapped(n) for n in range(1, most + 1)}
+            best = max(speeds.values(), default=0.0)
+            workers = next((n for n, x in speeds.items() if x >= (1 - tolerance) * best), 0)
+            found.append({"memory_gb": gb, "cpus": cpu, "workers": workers})
+    return found

@@ -1,0 +1,63 @@
+"""How many runs are enough: which to repeat because they were disturbed, and when trials=auto may stop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from capsexp.analysis import statistics
+
+FRUITLESS = 3  # repetitions in a row that were disturbed again: the machine is not going to be quiet
+RATIOS = ("speedup", "memory_growth", "efficiency")
+
+
+def repeats(configurations: list[dict[str, Any]], most: int) -> list[tuple[str, int]]:
+    """(key, trial) of each trial without a valid run, while its configuration has had fewer than `most` runs."""
+    found = []
+    for c in configurations:
+        runs = c["validity"]["runs"]
+        good = {run["trial"] for run in runs if run["valid"]}
+        if c["status"] == "ok" and len(runs) < most:
+            found += [(c["key"], trial) for trial in sorted({run["trial"] for run in runs} - good)]
+    return found
+
+
+def undecided(configurations: list[dict[str, Any]], ci_width: float) -> dict[str, float | None]:
+    """Per configuration with a gated ratio that is known worse than +- `ci_width`: how well, None where unknown."""
+    found: dict[str, float | None] = {}
+    for c in configurations:
+        gated = {gate["name"] for gate in c["gates"] if gate["name"] in RATIOS and gate["value"] is not None}
+        widths = [statistics.width(c["intervals"][name]["ci95"]) for name in sorted(gated)]
+        known = [w for w in widths if w is not None]
+        if len(known) < len(widths):
+            found[c["key"]] = None
+        elif known and max(known) > ci_width:
+            found[c["key"]] = max(known)
+    return found
+
+
+def further(configurations: list[dict[str, Any]], ci_width: float, most: int) -> list[tuple[str, int]]:
+    """(key, trial) of one more trial for all that is undecided, and its baselines: none when it is time to stop."""
+    by_key = {c["key"]: c for c in configurations}
+    pairs = [(key, by_key[key]["baseline"]) for key in undecided(configurations, ci_width)]
+    pairs = [pair for pair in pairs if all(_runs(by_key[key]) < most for key in pair)]
+    needed = {key for pair in pairs for key in pair}
+    trial = 1 + max((run["trial"] for c in configurations for run in c["validity"]["runs"]), default=0)
+    return [(c["key"], trial) for c in configurations if c["key"] in needed and c["status"] == "ok"]
+
+
+def _runs(configuration: dict[str, Any]) -> int:
+    return len(configuration["validity"]["runs"])
+
+
+def outcome(configurations: list[dict[str, Any]], asked: int | str, ci_width: float, most: int) -> str | None:
+    """One sentence on why trials=auto stopped."""
+    if asked != "auto":
+        return None
+    open_ones = undecided(configurations, ci_width)
+    count = max((c["trials"] for c in configurations), default=0)
+    if not open_ones:
+        return f"trials=auto stopped at {count}: every gated ratio is known to +-{100 * ci_width:.0f} % or better"
+    shown = ", ".join(
+        f"{key} to +-{100 * w:.1f} %" if w is not None else f"{key} not at all" for key, w in open_ones.items()
+    )
+    return f"trials=auto stopped at trials_max={most} with {shown} where +-{100 * ci_width:.0f} % was wanted"

@@ -1,0 +1,122 @@
+"""Whether a run's figures are the server's own: VALID, or the reasons why not. Pure.
+
+A disturbed run is no slow server. Each reason has a code, the figure and the limit it broke; the limits are those of
+conf/validity. What a platform does not tell is not looked at.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import median
+from typing import Any
+
+from capsexp.analysis.metrics import difference
+
+Row = dict[str, Any]
+Window = tuple[float, float]
+Limits = Mapping[str, float | None]
+Reason = tuple[str, str]
+
+FEWEST_TICKS = 8  # of the clock's rate, before its halves are compared
+FEWEST_SEGMENTS = 5  # of a worker, before its first is compared with the others
+
+
+def reasons(run: Mapping[str, Any], segments: list[Row], monitor: list[Row], limits: Limits) -> list[dict[str, str]]:
+    """The reasons, as {"code", "reason"}, for a run.json with metrics and its rows; none: the run is VALID."""
+    start, end = run["window_s"]["start"], run["window_s"]["end"]
+    if not run["metrics"] or start is None or end is None or end <= start:
+        return []
+    window = (start, end)
+    found = [
+        *_client(run["metrics"], end - start, limits),
+        *_paging(run["metrics"], end - start, limits),
+        *_cpus(run, monitor, window, limits),
+        *_frequency(monitor, window, limits.get("frequency")),
+        *_gap(monitor, window, run["config"]["monitor"]["interval"], limits.get("monitor_gap_s")),
+        *_warmup(segments, limits.get("warmup")),
+    ]
+    return [{"code": code, "reason": reason} for code, reason in found]
+
+
+def _client(metrics: Mapping[str, Any], seconds: float, limits: Limits) -> Iterator[Reason]:
+    used, lag = metrics["cpu"]["client_s"], metrics["client_max_loop_lag_s"]
+    most, longest = limits.get("client_cpu"), limits.get("client_lag_s")
+    if most is not None and used is not None and used / seconds > most:
+        yield "CLIENT_CPU", f"the client used {_percent(used / seconds)} of a CPU (limit {_percent(most)})"
+    if longest is not None and lag is not None and lag > longest:
+        yield "CLIENT_LAG", f"the client stood still for {lag:.2f} s (limit {longest:g} s)"
+
+
+def _paging(metrics: Mapping[str, Any], seconds: float, limits: Limits) -> Iterator[Reason]:
+    faults, swapped = metrics["major_faults"], metrics["swap_in_mb"]
+    most, mb = limits.get("major_faults_per_s"), limits.get("swap_in_mb")
+    if most is not None and faults is not None and faults / seconds > most:
+        yield "PAGING", f"{faults / seconds:.0f} major faults per second (limit {most:g})"
+    if mb is not None and swapped is not None and swapped > mb:
+        yield "PAGING", f"{swapped:.0f} MB read back from swap (limit {mb:g})"
+
+
+def _cpus(run: Mapping[str, Any], monitor: list[Row], window: Window, limits: Limits) -> Iterator[Reason]:
+    """Other processes': what the system used, less what the processes we watch used between the same two ticks."""
+    ticks = [r for r in monitor if r["role"] == "system" and r["cpu_percent"] is not None]
+    inside = [r for r in ticks if window[0] < r["time_s"] <= window[1]]
+    steal = [r["steal_percent"] for r in inside if r.get("steal_percent") is not None]
+    most, share = limits.get("steal_percent"), limits.get("other_cpu")
+    if most is not None and steal and sum(steal) / len(steal) > most:
+        yield "STEAL", f"the host took {sum(steal) / len(steal):.0f} % of the CPU time (limit {most:g} %)"
+    if share is None or not inside:
+        return
+    times = [r["time_s"] for r in monitor if r["role"] == "system"]
+    first = max((t for t in times if t < inside[0]["time_s"]), default=None)
+    if first is None:
+        return
+    cpus, last = run.get("machine_cpus") or run["cpu_count"], inside[-1]["time_s"]
+    spans = [b - a for a, b in zip(times, times[1:], strict=False) if first <= a and b <= last]
+    busy = sum(r["cpu_percent"] / 100 * span for r, span in zip(inside, spans, strict=False)) * cpus
+    ours = difference([r for r in monitor if r["role"] != "system"], "cpu_s", (first, last))
+    other = max(0.0, busy - ours) / (cpus * (last - first))
+    if other > share:
+        yield "OTHER_CPU", f"other processes used {_percent(other)} of all CPUs (limit {_percent(share)})"
+
+
+def _frequency(monitor: list[Row], window: Window, least: float | None) -> Iterator[Reason]:
+    known = [
+        r["cpu_mhz"] for r in monitor
+        if r["role"] == "system" and window[0] <= r["time_s"] <= window[1] and r.get("cpu_mhz") is not None
+    ]  # fmt: skip
+    if least is None or len(known) < FEWEST_TICKS:
+        return
+    early, late = median(known[: len(known) // 2]), median(known[len(known) // 2 :])
+    if late < least * early:
+        yield "FREQUENCY", f"the CPU's clock fell from {early:.0f} to {late:.0f} MHz (limit {_percent(least)})"
+
+
+def _gap(monitor: list[Row], window: Window, interval: float, limit: float | None) -> Iterator[Reason]:
+    if limit is None:
+        return
+    inside = sorted({r["time_s"] for r in monitor if window[0] < r["time_s"] < window[1]})
+    times = [window[0], *inside, window[1]]
+    gap = max(b - a for a, b in zip(times, times[1:], strict=False))
+    if gap > interval + limit:
+        yield "MONITOR_GAP", f"nothing was sampled for {gap:.1f} s (limit {limit:g} s beyond the interval)"
+
+
+def _warmup(segments: Sequence[Row], limit: float | None) -> Iterator[Reason]:
+    """A worker's first segment against its others, per second of audio; segments much shorter than most are left out,
+    as what every segment costs weighs more in them."""
+    done = [s for s in segments if s["status"] == "ok" and s["audio_s"]]
+    if limit is None or not done:
+        return
+    usual = median(s["audio_s"] for s in done)
+    by_worker: dict[Any, list[float]] = defaultdict(list)
+    for s in sorted(done, key=lambda s: s["started_s"]):
+        if s["audio_s"] >= 0.9 * usual:
+            by_worker[s["worker"]].append(s["compute_s"] / s["audio_s"])
+    slower = [own[0] / m for own in by_worker.values() if len(own) >= FEWEST_SEGMENTS and (m := median(own[1:])) > 0]
+    if slower and median(slower) > limit:
+        yield "WARMUP", f"first segments took {median(slower):.1f} times as long as later ones (limit {limit:g})"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
