@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import queue
 import signal
@@ -138,7 +140,15 @@ def load(settings: dict[str, Any], threads: int) -> Loaded:
         punctuator = Punctuator(punctuation, threads)
     loaded = Loaded(load_settings(settings["engine"], threads), punctuator)
     warm_up(loaded)
+    give_back()
     return loaded
+
+
+def give_back() -> None:
+    """Return to the system what loading used and freed: glibc keeps it, and forked workers would keep it with it
+    (640 of 1770 MB with a model of Paraformer-large's size)."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # not glibc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def warm_up(engine: Loaded) -> None:
