@@ -7,7 +7,6 @@ from common import by_key, ratios, repeats, runs
 WORKERS = (1, 2, 3)
 found = runs(
     repeats(), "engine=paraformer", "engine.twin=paraformer-large", "pool=process,prefork,thread", "workers=1,2,3",
-    "trials_max=1",
 )  # fmt: skip
 keys = by_key(found)
 for pool in ("prefork", "thread"):

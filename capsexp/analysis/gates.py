@@ -1,4 +1,5 @@
-"""Thresholds applied to one configuration: PASS, FAIL, NOT_JUDGED, or INCONCLUSIVE where an interval holds the limit."""
+"""Thresholds applied to one configuration: PASS, FAIL, NOT_JUDGED, or INCONCLUSIVE where an interval holds the
+limit."""
 
 from __future__ import annotations
 

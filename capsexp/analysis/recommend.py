@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from capsexp.analysis import gates
+from capsexp.analysis import gates, pools
 
 
 def recommend(found: list[dict[str, Any]], tolerance: float) -> dict[str, Any] | None:
@@ -25,7 +25,8 @@ def recommend(found: list[dict[str, Any]], tolerance: float) -> dict[str, Any] |
     chosen = min(enough, key=lambda c: (c["workers"] or 1, c["memory"]["peak_mb"] or 0.0))
     return {
         "workers": chosen["workers"], "threads": chosen["threads"], "pool": chosen["pool"], "key": chosen["key"],
-        "reason": _why(chosen, best, sound, bool(passing)),
+        "reason": " ".join(filter(None, (_why(chosen, best, sound, bool(passing)), pools.sentence(chosen, found)))),
+        "saved": pools.saved(chosen, found),
     }  # fmt: skip
 
 
