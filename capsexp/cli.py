@@ -143,7 +143,7 @@ def _main(argv: list[str]) -> int:
         return 130
     if code or any(c["status"] != "ok" for c in report["configurations"]):
         return 1
-    if sweep.report["fail_on_gate"] and report["verdict"] != "FEASIBLE":
+    if sweep.report["fail_on_gate"] and report["verdict"] not in ("FEASIBLE", "FEASIBLE_WITH_CAVEATS"):
         return 3
     return 0
 

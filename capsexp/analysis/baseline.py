@@ -52,7 +52,7 @@ def equal_core(one: dict[str, Any], singles: list[dict[str, Any]]) -> tuple[dict
         return None, "no configuration with one worker completed"
     if one["engine"] not in ONE_CORE and not any(s["threads"] > one["threads"] for s in known):
         return None, (
-            f"no single worker with more than {one['threads']} thread{'s' if one['threads'] > 1 else ''} in this "
-            f"sweep; threads={one['threads']},{room} would add one with as many cores"
+            f"no single worker with more threads than {one['threads']} in this sweep; "
+            f"threads={one['threads']},{room} would add one with as many cores"
         )
     return max(known, key=lambda s: (s["throughput_xrt"], -s["threads"])), None

@@ -102,7 +102,7 @@ def difference(rows: list[Row], column: str, window: tuple[float, float]) -> flo
     grown = 0.0
     by_pid: dict[Any, list[Row]] = defaultdict(list)
     for row in rows:
-        if row[column] is not None:
+        if row.get(column) is not None:
             by_pid[row["pid"]].append(row)
     for own in by_pid.values():
         before = [r[column] for r in own if r["time_s"] <= window[0]]
@@ -156,4 +156,5 @@ def _system(monitor: list[Row], window: tuple[float, float] | None) -> dict[str,
         "major_faults": difference(rows, "major_faults", window) if window and rows else None,
         "swap_in_mb": difference(system, "swap_in_mb", window) if window and system else None,
         "min_available_mb": min(free, default=None),
+        "read_mb": difference(rows, "read_mb", window) if window and rows else None,
     }

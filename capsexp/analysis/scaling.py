@@ -24,6 +24,8 @@ from capsexp.analysis.statistics import Interval, t975
 
 FEWEST_COUNTS = 5  # below this many worker counts a fit is a guess
 MOST_ROWS = 8
+MEMORY_GB = (8, 16, 24, 32)
+CORES = (2, 4, 8, 16)
 NEEDS_A_CORE = 0.5  # CPUs used per thread, from which on a recognizer is taken to need cores
 Vector = NDArray[np.float64]
 
@@ -161,7 +163,11 @@ def needs_cores(configurations: Sequence[Mapping[str, Any]], cpus: int) -> bool 
 
 
 def extrapolate(
-    configurations: Sequence[Mapping[str, Any]], cpus: int, memory_limit_mb: float | None
+    configurations: Sequence[Mapping[str, Any]],
+    cpus: int,
+    memory_limit_mb: float | None,
+    tolerance: float = 0.05,
+    reserve_mb: float = 2048.0,
 ) -> dict[str, Any] | None:
     """The fits of one group, which differs in workers only, and rows that go on from it, up to twice its largest
     count: each marked *predicted*, for there is nothing measured in it. None with fewer than two counts."""
@@ -172,6 +178,7 @@ def extrapolate(
     threads, cores = configurations[0]["threads"], needs_cores(configurations, cpus)
     cap = max(1, cpus // threads) if cores is not False else None
     law, line = Law(speeds, cap), Line(peaks) if len(peaks) > 1 else None
+    machines = _by_machine(law, line, threads, cores is not False, tolerance, reserve_mb)
     largest = max(speeds)
     every = range(largest + 1, 2 * largest + 1)
     step = math.ceil(len(every) / MOST_ROWS)
@@ -189,26 +196,24 @@ def extrapolate(
                 "workers": n, "predicted": True, "throughput_xrt": law.at(n), "throughput_ci95": law.interval(n),
                 "peak_mb": line.at(n) if line else None, "peak_ci95": line.interval(n) if line else None,
             }
-            for n in [*reversed(range(2 * largest, largest, -step))]
+            for n in reversed(range(2 * largest, largest, -step))
         ],
+        "by_machine": machines,
     }  # fmt: skip
 
 
-def counts_by_machine(
-    law: Law, line: Line | None, threads: int, cores: bool, sizes_gb: Sequence[int], cpus: Sequence[int],
-    tolerance: float, reserve_mb: float,
-) -> list[dict[str, Any]]:  # fmt: skip
+def _by_machine(
+    law: Law, line: Line | None, threads: int, cores: bool, tolerance: float, reserve_mb: float
+) -> list[dict[str, Any]]:
     """Recommended workers for machines of other sizes, were their cores like these: the fewest within `tolerance` of
-    the best throughput, of those that fit into the memory less what is left to everything else."""
+    the best throughput, of those that fit into the memory less what is left to everything else; 0: none fits."""
     found = []
-    for gb in sizes_gb:
+    for gb in MEMORY_GB:
         room = line.largest(gb * 1024 - reserve_mb) if line else None
-        for cpu in cpus:
-            most = max(1, cpu // threads) if cores else 4 * cpu
-            if room is not None:
-                most = min(most, room)
-            speeds = {n: law.uncapped(n) for n in range(1, most + 1)}
-            best = max(speeds.values(), default=0.0)
-            workers = next((n for n, x in speeds.items() if x >= (1 - tolerance) * best), 0)
-            found.append({"memory_gb": gb, "cpus": cpu, "workers": workers})
+        for cpus in CORES:
+            most = max(1, cpus // threads) if cores else 4 * cpus
+            most = most if room is None else min(most, room)
+            speeds = [law.uncapped(n) for n in range(1, most + 1)]
+            workers = next((n for n, x in enumerate(speeds, 1) if x >= (1 - tolerance) * max(speeds)), 0)
+            found.append({"memory_gb": gb, "cpus": cpus, "workers": workers, "predicted": True})
     return found

@@ -1,13 +1,11 @@
 """Intervals for figures that vary from trial to trial. Pure.
 
-Times, ratios and sizes get 95 % Student t intervals of logarithms: times and ratios of times are positive and skewed
-to the right, and their logarithms are near enough to normal for the few trials there are (a bootstrap of 3 covers
-75-90 %, not 95).
+Times, ratios and sizes get 95 % Student t intervals of logarithms: they are positive and skewed to the right, and their
+logarithms are near enough to normal for the few trials there are (a bootstrap of 3 covers 75-90 %, not 95).
 The paired form takes the ratio within each trial first, so that drift of the machine from trial to trial cancels:
 see Kalibera and Jones, "Rigorous Benchmarking in Reasonable Time", ISMM 2013, for both points. Memory is treated in
 the same way, on the peaks of the trials: what is reported and judged is the highest of them, and the interval says how
-far a peak can be trusted to come out the same again. Error rates vary with the utterance, not with the trial: see
-`rate`.
+far a peak can be trusted to come out the same again. Error rates vary with the utterance, not the trial: see `rate`.
 """
 
 from __future__ import annotations

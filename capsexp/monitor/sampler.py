@@ -17,6 +17,7 @@ from capsexp.machine import MB, available_mb
 COLUMNS = (
     "time_s", "role", "worker", "pid", "rss_mb", "pss_mb", "uss_mb", "cpu_s", "threads", "major_faults", "read_mb",
     "write_mb", "cpu_percent", "steal_percent", "available_mb", "swap_used_mb", "swap_in_mb",
+    "cpu_mhz",
 )  # fmt: skip
 SERVER_ROLES = ("front", "loader", "worker", "helper")
 HELPERS = (b"resource_tracker", b"forkserver")
@@ -43,6 +44,8 @@ class Sampler:
         self._cpu = psutil.cpu_times()
         self._first = True
         self._swapped: int | None = None
+        # Not in every virtual machine. A clock that is throttled is so on all cores: a few of many say enough.
+        self._clocks = sorted(Path("/sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))[:8]
 
     def tick(self) -> list[Row]:
         """A row for each process there is now, then the system's; without time_s."""
@@ -126,6 +129,9 @@ class Sampler:
             row["cpu_percent"] = 100 * (total - idle - (steal or 0.0)) / total
             row["steal_percent"] = None if steal is None else 100 * steal / total
         self._cpu, self._first = now, False
+        with contextlib.suppress(OSError, ValueError):
+            # Idle cores are slow: the fastest tells what the machine gives.
+            row["cpu_mhz"] = max((int(path.read_text()) / 1000 for path in self._clocks), default=None)
         with contextlib.suppress(OSError, RuntimeError):
             swap = psutil.swap_memory()
             row["swap_used_mb"] = swap.used / MB

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from capsexp.analysis import aggregate, correctness, diagnosis, pools, recommend
+from capsexp.analysis import (
+    aggregate,
+    baseline,
+    correctness,
+    diagnosis,
+    leak,
+    pools,
+    recommend,
+    scaling,
+    timeline,
+    trials,
+    validity,
+)  # fmt: skip
 from capsexp.files import write_json, write_text
+from capsexp.limits import ReportConfig
 from capsexp.report import markdown, text
 from capsexp.report.load import RunFiles, SweepFiles, read_sweep
 
@@ -23,29 +37,43 @@ def rebuild(folder: Path) -> dict[str, Any]:
 
 def assemble(files: SweepFiles) -> dict[str, Any]:
     """The report as plain values; see the README for its fields."""
+    settings = {**vars(ReportConfig()), **files.sweep["report"]}
     judged = [_judge(run, files.controls) for run in files.runs]
-    runs = [run.run for run in files.runs]
-    configurations = aggregate.configurations(runs, judged, files.controls, files.sweep["thresholds"])
+    runs = [_look_closer(run, settings) for run in files.runs]
+    limits = files.sweep.get("validity") or {}
+    faults = [validity.reasons(r.run, r.segments, r.monitor, limits) for r in files.runs]
+    thresholds = files.sweep["thresholds"]
+    configurations = aggregate.configurations(runs, judged, files.controls, thresholds, faults)
     configurations += _missing(files, {c["key"] for c in configurations})
-    tolerance = files.sweep["report"]["tolerance"]
+    cpus = runs[0]["cpu_count"] if runs else None
+    scalings = _scalings(runs, configurations, thresholds, settings)
+    asked, most = files.sweep.get("trials", 1), files.sweep.get("trials_max", 1)
     return {
         "schema": 1,
         "name": files.sweep["name"],
         "verdict": aggregate.overall(configurations),
-        "valid": not any(c["status"] != "ok" for c in configurations) and not files.sweep["interrupted"],
+        "valid": not files.sweep["interrupted"]
+        and all(c["status"] == "ok" and not aggregate.invalid(c) for c in configurations),
         "interrupted": files.sweep["interrupted"],
+        "trials": {
+            "asked": asked,
+            "max": most,
+            "stopped": trials.outcome(configurations, asked, settings["ci_width"], most),
+        },
         "warnings": _warnings(files, configurations),
         "environment": files.environment,
         "samples": runs[0]["samples"] if runs else [],
-        "thresholds": files.sweep["thresholds"],
+        "thresholds": thresholds,
+        "validity_limits": limits,
         "control": [
             {"engine": c["engine"], "threads": c["threads"], "hash": key, **run}
             for key, c in files.controls.items()
             for run in c["runs"]
         ],
         "configurations": configurations,
-        "diagnosis": _diagnose(files, configurations),
-        "recommendation": recommend.recommend(configurations, tolerance),
+        "diagnosis": _diagnose(files, configurations, settings["tolerance"]),
+        "scaling": scalings,
+        "recommendation": recommend.recommend(configurations, settings["tolerance"], scalings, cpus),
     }
 
 
@@ -54,7 +82,21 @@ def _judge(run: RunFiles, controls: dict[str, dict[str, Any]]) -> dict[str, Any]
         return None
     control = controls.get(run.run["control"] or "")
     judged = correctness.judge(run.transcripts, run.requests, control, run.run["samples"])
-    return {**judged, "wer": None, "cer": None} if run.run["twin"] else judged  # random weights, meaningless text
+    return {**judged, "wer": None, "cer": None, "errors": {}} if run.run["twin"] else judged  # random weights, meaningless text
+
+
+def _look_closer(files: RunFiles, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A run with what only its rows can say."""
+    run = files.run
+    if not run["metrics"]:
+        return run
+    window, metric = run["window_s"], run["metrics"]["memory"]["metric"]
+    span = (window["start"], window["end"]) if window["start"] is not None and window["end"] is not None else None
+    return {
+        **run,
+        "timeline": timeline.shares(run, files.requests, files.segments),
+        "leak": leak.watch(files.monitor, metric, span, settings["leak_min_s"]),
+    }
 
 
 def _missing(files: SweepFiles, known: set[str]) -> list[dict[str, Any]]:
@@ -64,6 +106,26 @@ def _missing(files: SweepFiles, known: set[str]) -> list[dict[str, Any]]:
         for planned in files.missing
         if planned["key"] not in known and not known.add(planned["key"])  # type: ignore[func-returns-value]
     ]
+
+
+def _scalings(
+    runs: list[dict[str, Any]],
+    configurations: list[dict[str, Any]],
+    thresholds: Mapping[str, Any],
+    settings: Mapping[str, Any],
+) -> list[dict[str, Any]]:
+    """A fit for each group that differs in workers only."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    configs = {run["key"]: run["config"] for run in runs}
+    for c in configurations:
+        if c["status"] == "ok" and c["workers"] and not aggregate.invalid(c):
+            groups.setdefault((baseline.group_key(configs[c["key"]]), c["pool"]), []).append(c)
+    limit, cpus = thresholds.get("peak_memory_mb"), runs[0]["cpu_count"] if runs else 1
+    found = [
+        scaling.extrapolate(group, cpus, limit, settings["tolerance"], settings["reserve_mb"])
+        for group in groups.values()
+    ]
+    return [one for one in found if one]
 
 
 def _warnings(files: SweepFiles, configurations: list[dict[str, Any]]) -> list[str]:
@@ -90,25 +152,42 @@ def _warnings(files: SweepFiles, configurations: list[dict[str, Any]]) -> list[s
                 f"engine {control['engine']} is not deterministic"
             )
     for configuration in configurations:
+        key = configuration["key"]
+        for one in configuration["validity"]["runs"]:
+            if one["reasons"]:
+                reasons = "; ".join(f"{r['code']}: {r['reason']}" for r in one["reasons"])
+                found.append(f"{key}, run {one['num']} (trial {one['trial']}) is INVALID: {reasons}")
+        found += [f"{key}: {caveat}" for caveat in configuration["caveats"]]
         if configuration["status"] != "ok":
-            found.append(f"{configuration['key']}: {configuration['status']}: {'; '.join(configuration['errors'])}")
+            found.append(f"{key}: {configuration['status']}: {'; '.join(configuration['errors'])}")
         wrong = configuration.get("wrong") or []
         if wrong:
             more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
-            found.append(f"{configuration['key']}: wrong: {wrong[0]['sample']}: {wrong[0]['reason']}{more}")
+            found.append(f"{key}: wrong: {wrong[0]['sample']}: {wrong[0]['reason']}{more}")
     return list(dict.fromkeys(found))
 
 
-def _diagnose(files: SweepFiles, configurations: list[dict[str, Any]]) -> dict[str, list[str]]:
+def _diagnose(files: SweepFiles, configurations: list[dict[str, Any]], tolerance: float) -> dict[str, list[str]]:
     """Per configuration that disappoints: what the data say is the cause."""
     by_key = {c["key"]: c for c in configurations}
     metrics = {r.run["key"]: r.run for r in files.runs if r.run["metrics"]}
     found = {}
     for configuration in configurations:
-        key, baseline = configuration["key"], by_key.get(configuration.get("baseline") or "")
-        if key in metrics and baseline is not None and baseline["key"] != key:
+        key, base = configuration["key"], by_key.get(configuration.get("baseline") or "")
+        if key in metrics and base is not None and base["key"] != key:
             run = metrics[key]
-            causes = diagnosis.causes(configuration, baseline, run["metrics"], run["cpu_count"])
+            fewer = _as_fast_with_fewer(configuration, configurations, tolerance)
+            causes = diagnosis.causes(configuration, base, run["metrics"], run["cpu_count"], fewer)
             if causes:
                 found[key] = causes
     return found
+
+
+def _as_fast_with_fewer(one: dict[str, Any], every: list[dict[str, Any]], tolerance: float) -> str | None:
+    others = [
+        c["key"] for c in every
+        if c["baseline"] == one["baseline"] and c["pool"] == one["pool"] and c["throughput_xrt"] is not None
+        and one["throughput_xrt"] is not None and c["workers"] < one["workers"]
+        and c["throughput_xrt"] >= (1 - tolerance) * one["throughput_xrt"]
+    ]  # fmt: skip
+    return others[0] if others else None

@@ -22,6 +22,8 @@ class RunFiles:
     run: dict[str, Any]
     requests: list[Row] = field(repr=False)
     transcripts: dict[str, dict[str, Any]] = field(repr=False)
+    segments: list[Row] = field(repr=False)
+    monitor: list[Row] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ def read_sweep(folder: Path) -> SweepFiles:
                 missing.append(planned)
                 continue
             texts = {path.stem: read_json(path) for path in sorted((here / "transcripts").glob("*.json"))}
-            runs.append(RunFiles(read_json(here / "run.json"), read_rows(here / "requests.csv"), texts))
+            requests, segments, monitor = (read_rows(here / f"{n}.csv") for n in ("requests", "segments", "monitor"))
+            runs.append(RunFiles(read_json(here / "run.json"), requests, texts, segments, monitor))
         found = {path.parent.name: read_json(path) for path in sorted(folder.glob("control/*/control.json"))}
         environment = folder / "environment.json"
         return SweepFiles(sweep, read_json(environment) if environment.is_file() else {}, runs, missing, found)

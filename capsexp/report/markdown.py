@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tabulate import tabulate
@@ -11,30 +12,36 @@ from capsexp.report import tables
 
 def render(report: dict[str, Any]) -> str:
     sections = [
-        f"# {_escape(report['name'])}: {report['verdict']}",
+        f"# {_escape(report['name'])}: {tables.spelled(report['verdict'])}",
         _escape(tables.headline(report)),
         *(_escape(line) for line in tables.sentences(report)),
         "## Configurations",
-        tabulate(
-            [[_escape(cell) for cell in row] for row in tables.rows(report)],
-            [header.replace("\n", " ") for header in tables.HEADERS],
-            "pipe",
-            disable_numparse=True,
-        ),
+        _table(tables.rows(report), [header.replace("\n", " ") for header in tables.HEADERS]),
         "## Gates",
-        tabulate(
-            [[_escape(cell) for cell in row] for row in tables.gate_rows(report)],
-            tables.GATE_HEADERS,
-            "pipe",
-            disable_numparse=True,
-        ),
+        _table(tables.gate_rows(report), tables.GATE_HEADERS),
     ]
-    control = tables.control_lines(report)
-    if control:
-        sections += ["## Control: the same work without a server", "\n".join(f"- {_escape(line)}" for line in control)]
+    for title, lines in (
+        ("Control: the same work without a server", tables.control_lines(report)),
+        ("Where the time went", tables.timeline_lines(report)),
+        ("Memory in the steady state", tables.leak_lines(report)),
+        ("Predicted, not measured", tables.scaling_lines(report)),
+    ):
+        if lines:
+            sections += [f"## {title}", "\n".join(f"- {_escape(line)}" for line in lines)]
+    if predicted := tables.predicted_rows(report):
+        sections.append(_table(predicted, tables.PREDICTED_HEADERS))
+    if machines := tables.machine_table(report):
+        sections += ["## Recommended workers on machines of other sizes (predicted)", _table(machines[1], machines[0])]
+    if report["recommendation"]:
+        server = report["recommendation"]["server"]
+        sections += ["## For the server", f"    {server['command']}", f"```yaml\n{server['yaml']}```"]
     if report["warnings"]:
         sections += ["## Warnings", "\n".join(f"- {_escape(line)}" for line in report["warnings"])]
     return "\n\n".join(sections) + "\n"
+
+
+def _table(rows: list[list[str]], headers: Sequence[str]) -> str:
+    return tabulate([[_escape(cell) for cell in row] for row in rows], headers, "pipe", disable_numparse=True)
 
 
 def _escape(text: str) -> str:

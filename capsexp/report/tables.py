@@ -5,18 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 HEADERS = (
-    "configuration", "makespan\ns", "xRT", "speed\nup", "effi-\nciency", "server\neff.", "peak\nMB",
-    "mem.\ngrowth", "CPU\n%", "latency\np50 s", "latency\np95 s", "latency\nmax s", "correct", "WER\n%", "CER\n%",
-    "verdict",
+    "configuration", "trials", "makespan\ns", "xRT", "speed\nup", "95 %\ninterval", "effi-\nciency", "server\neff.",
+    "peak\nMB", "mem.\ngrowth", "CPU\n%", "latency\np50 s", "latency\np95 s", "latency\nmax s", "correct", "WER\n%",
+    "CER\n%", "verdict",
 )  # fmt: skip
-GATE_HEADERS = ("configuration", "gate", "value", "limit", "verdict", "why")
-_AT_MOST = frozenset({"memory_growth", "peak_memory_mb", "wer", "cer", "latency_p95_s"})
+GATE_HEADERS = ("configuration", "gate", "value", "limit", "verdict", "tier", "why")
+PREDICTED_HEADERS = ("configuration", "xRT", "95 % interval", "peak MB", "95 % interval", "")
+_AT_LEAST = frozenset({"speedup", "efficiency", "correctness"})
+_WHOLE = frozenset({"peak_memory_mb", "marginal_memory_mb"})
 VERDICTS = {
     "FEASIBLE": "more workers pay here, within the limits that were set",
+    "FEASIBLE_WITH_CAVEATS": "more workers pay here, within the limits that were set, but see the warnings",
     "NOT_FEASIBLE": "no configuration with more workers keeps within the limits that were set",
-    "FEASIBLE_WITH_CAVEATS": "more workers pay here, with the caveats below",
     "INCONCLUSIVE": "the data do not decide it",
-    "INVALID": "the machine was disturbed during every run that would decide it",
+    "INVALID": "the machine was disturbed during the runs that would have to decide it; see the warnings",
 }
 
 
@@ -28,41 +30,119 @@ def percent(value: float | None, digits: int = 1) -> str:
     return "-" if value is None else f"{100 * value:.{digits}f}"
 
 
+def interval(ci95: Any, digits: int = 2) -> str:
+    return "-" if ci95 is None else f"{ci95[0]:.{digits}f}-{ci95[1]:.{digits}f}"
+
+
+def spelled(verdict: str) -> str:
+    return verdict.replace("_", " ")
+
+
 def rows(report: dict[str, Any]) -> list[list[str]]:
-    """A row per configuration."""
+    """A row per configuration, baselines marked."""
     return [_row(c) for c in report["configurations"]]
 
 
 def _row(c: dict[str, Any]) -> list[str]:
     memory, latency, correct = c["memory"], c["latency_s"], c["correctness"]
     share = f"{correct['identical']}/{correct['requests']}" if correct["identical"] is not None else "-"
+    mark = f" ({c['role']})" if c["role"] else ""
     return [
-        c["key"], number(c["makespan_s"]["median"]), number(c["throughput_xrt"]), number(c["speedup"]["median"]),
-        number(c["efficiency"]), number(c["server_efficiency"]), number(memory["peak_mb"], 0), number(memory["growth"]),
+        c["key"] + mark, str(c["trials"]), number(c["makespan_s"]["median"]), number(c["throughput_xrt"]),
+        number(c["speedup"]["median"]), interval(c["speedup"]["ci95"]), number(c["efficiency"]),
+        number(c["server_efficiency"]), number(memory["peak_mb"], 0), number(memory["growth"]),
         percent(c["cpu"]["utilisation"], 0),
         number(latency["p50"]), number(latency["p95"]), number(latency["max"]), share, percent(correct["wer"]),
-        percent(correct["cer"]), c["verdict"] if c["status"] == "ok" else c["status"].upper(),
+        percent(correct["cer"]), spelled(c["verdict"]) if c["status"] == "ok" else c["status"].upper(),
     ]  # fmt: skip
 
 
 def gate_rows(report: dict[str, Any]) -> list[list[str]]:
     """A row per gate of each configuration that ran."""
+    return [
+        [
+            c["key"],
+            gate["name"],
+            number(gate["value"], digits),
+            f"{'>=' if gate['name'] in _AT_LEAST else '<='} {number(gate['limit'], digits)}",
+            gate["verdict"],
+            gate["tier"] or "",
+            gate["reason"] or "",
+        ]
+        for c in report["configurations"]
+        for gate in c["gates"]
+        for digits in [0 if gate["name"] in _WHOLE else 2]
+    ]
+
+
+def predicted_rows(report: dict[str, Any]) -> list[list[str]]:
+    """Rows of what was not measured: never among those that were."""
     found = []
-    for c in report["configurations"]:
-        for gate in c["gates"]:
-            sign = "<=" if gate["name"] in _AT_MOST else ">="
-            digits = 0 if gate["name"] == "peak_memory_mb" else 2
-            limit = f"{sign} {number(gate['limit'], digits)}"
+    for scaling in report["scaling"]:
+        others = f", threads={scaling['threads']}, pool={scaling['pool']}" if len(report["scaling"]) > 1 else ""
+        for row in scaling["predicted"]:
             found.append(
                 [
-                    c["key"],
-                    gate["name"],
-                    number(gate["value"], digits),
-                    limit,
-                    gate["verdict"],
-                    gate.get("reason") or "",
+                    f"workers={row['workers']}{others}", number(row["throughput_xrt"]), interval(row["throughput_ci95"]),
+                    number(row["peak_mb"], 0), interval(row["peak_ci95"], 0),
+                    "predicted, a guess" if scaling["guess"] else "predicted",
                 ]
-            )
+            )  # fmt: skip
+    return found
+
+
+def scaling_lines(report: dict[str, Any]) -> list[str]:
+    """What the predictions are made of."""
+    found = []
+    for s in report["scaling"]:
+        law, memory = s["usl"], s["memory"]
+        counts = ", ".join(str(n) for n in s["counts"])
+        line = f"threads={s['threads']}, pool={s['pool']}, from {counts} workers"
+        if law:
+            line += f": {law['lambda']:.2f} x real time each, sigma {law['sigma']:.3f}, kappa {law['kappa']:.5f}"
+        if s["cap_workers"]:
+            line += f", no gain beyond {s['cap_workers']} (cores)"
+        if memory:
+            line += f"; {memory['base_mb']:.0f} MB + {memory['per_worker_mb']:.0f} MB per worker"
+            if memory["largest_within_limit"] is not None:
+                line += f": {memory['largest_within_limit']} fit in {memory['limit_mb']:.0f} MB (predicted)"
+        found.append(
+            line + (f" (a guess: fewer than 5 counts of workers up to {max(s['counts'])})" if s["guess"] else "")
+        )
+    return found
+
+
+def machine_table(report: dict[str, Any]) -> tuple[list[str], list[list[str]]] | None:
+    """Recommended workers by memory and cores, from the recommended configuration's group."""
+    advice = report["recommendation"]
+    scaling = next((s for s in report["scaling"] if advice and advice["key"] in s["keys"]), None)
+    if scaling is None:
+        return None
+    cells = {(c["memory_gb"], c["cpus"]): c["workers"] for c in scaling["by_machine"]}
+    sizes, cpus = sorted({gb for gb, _ in cells}), sorted({n for _, n in cells})
+    return ["memory", *(f"{n} cores" for n in cpus)], [[f"{gb} GB", *(str(cells[gb, n]) for n in cpus)] for gb in sizes]
+
+
+def timeline_lines(report: dict[str, Any]) -> list[str]:
+    """Where the time of a typical run went."""
+    return [
+        f"{c['key']}: workers busy {', '.join(percent(b, 0) for b in t['workers_busy']) or '-'} %, "
+        f"queue empty {percent(t['queue_empty'], 0)} %, front busy {percent(t['front_busy'], 0)} %, "
+        f"client waiting {percent(t['client_waiting'], 0)} %"
+        for c in report["configurations"]
+        if (t := c["timeline"])
+    ]
+
+
+def leak_lines(report: dict[str, Any]) -> list[str]:
+    """Slopes of memory, of runs that were long enough."""
+    found = []
+    for c in report["configurations"]:
+        leak = c["leak"]
+        each = {"server": leak, **leak["roles"]} if leak["mb_per_h"] is not None else {}
+        for role, slope in each.items():
+            if slope["mb_per_h"] is not None:
+                found.append(f"{c['key']}, {role}: {slope['mb_per_h']:+.2f} MB/h ({interval(slope['ci95'])})")
     return found
 
 
@@ -79,15 +159,33 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}{'es' if noun.endswith('s') else 's'}"
 
 
+def equal_core_lines(report: dict[str, Any]) -> list[str]:
+    """Processes against one worker that may use as many cores."""
+    found = []
+    for c in report["configurations"]:
+        equal = c["equal_core"]
+        if equal is None or equal["baseline"] == c["baseline"]:
+            continue
+        if equal["baseline"] is None:
+            found.append(f"{c['key']} has no equal-core baseline: {equal['reason']}.")
+        elif equal["speedup"]["median"] is not None:
+            known = f" (95 % interval {interval(equal['speedup']['ci95'])})" if equal["speedup"]["ci95"] else ""
+            found.append(f"{c['key']} is {equal['speedup']['median']:.2f}x of one worker, {equal['baseline']}{known}.")
+    return found
+
+
 def sentences(report: dict[str, Any]) -> list[str]:
     """The verdict, the recommendation and what the data say about disappointing results."""
-    said = [f"Verdict: {report['verdict']}: {VERDICTS[report['verdict']]}."]
+    said = [f"Verdict: {spelled(report['verdict'])}: {VERDICTS[report['verdict']]}."]
     advice = report["recommendation"]
-    said.append(
-        f"Recommended: {advice['key']}: {advice['reason']}"
-        if advice
-        else "Recommended: nothing; no configuration is right and within its memory."
-    )
+    if advice is None:
+        said.append("Recommended: nothing; no configuration is right and within its memory.")
+    else:
+        said.append(f"Recommended: {advice['key']}: {advice['reason']}")
+        said += [line for line in (advice["next_sentence"], advice["binds"]) if line]
+    said += equal_core_lines(report)
+    if report["trials"]["stopped"]:
+        said.append(report["trials"]["stopped"] + ".")
     for key, causes in report["diagnosis"].items():
         said += [f"{key}: {cause}" for cause in causes]
     return said

@@ -10,13 +10,12 @@ from capsexp.report import tables
 
 
 def render(report: dict[str, Any]) -> str:
+    sides = ("left", *("right",) * (len(tables.HEADERS) - 2), "left")
     parts = [
         f"capsexp: {report['name']}",
         tables.headline(report),
         "",
-        tabulate(
-            tables.rows(report), tables.HEADERS, disable_numparse=True, colalign=("left", *("right",) * 14, "left")
-        ),
+        tabulate(tables.rows(report), tables.HEADERS, disable_numparse=True, colalign=sides),
         "",
         tabulate(tables.gate_rows(report), tables.GATE_HEADERS, disable_numparse=True),
         "",
@@ -27,9 +26,23 @@ def render(report: dict[str, Any]) -> str:
         parts.append(
             f"Memory is {name} summed over the server's processes; speedup is against the sweep's own baseline."
         )
-    control = tables.control_lines(report)
-    if control:
-        parts += ["Without a server (control):", *(f"  {line}" for line in control)]
-    parts += [f"Warning: {line}" for line in report["warnings"]]
-    parts += ["", *tables.sentences(report), ""]
-    return "\n".join(parts)
+    parts += _list("Without a server (control):", tables.control_lines(report))
+    parts += _list("Where the time went:", tables.timeline_lines(report))
+    parts += _list("Memory in the steady state:", tables.leak_lines(report))
+    predicted = tables.predicted_rows(report)
+    if predicted:
+        parts += _list("Predicted, not measured, from what was:", tables.scaling_lines(report))
+        parts += ["", tabulate(predicted, tables.PREDICTED_HEADERS, disable_numparse=True)]
+    machines = tables.machine_table(report)
+    if machines:
+        parts += ["", "Recommended workers on machines of other sizes with cores like these (predicted):"]
+        parts += [tabulate(machines[1], machines[0], disable_numparse=True)]
+    parts += ["", *(f"Warning: {line}" for line in report["warnings"])] if report["warnings"] else []
+    parts += ["", *tables.sentences(report)]
+    if report["recommendation"]:
+        parts += [f"Start it so: {report['recommendation']['server']['command']}"]
+    return "\n".join([*parts, ""])
+
+
+def _list(title: str, lines: list[str]) -> list[str]:
+    return [title, *(f"  {line}" for line in lines)] if lines else []
