@@ -82,7 +82,9 @@ def _judge(run: RunFiles, controls: dict[str, dict[str, Any]]) -> dict[str, Any]
         return None
     control = controls.get(run.run["control"] or "")
     judged = correctness.judge(run.transcripts, run.requests, control, run.run["samples"])
-    return {**judged, "wer": None, "cer": None, "errors": {}} if run.run["twin"] else judged  # random weights, meaningless text
+    if run.run["twin"]:  # random weights, meaningless text
+        judged |= {"wer": None, "cer": None, "errors": {}}
+    return judged
 
 
 def _look_closer(files: RunFiles, settings: Mapping[str, Any]) -> dict[str, Any]:
