@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from statistics import median
 from typing import Any
 
@@ -72,7 +73,7 @@ def _cpus(run: Mapping[str, Any], monitor: list[Row], window: Window, limits: Li
     if first is None:
         return
     cpus, last = run.get("machine_cpus") or run["cpu_count"], inside[-1]["time_s"]
-    spans = [b - a for a, b in zip(times, times[1:], strict=False) if first <= a and b <= last]
+    spans = [b - a for a, b in pairwise(times) if first <= a and b <= last]
     busy = sum(r["cpu_percent"] / 100 * span for r, span in zip(inside, spans, strict=False)) * cpus
     ours = difference([r for r in monitor if r["role"] != "system"], "cpu_s", (first, last))
     other = max(0.0, busy - ours) / (cpus * (last - first))
@@ -97,7 +98,7 @@ def _gap(monitor: list[Row], window: Window, interval: float, limit: float | Non
         return
     inside = sorted({r["time_s"] for r in monitor if window[0] < r["time_s"] < window[1]})
     times = [window[0], *inside, window[1]]
-    gap = max(b - a for a, b in zip(times, times[1:], strict=False))
+    gap = max(b - a for a, b in pairwise(times))
     if gap > interval + limit:
         yield "MONITOR_GAP", f"nothing was sampled for {gap:.1f} s (limit {limit:g} s beyond the interval)"
 

@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from capsexp.analysis import (
-    aggregate, baseline, correctness, diagnosis, leak, recommend, scaling, timeline, trials, validity,
+    aggregate,
+    baseline,
+    correctness,
+    diagnosis,
+    leak,
+    recommend,
+    scaling,
+    timeline,
+    trials,
+    validity,
 )  # fmt: skip
 from capsexp.files import write_json, write_text
 from capsexp.limits import ReportConfig
