@@ -1,5 +1,4 @@
-"""Thresholds applied to one configuration: PASS, FAIL, NOT_JUDGED, or INCONCLUSIVE where an interval holds the
-limit."""
+"""Thresholds applied to a configuration: PASS, FAIL, NOT_JUDGED, or INCONCLUSIVE where an interval holds the limit."""
 
 from __future__ import annotations
 
@@ -84,7 +83,7 @@ def judge(
             verdict = FAIL if unfinished else NOT_JUDGED
             reason = "not all requests completed" if unfinished else gate.unknown
         else:
-            verdict, reason = _compare(gate, value, limit, evidence)
+            verdict, reason = compare(gate, value, limit, evidence)
         found.append(
             {
                 "name": name, "value": value, "limit": limit, "verdict": verdict, "reason": reason,
@@ -95,7 +94,7 @@ def judge(
     return found
 
 
-def _compare(gate: Gate, value: float, limit: float, evidence: dict[str, Any] | None) -> tuple[str, str | None]:
+def compare(gate: Gate, value: float, limit: float, evidence: dict[str, Any] | None) -> tuple[str, str | None]:
     """Decided only when the value and its whole interval lie on one side of the limit."""
 
     def keeps(x: float) -> bool:

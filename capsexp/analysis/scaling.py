@@ -87,8 +87,8 @@ class Law:
             self.beyond = min(1.0, geometric_mean(over) / self._law(cap))
 
     def _rows(self, n: Vector) -> Vector:
-        rows: Vector = np.stack([np.ones_like(n), n - 1, n * (n - 1)], axis=1)[:, : self._columns]
-        return rows
+        columns: Vector = np.stack([np.ones_like(n), n - 1, n * (n - 1)], axis=1)
+        return columns[:, : self._columns]
 
     @property
     def parameters(self) -> dict[str, float]:

@@ -1,0 +1,50 @@
+"""Two sweeps side by side: what came out differently, and what was different to begin with. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import geometric_mean
+from typing import Any
+
+from capsexp.analysis import statistics
+
+# What differs between any two runs, or says nothing about what was measured.
+_ASIDE = frozenset({"trial", "trials", "trials_max", "cooldown", "name", "resume", "archive", "report"})
+
+Metrics = Sequence[Mapping[str, Any]]
+FIGURES = ("throughput_xrt", "peak_mb", "steady_peak_mb")
+
+
+def ratios(before: Mapping[str, Metrics], after: Mapping[str, Metrics]) -> list[dict[str, Any]]:
+    """For each configuration key of both: after / before of each figure, from the metrics of its valid runs. The sweeps
+    share no trials, so the intervals are unpaired (Welch); `different` is null where there are too few trials to say."""
+    found = []
+    for key in [key for key in before if key in after]:
+        for name in FIGURES:
+            old, new = _values(before[key], name), _values(after[key], name)
+            if old and new:
+                ci95 = statistics.unpaired(new, old)
+                found.append(
+                    {
+                        "key": key, "figure": name, "before": geometric_mean(old), "after": geometric_mean(new),
+                        "ratio": geometric_mean(new) / geometric_mean(old), "ci95": ci95,
+                        "different": None if ci95 is None else not ci95[0] <= 1 <= ci95[1],
+                    }
+                )  # fmt: skip
+    return found
+
+
+def _values(runs: Metrics, name: str) -> list[float]:
+    every = ((run["memory"] if name.endswith("_mb") else run)[name] for run in runs)
+    return [value for value in every if value]
+
+
+def changes(before: Any, after: Any, prefix: str = "") -> list[tuple[str, Any, Any]]:
+    """(dotted key, before, after) of each value that differs; a key that only one has is None in the other."""
+    if not isinstance(before, Mapping) or not isinstance(after, Mapping):
+        return [] if before == after else [(prefix.rstrip("."), before, after)]
+    found = []
+    for key in sorted({*before, *after}, key=str):
+        if prefix or key not in _ASIDE:
+            found += changes(before.get(key), after.get(key), f"{prefix}{key}.")
+    return found

@@ -1,0 +1,87 @@
+"""python -m capsexp.compare A B [...]: sweeps of two machines, two versions, before and after: ratios with intervals, and
+what differs in environment and configuration. Each is a sweep's folder or its zip; all are compared with the first."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from capsexp import archive
+from capsexp.analysis import differences, validity
+from capsexp.errors import ConfigError
+from capsexp.report.load import SweepFiles, read_sweep
+from capsexp.report.tables import interval, number
+
+HEADERS = ("configuration", "figure", "before", "after", "ratio", "95 % interval", "")
+_WORDS = {True: "different", False: "no difference seen", None: "too few trials to say"}
+
+
+def main(argv: Sequence[str]) -> int:
+    if len(argv) < 2 or any(word.startswith("-") for word in argv):
+        raise ConfigError("usage: python -m capsexp.compare A B [...], sweeps' folders or zips")
+    with ExitStack() as stack:
+        sweeps = [_read(Path(word), stack) for word in argv]
+    for name, other in zip(argv[1:], sweeps[1:], strict=True):
+        print(side_by_side(Path(argv[0]).name, sweeps[0], Path(name).name, other))
+    return 0
+
+
+def _read(path: Path, stack: ExitStack) -> SweepFiles:
+    return read_sweep(path if path.is_dir() else stack.enter_context(archive.unpacked(path)))
+
+
+def side_by_side(old_name: str, old: SweepFiles, new_name: str, new: SweepFiles) -> str:
+    """The comparison as text."""
+    found = differences.ratios(_counted(old), _counted(new))
+    rows = [
+        [
+            f["key"], f["figure"], number(f["before"]), number(f["after"]), number(f["ratio"], 3),
+            interval(f["ci95"], 3), _WORDS[f["different"]],
+        ]
+        for f in found
+    ]  # fmt: skip
+    parts = [f"{new_name} against {old_name}", "", tabulate(rows, HEADERS, disable_numparse=True)]
+    alone = sorted({r.run["key"] for r in old.runs} ^ {r.run["key"] for r in new.runs})
+    parts += [f"In one of them only: {', '.join(alone)}"] if alone else []
+    parts += _listed("Environment:", differences.changes(old.environment, new.environment))
+    parts += _listed("Configuration:", _configurations(old, new))
+    if _samples(old) != _samples(new):
+        parts += ["The samples differ: times and throughput are of different work."]
+    return "\n".join([*parts, ""])
+
+
+def _counted(files: SweepFiles) -> dict[str, list[dict[str, Any]]]:
+    """Of each key the metrics of its valid runs; of all, where none is."""
+    limits = files.sweep.get("validity") or {}
+    found: dict[str, list[dict[str, Any]]] = {}
+    for key in dict.fromkeys(r.run["key"] for r in files.runs):
+        own = [r for r in files.runs if r.run["key"] == key and r.run["metrics"]]
+        valid = [r for r in own if not validity.reasons(r.run, r.segments, r.monitor, limits)]
+        found[key] = [r.run["metrics"] for r in valid or own]
+    return found
+
+
+def _configurations(old: SweepFiles, new: SweepFiles) -> list[tuple[str, Any, Any]]:
+    """Of the keys that both have, each difference once."""
+    before, after = ({r.run["key"]: r.run["config"] for r in files.runs} for files in (old, new))
+    found = [change for key in before if key in after for change in differences.changes(before[key], after[key])]
+    return list({repr(change): change for change in found}.values())
+
+
+def _samples(files: SweepFiles) -> set[str]:
+    return {sample["sha256"] for r in files.runs for sample in r.run["samples"]}
+
+
+def _listed(title: str, found: list[tuple[str, Any, Any]]) -> list[str]:
+    return [title, *(f"  {key}: {before} -> {after}" for key, before, after in found)] if found else []
+
+
+if __name__ == "__main__":
+    from capsexp.tool import entry
+
+    sys.exit(entry(main, "capsexp.compare"))
