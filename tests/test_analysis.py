@@ -240,6 +240,16 @@ def test_a_sweep_is_compared_with_its_baseline() -> None:
     assert "2.00x of workers=1" in chosen["reason"]
 
 
+def test_another_pool_with_as_many_workers_is_not_asked_for_a_speedup() -> None:
+    forked = made_run(1, 10.5, 90.0, key="prefork", pool="prefork", config=config(pool={"name": "prefork"}))
+    one, other = report(made_run(1, 10.0), forked)
+    assert other["baseline"] == one["key"]
+    said = {g["name"]: (g["verdict"], g["reason"]) for g in other["gates"]}
+    assert said["speedup"] == ("NOT_JUDGED", "no more workers than the baseline")
+    assert said["peak_memory_mb"][0] == "PASS"
+    assert aggregate.overall([one, other]) == "INCONCLUSIVE"  # nothing with more workers was run
+
+
 def test_trials_become_medians_and_maxima() -> None:
     (only,) = report(
         *(made_run(1, s, mb, trial=n) for n, (s, mb) in enumerate(((10.0, 100), (30.0, 300), (11.0, 200))))
@@ -302,13 +312,13 @@ def test_failed_and_unknown_runs() -> None:
 
 def test_gates_that_cannot_be_judged_say_why() -> None:
     bare = aggregate.empty("k", "ok", "")
-    said = {g["name"]: (g["verdict"], g["reason"]) for g in gates.judge(bare, ALL_LIMITS, False, True)}
+    said = {g["name"]: (g["verdict"], g["reason"]) for g in gates.judge(bare, ALL_LIMITS, None, True)}
     assert said["speedup"] == ("FAIL", "not all requests completed")
     assert said["correctness"] == ("NOT_JUDGED", "no control to compare with")
     assert said["latency_p95_s"] == ("NOT_JUDGED", "needs 130 requests")
     assert said["peak_memory_mb"] == ("NOT_JUDGED", "not measured")
-    assert gates.judge(bare, dict.fromkeys(ALL_LIMITS), False, True) == []
-    said = {g["name"]: (g["verdict"], g["reason"]) for g in gates.judge(bare, ALL_LIMITS, True, True)}
+    assert gates.judge(bare, dict.fromkeys(ALL_LIMITS), None, True) == []
+    said = {g["name"]: (g["verdict"], g["reason"]) for g in gates.judge(bare, ALL_LIMITS, "this is the baseline", True)}
     assert said["speedup"] == said["efficiency"] == ("NOT_JUDGED", "this is the baseline")
 
 

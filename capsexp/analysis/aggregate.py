@@ -34,7 +34,7 @@ def empty(key: str, status: str, why: str) -> dict[str, Any]:
             "requests": 0, "completed": 0, "identical": None, "ratio": None, "wer": None, "cer": None,
             "wer_ci95": None, "cer_ci95": None,
         },
-        "wrong": [], "intervals": {}, "gates": [], "caveats": [],
+        "adds_workers": True, "wrong": [], "intervals": {}, "gates": [], "caveats": [],
         "verdict": gates.NOT_FEASIBLE if status in ("failed", "refused") else gates.INCONCLUSIVE,
     }  # fmt: skip
 
@@ -112,9 +112,18 @@ def invalid(one: dict[str, Any]) -> str | None:
 def _judge(one: dict[str, Any], base: dict[str, Any], thresholds: Mapping[str, Any]) -> None:
     ok = base["workers"] == 1 and base["makespan_s"]["median"] is not None
     mine, theirs = invalid(one), invalid(base)
-    one["gates"] = gates.judge(one, thresholds, base is one, ok, mine, theirs)
+    unjudged = _unjudged(one, base)
+    one["adds_workers"] = unjudged is None
+    one["gates"] = gates.judge(one, thresholds, unjudged, ok, mine, theirs)
     one["caveats"] = gates.caveats(one["gates"], thresholds, one["validity"]["invalid"])
     one["verdict"] = gates.verdict(one["gates"], one["caveats"], bool(mine or theirs))
+
+
+def _unjudged(one: dict[str, Any], base: dict[str, Any]) -> str | None:
+    """Why what more workers bring is not asked of this configuration."""
+    if one is base:
+        return "this is the baseline"
+    return "no more workers than the baseline" if (one["workers"] or 2) <= (base["workers"] or 1) else None
 
 
 def _configuration(
@@ -205,7 +214,7 @@ def _median(values: Iterable[float | None]) -> float | None:
 def overall(found: list[dict[str, Any]]) -> str:
     """Of a sweep: the best that any configuration other than a baseline comes to. What could not be decided weighs
     more than what was decided against, and a sweep of baselines only decides nothing."""
-    said = {c["verdict"] for c in found if c["key"] != c["baseline"]}
+    said = {c["verdict"] for c in found if c["adds_workers"]}
     if not said and found and all(c["verdict"] == gates.INVALID for c in found):
         return gates.INVALID
     order = (gates.FEASIBLE, gates.CAVEATS, gates.INCONCLUSIVE, gates.INVALID, gates.NOT_FEASIBLE)

@@ -58,13 +58,13 @@ def values(configuration: dict[str, Any]) -> dict[str, float | None]:
 def judge(
     configuration: dict[str, Any],
     thresholds: Mapping[str, Any],
-    is_baseline: bool,
+    unjudged: str | None,
     baseline_ok: bool,
     invalid: str | None = None,
     baseline_invalid: str | None = None,
 ) -> list[dict[str, Any]]:
-    """A verdict per gate that has a limit. `baseline_ok`: it ran, with one worker. `invalid`: why no run of the
-    configuration counts, `baseline_invalid`: of its baseline."""
+    """A verdict per gate that has a limit. `unjudged`: why relative gates do not apply; `baseline_ok`: it ran, with
+    one worker; `invalid`: why no run of the configuration counts, `baseline_invalid`: of its baseline."""
     found = []
     for name, value in values(configuration).items():
         limit, gate = thresholds.get(name), GATES[name]
@@ -72,8 +72,8 @@ def judge(
             continue
         evidence = configuration["intervals"].get(name)
         reason: str | None
-        if gate.relative and is_baseline:
-            verdict, reason, value = NOT_JUDGED, "this is the baseline", None
+        if gate.relative and unjudged:
+            verdict, reason, value = NOT_JUDGED, unjudged, None
         elif gate.relative and not baseline_ok:
             verdict, reason, value = NOT_JUDGED, "no baseline with one worker completed", None
         elif gate.timed and (invalid or (gate.relative and baseline_invalid)):

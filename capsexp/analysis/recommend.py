@@ -22,7 +22,7 @@ def recommend(
     ]
     if not sound:
         return None
-    passing = [c for c in sound if c["verdict"] in (gates.FEASIBLE, gates.CAVEATS) and c["key"] != c["baseline"]]
+    passing = [c for c in sound if c["verdict"] in (gates.FEASIBLE, gates.CAVEATS) and c["adds_workers"]]
     candidates = passing or [c for c in sound if c["key"] == c["baseline"]] or sound
     best = max(c["throughput_xrt"] for c in candidates)
     enough = [c for c in candidates if c["throughput_xrt"] >= (1 - tolerance) * best]

@@ -151,16 +151,16 @@ def give_back() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def warm_up(engine: Loaded) -> None:
+def warm_up(engine: Loaded, seconds: float = 1.0) -> None:
     """The first call pays for lazy allocations. Quiet noise, as silence takes short cuts."""
-    engine.recognize(np.random.default_rng(0).normal(0, 0.01, RATE).astype(np.float32))
+    engine.recognize(np.random.default_rng(0).normal(0, 0.01, round(seconds * RATE)).astype(np.float32))
 
 
 def serve(engine: Loaded, pipe: Connection, began: float, warm: bool = True) -> None:
     """Say Ready, then recognize what comes until the pipe ends. `warm`: the engine was loaded elsewhere, and what it
     allocates per process or thread is still to come."""
     if warm:
-        warm_up(engine)
+        warm_up(engine, 0.25)  # little is left to be paid for, and a worker that died is waited for
     pipe.send(Ready(time.monotonic() - began, engine.about))
     jobs: queue.SimpleQueue[Job | TextJob | None] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(pipe, jobs), daemon=True).start()
