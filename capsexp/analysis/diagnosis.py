@@ -40,7 +40,7 @@ def causes(
     return (
         said
         if len(said) > bool(gain)
-        else said + ["none of the known causes shows in the data; look at segments.csv and monitor.csv of the run"]
+        else [*said, "none of the known causes shows in the data; look at segments.csv and monitor.csv of the run"]
     )
 
 
@@ -57,7 +57,10 @@ def _saturated(threads: int, cpus: int, metrics: dict[str, Any]) -> str | None:
     busiest = max(100 * (metrics["cpu"]["utilisation"] or 0.0), metrics["cpu"]["system_percent"] or 0.0)
     if threads < cpus or busiest <= 90:
         return None
-    return f"CPU saturated: {busiest:.0f} % of {cpus} CPUs in use; more workers have nothing to run on; try fewer workers or a smaller model"
+    return (
+        f"CPU saturated: {busiest:.0f} % of {cpus} CPUs in use; more workers have nothing to run on; "
+        "try fewer workers or a smaller model"
+    )
 
 
 def _too_few(configuration: dict[str, Any], workers: int, metrics: dict[str, Any]) -> str | None:
@@ -128,4 +131,7 @@ def _front(metrics: dict[str, Any], makespan: float) -> str | None:
     used = (metrics["cpu"]["front_s"] or 0.0) / makespan
     if used <= 0.8:
         return None
-    return f"front the bottleneck: it used {100 * used:.0f} % of a CPU to receive, cut and merge; try a larger load.message_s"
+    return (
+        f"front the bottleneck: it used {100 * used:.0f} % of a CPU to receive, cut and merge; "
+        "try a larger load.message_s"
+    )

@@ -83,7 +83,8 @@ def predicted_rows(report: dict[str, Any]) -> list[list[str]]:
         for row in scaling["predicted"]:
             found.append(
                 [
-                    f"workers={row['workers']}{others}", number(row["throughput_xrt"]), interval(row["throughput_ci95"]),
+                    f"workers={row['workers']}{others}",
+                    number(row["throughput_xrt"]), interval(row["throughput_ci95"]),
                     number(row["peak_mb"], 0), interval(row["peak_ci95"], 0),
                     "predicted, a guess" if scaling["guess"] else "predicted",
                 ]
