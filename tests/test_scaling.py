@@ -33,7 +33,7 @@ def test_the_law_ends_where_the_cores_end() -> None:
 def test_memory_is_a_line() -> None:
     line = scaling.Line({1: 229.0, 2: 354.0, 3: 487.0})
     assert line.at(4) == pytest.approx(614, abs=5)
-    assert line.largest(6144) == 46
+    assert line.largest(6144) == 47  # relative errors: a small server counts as much as a large one
     assert scaling.Line({1: 100.0, 2: 100.0}).largest(50) is None
 
 

@@ -30,7 +30,8 @@ def monitor(cpu_percent: float = 50.0, ours: float = 1.0, mhz: Any = None, **mor
         rows.append({"time_s": at, "role": "worker", "pid": 1, "cpu_s": ours * at})
         rows.append(
             {
-                "time_s": at, "role": "system", "pid": None, "cpu_s": None, "cpu_percent": cpu_percent if tick else None,
+                "time_s": at, "role": "system", "pid": None, "cpu_s": None,
+                "cpu_percent": cpu_percent if tick else None,
                 "steal_percent": 0.0, "cpu_mhz": mhz(tick) if mhz else None, **more,
             }
         )  # fmt: skip
@@ -39,9 +40,9 @@ def monitor(cpu_percent: float = 50.0, ours: float = 1.0, mhz: Any = None, **mor
 
 def segments(first: float) -> list[dict[str, Any]]:
     return [
-        {"worker": 0, "status": "ok", "audio_s": 10.0, "compute_s": first if n == 0 else 1.0, "started_s": n, "queued_s": 0}
+        {"worker": 0, "status": "ok", "audio_s": 10.0, "compute_s": 1.0 if n else first, "started_s": n}
         for n in range(8)
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize(
