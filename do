@@ -50,7 +50,10 @@ command=${1:-}
 [ $# -gt 0 ] && shift
 case "$command" in
 run)
-    setup .
+    extras=
+    case " $* " in *engine.twin=*) extras=$extras,twin ;; esac
+    case " $* " in *engine=sherpa*) extras=$extras,sherpa ;; esac
+    setup ".${extras:+[${extras#,}]}"
     [ $# -gt 0 ] || set -- workers=1,2,3 -m
     exec .venv/bin/python -m capsexp "$@"
     ;;

@@ -28,6 +28,7 @@ def runs(trials: int, *overrides: str) -> list[dict[str, Any]]:
             "capsexp",
             *overrides,
             f"trials={trials}",
+            f"trials_max={trials}",
             f"hydra.sweep.dir={out}",
             "archive.enabled=false",
         ]

@@ -21,8 +21,9 @@ from capsexp.engines.base import model_files
 from capsexp.engines.folders import prepare
 from capsexp.errors import CapsexpError, ConfigError, EngineError
 from capsexp.experiment import environment
+from capsexp.experiment.resume import outstanding, reopen
 from capsexp.experiment.run import Planned, execute, terminate_as_interrupt
-from capsexp.experiment.sweep import Sweep, add, make_folder, plan, record
+from capsexp.experiment.sweep import Sweep, add, alone, make_folder, plan, record
 from capsexp.files import read_json, write_json, write_text
 from capsexp.report.build import assemble, rebuild
 from capsexp.report.load import read_sweep
@@ -95,21 +96,37 @@ def _main(argv: list[str]) -> int:
     if unknown:
         raise ConfigError(f"{unknown[0]}: unknown flag; settings are key=value, see --help")
 
-    sweep = plan(overrides, config_dir, config_name)
+    resumed = [o for o in overrides if o.startswith("resume=") and o not in ("resume=", "resume=null")]
+    if resumed:
+        rest = [o for o in overrides if o not in resumed]
+        sweep, argv, _ = reopen(Path(resumed[-1].partition("=")[2]).absolute(), rest, config_dir, config_name)
+        argv = [*argv, *rest]
+    else:
+        sweep = plan(overrides, config_dir, config_name)
     terminate_as_interrupt()
     engines = list({repr(p.config.engine): p.config.engine for p in sweep.planned}.values())
     for engine in engines:
         _check_model(engine)
-    folder = make_folder(sweep)
+    due = outstanding(sweep) if resumed else [(planned, "") for planned in sweep.planned]
+    folder = sweep.folder if resumed else make_folder(sweep)
     write_json(folder / "sweep.json", record(sweep, argv, interrupted=False))
     write_json(folder / "environment.json", environment.describe(engines))
     _keep_tree(folder, config_dir)
     if not sweep.launcher.endswith("BasicLauncher"):
         _say("warning: runs that share the machine disturb each other's figures; use hydra/launcher=basic")
-    _say(f"{len(sweep.planned)} run{'s' if len(sweep.planned) > 1 else ''} into {_shown(folder)}")
+    _say(f"{len(due)} run{'' if len(due) == 1 else 's'} into {_shown(folder)}")
+    if resumed:
+        _say(f"{len(sweep.planned) - len(due)} finished before and kept")
+        for planned, reason in due:
+            _say(f"{planned.dir.partition('-')[2]} {reason}")
     interrupted = False
     try:
-        code = _perform(sweep, folder, sweep.planned, sweep.overrides, config_dir, config_name)
+        if resumed:
+            code = 0
+            for planned, _ in due:
+                code |= _perform(sweep, folder, [planned], alone(planned), config_dir, config_name)
+        else:
+            code = _perform(sweep, folder, sweep.planned, sweep.overrides, config_dir, config_name)
         if not code:
             code = _more(sweep, folder, argv, config_dir, config_name)
     except KeyboardInterrupt:

@@ -125,6 +125,15 @@ class PoolConfig:
 
 
 @dataclass
+class PunctuationConfig:
+    """`ct_transformer`: FunASR's CT-Transformer on the final text."""
+
+    name: str = "none"
+    model_dir: str | None = None
+    quantize: bool = False
+
+
+@dataclass
 class SamplesConfig:
     name: str = "speech"
     set: str = "speech"  # a named list in samples/manifest.json, or `dir`
@@ -197,6 +206,7 @@ class Config:
     resume: str | None = None
     engine: EngineConfig = field(default_factory=SphinxConfig)
     pool: PoolConfig = field(default_factory=PoolConfig)
+    punctuation: PunctuationConfig = field(default_factory=PunctuationConfig)
     samples: SamplesConfig = field(default_factory=SamplesConfig)
     load: LoadConfig = field(default_factory=LoadConfig)
     server: ServerConfig = field(default_factory=ServerConfig)
@@ -305,6 +315,12 @@ def check(config: Config) -> None:
     _one_of("server.dispatch", config.server.dispatch, DISPATCH)
     _one_of("server.on_low_memory", config.server.on_low_memory, ("reduce", "refuse"))
     _one_of("control", config.control.name, ("on", "off"))
+    _one_of("punctuation", config.punctuation.name, ("none", "ct_transformer"))
+    if config.punctuation.name != "none" and config.punctuation.model_dir is None:
+        raise ConfigError(
+            "punctuation=ct_transformer: no model named; give the folder with model.onnx, config.yaml and tokens.json "
+            "as punctuation.model_dir=FOLDER"
+        )
     _at_least("load.concurrency", config.load.concurrency, 0)
     _at_least("load.repeats", config.load.repeats, 1)
     _at_least("load.seg_duration", config.load.seg_duration, 0.1)

@@ -59,6 +59,7 @@ class Result:
     text_accu: str
     tokens: list[str] = field(default_factory=list)
     timestamps: list[float] = field(default_factory=list)
+    tags: list[str] = field(default_factory=list)  # ours: language, emotion and events that the engine heard
 
 
 def encode_audio(message: AudioMessage) -> str:
@@ -131,6 +132,7 @@ def decode_result(frame: str | bytes) -> Result:
         text_accu=str(fields.get("text_accu", "")),
         tokens=[str(t) for t in tokens],
         timestamps=[_number(t, "timestamps", task_id) for t in timestamps],
+        tags=[str(t) for t in tags] if isinstance(tags := fields.get("tags"), list) else [],
     )
 
 

@@ -1,11 +1,18 @@
 """One setting scales every timeout: CAPSEXP_TEST_SLOW=5 for a machine five times as slow."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+import psutil
 import pytest
 import soundfile
+
+if TYPE_CHECKING:
+    from bench import Bench
 
 SLOW = float(os.environ.get("CAPSEXP_TEST_SLOW", "1"))
 PATIENCE = 60 * SLOW  # s, for things that take about one
@@ -23,3 +30,15 @@ def audio_dir(tmp_path: Path) -> Path:
     for number, seconds in enumerate((3, 6, 9, 23)):
         soundfile.write(folder / f"n{number}.wav", noise(seconds, number), 16_000, subtype="FLOAT")
     return folder
+
+
+@pytest.fixture
+def bench(tmp_path: Path, audio_dir: Path) -> "Iterator[Bench]":
+    from bench import Bench
+
+    bench = Bench(tmp_path, audio_dir)
+    yield bench
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get("CAPSEXP_TEST_MARK") == bench.mark:
+                process.kill()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capsexp.analysis import aggregate, baseline, correctness, diagnosis, gates, metrics, recommend, statistics
+from capsexp.analysis import aggregate, baseline, correctness, diagnosis, gates, metrics, pools, recommend, statistics
 from capsexp.config import Config, to_dict
 
 LIMITS = {"speedup": 1.5, "memory_growth": 2.5, "peak_memory_mb": 6144.0, "correctness": 1.0}
@@ -415,3 +415,35 @@ def test_intervals_cover_what_they_promise(count: int) -> None:
         low, high = statistics.interval(ratios) or (0.0, 0.0)
         held += low <= 1.5 <= high
     assert 0.93 <= held / 1000 <= 0.97
+
+
+def test_a_pool_that_shares_the_model_is_named_with_what_it_saves() -> None:
+    def one(pool: str, mb: float, xrt: float) -> dict[str, Any]:
+        return {
+            "key": f"pool={pool}", "pool": pool, "workers": 2, "threads": 1, "engine": "e", "dispatch": "segment",
+            "baseline": "b", "memory": {"peak_mb": mb}, "throughput_xrt": xrt,
+        }  # fmt: skip
+
+    found = [one("process", 2000.0, 40.0), one("prefork", 1200.0, 39.0)]
+    assert pools.saved(found[0], found) is None
+    assert pools.saved(found[1], found[1:]) is None
+    saved = pools.saved(found[1], found)
+    assert saved is not None
+    assert (saved["peak_mb"], saved["share"], saved["throughput"]) == (800.0, pytest.approx(0.4), 0.975)
+    assert pools.sentence(found[1], found) == (
+        "pool=prefork saves 800 MB (40 %) against pool=process, at 0.97x its throughput."
+    )
+    found[1]["memory"]["peak_mb"] = 2100.0
+    assert "costs 100 MB (5 %)" in (pools.sentence(found[1], found) or "")
+
+
+@pytest.mark.parametrize(
+    ("threads", "cpu_s", "says"),
+    [(1, 20.0, None), (1, 30.0, "used 1.5 CPUs while threads=1"), (2, 38.0, None), (2, 20.0, "does not use them"),
+     (1, 1.0, None)],
+)  # fmt: skip
+def test_cpu_that_contradicts_threads_is_a_warning(threads: int, cpu_s: float, says: str | None) -> None:
+    metrics = {"cpu": {"workers_s": cpu_s}, "worker_busy": [1.0, 1.0], "makespan_s": 10.0}
+    said = pools.wrong_threads("k", threads, metrics)
+    assert said is None if says is None else says in (said or "")
+    assert pools.wrong_threads("k", 1, {**metrics, "worker_busy": []}) is None

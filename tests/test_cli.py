@@ -1,76 +1,18 @@
 """The main job as its users run it: real processes and sockets, engine=null for speed. Nothing may be left running."""
 
-import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
+from bench import Bench
 from conftest import PATIENCE
 
 LEGACY = Path(__file__).with_name("legacy_server.py")
-BASE = (
-    "engine=null",
-    "samples=dir",
-    "load.seg_duration=2",
-    "load.seg_overlap=0.5",
-    "load.message_s=2",
-    "monitor.interval=0.1",
-    "trials=1",
-    "validity=off",
-)
-
-
-class Bench:
-    """Runs capsexp with a mark in the environment, by which everything it started can be found."""
-
-    def __init__(self, folder: Path, audio: Path) -> None:
-        self.out, self.audio, self.mark = folder / "out", audio, f"capsexp-test-{uuid.uuid4()}"
-        self.stdout = self.stderr = ""
-
-    def start(self, *overrides: str) -> subprocess.Popen[str]:
-        given = {o.partition("=")[0] for o in overrides}
-        base = [
-            o
-            for o in (*BASE, f"samples.dir={self.audio}", f"hydra.sweep.dir={self.out}")
-            if o.partition("=")[0] not in given
-        ]
-        return subprocess.Popen(
-            [sys.executable, "-m", "capsexp", *base, *overrides],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
-            env={**os.environ, "CAPSEXP_TEST_MARK": self.mark},
-        )  # fmt: skip
-
-    def run(self, *overrides: str) -> int:
-        return self.finish(self.start(*overrides))
-
-    def finish(self, process: subprocess.Popen[str]) -> int:
-        self.stdout, self.stderr = process.communicate(timeout=2 * PATIENCE)
-        left = self.left()
-        assert not left, left
-        return process.returncode
-
-    def left(self) -> list[str]:
-        found = []
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error):
-                if process.environ().get("CAPSEXP_TEST_MARK") == self.mark and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(" ".join(process.cmdline()))
-        return found
-
-    def report(self) -> dict[str, Any]:
-        return dict(json.loads((self.out / "report.json").read_text()))
-
-    def configuration(self, key: str) -> dict[str, Any]:
-        return next(c for c in self.report()["configurations"] if c["key"] == key)
 
 
 def gate(configuration: dict[str, Any], name: str) -> str:
@@ -80,16 +22,6 @@ def gate(configuration: dict[str, Any], name: str) -> str:
 def tool(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=2 * PATIENCE, check=False)
-
-
-@pytest.fixture
-def bench(tmp_path: Path, audio_dir: Path) -> Iterator[Bench]:
-    bench = Bench(tmp_path, audio_dir)
-    yield bench
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if process.environ().get("CAPSEXP_TEST_MARK") == bench.mark:
-                process.kill()
 
 
 def test_a_sweep_its_report_its_archive_and_its_replay(bench: Bench) -> None:
@@ -283,7 +215,6 @@ def test_a_configuration_without_room_is_refused(bench: Bench) -> None:
         (("server=command", "server.cmd=\"python -c 'import nothing_of_the_kind'\""), "nothing_of_the_kind"),
         (("server=command", "server.cmd='no-such-program {port}'"), "server.cmd cannot be started"),
         (("server=external", "server.url=ws://127.0.0.1:1", "server.ready_timeout=0.5"), "is the server running"),
-        (("engine=sphinx", "engine.model_dir=/nowhere"), "engine.model_dir"),
         (("samples.dir=/nowhere",), "not a folder"),
     ],
 )
@@ -300,6 +231,8 @@ def test_a_run_that_fails_says_why(bench: Bench, overrides: tuple[str, ...], sai
     ("overrides", "said"),
     [
         (("workrs=2",), "did you mean 'workers'"),
+        (("engine=sphinx", "engine.model_dir=/nowhere"), "engine.model_dir"),
+        (("engine=paraformer", "engine.model_dir=/nowhere"), "engine.model_dir=/nowhere: there is no such folder"),
         (("+unknown=1",), "unknown: unknown key"),
         (("workers=0",), "workers: 0"),
         (("workers=1,abc", "-m"), "workers: 'abc'"),

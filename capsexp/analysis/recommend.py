@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from capsexp.analysis import gates
+from capsexp.analysis import gates, pools
 
 Configuration = dict[str, Any]
 
@@ -31,7 +31,8 @@ def recommend(
     following = _following(chosen, found, scaling)
     return {
         "workers": chosen["workers"], "threads": chosen["threads"], "pool": chosen["pool"], "key": chosen["key"],
-        "reason": _why(chosen, best, sound, bool(passing)),
+        "reason": " ".join(filter(None, (_why(chosen, best, sound, bool(passing)), pools.sentence(chosen, found)))),
+        "saved": pools.saved(chosen, found),
         "next": following,
         "next_sentence": _next_sentence(chosen, following),
         "binds": binds(chosen, following, scaling, cpus),

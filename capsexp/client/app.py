@@ -124,7 +124,7 @@ def _answer(request: Request) -> dict[str, Any]:
     assert result is not None
     return {
         "request": request.number, "task_id": request.task_id, "text": result.text, "text_accu": result.text_accu,
-        "tokens": result.tokens, "timestamps": result.timestamps, "duration": result.duration,
+        "tokens": result.tokens, "timestamps": result.timestamps, "tags": result.tags, "duration": result.duration,
     }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from capsexp.config import EngineConfig, ModelConfig, ParaformerConfig, SherpaConfig
+from capsexp.config import EngineConfig, ModelConfig, ParaformerConfig, PunctuationConfig, SherpaConfig
 from capsexp.errors import EngineError
 
 DEPTH = 6  # levels below the given folder; ModelScope's cache has five
@@ -43,6 +43,14 @@ def files(config: ModelConfig) -> list[Path]:
     return find(config, [[model], ["config.yaml"], ["am.mvn"], [words]], hint)
 
 
+def punctuation_files(config: PunctuationConfig) -> list[Path]:
+    """As `files`, of the punctuation model."""
+    model = "model_quant.onnx" if config.quantize else "model.onnx"
+    root = Path(config.model_dir or "").expanduser()
+    given = f"punctuation.model_dir={config.model_dir}"
+    return _search(root, given, [[model], ["config.yaml"], ["tokens.json"]], "")
+
+
 def _sherpa_names(part: str, quantize: bool) -> list[str]:
     """The names a part goes by, in releases for sherpa-onnx and in FunASR's export."""
     small, full = [f"{part}.int8.onnx", f"{part}_quant.onnx"], [f"{part}.onnx"]
@@ -51,7 +59,12 @@ def _sherpa_names(part: str, quantize: bool) -> list[str]:
 
 def find(config: ModelConfig, needs: Needs, hint: str = "") -> list[Path]:
     """The files, one for each of `needs`, all of one folder; raises EngineError that says what is missing."""
-    root, given = _root(config)
+    return _search(*_root(config), needs, hint)
+
+
+def _search(root: Path, given: str, needs: Needs, hint: str) -> list[Path]:
+    if not root.is_dir():
+        raise EngineError(f"{given}: there is no such folder")
     candidates = sorted(
         {path.parent for name in needs[0] for path in _below(root, name)}, key=lambda p: (len(p.parts), p)
     )
@@ -78,10 +91,7 @@ def _below(root: Path, name: str) -> list[Path]:
 def _root(config: ModelConfig) -> tuple[Path, str]:
     """The folder to search, and how the user named it."""
     if config.model_dir is not None:
-        root = Path(config.model_dir).expanduser()
-        if not root.is_dir():
-            raise EngineError(f"engine.model_dir={config.model_dir}: there is no such folder")
-        return root, f"engine.model_dir={config.model_dir}"
+        return Path(config.model_dir).expanduser(), f"engine.model_dir={config.model_dir}"
     if config.twin is not None:
         root = twin_folder(config)
         if not root.is_dir():

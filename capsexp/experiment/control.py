@@ -12,7 +12,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -29,7 +29,7 @@ from capsexp.samples import Sample
 from capsexp.samples import load as load_samples
 from capsexp.segments import Cut, Merger, Recognition, Segment, cut_all
 from capsexp.server import worker as worker_process
-from capsexp.server.worker import Done, Failed, Job, Ready
+from capsexp.server.worker import Done, Failed, Job, Ready, TextJob, settings_of
 
 Key = tuple[str, int]  # sample, segment
 
@@ -37,7 +37,8 @@ Key = tuple[str, int]  # sample, segment
 def digest(config: Config) -> str:
     """What two runs must have in common to share a control."""
     same = {
-        "engine": asdict(config.engine), "threads": config.threads, "samples": asdict(config.samples),
+        "engine": asdict(config.engine), "punctuation": asdict(config.punctuation), "threads": config.threads,
+        "samples": asdict(config.samples),
         "cut": [config.load.seg_duration, config.load.seg_overlap],
     }  # fmt: skip
     return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()[:12]
@@ -105,8 +106,8 @@ def main(argv: Sequence[str]) -> int:
     )  # fmt: skip
     assert isinstance(config.control.processes, list)
     for processes in config.control.processes:
-        heard, run = _recognize(config, jobs, cuts, processes)
-        texts = {sample.name: _merged(sample, cuts[sample.name], cut, heard) for sample in samples}
+        heard, run, punctuated = _recognize(config, jobs, cuts, processes, lambda heard: _final_texts(cuts, cut, heard))
+        texts = {s.name: _merged(s, cuts[s.name], cut, heard, punctuated) for s in samples}
         record["deterministic"] &= not record["texts"] or record["texts"] == texts
         record["texts"] = record["texts"] or texts
         audio_s = sum(sample.duration_s for sample in samples)
@@ -118,25 +119,44 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _merged(sample: Sample, segments: list[Segment], cut: Cut, heard: dict[Key, Recognition]) -> dict[str, Any]:
+def _merge(name: str, segments: list[Segment], cut: Cut, heard: dict[Key, Recognition]) -> Merger:
     merger = Merger(cut)
     for segment in segments:
-        merger.add(segment.start, segment.last, heard[sample.name, segment.index])
+        merger.add(segment.start, segment.last, heard[name, segment.index])
+    return merger
+
+
+def _final_texts(cuts: dict[str, list[Segment]], cut: Cut, heard: dict[Key, Recognition]) -> list[str]:
+    mergers = [_merge(name, segments, cut, heard) for name, segments in cuts.items()]
+    return [text for merger in mergers for text in (merger.text, merger.text_accu)]
+
+
+def _merged(
+    sample: Sample, segments: list[Segment], cut: Cut, heard: dict[Key, Recognition], punctuated: dict[str, str]
+) -> dict[str, Any]:
+    merger = _merge(sample.name, segments, cut, heard)
     return {
-        "text": merger.text, "text_accu": merger.text_accu, "tokens": merger.tokens, "timestamps": merger.times,
+        "text": punctuated.get(merger.text, merger.text),
+        "text_accu": punctuated.get(merger.text_accu, merger.text_accu),
+        "tokens": merger.tokens, "timestamps": merger.times,
         "duration": sample.duration_s, "reference": sample.reference,
     }  # fmt: skip
 
 
 def _recognize(
-    config: Config, jobs: list[Key], cuts: dict[str, list[Segment]], processes: int
-) -> tuple[dict[Key, Recognition], dict[str, float]]:
+    config: Config,
+    jobs: list[Key],
+    cuts: dict[str, list[Segment]],
+    processes: int,
+    finals: Callable[[dict[Key, Recognition]], list[str]],
+) -> tuple[dict[Key, Recognition], dict[str, float], dict[str, str]]:
+    """What was heard, how long it took, and what became of the final texts where they are punctuated."""
     context = multiprocessing.get_context("spawn")
     pipes: list[Connection] = []
     started: list[psutil.Process] = []
     for _ in range(processes):
         ours, theirs = context.Pipe()
-        arguments = (theirs, asdict(config.engine), config.threads, os.getpid())
+        arguments = (theirs, settings_of(config), config.threads, os.getpid())
         process = context.Process(target=worker_process.main, args=arguments, daemon=True)
         process.start()
         theirs.close()
@@ -161,18 +181,21 @@ def _recognize(
     while any(flight.values()):
         for ready in wait([p for p, n in flight.items() if n]):
             pipe = cast(Connection, ready)
-            answer = _receive(pipe)
-            if not isinstance(answer, Done):
-                raise EngineError(f"a segment failed: {answer.reason if isinstance(answer, Failed) else answer}")
+            answer = _done(_receive(pipe))
             heard[jobs[answer.id]] = answer.heard
             flight[pipe] -= 1
             if waiting and (flight[pipe] == 0 or len(waiting) >= processes):
                 give(pipe)
+    punctuated: dict[str, str] = {}
+    if config.punctuation.name != "none":
+        for number, text in enumerate(finals(heard)):
+            pipes[0].send(TextJob(number, text))
+            punctuated[text] = _done(_receive(pipes[0])).heard.tokens[0]
     took = time.monotonic() - began
     cpu = _cpu(started) - cpu
     for pipe in pipes:
         pipe.close()
-    return heard, {"makespan_s": round(took, 6), "load_s": round(load_s, 6), "cpu_s": round(cpu, 6)}
+    return heard, {"makespan_s": round(took, 6), "load_s": round(load_s, 6), "cpu_s": round(cpu, 6)}, punctuated
 
 
 def _ready(pipe: Connection) -> float:
@@ -180,6 +203,12 @@ def _ready(pipe: Connection) -> float:
     if isinstance(message, Ready):
         return message.load_s
     raise EngineError(message.reason if isinstance(message, Failed) else str(message))
+
+
+def _done(answer: Ready | Done | Failed) -> Done:
+    if not isinstance(answer, Done):
+        raise EngineError(f"a segment failed: {answer.reason if isinstance(answer, Failed) else answer}")
+    return answer
 
 
 def _receive(pipe: Connection) -> Ready | Done | Failed:

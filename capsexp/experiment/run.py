@@ -25,6 +25,7 @@ from capsexp.engines.folders import is_twin
 from capsexp.errors import CapsexpError, RunRefused, ServerError
 from capsexp.experiment import control
 from capsexp.experiment.child import POLL_S, Child, python
+from capsexp.experiment.fingerprint import fingerprint
 from capsexp.files import read_json, write_json, write_text
 from capsexp.machine import usable_cpus
 from capsexp.report.load import read_rows
@@ -78,6 +79,7 @@ class _Run:
         self.workers = worker_count(config.workers)
         self.warnings: list[str] = []
         self.about: dict[str, Any] = {}
+        self.fingerprint = fingerprint(config)
 
     def perform(self) -> None:
         config = self.config
@@ -206,6 +208,7 @@ class _Run:
             "window_s": window, "order_seed": client and client["order_seed"], **described,
             "cpu_count": usable_cpus(), "machine_cpus": psutil.cpu_count() or 1,
             "warnings": self.warnings, "metrics": None,
+            "fingerprint": self.fingerprint,
         }  # fmt: skip
         if self.status == "ok":
             try:

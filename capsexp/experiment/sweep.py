@@ -101,8 +101,13 @@ def add(
         num = len(sweep.planned)
         planned = Planned(num, f"{num}-{key},trial={trial}", key, trial, tuple(overrides), config)
         sweep.planned.append(planned)
-        added.append((planned, [*overrides, "hydra.sweeper.params=null"]))
+        added.append((planned, alone(planned)))
     return added
+
+
+def alone(planned: Planned) -> list[str]:
+    """What Hydra is given to make this run and no other."""
+    return [*planned.overrides, "hydra.sweeper.params=null"]
 
 
 def make_folder(sweep: Sweep) -> Path:

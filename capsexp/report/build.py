@@ -12,6 +12,7 @@ from capsexp.analysis import (
     correctness,
     diagnosis,
     leak,
+    pools,
     recommend,
     scaling,
     timeline,
@@ -79,7 +80,11 @@ def assemble(files: SweepFiles) -> dict[str, Any]:
 def _judge(run: RunFiles, controls: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
     if not run.requests:
         return None
-    return correctness.judge(run.transcripts, run.requests, controls.get(run.run["control"] or ""), run.run["samples"])
+    control = controls.get(run.run["control"] or "")
+    judged = correctness.judge(run.transcripts, run.requests, control, run.run["samples"])
+    if run.run["twin"]:  # random weights, meaningless text
+        judged |= {"wer": None, "cer": None, "errors": {}}
+    return judged
 
 
 def _look_closer(files: RunFiles, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,6 +138,13 @@ def _warnings(files: SweepFiles, configurations: list[dict[str, Any]]) -> list[s
     for run in (r.run for r in files.runs):
         found += [f"{run['key']}: {line}" for line in run["warnings"]]
         found += [f"skipped sample {s['file']}: {s['reason']}" for s in run["skipped"]]
+        if run["twin"]:
+            found.append(
+                f"engine={run['engine']} has random weights (a twin): its text means nothing, and no WER or CER is "
+                "shown; speed and memory are those of the real shape, and every text must still equal the control's"
+            )
+        if run["metrics"] and (threads := pools.wrong_threads(run["key"], run["threads"], run["metrics"])):
+            found.append(threads)
         if run["config"]["control"]["name"] == "off":
             found.append("the control was skipped: whether transcripts are identical cannot be judged")
     for control in files.controls.values():

@@ -10,7 +10,6 @@ import socket
 import sys
 import time
 from collections.abc import Coroutine, Sequence
-from dataclasses import asdict
 from typing import Any, TextIO
 
 import websockets
@@ -29,6 +28,7 @@ from capsexp.server.pools import launcher
 from capsexp.server.pools.base import Outcome, WorkerInfo
 from capsexp.server.pools.pool import WorkerPool
 from capsexp.server.room import refuse_or_reduce
+from capsexp.server.worker import settings_of
 
 SEGMENT_COLUMNS = (
     "task_id", "segment", "offset_s", "audio_s", "new_s", "worker", "pid", "queued_s", "started_s", "finished_s",
@@ -67,12 +67,12 @@ class _Server:
         with bind(config.server.host, config.server.port) as listener:
             count = worker_count(config.workers) or max(1, usable_cpus() // config.threads)
             pool = WorkerPool(
-                launcher(config.pool.name, asdict(config.engine), config.threads, count, self._on_loader),
+                launcher(config.pool.name, settings_of(config), config.threads, count, self._on_loader),
                 count,
                 config.server.max_retries,
                 self._on_worker,
                 refuse_or_reduce(config.server.on_low_memory, self._warn),
-                lambda segment: config.server.stuck_s + config.server.stuck_rtf * segment.audio_s,
+                lambda work: config.server.stuck_s + config.server.stuck_rtf * getattr(work, "audio_s", 0.0),
             )
             try:
                 if not await _first(pool.start(), stop):
@@ -89,7 +89,13 @@ class _Server:
         out = open(self.run_dir / "segments.csv", "w", newline="") if self.run_dir else None  # noqa: SIM115
         if out is not None:
             self.segments = CsvFile(out, SEGMENT_COLUMNS)
-        front = Front(pool, config.dispatch, config.max_queue or 4 * pool.count, self._on_segment)
+        front = Front(
+            pool,
+            config.dispatch,
+            config.max_queue or 4 * pool.count,
+            self._on_segment,
+            self.config.punctuation.name != "none",
+        )
         try:
             async with serve(
                 front.handle,

@@ -39,7 +39,10 @@ SegmentDone = Callable[[str, Segment, "Outcome | None", float], None]
 class Front:
     """`on_segment(task_id, segment, outcome or None, queued)` is told of every segment that leaves the pool."""
 
-    def __init__(self, pool: Pool, dispatch: str, max_queue: int, on_segment: SegmentDone) -> None:
+    def __init__(
+        self, pool: Pool, dispatch: str, max_queue: int, on_segment: SegmentDone, punctuated: bool = False
+    ) -> None:
+        self.punctuated = punctuated
         self.pool = pool
         self.dispatch = dispatch
         self.slots = asyncio.Semaphore(max_queue)
@@ -139,11 +142,16 @@ class _Task:
     async def _send(self, segment: Segment, submitted: float, merger: Merger) -> None:
         duration = (segment.start + len(segment.audio)) / RATE
         text, accurate = merger.text, merger.text_accu
+        if segment.last and self.front.punctuated:
+            text, accurate = await self._punctuated(text), await self._punctuated(accurate)
         result = Result(
             self.id, segment.last, duration, self.time_start, submitted, time.time(),
-            text, accurate, merger.tokens, merger.times,
+            text, accurate, merger.tokens, merger.times, merger.tags,
         )  # fmt: skip
         await self.connection.send(encode_result(result))
+
+    async def _punctuated(self, text: str) -> str:
+        return (await self.front.pool.submit(text, self.worker)).heard.tokens[0]
 
     async def _fail(self, error: ServerError) -> None:
         self.failed = self.done = True

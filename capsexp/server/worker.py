@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import queue
 import signal
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +20,9 @@ from capsexp.protocol import RATE, Audio
 from capsexp.segments import Recognition
 
 if TYPE_CHECKING:
+    from capsexp.config import Config
     from capsexp.engines.base import Engine
+    from capsexp.engines.ct_transformer import Punctuator
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -29,6 +33,14 @@ class Job:
     audio: Audio
     start: int
     shared: int
+
+
+@dataclass(frozen=True)
+class TextJob:
+    """A final text to be punctuated; answered by a Done that holds it as its only token."""
+
+    id: int
+    text: str
 
 
 @dataclass(frozen=True)
@@ -99,32 +111,66 @@ def prepare(threads: int, parent: int) -> None:
         os.environ[name] = str(threads)
 
 
-def load(settings: dict[str, Any], threads: int) -> Engine:
-    """The engine, loaded and warmed up; raises whatever its library raises."""
+class Loaded:
+    """What a worker works with: an engine, and what punctuates its text."""
+
+    def __init__(self, engine: Engine, punctuator: Punctuator | None) -> None:
+        self.about = engine.about
+        self.recognize = engine.recognize
+        self._punctuator = punctuator
+
+    def punctuate(self, text: str) -> str:
+        return self._punctuator.punctuate(text) if self._punctuator is not None else text
+
+
+def settings_of(config: Config) -> dict[str, Any]:
+    """What a worker has to know, as plain values."""
+    return {"engine": asdict(config.engine), "punctuation": asdict(config.punctuation)}
+
+
+def load(settings: dict[str, Any], threads: int) -> Loaded:
+    """Load and warm up; raises whatever the libraries raise."""
+    from capsexp.config import PunctuationConfig
     from capsexp.engines.base import load_settings
 
-    engine = load_settings(settings, threads)
-    warm_up(engine)
-    return engine
+    punctuation, punctuator = PunctuationConfig(**settings["punctuation"]), None
+    if punctuation.name != "none":
+        from capsexp.engines.ct_transformer import Punctuator
+
+        punctuator = Punctuator(punctuation, threads)
+    loaded = Loaded(load_settings(settings["engine"], threads), punctuator)
+    warm_up(loaded)
+    give_back()
+    return loaded
 
 
-def warm_up(engine: Engine) -> None:
+def give_back() -> None:
+    """Return to the system what loading used and freed: glibc keeps it, and forked workers would keep it with it
+    (640 of 1770 MB with a model of Paraformer-large's size)."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # not glibc
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def warm_up(engine: Loaded) -> None:
     """The first call pays for lazy allocations. Quiet noise, as silence takes short cuts."""
     engine.recognize(np.random.default_rng(0).normal(0, 0.01, RATE).astype(np.float32))
 
 
-def serve(engine: Engine, pipe: Connection, began: float, warm: bool = True) -> None:
+def serve(engine: Loaded, pipe: Connection, began: float, warm: bool = True) -> None:
     """Say Ready, then recognize what comes until the pipe ends. `warm`: the engine was loaded elsewhere, and what it
     allocates per process or thread is still to come."""
     if warm:
         warm_up(engine)
     pipe.send(Ready(time.monotonic() - began, engine.about))
-    jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+    jobs: queue.SimpleQueue[Job | TextJob | None] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(pipe, jobs), daemon=True).start()
     while (job := jobs.get()) is not None:
         started = time.monotonic()
         try:
-            heard = engine.recognize(job.audio, job.start, job.shared)
+            if isinstance(job, TextJob):
+                heard = Recognition([engine.punctuate(job.text)])
+            else:
+                heard = engine.recognize(job.audio, job.start, job.shared)
             answer: Done | Failed = Done(job.id, heard, started, time.monotonic())
         except Exception as error:
             answer = Failed(job.id, line(error))
@@ -134,7 +180,7 @@ def serve(engine: Engine, pipe: Connection, began: float, warm: bool = True) -> 
             return
 
 
-def _read(pipe: Connection, jobs: queue.SimpleQueue[Job | None]) -> None:
+def _read(pipe: Connection, jobs: queue.SimpleQueue[Job | TextJob | None]) -> None:
     """Take the next segment off the pipe while this one is recognized; the front sends at most two."""
     try:
         while True:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
 from capsexp.config import nearest
-from capsexp.errors import ConfigError
+from capsexp.errors import ConfigError, EngineError
 from capsexp.tool import entry
 from capsexp.twin import SHAPES, build, shape_named
 
@@ -23,12 +24,11 @@ def run(argv: Sequence[str]) -> int:
     for key in ("shape", "out"):
         if not values.get(key):
             raise ConfigError(f"{key}= is missing; usage: {__doc__}")
-    out = build(
-        shape_named(values["shape"]).name,
-        Path(values["out"]),
-        _number(values.get("seed", "0")),
-        _flag(values.get("quantize", "false")),
-    )
+    shape, out = shape_named(values["shape"]).name, Path(values["out"])
+    try:
+        build(shape, out, _number(values.get("seed", "0")), _flag(values.get("quantize", "false")))
+    except OSError as error:
+        raise EngineError(f"{out}: {error.strerror or error}; nothing was written") from error
     facts = json.loads((out / "twin.json").read_text("utf-8"))
     sizes = ", ".join(f"{file.name} {file.stat().st_size / 1e6:.1f} MB" for file in sorted(out.glob("*.onnx")))
     print(f"{out}: {facts['shape']}, {facts['parameters']:,} parameters, {sizes}; {facts['note']}")
@@ -57,4 +57,5 @@ def _flag(text: str) -> bool:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a build that is stopped cleans up behind it
     raise SystemExit(entry(run, "capsexp.twin"))

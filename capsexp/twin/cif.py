@@ -34,7 +34,7 @@ def predict(g: Graph, shape: Paraformer, hidden: str, mask: str) -> tuple[str, s
     alphas, hidden = _tail(g, shape, alphas, hidden, mask)
     tokens = g.op("Floor", g.op("ReduceSum", alphas, g.ints(-1), keepdims=0))
     token_num = g.op("Cast", g.op("Round", tokens), name="token_num", to=TensorProto.INT32)
-    return _fire(g, shape, alphas, hidden, token_num), token_num
+    return fire(g, shape, alphas, hidden, token_num), token_num
 
 
 def balanced(scale: float) -> Make:
@@ -59,7 +59,7 @@ def _tail(g: Graph, shape: Paraformer, alphas: str, hidden: str, mask: str) -> t
     return alphas, g.op("Concat", hidden, silence, axis=1)
 
 
-def _fire(g: Graph, shape: Paraformer, alphas: str, hidden: str, token_num: str) -> str:
+def fire(g: Graph, shape: Paraformer, alphas: str, hidden: str, token_num: str) -> str:
     """Sum frames by their weights and let each full sum be a token."""
     body = Graph("fire", prefix="/fire")
     step, going = body.input("fire_step", TensorProto.INT64, []), body.input("fire_going", TensorProto.BOOL, [])

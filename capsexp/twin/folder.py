@@ -17,7 +17,7 @@ from capsexp.twin.graph import Graph
 from capsexp.twin.quantize import quantized
 from capsexp.twin.shapes import Paraformer, SenseVoice, Shape
 
-# The log-mel energies of 16-bit speech are about 14.5 on average and spread by about 5: features then have unit variance.
+# Log-mel energies of 16-bit speech are about 14.5 on average and spread by about 5; this makes them unit features.
 SHIFT, SCALE = -14.5, 0.2
 NOTE = "random weights: its text means nothing"
 
@@ -32,13 +32,16 @@ def graph_of(shape: Paraformer | SenseVoice) -> Graph:
 def write(shape: Paraformer | SenseVoice, out: Path, seed: int, quantize: bool) -> Path:
     """As `capsexp.twin.build`. All is written beside `out` first, so that a build that is cut short leaves nothing."""
     _check_free(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    target = out.absolute()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         _fill(shape, beside, seed, quantize)
         beside.chmod(0o755)
         _check_free(out)
-        beside.replace(out)  # the target may be an empty folder, not a full one
+        if target.exists():
+            target.rmdir()  # renaming onto an empty folder works on Linux only
+        beside.rename(target)
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise
@@ -54,7 +57,7 @@ def _fill(shape: Paraformer | SenseVoice, folder: Path, seed: int, quantize: boo
     g = graph_of(shape)
     g.save(folder / "model.onnx", seed)
     if quantize:
-        quantized(folder / "model.onnx", folder / "model_quant.onnx")
+        quantized(g, folder / "model.onnx", folder / "model_quant.onnx")
     (folder / "am.mvn").write_text(_cmvn(shape), "utf-8")
     (folder / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(_config(shape))), "utf-8")
     tokens = vocabulary.tokens(shape)

@@ -2,8 +2,8 @@
 
 Layouts are (batch, time, features); linear weights are (in, out); layer norms are written out, as exporters do.
 
-The last features of the residual stream can be *lanes*: random weights neither read into them nor write to them, so that
-the network can carry a few facts to its head: which token is the last one, where the prompts are.
+The last features of the residual stream can be *lanes*, which no random weight writes to: in them the network carries
+a few facts to its head, such as which token is the last one and where the prompts are.
 """
 
 from __future__ import annotations

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from onnx import TensorProto
 
@@ -65,14 +63,8 @@ def network(shape: SenseVoice) -> Graph:
     textnorm = g.input("textnorm", TensorProto.INT32, ["batch_size"])
 
     table = g.weight("embed.weight", [shape.prompts, shape.features], lambda rng, size: codes(shape))
-    rows = [
-        g.op("Unsqueeze", g.op("Gather", table, row), g.ints(1))
-        for row in (
-            language,
-            *(g.op("Add", g.op("Mul", language, g.const(0, np.int32)), g.const(r, np.int32)) for r in (EMOTION, EVENT)),
-            textnorm,
-        )
-    ]
+    rest = [g.op("Add", g.op("Mul", language, g.const(0, np.int32)), g.const(n, np.int32)) for n in (EMOTION, EVENT)]
+    rows = [g.op("Unsqueeze", g.op("Gather", table, row), g.ints(1)) for row in (language, *rest, textnorm)]
     speech = g.op("Concat", *rows, speech, axis=1)
     lengths = g.op("Add", lengths, g.const(len(rows), np.int32), name="encoder_out_lens")
 

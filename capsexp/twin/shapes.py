@@ -57,7 +57,7 @@ class SenseVoice(Shape):
 
 _ALL: tuple[Paraformer | SenseVoice, ...] = (
     Paraformer("paraformer-large", vocabulary=8404, width=512, ffn=2048, blocks=50),
-    # The 68 M Paraformer of FunASR (vocab8358), whose file of 275 MB these sizes give; the timestamp head is ours (+2 M).
+    # FunASR's Paraformer of 68 M (vocab8358): these sizes give its 275 MB, to which the timestamp head adds 8.
     Paraformer("paraformer-small", vocabulary=8358, width=320, ffn=1280, blocks=40, decoder_blocks=12),
     Paraformer("tiny", vocabulary=1004, width=64, ffn=128, blocks=3, decoder_blocks=2),
     SenseVoice("sensevoice-small", vocabulary=25055, width=512, ffn=2048, blocks=50),

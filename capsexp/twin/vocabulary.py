@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 
 from capsexp.twin.sensevoice import specials
 from capsexp.twin.shapes import Paraformer, SenseVoice
@@ -44,8 +45,7 @@ def _distinct() -> Iterator[str]:
 
 def sentencepiece(words: list[str]) -> bytes:
     """A SentencePiece model that decodes number n to words[n], special tokens included."""
-    from sentencepiece import sentencepiece_model_pb2 as pb  # type: ignore[import-untyped,attr-defined,unused-ignore]
-
+    pb = import_module("sentencepiece.sentencepiece_model_pb2")  # generated code, whose names no checker sees
     model = pb.ModelProto()
     model.trainer_spec.model_type = pb.TrainerSpec.BPE
     model.trainer_spec.vocab_size = len(words)

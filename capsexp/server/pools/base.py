@@ -34,9 +34,10 @@ class WorkerInfo:
 
 @dataclass(eq=False)
 class Ticket:
-    """A segment on its way: where it may run, and the future that ends with an Outcome or a ServerError."""
+    """A segment (or a final text, to be punctuated) on its way: where it may run, and the future that ends with an
+    Outcome or a ServerError."""
 
-    segment: Segment
+    work: Segment | str
     worker: int | None
     queued: float
     future: asyncio.Future[Outcome] = field(repr=False)
@@ -48,8 +49,9 @@ class Pool(Protocol):
         """Start all workers and wait until each has loaded its model; raises ServerError."""
         ...
 
-    def submit(self, segment: Segment, worker: int | None = None) -> asyncio.Future[Outcome]:
-        """Queue a segment for any worker, or for one; cancel the future to take it out of the queue."""
+    def submit(self, work: Segment | str, worker: int | None = None) -> asyncio.Future[Outcome]:
+        """Queue a segment for any worker, or for one; cancel the future to take it out of the queue. A text is to be
+        punctuated and goes first, as somebody waits for it."""
         ...
 
     def workers(self) -> list[WorkerInfo]: ...

@@ -22,7 +22,7 @@ from typing import Any
 from capsexp.errors import ServerError
 from capsexp.segments import Segment
 from capsexp.server.pools.base import Hand, Launcher, Outcome, Ticket, WorkerInfo
-from capsexp.server.worker import Done, Failed, Job, Ready, Started
+from capsexp.server.worker import Done, Failed, Job, Ready, Started, TextJob
 
 IN_FLIGHT = 2  # one recognized, one waiting in the worker, so that it never waits for a copy
 GIVE_UP = 3  # respawned workers in a row that died before they were ready
@@ -33,7 +33,7 @@ class _Worker:
         self.number = number
         self.hand: Hand | None = None
         self.open = False  # its pipe
-        self.outbox: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self.outbox: queue.SimpleQueue[Job | TextJob | None] = queue.SimpleQueue()
         self.flight: dict[int, Ticket] = {}  # in the order sent
         self.own: deque[Ticket] = deque()  # for this worker only
         self.ready = False
@@ -44,7 +44,7 @@ class _Worker:
 
 class WorkerPool:
     """`on_event` is told of each worker that starts, is ready or dies; `fits(count, each_mb)` says how many workers
-    fit once the first has loaded; `patience(segment)` is how long one may take, in seconds, before its worker counts
+    fit once the first has loaded; `patience(work)` is how long one may take, in seconds, before its worker counts
     as stuck."""
 
     def __init__(
@@ -54,7 +54,7 @@ class WorkerPool:
         max_retries: int,
         on_event: Callable[[str, WorkerInfo], None] = lambda what, info: None,
         fits: Callable[[int, float], int] = lambda count, each_mb: count,
-        patience: Callable[[Segment], float] = lambda segment: 3600.0,
+        patience: Callable[[Segment | str], float] = lambda work: 3600.0,
     ) -> None:
         self.count = count
         self.about: dict[str, Any] = {}  # what the engine says of itself
@@ -83,12 +83,15 @@ class WorkerPool:
         """Why the pool gave up, once `broken` is set."""
         return self._broken or ""
 
-    def submit(self, segment: Segment, worker: int | None = None) -> asyncio.Future[Outcome]:
-        ticket = Ticket(segment, worker, time.monotonic(), self._loop.create_future())
+    def submit(self, work: Segment | str, worker: int | None = None) -> asyncio.Future[Outcome]:
+        ticket = Ticket(work, worker, time.monotonic(), self._loop.create_future())
         if self._broken:
             ticket.future.set_exception(ServerError(self._broken))
         else:
-            self._queue_of(ticket).append(ticket)
+            if isinstance(work, str):
+                self._queue_of(ticket).appendleft(ticket)
+            else:
+                self._queue_of(ticket).append(ticket)
             self._dispatch()
         return ticket.future
 
@@ -152,7 +155,7 @@ class WorkerPool:
             self._changed.clear()
             await self._changed.wait()
 
-    def _write(self, pipe: Connection, outbox: queue.SimpleQueue[Job | None]) -> None:
+    def _write(self, pipe: Connection, outbox: queue.SimpleQueue[Job | TextJob | None]) -> None:
         while (job := outbox.get()) is not None:
             try:
                 pipe.send(job)
@@ -231,7 +234,7 @@ class WorkerPool:
         """Watch the clock for the segment that is being recognized."""
         self._disarm(worker)
         if worker.flight:
-            limit = self._patience(next(iter(worker.flight.values())).segment)
+            limit = self._patience(next(iter(worker.flight.values())).work)
             worker.deadline = self._loop.call_later(limit, self._stuck, worker, limit)
 
     def _disarm(self, worker: _Worker) -> None:
@@ -248,9 +251,7 @@ class WorkerPool:
         if ticket.future.done():
             return
         if ticket.retries > self._max_retries:
-            ticket.future.set_exception(
-                ServerError(f"segment {ticket.segment.index} failed {ticket.retries} times: {reason}")
-            )
+            ticket.future.set_exception(ServerError(f"{_name(ticket.work)} failed {ticket.retries} times: {reason}"))
         else:
             self._queue_of(ticket).appendleft(ticket)
 
@@ -274,11 +275,20 @@ class WorkerPool:
                 if ticket is None:
                     continue
                 self._next_id += 1
-                segment = ticket.segment
                 worker.flight[self._next_id] = ticket
                 if depth == 0:
                     self._arm(worker)
-                worker.outbox.put(Job(self._next_id, segment.audio, segment.start, segment.shared))
+                worker.outbox.put(_job(self._next_id, ticket.work))
+
+
+def _job(number: int, work: Segment | str) -> Job | TextJob:
+    if isinstance(work, str):
+        return TextJob(number, work)
+    return Job(number, work.audio, work.start, work.shared)
+
+
+def _name(work: Segment | str) -> str:
+    return "the punctuation" if isinstance(work, str) else f"segment {work.index}"
 
 
 def _pop(waiting: deque[Ticket]) -> Ticket | None:

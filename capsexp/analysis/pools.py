@@ -1,0 +1,55 @@
+"""What a pool that shares one copy of the model saves. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def saved(chosen: dict[str, Any], found: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The chosen configuration against the one that differs from it only in its pool, `process`: memory saved (MB, of
+    the highest peak) and throughput kept. None where that one is not in the sweep, or is the chosen one."""
+    if chosen["pool"] == "process":
+        return None
+    same = ("workers", "threads", "engine", "dispatch", "baseline")
+    for other in found:
+        theirs, mine = other["memory"]["peak_mb"], chosen["memory"]["peak_mb"]
+        alike = other["pool"] == "process" and all(other[name] == chosen[name] for name in same)
+        if alike and theirs and mine and other["throughput_xrt"]:
+            return {
+                "against": other["key"], "peak_mb": theirs - mine, "share": 1 - mine / theirs,
+                "throughput": chosen["throughput_xrt"] / other["throughput_xrt"],
+            }  # fmt: skip
+    return None
+
+
+def sentence(chosen: dict[str, Any], found: list[dict[str, Any]]) -> str | None:
+    """The same in words."""
+    saving = saved(chosen, found)
+    if saving is None:
+        return None
+    size = f"{abs(saving['peak_mb']):.0f} MB ({100 * abs(saving['share']):.0f} %)"
+    return (
+        f"pool={chosen['pool']} {'saves' if saving['peak_mb'] >= 0 else 'costs'} {size} against {saving['against']}, "
+        f"at {saving['throughput']:.2f}x its throughput."
+    )
+
+
+def threads_used(metrics: dict[str, Any]) -> float | None:
+    """CPUs that a worker kept busy while it recognized: CPU seconds of the workers / seconds of recognizing."""
+    used, busy = metrics["cpu"]["workers_s"], sum(metrics["worker_busy"]) * (metrics["makespan_s"] or 0.0)
+    return used / busy if used is not None and busy > 0 else None
+
+
+def wrong_threads(key: str, threads: int, metrics: dict[str, Any]) -> str | None:
+    """A warning where the CPU says other than `workers x threads` is what ran; small runs are not judged."""
+    real, used = threads_used(metrics), metrics["cpu"]["workers_s"]
+    if real is None or used < 2.0:
+        return None
+    if real > 1.25 * threads:
+        return (
+            f"{key}: each worker used {real:.1f} CPUs while threads={threads}: its library starts more threads than it "
+            "was told to"
+        )
+    if threads > 1 and real < 0.6 * threads:
+        return f"{key}: each worker used {real:.1f} CPUs while threads={threads}: its library does not use them"
+    return None

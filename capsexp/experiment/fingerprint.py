@@ -1,0 +1,46 @@
+"""Whether a run made before would come out the same now."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+
+import capsexp
+from capsexp import samples
+from capsexp.config import SWEEP_KEYS, Config, SamplesConfig, to_dict
+from capsexp.errors import CapsexpError
+
+# What only watches, judges or files a run does not make another one of it.
+_ASIDE = SWEEP_KEYS | {"thresholds", "validity", "report", "archive"}
+
+
+def fingerprint(config: Config) -> dict[str, str]:
+    """What a run's figures depend on, besides the machine: hashes of configuration, samples and code."""
+    kept = {key: value for key, value in to_dict(config).items() if key not in _ASIDE}
+    return {
+        "configuration": _hash(json.dumps(kept, sort_keys=True).encode()),
+        "samples": _samples(json.dumps(kept["samples"], sort_keys=True)),
+        "code": _code(),
+    }
+
+
+@cache
+def _samples(settings: str) -> str:
+    try:
+        found = samples.paths(SamplesConfig(**json.loads(settings)))
+        content = [(name, _hash(path.read_bytes()), text) for name, path, text in found]
+    except (CapsexpError, OSError) as error:  # the run itself will say so
+        content = [("unreadable", str(error), None)]
+    return _hash(json.dumps(content).encode())
+
+
+@cache
+def _code() -> str:
+    root = Path(capsexp.__file__).resolve().parent
+    return _hash(b"".join(path.read_bytes() for path in sorted(root.rglob("*.py"))))
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
