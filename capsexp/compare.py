@@ -1,6 +1,5 @@
-"""python -m capsexp.compare A B [...]: sweeps of two machines, two versions, before and after: ratios with intervals,
-and what differs in environment and configuration. Each is a sweep's folder or its zip;
-all are compared with the first."""
+"""python -m capsexp.compare A B [...]: two machines, two versions, before and after: ratios with intervals, and what
+differs in environment and configuration. Each is a sweep's folder or its zip; all are compared with the first."""
 
 from __future__ import annotations
 

@@ -180,6 +180,27 @@ def test_trials_are_interleaved_and_become_one_row(bench: Bench) -> None:
     assert bench.configuration("workers=1")["correctness"]["requests"] == 8
 
 
+def test_trials_auto_goes_on_in_the_same_folder(bench: Bench) -> None:
+    given = ("trials=auto", "trials_max=6", "report.ci_width=0.001", "control=off", "load.repeats=1")
+    assert bench.run("workers=1,2", "-m", *given) == 0, bench.stderr
+    names = {p.name for p in bench.out.glob("*-workers=*")}
+    assert {"0-workers=1,trial=1", "9-workers=2,trial=5", "10-workers=1,trial=6", "11-workers=2,trial=6"} <= names
+    assert len(names) == 12
+    assert bench.configuration("workers=2")["trials"] == 6
+    assert "trials_max=6" in bench.report()["trials"]["stopped"]
+
+
+def test_a_disturbed_run_is_repeated_and_decides_nothing(bench: Bench) -> None:
+    # No client is that fast: every run counts as disturbed.
+    given = ("validity=default", "validity.client_cpu=0.000001", "trials_max=2", "control=off")
+    assert bench.run("workers=1,2", "-m", *given) == 0, bench.stderr
+    report = bench.report()
+    assert (report["verdict"], report["valid"]) == ("INVALID", False)
+    assert [c["validity"]["invalid"] for c in report["configurations"]] == [2, 2]
+    assert report["configurations"][1]["speedup"]["median"] is not None
+    assert any("CLIENT_CPU" in w for w in report["warnings"])
+
+
 def test_a_configuration_without_room_is_refused(bench: Bench) -> None:
     assert bench.run("workers=1,9999", "-m", "engine.memory_mb=100", "server.on_low_memory=refuse") == 1
     report = bench.report()

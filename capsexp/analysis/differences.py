@@ -16,8 +16,8 @@ FIGURES = ("throughput_xrt", "peak_mb", "steady_peak_mb")
 
 
 def ratios(before: Mapping[str, Metrics], after: Mapping[str, Metrics]) -> list[dict[str, Any]]:
-    """For each configuration key of both: after / before of each figure, from the metrics of its valid runs. The
-    sweeps share no trials, so the intervals are unpaired (Welch); `different` is null where there are too few trials to say."""
+    """For each configuration key of both: after / before of each figure, from the metrics of its valid runs. Sweeps
+    share no trials, so the intervals are unpaired (Welch); `different` is null with too few trials to say."""
     found = []
     for key in [key for key in before if key in after]:
         for name in FIGURES:

@@ -31,7 +31,7 @@ def percent(value: float | None, digits: int = 1) -> str:
 
 
 def interval(ci95: Any, digits: int = 2) -> str:
-    return "-" if ci95 is None else f"{ci95[0]:.{digits}f}-{ci95[1]:.{digits}f}"
+    return "-" if ci95 is None else f"{ci95[0]:.{digits}f} to {ci95[1]:.{digits}f}"
 
 
 def spelled(verdict: str) -> str:

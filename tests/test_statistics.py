@@ -1,0 +1,94 @@
+"""Intervals, slopes and the number of trials, on values; the coverage of each is in benchmarks/coverage.py."""
+
+import math
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from capsexp.analysis import leak, statistics, trials
+
+positive = st.lists(st.floats(0.01, 1e4), min_size=3, max_size=12)
+
+
+@given(positive, st.floats(0.01, 100))
+def test_an_interval_holds_its_mean_and_scales(values: list[float], factor: float) -> None:
+    low, high = statistics.interval(values) or (0.0, 0.0)
+    mean = math.exp(sum(math.log(v) for v in values) / len(values))
+    assert low <= mean * (1 + 1e-9) and mean <= high * (1 + 1e-9)
+    scaled = statistics.interval([factor * v for v in values])
+    assert scaled == pytest.approx((factor * low, factor * high), rel=1e-6)
+
+
+@given(positive, positive)
+def test_swapping_two_groups_turns_their_ratio_over(one: list[float], other: list[float]) -> None:
+    low, high = statistics.unpaired(one, other) or (0.0, 0.0)
+    assert statistics.unpaired(other, one) == pytest.approx((1 / high, 1 / low), rel=1e-6)
+
+
+@given(st.floats(1, 200), st.floats(1, 200))
+def test_more_degrees_of_freedom_never_widen_an_interval(one: float, other: float) -> None:
+    few, many = sorted((one, other))
+    assert statistics.t975(few) >= statistics.t975(many) - 1e-4
+    assert statistics.t975(many) > 1.95
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(20, 60)), min_size=5, max_size=40))
+def test_the_interval_of_an_error_rate_holds_it_and_stays_above_zero(counts: list[tuple[int, int]]) -> None:
+    low, high = statistics.rate(counts) or (0.0, 0.0)
+    found = sum(e for e, _ in counts) / sum(n for _, n in counts)
+    assert 0 <= low <= found + 1e-9
+    assert found <= high + 1e-9
+
+
+def test_too_little_to_say() -> None:
+    assert statistics.rate([(1, 10)] * 4) is None
+    assert statistics.unpaired([1.0, 2.0], [1.0, 2.0, 3.0]) is None
+    assert statistics.interval_of_mean([1.0, 2.0]) is None
+    assert statistics.width(None) is None
+    assert statistics.trials_to_settle([-1.0, 1.0], 0.5) is None
+    assert statistics.unpaired([2.0] * 3, [1.0] * 3) == pytest.approx((2.0, 2.0))
+    assert statistics.rate([(30, 10)] * 5) == pytest.approx((3.0, 3.0))
+
+
+def test_a_planted_leak_is_found_after_the_beginning() -> None:
+    draw = random.Random(1)
+    points = [(30.0 * n, 400 + 100 * min(1, n / 40) + 0.1 * n + draw.gauss(0, 1)) for n in range(480)]
+    rows = [{"time_s": t, "role": "worker", "pss_mb": mb} for t, mb in points]
+    found = leak.watch(rows, "pss", (0.0, 1e9), 1800.0)
+    assert found["ci95"][0] <= 12 <= found["ci95"][1]
+    assert found["roles"]["worker"] == {"mb_per_h": found["mb_per_h"], "ci95": found["ci95"]}
+    assert leak.watch(rows, "pss", (0.0, 600.0), 1800.0)["mb_per_h"] is None
+    assert leak.watch(rows, None, (0.0, 600.0), 1800.0)["steady_s"] is None
+    assert leak.steady(points)[0][0] >= 30.0 * 35
+
+
+def configuration(key: str, ratios: list[float], invalid: tuple[int, ...] = ()) -> dict[str, Any]:
+    runs = [{"trial": n, "valid": n not in invalid} for n in range(1, max(len(ratios), *invalid, 1) + 1)]
+    return {
+        "key": key, "baseline": "workers=1", "status": "ok", "trials": len(ratios),
+        "validity": {"runs": runs}, "gates": [{"name": "speedup", "value": 1.5}] if ratios else [],
+        "intervals": {"speedup": {"ci95": statistics.interval(ratios)}},
+    }  # fmt: skip
+
+
+def test_auto_goes_on_until_every_ratio_is_known() -> None:
+    base = {**configuration("workers=1", []), "validity": {"runs": [{"trial": n, "valid": True} for n in range(1, 6)]}}
+    known = configuration("workers=2", [1.5, 1.51, 1.49, 1.5, 1.5])
+    open_one = configuration("workers=3", [1.5, 1.9, 1.2, 1.6, 1.4])
+    assert trials.further([base, known], 0.05, 10) == []
+    assert trials.further([base, known, open_one], 0.05, 10) == [("workers=1", 6), ("workers=3", 6)]
+    assert trials.further([base, known, open_one], 0.05, 5) == []
+    assert "stopped at 5: every gated ratio" in str(trials.outcome([base, known], "auto", 0.05, 10))
+    assert "trials_max=5 with workers=3 to +-" in str(trials.outcome([base, open_one], "auto", 0.05, 5))
+    assert trials.outcome([base], 3, 0.05, 10) is None
+
+
+def test_a_trial_is_repeated_until_it_was_valid_or_there_were_enough() -> None:
+    one = configuration("workers=2", [1.5] * 3, invalid=(2,))
+    assert trials.repeats([one], 10) == [("workers=2", 2)]
+    assert trials.repeats([one], 3) == []
+    one["validity"]["runs"].append({"trial": 2, "valid": True})
+    assert trials.repeats([one], 10) == []

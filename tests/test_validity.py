@@ -1,0 +1,103 @@
+"""Each disturbance gives its reason, from recorded rows; an INVALID run decides nothing."""
+
+from typing import Any
+
+import pytest
+from test_analysis import CONTROLS, LIMITS, RIGHT, made_run
+
+from capsexp.analysis import aggregate, gates, timeline, validity
+from capsexp.limits import ValidityConfig
+
+DEFAULT = vars(ValidityConfig())
+QUIET = {
+    "cpu": {"client_s": 0.5, "front_s": 1.0}, "client_max_loop_lag_s": 0.01, "major_faults": 0, "swap_in_mb": 0.0,
+    "worker_busy": [0.9],
+}  # fmt: skip
+
+
+def run(**more: Any) -> dict[str, Any]:
+    return {
+        "window_s": {"start": 0.0, "end": 10.0}, "metrics": {**QUIET, **more}, "cpu_count": 2, "machine_cpus": 2,
+        "config": {"monitor": {"interval": 0.5}},
+    }  # fmt: skip
+
+
+def monitor(cpu_percent: float = 50.0, ours: float = 1.0, mhz: Any = None, **more: Any) -> list[dict[str, Any]]:
+    """Ticks every half second of a run in which our one process uses `ours` CPUs of two."""
+    rows: list[dict[str, Any]] = []
+    for tick in range(21):
+        at = tick / 2
+        rows.append({"time_s": at, "role": "worker", "pid": 1, "cpu_s": ours * at})
+        rows.append(
+            {
+                "time_s": at, "role": "system", "pid": None, "cpu_s": None,
+                "cpu_percent": cpu_percent if tick else None,
+                "steal_percent": 0.0, "cpu_mhz": mhz(tick) if mhz else None, **more,
+            }
+        )  # fmt: skip
+    return rows
+
+
+def segments(first: float) -> list[dict[str, Any]]:
+    return [
+        {"worker": 0, "status": "ok", "audio_s": 10.0, "compute_s": 1.0 if n else first, "started_s": n}
+        for n in range(8)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changed", "rows", "done", "code"),
+    [
+        ({}, monitor(), segments(1.0), []),
+        ({"cpu": {"client_s": 9.9}}, monitor(), [], ["CLIENT_CPU"]),
+        ({"client_max_loop_lag_s": 2.0}, monitor(), [], ["CLIENT_LAG"]),
+        ({"major_faults": 5000}, monitor(), [], ["PAGING"]),
+        ({"swap_in_mb": 100.0}, monitor(), [], ["PAGING"]),
+        ({}, monitor(steal_percent=30.0), [], ["STEAL"]),
+        ({}, monitor(cpu_percent=100.0), [], ["OTHER_CPU"]),
+        ({}, monitor(cpu_percent=100.0, ours=2.0), [], []),
+        ({}, monitor(mhz=lambda tick: 3000 if tick < 10 else 1500), [], ["FREQUENCY"]),
+        ({}, [r for r in monitor() if not 2 < r["time_s"] < 7], [], ["MONITOR_GAP"]),
+        ({}, monitor(), segments(9.0), ["WARMUP"]),
+    ],
+)
+def test_each_disturbance_has_its_code(changed: Any, rows: Any, done: Any, code: list[str]) -> None:
+    found = validity.reasons(run(**changed), done, rows, DEFAULT)
+    assert [f["code"] for f in found] == code
+    assert validity.reasons(run(**changed), done, rows, {}) == []
+
+
+def swept(faults: list[list[dict[str, str]]], *runs: dict[str, Any]) -> list[dict[str, Any]]:
+    return aggregate.configurations(list(runs), [RIGHT] * len(runs), CONTROLS, LIMITS, faults)
+
+
+HOG = [{"code": "OTHER_CPU", "reason": "hog"}]
+
+
+def test_a_disturbed_trial_is_left_out_and_makes_a_caveat() -> None:
+    runs = [made_run(1, 10.0), made_run(2, 5.0), made_run(1, 10.0, trial=2), made_run(2, 50.0, trial=2)]
+    found = swept([[], [], [], HOG], *runs)[1]
+    assert (found["speedup"]["median"], found["trials"], found["verdict"]) == (2.0, 1, gates.CAVEATS)
+    assert found["validity"]["invalid"] == 1
+    again = swept([[], [], [], HOG, []], *runs, made_run(2, 5.0, trial=2))[1]
+    assert again["speedup"]["trials"] == [2.0, 2.0]
+
+
+def test_when_every_run_is_disturbed_the_figures_are_shown_and_decide_nothing() -> None:
+    one, two = swept([[], HOG], made_run(1, 10.0), made_run(2, 5.0))
+    assert (two["speedup"]["median"], two["verdict"]) == (2.0, gates.INVALID)
+    assert {g["name"]: g["verdict"] for g in two["gates"]} == {
+        "speedup": "NOT_JUDGED", "memory_growth": "NOT_JUDGED", "peak_memory_mb": "NOT_JUDGED", "correctness": "PASS",
+    }  # fmt: skip
+    assert aggregate.overall([one, two]) == gates.INVALID
+    one, two = swept([HOG, []], made_run(1, 10.0), made_run(2, 5.0))
+    assert two["verdict"] == gates.INVALID  # what it is compared with is unknown
+    assert "OTHER_CPU" in str(aggregate.invalid(one))
+
+
+def test_shares_of_the_time() -> None:
+    requests = [{"start_s": 0.0, "sent_s": 2.0}]
+    rows = [{"status": "ok", "queued_s": 1.0, "started_s": 3.0}, {"status": "ok", "queued_s": 2.0, "started_s": 6.0}]
+    assert timeline.shares(run(), requests, rows) == {
+        "workers_busy": [0.9], "queue_empty": 0.5, "front_busy": 0.1, "client_waiting": 0.8,
+    }  # fmt: skip
