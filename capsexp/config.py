@@ -7,6 +7,7 @@ Sizes are MB (2**20 bytes), times seconds, unless a name says otherwise.
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import re
 import sys
 from collections.abc import Iterator
@@ -169,6 +170,11 @@ class ServerConfig:
     on_low_memory: str = "reduce"
     cmd: str | None = None
     url: str | None = None
+    token: str | None = None  # what a client must say; needed for addresses other than loopback
+    allow_anonymous: bool = False  # ... unless anybody may come
+    certfile: str | None = None  # TLS: certificate and key, PEM
+    keyfile: str | None = None
+    max_connections: int = 4096
 
 
 @dataclass
@@ -266,9 +272,10 @@ def resolve(raw: DictConfig | dict[str, Any]) -> Config:
 
 
 def to_dict(config: Config) -> dict[str, Any]:
-    """The whole configuration as plain values, as written to run.json and replay.yaml."""
+    """The whole configuration as plain values, as written to run.json and replay.yaml: without its secret."""
     plain = OmegaConf.to_container(OmegaConf.structured(config), resolve=True)
     assert isinstance(plain, dict)
+    plain["server"]["token"] = None
     return {str(key): value for key, value in plain.items()}
 
 
@@ -340,6 +347,7 @@ def check(config: Config) -> None:
         )
     if config.server.name == "external" and not config.server.url:
         raise ConfigError("server.url: server=external needs an address, e.g. server.url=ws://127.0.0.1:6016")
+    _address(config.server)
     processes = config.control.processes
     if processes != "sweep" and not (
         isinstance(processes, list) and all(isinstance(p, int) and p >= 1 for p in processes)
@@ -382,6 +390,26 @@ def _pool_serves(config: Config) -> None:
             f"pool=thread: engine={engine.name} cannot be shared by threads; use pool=process"
             f"{' or pool=prefork' if engine.fork_safe else ''}"
         )
+
+
+def _address(server: ServerConfig) -> None:
+    _at_least("server.max_connections", server.max_connections, 1)
+    if server.keyfile is not None and server.certfile is None:
+        raise ConfigError("server.keyfile: needs server.certfile")
+    if server.token is not None and not server.token:
+        raise ConfigError("server.token: is empty")
+    if server.name == "local" and not _is_loopback(server.host) and not server.token and not server.allow_anonymous:
+        raise ConfigError(
+            f"server.host={server.host}: others can reach it; set server.token=SECRET, "
+            "or server.allow_anonymous=true if anybody may use it"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _at_least(key: str, value: float, limit: float) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from capsexp import lifeline, tool
 from capsexp.client.load import Outcome, order_seed, plan, run
-from capsexp.client.request import Request
+from capsexp.client.request import Request, Way
 from capsexp.errors import ServerError
 from capsexp.files import write_csv, write_json, write_text
 from capsexp.samples import SampleSet
@@ -40,12 +40,22 @@ def main(argv: Sequence[str]) -> int:
     samples = load_samples(config.samples)
     if call.run_dir is not None:
         write_json(call.run_dir / "samples.json", described(samples))
-    url = config.server.url or f"ws://{config.server.host}:{config.server.port}"
+    url = (
+        config.server.url or f"{'wss' if config.server.certfile else 'ws'}://{config.server.host}:{config.server.port}"
+    )
     if call.guarded:
         url = _word_to_go()
     requests = plan(samples.samples, config.load, config.trial)
     progress = _Progress(requests) if config.load.progress else None
-    outcome = asyncio.run(run(requests, url, config.load, progress.on_result if progress else lambda request: None))
+    outcome = asyncio.run(
+        run(
+            requests,
+            url,
+            config.load,
+            progress.on_result if progress else lambda request: None,
+            Way(config.server.token, config.server.certfile),
+        )
+    )
     if progress:
         progress.end()
     if call.run_dir is not None:

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from capsexp.client.request import Request, perform
+from capsexp.client.request import OPEN, Request, Way, perform
 from capsexp.config import LoadConfig
 from capsexp.samples import Sample
 
@@ -49,14 +49,18 @@ def plan(samples: list[Sample], load: LoadConfig, trial: int = 1) -> list[Reques
 
 
 async def run(
-    requests: list[Request], url: str, load: LoadConfig, on_result: Callable[[Request], None] = lambda request: None
+    requests: list[Request],
+    url: str,
+    load: LoadConfig,
+    on_result: Callable[[Request], None] = lambda request: None,
+    way: Way = OPEN,
 ) -> Outcome:
     """Perform all requests within `load.timeout`; what is then unfinished fails."""
     places = asyncio.Semaphore(load.concurrency or len(requests))
 
     async def one(request: Request) -> None:
         async with places:
-            await perform(request, url, load, on_result)
+            await perform(request, url, load, on_result, way)
 
     lag = _Lag()
     watching = asyncio.create_task(lag.watch())

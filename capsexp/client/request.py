@@ -3,17 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.typing import Subprotocol
 
 from capsexp.config import LoadConfig
 from capsexp.protocol import RATE, SUBPROTOCOL, Audio, AudioMessage, ProtocolError, Result, decode_result, encode_audio
+
+
+@dataclass(frozen=True)
+class Way:
+    """What a guarded server asks for: a token, and a certificate (PEM) that the system does not know."""
+
+    token: str | None = None
+    certfile: str | None = None
+
+    def options(self, url: str) -> dict[str, Any]:
+        """For websockets' connect; raises OSError for a certificate that cannot be read."""
+        found: dict[str, Any] = {}
+        if self.token:
+            found["additional_headers"] = {"Authorization": f"Bearer {self.token}"}
+        if url.startswith("wss:"):
+            found["ssl"] = ssl.create_default_context(cafile=self.certfile)
+        return found
+
+
+OPEN = Way()
 
 
 @dataclass
@@ -43,7 +65,9 @@ class Request:
         return self.error is None and self.final is not None
 
 
-async def perform(request: Request, url: str, load: LoadConfig, on_result: Callable[[Request], None]) -> None:
+async def perform(
+    request: Request, url: str, load: LoadConfig, on_result: Callable[[Request], None], way: Way = OPEN
+) -> None:
     """Send the sample in messages and take results until the final one; every failure ends up in `request.error`."""
     try:
         async with connect(
@@ -55,6 +79,7 @@ async def perform(request: Request, url: str, load: LoadConfig, on_result: Calla
             open_timeout=30,
             close_timeout=1,
             proxy=None,
+            **way.options(url),
         ) as connection:
             sender = asyncio.create_task(_send(request, connection, load))
             try:
@@ -67,6 +92,9 @@ async def perform(request: Request, url: str, load: LoadConfig, on_result: Calla
     except ConnectionClosed as error:
         code = error.rcvd.code if error.rcvd else 1006
         request.error = f"the connection ended (code {code}) before the final result"
+    except InvalidStatus as error:
+        said = (error.response.body or b"").decode("utf-8", "replace").strip()
+        request.error = f"{url} refused the connection ({error.response.status_code}): {said or 'no reason given'}"
     except ConnectionRefusedError:
         request.error = f"connection refused at {url}: is the server running?"
     except (OSError, TimeoutError, asyncio.TimeoutError, WebSocketException) as error:

@@ -154,7 +154,8 @@ class _Run:
                     raise (RunRefused if answer["refused"] else ServerError)(answer["error"])
                 self.workers, self.warnings = len(answer["workers"]), self.warnings + answer["warnings"]
                 self.about = answer["engine"]
-                url = f"ws://{self.config.server.host}:{answer['port']}"
+                scheme = "wss" if self.config.server.certfile else "ws"
+                url = f"{scheme}://{self.config.server.host}:{answer['port']}"
                 break
             if url and _answers(url):
                 break

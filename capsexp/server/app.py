@@ -13,7 +13,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, TextIO
 
 import websockets
-from websockets.asyncio.server import serve
+from websockets.asyncio.server import ServerConnection, serve
 
 from capsexp import lifeline, tool
 from capsexp.config import Config, worker_count
@@ -24,6 +24,7 @@ from capsexp.machine import usable_cpus
 from capsexp.protocol import SUBPROTOCOL
 from capsexp.segments import Segment
 from capsexp.server.front import Front
+from capsexp.server.guard import Guard, tls
 from capsexp.server.pools import launcher
 from capsexp.server.pools.base import Outcome, WorkerInfo
 from capsexp.server.pools.pool import WorkerPool
@@ -96,10 +97,19 @@ class _Server:
             self._on_segment,
             self.config.punctuation.name != "none",
         )
+        guard = Guard(config)
+
+        async def handle(connection: ServerConnection) -> None:
+            async with guard.counted():
+                await front.handle(connection)
+
         try:
             async with serve(
-                front.handle,
+                handle,
                 sock=listener,
+                ssl=tls(config),
+                process_request=guard.admit,
+                origins=[None],  # a web page that its user visits must not reach a server on their machine
                 compression=None,  # float audio does not compress, and the attempt costs 5x in throughput
                 max_size=config.max_message,
                 max_queue=1,  # the next message waits in the kernel, not in our memory
@@ -127,10 +137,8 @@ class _Server:
                     "warnings": self.warnings,
                 },
             )
-        print(
-            f"listening on ws://{host}:{port} with {pool.count} worker{'s' if pool.count > 1 else ''}; Ctrl-C stops it",
-            flush=True,
-        )
+        scheme, workers = "wss" if self.config.server.certfile else "ws", f"{pool.count} worker{'s' * (pool.count > 1)}"
+        print(f"listening on {scheme}://{host}:{port} with {workers}; Ctrl-C stops it", flush=True)
 
     def _stop_on_request(self, stop: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
