@@ -454,6 +454,7 @@ def test_a_pool_that_shares_the_model_is_named_with_what_it_saves() -> None:
 )  # fmt: skip
 def test_cpu_that_contradicts_threads_is_a_warning(threads: int, cpu_s: float, says: str | None) -> None:
     metrics = {"cpu": {"workers_s": cpu_s}, "worker_busy": [1.0, 1.0], "makespan_s": 10.0}
-    said = pools.wrong_threads("k", threads, metrics)
+    said = pools.wrong_threads("k", 2, threads, 4, metrics)
     assert said is None if says is None else says in (said or "")
-    assert pools.wrong_threads("k", 1, {**metrics, "worker_busy": []}) is None
+    assert pools.wrong_threads("k", 2, 1, 4, {**metrics, "worker_busy": []}) is None
+    assert pools.wrong_threads("k", 2, 2, 2, {**metrics, "cpu": {"workers_s": 20.0}}) is None  # no more CPUs to use

@@ -40,8 +40,9 @@ def threads_used(metrics: dict[str, Any]) -> float | None:
     return used / busy if used is not None and busy > 0 else None
 
 
-def wrong_threads(key: str, threads: int, metrics: dict[str, Any]) -> str | None:
-    """A warning where the CPU says other than `workers x threads` is what ran; small runs are not judged."""
+def wrong_threads(key: str, workers: int, threads: int, cpus: int, metrics: dict[str, Any]) -> str | None:
+    """A warning where the CPU says other than `workers x threads` is what ran. Short runs are not judged, nor is too
+    little CPU where there was no more to have."""
     real, used = threads_used(metrics), metrics["cpu"]["workers_s"]
     if real is None or used < 2.0:
         return None
@@ -50,6 +51,6 @@ def wrong_threads(key: str, threads: int, metrics: dict[str, Any]) -> str | None
             f"{key}: each worker used {real:.1f} CPUs while threads={threads}: its library starts more threads than it "
             "was told to"
         )
-    if threads > 1 and real < 0.6 * threads:
+    if threads > 1 and workers * threads <= cpus and real < 0.6 * threads:
         return f"{key}: each worker used {real:.1f} CPUs while threads={threads}: its library does not use them"
     return None

@@ -21,7 +21,7 @@ from typing import Any, cast
 import psutil
 
 from capsexp import lifeline, tool
-from capsexp.config import Config
+from capsexp.config import Config, ServerConfig
 from capsexp.errors import EngineError
 from capsexp.experiment.child import Child, python
 from capsexp.files import read_json, write_json, write_text
@@ -60,7 +60,8 @@ def ensure(config: Config, sweep_dir: Path, sweep_workers: Sequence[int]) -> str
         from omegaconf import OmegaConf
 
         folder.mkdir(parents=True, exist_ok=True)
-        asked = replace(config, control=replace(config.control, processes=missing))
+        # It has no server, and its settings (a token among them) are not to be kept.
+        asked = replace(config, control=replace(config.control, processes=missing), server=ServerConfig())
         write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(asked)))
         command = python(
             "capsexp.experiment.control",

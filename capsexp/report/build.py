@@ -143,7 +143,7 @@ def _warnings(files: SweepFiles, configurations: list[dict[str, Any]]) -> list[s
                 f"engine={run['engine']} has random weights (a twin): its text means nothing, and no WER or CER is "
                 "shown; speed and memory are those of the real shape, and every text must still equal the control's"
             )
-        if run["metrics"] and (threads := pools.wrong_threads(run["key"], run["threads"], run["metrics"])):
+        if run["metrics"] and (threads := _wrong_threads(run)):
             found.append(threads)
         if run["config"]["control"]["name"] == "off":
             found.append("the control was skipped: whether transcripts are identical cannot be judged")
@@ -167,6 +167,10 @@ def _warnings(files: SweepFiles, configurations: list[dict[str, Any]]) -> list[s
             more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
             found.append(f"{key}: wrong: {wrong[0]['sample']}: {wrong[0]['reason']}{more}")
     return list(dict.fromkeys(found))
+
+
+def _wrong_threads(run: dict[str, Any]) -> str | None:
+    return pools.wrong_threads(run["key"], run["workers"] or 1, run["threads"], run["cpu_count"], run["metrics"])
 
 
 def _diagnose(files: SweepFiles, configurations: list[dict[str, Any]], tolerance: float) -> dict[str, list[str]]:
