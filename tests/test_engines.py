@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from conftest import noise
 
+from capsexp import cli
 from capsexp.analysis.correctness import normalise
 from capsexp.compose import compose
 from capsexp.config import NullConfig, SphinxConfig
 from capsexp.engines import base
 from capsexp.engines.null import NullEngine
 from capsexp.errors import EngineError
+from capsexp.files import read_json
 from capsexp.protocol import RATE
 from capsexp.samples import load
 from capsexp.segments import Cut, Merger, Recognition, cut_all
@@ -97,3 +99,22 @@ def test_null_tokens_tell_audio_apart_and_survive_the_merge() -> None:
     assert merged.times == pytest.approx(whole.times)
     assert merged.text == merged.text_accu
     assert not set(whole.tokens) & set(engine.recognize(noise(20, 2)).tokens)
+
+
+def test_sphinx_gives_the_same_texts_forked_and_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = [
+        "pool=process,prefork",
+        "workers=2",
+        "samples=quick",
+        "trials=1",
+        "validity=off",
+        "load.seg_duration=5",
+        "-m",
+    ]
+    assert cli.main([*line, f"hydra.sweep.dir={tmp_path / 'sweep'}", "archive.enabled=false"]) == 0, capsys.readouterr()
+    found = read_json(tmp_path / "sweep" / "report.json")["configurations"]
+    assert {c["pool"]: c["correctness"]["ratio"] for c in found} == {"process": 1.0, "prefork": 1.0}
+    texts = [p.read_text("utf-8") for p in sorted((tmp_path / "sweep").glob("*/transcripts/*.txt"))]
+    assert len(texts) == 4
+    assert sorted(texts[:2]) == sorted(texts[2:])
+    assert all(len(text.split()) > 10 for text in texts)
