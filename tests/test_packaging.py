@@ -43,7 +43,12 @@ def test_every_preset_can_be_planned(preset: str) -> None:
 
 @pytest.mark.parametrize("group", sorted(p.name for p in conf_dir().iterdir() if p.is_dir() and p.name != "experiment"))
 def test_every_choice_of_every_group_can_be_composed(group: str) -> None:
-    more = {"server=command": ["server.cmd=x"], "server=external": ["server.url=ws://x"]}
+    twin = ["engine.twin=tiny"]
+    more = {
+        "server=command": ["server.cmd=x"], "server=external": ["server.url=ws://x"], "pool=thread": ["engine=null"],
+        "engine=sherpa": twin, "engine=paraformer": twin, "engine=sensevoice": ["engine.twin=sensevoice-tiny"],
+        "punctuation=ct_transformer": ["punctuation.model_dir=x"],
+    }  # fmt: skip
     for path in (conf_dir() / group).glob("*.yaml"):
         chosen = f"{group}={path.stem}"
         assert len(plan([chosen, "trials=1", *more.get(chosen, [])], None, "config").planned) == 1
