@@ -108,12 +108,15 @@ def test_a_runner_that_is_killed_leaves_nothing_running_and_can_go_on(bench: Ben
 
 
 def test_ctrl_c_then_resume(bench: Bench) -> None:
-    process: subprocess.Popen[str] = bench.start("workers=1,2", *QUICK, "-m")
+    # Long runs: one that ended while this test was not looking would leave nothing to interrupt.
+    process: subprocess.Popen[str] = bench.start("workers=1,2,3", "engine.rtf=0.1", "control=off", "-m")
     until = time.monotonic() + PATIENCE
     while not runs(bench.out) and time.monotonic() < until:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     assert bench.finish(process) == 130
+    before = zeros(bench.out)
     assert resume(bench) == 0
+    assert before.items() <= zeros(bench.out).items()
     assert not json.loads((bench.out / "report.json").read_text())["interrupted"]
-    assert all(c == ("ok", 1, 4, 4) for c in what_it_says(bench.out).values())
+    assert set(what_it_says(bench.out)) == {f"workers={n}" for n in (1, 2, 3)}
