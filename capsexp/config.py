@@ -175,6 +175,8 @@ class ServerConfig:
     certfile: str | None = None  # TLS: certificate and key, PEM
     keyfile: str | None = None
     max_connections: int = 4096
+    max_audio_s: float = 43_200.0  # of audio in one task
+    max_tasks: int = 1000  # of one connection, without their final message
 
 
 @dataclass
@@ -393,7 +395,8 @@ def _pool_serves(config: Config) -> None:
 
 
 def _address(server: ServerConfig) -> None:
-    _at_least("server.max_connections", server.max_connections, 1)
+    for key in ("max_connections", "max_audio_s", "max_tasks", "max_message"):
+        _at_least(f"server.{key}", getattr(server, key), 1)
     if server.keyfile is not None and server.certfile is None:
         raise ConfigError("server.keyfile: needs server.certfile")
     if server.token is not None and not server.token:

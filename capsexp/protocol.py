@@ -20,6 +20,7 @@ RATE = 16_000
 SUBPROTOCOL = "binary"
 MESSAGE_SECONDS = 60.0
 MAX_SEGMENT_SECONDS = 600.0
+MAX_TASK_ID = 200  # characters: it goes back with every result
 
 Audio = NDArray[np.float32]
 
@@ -78,6 +79,9 @@ def decode_audio(frame: str | bytes) -> AudioMessage:
     task_id = fields.get("task_id")
     if not isinstance(task_id, str) or not task_id:
         raise ProtocolError("task_id: a non-empty string is needed")
+    # It is sent back, logged and written into tables: no lone surrogates, line ends or zeros.
+    if len(task_id) > MAX_TASK_ID or not task_id.isprintable():
+        raise ProtocolError(f"task_id: at most {MAX_TASK_ID} printable characters are taken")
     is_final = fields.get("is_final", False)
     if not isinstance(is_final, bool):
         raise ProtocolError("is_final: true or false is needed", task_id)

@@ -68,6 +68,15 @@ class Cutter:
         self._start = 0
         self._index = 0
 
+    @property
+    def held(self) -> int:
+        """Samples that wait for the rest of their segment."""
+        return self._held_len
+
+    def drop(self) -> None:
+        """Forget what is held: nobody wants it any more."""
+        self._held, self._held_len = [], 0
+
     def feed(self, audio: Audio, final: bool = False) -> Iterator[Segment]:
         """Take a piece of the audio and emit the segments it completes (at least one when `final`)."""
         self.received += len(audio)

@@ -21,7 +21,7 @@ from capsexp.protocol import (
 )
 
 finite = st.floats(-1e6, 1e6, width=32)
-names = st.text(min_size=1, max_size=20)
+names = st.text(min_size=1, max_size=20).filter(str.isprintable)
 PCM = base64.b64encode(np.array([0.5, -0.5], "<f4").tobytes()).decode()
 
 # As a client of 2025 writes it, and as one of today does: more keys, which are not ours to judge.

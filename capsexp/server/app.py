@@ -23,7 +23,7 @@ from capsexp.files import CsvFile, write_json
 from capsexp.machine import usable_cpus
 from capsexp.protocol import SUBPROTOCOL
 from capsexp.segments import Segment
-from capsexp.server.front import Front
+from capsexp.server.front import Front, Limits
 from capsexp.server.guard import Guard, tls
 from capsexp.server.pools import launcher
 from capsexp.server.pools.base import Outcome, WorkerInfo
@@ -96,6 +96,7 @@ class _Server:
             config.max_queue or 4 * pool.count,
             self._on_segment,
             self.config.punctuation.name != "none",
+            Limits(config.max_audio_s, config.max_tasks),
         )
         guard = Guard(config)
 

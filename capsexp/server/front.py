@@ -13,6 +13,7 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import AsyncIterable, Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from websockets.exceptions import ConnectionClosed
@@ -34,15 +35,31 @@ class Connection(Protocol):
 
 
 SegmentDone = Callable[[str, Segment, "Outcome | None", float], None]
+MAX_HELD_S = 3600.0  # of audio that a connection may have waiting for the rest of a segment (230 MB)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """For one task, in seconds of audio; for one connection, tasks whose final message has not come."""
+
+    audio_s: float = 43_200.0
+    tasks: int = 1000
 
 
 class Front:
     """`on_segment(task_id, segment, outcome or None, queued)` is told of every segment that leaves the pool."""
 
     def __init__(
-        self, pool: Pool, dispatch: str, max_queue: int, on_segment: SegmentDone, punctuated: bool = False
+        self,
+        pool: Pool,
+        dispatch: str,
+        max_queue: int,
+        on_segment: SegmentDone,
+        punctuated: bool = False,
+        limits: Limits | None = None,
     ) -> None:
         self.punctuated = punctuated
+        self.limits = limits or Limits()
         self.pool = pool
         self.dispatch = dispatch
         self.slots = asyncio.Semaphore(max_queue)
@@ -51,30 +68,14 @@ class Front:
 
     async def handle(self, connection: Connection) -> None:
         """Serve one client until it leaves; what it left unfinished is taken out of the queue."""
-        tasks: dict[str, _Task] = {}
+        session = _Session(self, connection)
         try:
             async for frame in connection:  # type: ignore[attr-defined]
-                try:
-                    message = decode_audio(frame)
-                    await self._feed(connection, tasks, message)
-                except ProtocolError as error:
-                    log.warning("malformed message: %s", error)
-                    await connection.send(encode_error(str(error), error.task_id))
+                await session.take(frame)
         except ConnectionClosed:
             pass
         finally:
-            for task in tasks.values():
-                task.cancel()
-
-    async def _feed(self, connection: Connection, tasks: dict[str, _Task], message: AudioMessage) -> None:
-        # A finished task id may be used again; a message for one that failed must not begin a new task.
-        task = tasks.get(message.task_id)
-        if task is None or task.received_all:
-            if task is not None and not task.done:
-                raise ProtocolError("this task has had its final message", message.task_id)
-            kind = _NaiveTask if self.dispatch == "naive" else _Task
-            task = tasks[message.task_id] = kind(self, connection, message)
-        await task.feed(message)
+            session.close()
 
     def worker_for(self, task_id: str) -> int | None:
         """The worker a task is bound to; None for any."""
@@ -86,11 +87,80 @@ class Front:
         return None
 
 
+class _Session:
+    """The tasks of one connection. One that is finished is forgotten: a client that stays for days must not grow."""
+
+    def __init__(self, front: Front, connection: Connection) -> None:
+        self.front, self.connection = front, connection
+        self.tasks: dict[str, _Task] = {}
+        self.open = 0  # tasks whose final message has not come
+        self.malformed = 0
+
+    async def take(self, frame: str | bytes) -> None:
+        """One message: whatever is wrong with it, the connection and its other tasks go on."""
+        try:
+            await self._feed(decode_audio(frame))
+        except ProtocolError as error:
+            self.malformed += 1
+            if self.malformed == 1:  # a client must not be able to fill our log
+                log.warning("malformed message: %s", error)
+            await self.connection.send(encode_error(str(error), error.task_id))
+
+    async def _feed(self, message: AudioMessage) -> None:
+        task = self.tasks.get(message.task_id)
+        if task is not None and task.received_all:
+            raise ProtocolError("this task has had its final message", message.task_id)
+        if task is None:
+            if self.open >= self.front.limits.tasks:
+                raise ProtocolError(
+                    f"{self.open} tasks of this connection wait for their final message (server.max_tasks)",
+                    message.task_id,
+                )
+            kind = _NaiveTask if self.front.dispatch == "naive" else _Task
+            task = self.tasks[message.task_id] = kind(self.front, self.connection, message, self._forget)
+            self.open += 1
+        try:
+            # What still comes of a task that has failed must not begin a new one, and is dropped.
+            if not task.failed:
+                self._check(task, message)
+                await task.feed(message)
+        finally:
+            if message.is_final:
+                self.open -= 1
+                task.received_all = True
+                if task.done:
+                    self._forget(task)
+
+    def _check(self, task: _Task, message: AudioMessage) -> None:
+        most, new, cut = self.front.limits.audio_s, len(message.audio), task.cut
+        held = sum(t.cutter.held for t in self.tasks.values()) + min(new, cut.duration + 2 * cut.overlap)
+        reason = ""
+        if task.cutter.received + new > most * RATE:
+            reason = f"more than server.max_audio_s = {most:g} s of audio in one task"
+        elif held > MAX_HELD_S * RATE:
+            reason = f"more than {MAX_HELD_S:g} s of audio of this connection wait for the rest of their segments"
+        if reason:
+            task.cancel()
+            raise ProtocolError(reason, message.task_id)
+
+    def _forget(self, task: _Task) -> None:
+        if task.received_all and self.tasks.get(task.id) is task:
+            del self.tasks[task.id]
+
+    def close(self) -> None:
+        for task in list(self.tasks.values()):
+            task.cancel()
+        if self.malformed > 1:
+            log.warning("%d malformed messages of one connection", self.malformed)
+
+
 class _Task:
     """One task of one connection: its cutter, its merger, and the segments on their way in order."""
 
-    def __init__(self, front: Front, connection: Connection, first: AudioMessage) -> None:
-        self.front, self.connection = front, connection
+    def __init__(
+        self, front: Front, connection: Connection, first: AudioMessage, ended: Callable[[_Task], None]
+    ) -> None:
+        self.front, self.connection, self.ended = front, connection, ended
         self.id, self.time_start = first.task_id, first.time_start
         self.cut = Cut.of(first.seg_duration, first.seg_overlap)
         self.cutter = Cutter(self.cut)
@@ -101,7 +171,7 @@ class _Task:
         self.received_all = self.done = self.failed = False
         self.pending: asyncio.Queue[tuple[Segment, float, asyncio.Future[Outcome]]] = asyncio.Queue()
         self.futures: set[asyncio.Future[Outcome]] = set()
-        self.delivery = asyncio.create_task(self._deliver())
+        self.delivery = asyncio.create_task(self._run())
 
     async def feed(self, message: AudioMessage) -> None:
         self.received_all = message.is_final
@@ -124,20 +194,28 @@ class _Task:
 
         return leaves
 
-    async def _deliver(self) -> None:
+    async def _run(self) -> None:
         try:
-            while not self.done:
-                segment, submitted, future = await self.pending.get()
-                outcome = await future
-                self.merger.add(segment.start, segment.last, outcome.heard)
-                await self._send(segment, submitted, self.merger)
-                self.done = segment.last
+            await self._deliver()
         except ServerError as error:
-            await self._fail(error)
+            await self._fail(str(error))
         except ConnectionClosed:
             pass  # handle() cancels the rest
+        except Exception as error:  # ours; never silence, and its message may hold what was said
+            await self._fail(f"internal error ({type(error).__name__})")
         finally:
+            self.done = True
             self._unbind()
+            self.ended(self)
+
+    async def _deliver(self) -> None:
+        last = False
+        while not last:
+            segment, submitted, future = await self.pending.get()
+            outcome = await future
+            self.merger.add(segment.start, segment.last, outcome.heard)
+            await self._send(segment, submitted, self.merger)
+            last = segment.last
 
     async def _send(self, segment: Segment, submitted: float, merger: Merger) -> None:
         duration = (segment.start + len(segment.audio)) / RATE
@@ -153,13 +231,11 @@ class _Task:
     async def _punctuated(self, text: str) -> str:
         return (await self.front.pool.submit(text, self.worker)).heard.tokens[0]
 
-    async def _fail(self, error: ServerError) -> None:
-        self.failed = self.done = True
-        log.error("task %s: %s", self.id, error)
-        for future in list(self.futures):
-            future.cancel()
+    async def _fail(self, reason: str) -> None:
+        log.error("task %s: %s", self.id, reason)
+        self._drop()
         with contextlib.suppress(ConnectionClosed):
-            await self.connection.send(encode_error(str(error), self.id))
+            await self.connection.send(encode_error(reason, self.id))
 
     def _unbind(self) -> None:
         if self.worker is not None:
@@ -167,8 +243,13 @@ class _Task:
             self.worker = None
 
     def cancel(self) -> None:
-        self.failed = True
+        self._drop()
         self.delivery.cancel()
+        self._unbind()  # it may not have begun
+
+    def _drop(self) -> None:
+        self.failed = self.done = True
+        self.cutter.drop()
         for future in list(self.futures):
             future.cancel()
 
@@ -181,17 +262,12 @@ class _NaiveTask(_Task):
         mergers: dict[int, Merger] = {}
         answers: set[asyncio.Task[None]] = set()
         try:
-            while True:
+            last = False
+            while not last:
                 segment, submitted, future = await self.pending.get()
                 answers.add(asyncio.create_task(self._answer(segment, submitted, future, mergers)))
-                if segment.last:
-                    break
+                last = segment.last
             await asyncio.gather(*answers)
-            self.done = True
-        except ServerError as error:
-            await self._fail(error)
-        except ConnectionClosed:
-            pass
         finally:
             for answer in answers:
                 answer.cancel()
