@@ -177,6 +177,7 @@ class ServerConfig:
     max_connections: int = 4096
     max_audio_s: float = 43_200.0  # of audio in one task
     max_tasks: int = 1000  # of one connection, without their final message
+    send_timeout: float = 120.0  # s that a client may leave a result untaken, before it is let go
 
 
 @dataclass
@@ -341,6 +342,7 @@ def check(config: Config) -> None:
     _at_least("server.max_retries", config.server.max_retries, 0)
     _at_least("server.stuck_s", config.server.stuck_s, 0.1)
     _at_least("server.stuck_rtf", config.server.stuck_rtf, 0)
+    _at_least("server.send_timeout", config.server.send_timeout, 0.1)
     if config.load.message_s > 60:
         raise ConfigError("load.message_s: CapsWriter sends at most 60 s of audio in a message")
     if config.server.name == "command" and not config.server.cmd:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -10,7 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Coroutine, Sequence
-from typing import Any, TextIO
+from typing import Any
 
 import websockets
 from websockets.asyncio.server import ServerConnection, serve
@@ -23,10 +24,11 @@ from capsexp.files import CsvFile, write_json
 from capsexp.machine import usable_cpus
 from capsexp.protocol import SUBPROTOCOL
 from capsexp.segments import Segment
+from capsexp.server.doorman import Doorman
 from capsexp.server.front import Front, Limits
-from capsexp.server.guard import Guard, tls
+from capsexp.server.guard import Guard, connections_that_fit, tls
 from capsexp.server.pools import launcher
-from capsexp.server.pools.base import Outcome, WorkerInfo
+from capsexp.server.pools.base import GaveUp, Outcome, WorkerInfo
 from capsexp.server.pools.pool import WorkerPool
 from capsexp.server.room import refuse_or_reduce
 from capsexp.server.worker import settings_of
@@ -35,6 +37,7 @@ SEGMENT_COLUMNS = (
     "task_id", "segment", "offset_s", "audio_s", "new_s", "worker", "pid", "queued_s", "started_s", "finished_s",
     "queue_wait_s", "compute_s", "retries", "status",
 )  # fmt: skip
+WORKER_COLUMNS = ("time_s", "worker", "pid", "event", "reason")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -59,6 +62,7 @@ class _Server:
         self.run_dir, self.zero, self.guarded = call.run_dir, call.zero, call.guarded
         self.warnings: list[str] = []
         self.segments: CsvFile | None = None
+        self.events: CsvFile | None = None
 
     async def run(self) -> int:
         config, stop = self.config, asyncio.Event()
@@ -74,55 +78,67 @@ class _Server:
                 self._on_worker,
                 refuse_or_reduce(config.server.on_low_memory, self._warn),
                 lambda work: config.server.stuck_s + config.server.stuck_rtf * getattr(work, "audio_s", 0.0),
+                config.server.ready_timeout,
             )
-            try:
-                if not await _first(pool.start(), stop):
-                    return 0
-                await self._serve(pool, listener, stop)
-            finally:
-                await pool.stop(config.server.grace)
+            with contextlib.ExitStack() as files:
+                self._open_tables(files)
+                try:
+                    if not await _first(pool.start(), stop):
+                        return 0
+                    await self._serve(pool, listener, stop)
+                finally:
+                    await pool.stop(config.server.grace)
         if pool.broken.is_set():
             raise ServerError(pool.reason)
         return 0
 
     async def _serve(self, pool: WorkerPool, listener: socket.socket, stop: asyncio.Event) -> None:
         config = self.config.server
-        out = open(self.run_dir / "segments.csv", "w", newline="") if self.run_dir else None  # noqa: SIM115
-        if out is not None:
-            self.segments = CsvFile(out, SEGMENT_COLUMNS)
         front = Front(
             pool,
             config.dispatch,
             config.max_queue or 4 * pool.count,
             self._on_segment,
             self.config.punctuation.name != "none",
-            Limits(config.max_audio_s, config.max_tasks),
+            Limits(config.max_audio_s, config.max_tasks, config.send_timeout),
         )
-        guard = Guard(config)
+        doorman = Doorman(max(16, 2 * front.max_untaken))
+        guard = Guard(config, connections_that_fit(config.max_connections, self._warn))
 
         async def handle(connection: ServerConnection) -> None:
             async with guard.counted():
-                await front.handle(connection)
+                await front.handle(connection, doorman.door(connection.transport))
 
-        try:
-            async with serve(
-                handle,
-                sock=listener,
-                ssl=tls(config),
-                process_request=guard.admit,
-                origins=[None],  # a web page that its user visits must not reach a server on their machine
-                compression=None,  # float audio does not compress, and the attempt costs 5x in throughput
-                max_size=config.max_message,
-                max_queue=1,  # the next message waits in the kernel, not in our memory
-                ping_interval=None,  # a connection that back-pressure holds is slow, not dead
-                select_subprotocol=_subprotocol,
-                close_timeout=min(1.0, config.grace),
-            ):
-                self._announce(pool, listener)
-                await _first(pool.broken.wait(), stop)
-        finally:
-            if out is not None:
-                _close(out)
+        async with serve(
+            handle,
+            sock=listener,
+            backlog=min(4096, config.max_connections),
+            ssl=tls(config),
+            process_request=guard.admit,
+            origins=[None],  # a web page that its user visits must not reach a server on their machine
+            compression=None,  # float audio does not compress, and the attempt costs 5x in throughput
+            max_size=config.max_message,
+            max_queue=0,  # the next message waits in the kernel, not in our memory
+            ping_interval=None,  # a connection that back-pressure holds is slow, not dead
+            select_subprotocol=_subprotocol,
+            close_timeout=min(1.0, config.grace),
+        ):
+            self._announce(pool, listener)
+            await _first(pool.broken.wait(), stop)
+
+    def _open_tables(self, files: contextlib.ExitStack) -> None:
+        """segments.csv and workers.csv of a run."""
+        if self.run_dir is None:
+            return
+        segments, workers = (
+            files.enter_context((self.run_dir / f"{name}.csv").open("w", newline=""))
+            for name in ("segments", "workers")
+        )
+        self.segments, self.events = CsvFile(segments, SEGMENT_COLUMNS), CsvFile(workers, WORKER_COLUMNS)
+        files.callback(self._close_tables)
+
+    def _close_tables(self) -> None:
+        self.segments = self.events = None
 
     def _announce(self, pool: WorkerPool, listener: socket.socket) -> None:
         host, port = listener.getsockname()[:2]
@@ -153,7 +169,12 @@ class _Server:
 
     def _on_worker(self, what: str, info: WorkerInfo) -> None:
         took = f" after {info.load_s:.2f} s" if what == "ready" and info.load_s is not None else ""
-        print(f"worker {info.worker} {what}{took} (pid {info.pid})", flush=True)
+        why = f": {info.reason}" if what == "died" else ""
+        print(f"worker {info.worker} {what}{took} (pid {info.pid}){why}", flush=True)
+        if self.events is not None:
+            row = {"worker": info.worker, "pid": info.pid, "event": what, "reason": info.reason or None}
+            self.events.write({"time_s": time.monotonic() - self.zero, **row})
+            self.events.flush()
         if what == "started":
             self._name(info.pid, f"worker {info.worker}")
 
@@ -166,15 +187,19 @@ class _Server:
         if self.run_dir is not None:
             (self.run_dir / ".pids" / str(pid)).write_text(part)
 
-    def _on_segment(self, task_id: str, segment: Segment, outcome: Outcome | None, queued: float) -> None:
+    def _on_segment(self, task_id: str, segment: Segment, outcome: Outcome | GaveUp | None, queued: float) -> None:
         if self.segments is None:
             return
         row: dict[str, object] = {
             "task_id": task_id, "segment": segment.index, "offset_s": segment.offset_s, "audio_s": segment.audio_s,
-            "new_s": segment.new_s, "queued_s": queued - self.zero, "status": "ok" if outcome else "failed",
+            "new_s": segment.new_s, "queued_s": queued - self.zero,
+            "status": "cancelled" if outcome is None else "failed",
         }  # fmt: skip
-        if outcome is not None:
+        if isinstance(outcome, GaveUp):
+            row["retries"] = outcome.retries
+        if isinstance(outcome, Outcome):
             row |= {
+                "status": "ok",
                 "worker": outcome.worker, "pid": outcome.pid, "started_s": outcome.started - self.zero,
                 "finished_s": outcome.finished - self.zero, "queue_wait_s": outcome.started - outcome.queued,
                 "compute_s": outcome.finished - outcome.started, "retries": outcome.retries,
@@ -204,11 +229,6 @@ def bind(host: str, port: int) -> socket.socket:
 
 def _subprotocol(connection: object, offered: Sequence[websockets.Subprotocol]) -> websockets.Subprotocol | None:
     return websockets.Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offered else None
-
-
-def _close(out: TextIO) -> None:
-    out.flush()
-    out.close()
 
 
 async def _first(work: Coroutine[Any, Any, object], stop: asyncio.Event) -> bool:

@@ -1,0 +1,186 @@
+"""Who is read from: as many messages in memory as can be used, whatever the number of connections; and who has left.
+
+websockets reads a connection until its message is complete, and a message holds up to a minute of audio: of a thousand
+clients that begin to send at once, a thousand messages. So a connection whose next message is large is read when its
+turn has come. Small ones (a dictating client's, the end of a connection) need no turn. A client that leaves is seen at
+once although nobody reads from it. By epoll, so Linux only; elsewhere, and under TLS (whose layer may hold bytes that
+epoll knows nothing of), everybody is read from, and one that left is noticed when something is sent to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import select
+import sys
+from collections import deque
+from collections.abc import Callable
+
+if sys.platform == "linux":
+    import fcntl
+    import termios
+
+SMALL = 16_384  # bytes that may be read without a turn
+LOOK_AGAIN_S = 0.02  # after that a small message has come whole; what has not is a large one
+TURN_S = 1.0  # a sender that takes longer for its message is too slow to fill the memory: the turn passes on
+
+
+class Door:
+    """Of one connection; this one is always open."""
+
+    gone = False  # the client has left
+    on_gone: Callable[[], object] = staticmethod(lambda: None)
+
+    def arm(self) -> None:
+        """Let the next message in, when its turn comes."""
+
+    def shut(self) -> None:
+        """Read nothing more until `arm`."""
+
+    def done(self) -> None:
+        """The message that came in is out of the way: somebody else's turn."""
+
+    def drop(self) -> None:
+        """Throw the client out, without ceremony."""
+
+    def close(self) -> None:
+        """The connection has ended."""
+
+
+class Doorman:
+    """`places`: large messages that may come in or be in hand at once."""
+
+    def __init__(self, places: int) -> None:
+        self._free = places
+        self._queue: deque[_Watched] = deque()
+        self._doors: dict[int, _Watched] = {}
+        self._epoll = select.epoll() if hasattr(select, "epoll") else None
+        if self._epoll is not None:
+            asyncio.get_running_loop().add_reader(self._epoll.fileno(), self._look)
+
+    def door(self, transport: asyncio.Transport) -> Door:
+        """For a connection that begins."""
+        if self._epoll is None or transport.get_extra_info("sslcontext") or transport.is_closing():
+            return _Plain(transport)
+        descriptor: int = transport.get_extra_info("socket").fileno()
+        door = self._doors[descriptor] = _Watched(self, self._epoll, transport, descriptor)
+        return door
+
+    def close(self) -> None:
+        if self._epoll is not None:
+            asyncio.get_running_loop().remove_reader(self._epoll.fileno())
+            self._epoll.close()
+
+    def _look(self) -> None:
+        assert self._epoll is not None
+        for descriptor, events in self._epoll.poll(0):
+            if descriptor in self._doors:
+                self._doors[descriptor].happened(events)
+
+    def wait(self, door: _Watched) -> None:
+        self._queue.append(door)
+        self.serve()
+
+    def serve(self) -> None:
+        while self._free and self._queue:
+            self._free -= 1
+            self._queue.popleft().let_in()
+
+    def leave(self, door: _Watched, placed: bool) -> None:
+        if placed:
+            self._free += 1
+        elif door in self._queue:
+            self._queue.remove(door)
+        self.serve()
+
+    def forget(self, door: _Watched, descriptor: int) -> None:
+        if self._doors.get(descriptor) is door:  # the number may be another connection's by now
+            del self._doors[descriptor]
+            if self._epoll is not None:
+                with contextlib.suppress(OSError):  # closed, which took it out
+                    self._epoll.unregister(descriptor)
+
+
+class _Plain(Door):
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+
+    def drop(self) -> None:
+        self._transport.abort()
+
+
+class _Watched(_Plain):
+    def __init__(self, man: Doorman, epoll: select.epoll, transport: asyncio.Transport, descriptor: int) -> None:
+        super().__init__(transport)
+        self._man, self._epoll, self._descriptor = man, epoll, descriptor
+        self._placed = self._waiting = False
+        self._timer: asyncio.TimerHandle | None = None
+        epoll.register(self._descriptor, select.EPOLLRDHUP | select.EPOLLONESHOT)
+        self.shut()
+
+    def arm(self) -> None:
+        self._watch(select.EPOLLIN)
+
+    def shut(self) -> None:
+        self._cancel()
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+            self._watch(0)
+
+    def done(self) -> None:
+        self._cancel()
+        if self._placed or self._waiting:
+            placed, self._placed, self._waiting = self._placed, False, False
+            self._man.leave(self, placed)
+
+    def close(self) -> None:
+        self.done()
+        self._man.forget(self, self._descriptor)
+        if not self._transport.is_closing():
+            self._transport.resume_reading()  # for the end of the connection
+
+    def happened(self, events: int) -> None:
+        if events & (select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR):
+            self.gone = True
+            self.on_gone()
+        elif self._is_small():
+            self._resume()
+            self._timer = asyncio.get_running_loop().call_later(LOOK_AGAIN_S, self._is_large)
+        else:
+            self._wait()
+
+    def let_in(self) -> None:
+        self._placed, self._waiting = True, False
+        self._resume()
+        self._timer = asyncio.get_running_loop().call_later(TURN_S, self.done)
+
+    def _wait(self) -> None:
+        self._waiting = True
+        self._watch(0)
+        self._man.wait(self)
+
+    def _is_small(self) -> bool:
+        waiting = fcntl.ioctl(self._descriptor, termios.FIONREAD, b"\0" * 4)
+        return int.from_bytes(waiting, sys.byteorder) < SMALL
+
+    def _is_large(self) -> None:
+        """It began to come without a turn, and goes on and on."""
+        self._timer = None
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+            self._wait()
+
+    def _resume(self) -> None:
+        self._cancel()
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+            self._watch(0)
+
+    def _watch(self, events: int) -> None:
+        if not self._transport.is_closing():
+            self._epoll.modify(self._descriptor, events | select.EPOLLRDHUP | select.EPOLLONESHOT)
+
+    def _cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
