@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import psutil
 from omegaconf import OmegaConf
 
+from capsexp.analysis import faults
 from capsexp.analysis.metrics import run_metrics
 from capsexp.config import Config, to_dict, worker_count
 from capsexp.engines.folders import is_twin
@@ -113,14 +114,23 @@ class _Run:
                 watch = ("--watch", f"front:{root}") if root else ()
                 monitor = Child(python("capsexp.monitor", *common, *watch), self.dir / "monitor.log")
                 stack.callback(monitor.stop, config.server.grace)
+                injector = self._injector(*common, *watch)
+                if injector is not None:
+                    stack.callback(injector.stop, config.server.grace)
             with self._phase("load_models"):
                 url = self._wait_ready(server, url)
                 self._wait_for(self.dir / ".monitor-ready", monitor)
                 self._wait_for(self.dir / "samples.json", client)
+                if injector is not None:
+                    self._wait_for(self.dir / ".faults-ready", injector)
             with self._phase("load"):
-                client.say(json.dumps({"url": url}))
+                for child in (client, injector):
+                    if child is not None:
+                        child.say(json.dumps({"url": url}))
                 if not client.wait(config.load.timeout + 30):
                     raise ServerError(f"the client did not end within load.timeout = {config.load.timeout:g} s")
+            if injector is not None:
+                self._end_faults(injector, server)
             self.phases["stop"] = -time.monotonic()
             monitor.stop(config.server.grace)  # first, so that its last tick still sees everybody
         if client.process.returncode or not (self.dir / "client.json").is_file():
@@ -141,6 +151,32 @@ class _Run:
             return Child(shlex.split(line), log, guarded=False), f"ws://{config.host}:{port}"
         except (OSError, ValueError, KeyError, IndexError) as error:
             raise ServerError(f"server.cmd cannot be started: {error}") from None
+
+    def _injector(self, *arguments: str) -> Child | None:
+        """Who does what `fault=` names."""
+        if self.config.fault.name == "none":
+            return None
+        child = Child(python("capsexp.experiment.faults", *arguments), self.dir / "faults.log")
+        (self.dir / ".pids" / str(child.pid)).write_text("fault 0")
+        return child
+
+    def _end_faults(self, injector: Child, server: Child | None) -> None:
+        """Stop harming the server, and give it a moment to be whole again, so that it is known how long that takes."""
+        injector.stop(self.config.server.grace)
+        injected = read_rows(self.dir / "faults.csv")
+        if not injected:
+            self.warnings.append(
+                f"fault={self.config.fault.name}: nothing was done, as the load ended before fault.at_s = "
+                f"{self.config.fault.at_s:g} s or there was no worker to be found: {injector.last_lines()}"
+            )
+        if server is not None and not server.alive():
+            self.warnings.append(f"the server ended during the load: {server.last_lines()}")
+        deadline = time.monotonic() + self.config.server.grace
+        while time.monotonic() < deadline and server is not None and server.alive():
+            events = read_rows(self.dir / "workers.csv")
+            if not faults.awaited(injected, events):
+                break
+            time.sleep(10 * POLL_S)
 
     def _wait_ready(self, server: Child | None, url: str) -> str:
         """Until all workers have loaded (our server says so) or the port answers (anybody else's)."""
@@ -225,7 +261,7 @@ class _Run:
             pid.unlink()
         if (self.dir / ".pids").is_dir():
             (self.dir / ".pids").rmdir()
-        for name in (".config.yaml", ".monitor-ready", "samples.json"):
+        for name in (".config.yaml", ".monitor-ready", ".faults-ready", "samples.json"):
             (self.dir / name).unlink(missing_ok=True)
 
 
