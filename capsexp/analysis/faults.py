@@ -20,7 +20,7 @@ REPLACED = frozenset({"kill_worker", "kill_all_workers", "crash_engine", "freeze
 def recoveries(deeds: Sequence[Row], events: Sequence[Row]) -> list[float | None]:
     """Per fault that needs it: seconds until every worker that it struck was ready again in another process; None where
     that was not seen. `deeds` are the rows of faults.csv, `events` those of workers.csv."""
-    found = []
+    found: list[float | None] = []
     for struck in _by_fault(deeds):
         back = [_back(deed, events) for deed in struck if deed["kind"] in REPLACED]
         if back:
@@ -32,7 +32,7 @@ def recoveries(deeds: Sequence[Row], events: Sequence[Row]) -> list[float | None
 
 def awaited(deeds: Sequence[Row], events: Sequence[Row]) -> bool:
     """Whether the server is not whole again; never for one that tells nothing of its workers."""
-    return bool(events) and None in recoveries(deeds, events)
+    return bool(events) and any(took is None for took in recoveries(deeds, events))
 
 
 def _by_fault(deeds: Sequence[Row]) -> list[list[Row]]:
@@ -48,10 +48,8 @@ def _back(deed: Row, events: Sequence[Row]) -> float | None:
 
 
 def _is_new(event: Row, worker: int, deed: Row) -> bool:
-    return (
-        event["event"] == "ready" and event["worker"] == worker
-        and event["pid"] != deed["pid"] and event["time_s"] >= deed["time_s"]
-    )  # fmt: skip
+    again = event["event"] == "ready" and event["worker"] == worker and event["pid"] != deed["pid"]
+    return bool(again and event["time_s"] >= deed["time_s"])
 
 
 def effect(

@@ -1,5 +1,5 @@
-"""Clients that do what no client should, for fault=client_vanishes, slow_client and garbage_client. Each is a process of
-its own (`python -m capsexp.client.misbehave`, told what to do in a line of JSON).
+"""Clients that do what no client should, for fault=client_vanishes, slow_client and garbage_client. Each is a process
+of its own (`python -m capsexp.client.misbehave`, told what to do in a line of JSON).
 
 They speak through websockets' protocol without its input and output, so that what they do to the socket is up to them.
 """
