@@ -147,6 +147,7 @@ def main() -> None:
         for pool in asked.pools.split(","):
             server = Server(
                 scratch / pool, f"pool={pool}", f"workers={asked.workers}", "engine.rtf=0.05",
+                "engine.scratch_mb=64",
                 "server.stuck_s=0.3", "server.stuck_rtf=0.2",
             )  # fmt: skip
             try:

@@ -61,6 +61,7 @@ class NullConfig(EngineConfig):
     seed: int = 0
     load_s: float = 0.0  # pretended time to load a model
     memory_mb: float = 0.0  # pretended size of a model
+    scratch_mb: float = 0.0  # address space that a segment takes while it is recognized
     crash_on: str | None = None  # a token: a segment that contains it kills the worker (for tests)
 
 

@@ -13,7 +13,7 @@ Row = dict[str, Any]
 Span = tuple[float, float]
 
 TOLD = "the server answered:"  # begins the error of a request that the server ended with one
-# After these a worker has to be replaced; the others end by themselves, or leave the worker to live.
+# After these a worker has to be replaced; after the others it is when it could not go on.
 REPLACED = frozenset({"kill_worker", "kill_all_workers", "crash_engine", "freeze_worker"})
 
 
@@ -22,7 +22,7 @@ def recoveries(deeds: Sequence[Row], events: Sequence[Row]) -> list[float | None
     that was not seen. `deeds` are the rows of faults.csv, `events` those of workers.csv."""
     found: list[float | None] = []
     for struck in _by_fault(deeds):
-        back = [_back(deed, events) for deed in struck if deed["kind"] in REPLACED]
+        back = [_back(deed, events) for deed in struck if _ends_worker(deed, events)]
         if back:
             known = [at for at in back if at is not None]
             began = min(deed["time_s"] for deed in struck)
@@ -45,6 +45,11 @@ def _back(deed: Row, events: Sequence[Row]) -> float | None:
     ready = [min((e["time_s"] for e in events if _is_new(e, worker, deed)), default=None) for worker in lived]
     known = [at for at in ready if at is not None]
     return max(known) if known and len(known) == len(ready) else None
+
+
+def _ends_worker(deed: Row, events: Sequence[Row]) -> bool:
+    died = (e["event"] == "died" and e["pid"] == deed["pid"] and e["time_s"] >= deed["time_s"] for e in events)
+    return deed["kind"] in REPLACED or any(died)
 
 
 def _is_new(event: Row, worker: int, deed: Row) -> bool:
@@ -84,7 +89,7 @@ def _spans(deeds: Sequence[Row], events: Sequence[Row], start: float | None, end
         return []
     found = []
     for deed in deeds:
-        until = _back(deed, events) if deed["kind"] in REPLACED else deed["until_s"]
+        until = _back(deed, events) if _ends_worker(deed, events) else deed["until_s"]
         found.append((max(start, deed["time_s"]), min(end, end if until is None else until)))
     return [span for span in found if span[1] > span[0]]
 

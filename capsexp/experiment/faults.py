@@ -108,7 +108,7 @@ class Injector:
             process.suspend()
             self._frozen.append(process)
         elif kind == "memory_limit":
-            most = process.memory_info().vms + round(self._fault.room_mb * 2**20)
+            most = process.memory_info().rss + round(self._fault.room_mb * 2**20)
             process.rlimit(psutil.RLIMIT_AS, (most, most))
         elif kind == "slow_worker":
             slow = threading.Thread(target=self._slow, args=(process, deed), daemon=True)

@@ -54,7 +54,6 @@ class Ticket:
     future: asyncio.Future[Outcome] = field(repr=False)
     retries: int = 0
     failures: int = 0
-    raised: bool = False
     suspect: bool = False
 
 

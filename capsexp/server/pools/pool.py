@@ -224,7 +224,7 @@ class WorkerPool:
 
     # What workers say.
 
-    def _received(self, worker: _Worker, message: object) -> None:
+    def _received(self, worker: _Worker, message: Any) -> None:
         wrong = nonsense(message, worker.loaded, {number: t.work for number, t in worker.flight.items()})
         if wrong is not None:
             if not worker.spared:
@@ -240,8 +240,10 @@ class WorkerPool:
         elif isinstance(message, Skipped):
             worker.flight.pop(message.id)
             self._arm(worker)
-        elif isinstance(message, Failed):
-            self._failed(worker, message)
+        elif message.id is None:
+            worker.reason = message.reason
+        elif not worker.spared:
+            self._replace(worker, message.reason)
         self._dispatch()
 
     def _is_ready(self, worker: _Worker, message: Ready) -> None:
@@ -258,19 +260,6 @@ class WorkerPool:
             pid = _hand(worker).pid or 0
             times = (ticket.queued, message.started, message.finished)
             ticket.future.set_result(Outcome(message.heard, worker.number, pid, *times, ticket.retries))
-
-    def _failed(self, worker: _Worker, message: Failed) -> None:
-        if message.id is None:
-            worker.reason = message.reason
-            return
-        ticket = worker.flight[message.id]
-        if ticket.raised:  # on one that was sound, too: it is the segment
-            del worker.flight[message.id]
-            self._retry(ticket, message.reason)
-            self._arm(worker)
-        elif not worker.spared:
-            ticket.raised = True
-            self._replace(worker, message.reason)
 
     def _arm(self, worker: _Worker) -> None:
         """Watch the clock for the segment that is being recognized."""
