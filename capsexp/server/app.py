@@ -21,10 +21,10 @@ from capsexp.config import Config, worker_count
 from capsexp.engines.folders import prepare
 from capsexp.errors import CapsexpError, RunRefused, ServerError
 from capsexp.files import CsvFile, write_json
-from capsexp.machine import usable_cpus
+from capsexp.machine import map_large_blocks, usable_cpus
 from capsexp.protocol import SUBPROTOCOL
 from capsexp.segments import Segment
-from capsexp.server.doorman import Doorman
+from capsexp.server.doorman import Doorman, Forgetful
 from capsexp.server.front import Front, Limits
 from capsexp.server.guard import Guard, connections_that_fit, tls
 from capsexp.server.pools import launcher
@@ -48,6 +48,7 @@ def main(argv: Sequence[str]) -> int:
     prepare(call.config.engine, print)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     logging.getLogger("websockets").setLevel(logging.CRITICAL)  # a scan of the port is not our error
+    map_large_blocks()
     try:
         return asyncio.run(_Server(call).run())
     except CapsexpError as error:
@@ -121,6 +122,7 @@ class _Server:
             max_queue=0,  # the next message waits in the kernel, not in our memory
             ping_interval=None,  # a connection that back-pressure holds is slow, not dead
             select_subprotocol=_subprotocol,
+            create_connection=Forgetful,
             close_timeout=min(1.0, config.grace),
         ):
             self._announce(pool, listener)

@@ -15,14 +15,44 @@ import select
 import sys
 from collections import deque
 from collections.abc import Callable
+from typing import Any
+
+from websockets.asyncio.server import ServerConnection
+from websockets.frames import Frame, Opcode
+from websockets.protocol import Event
 
 if sys.platform == "linux":
     import fcntl
     import termios
 
+DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 SMALL = 16_384  # bytes that may be read without a turn
-LOOK_AGAIN_S = 0.02  # after that a small message has come whole; what has not is a large one
+SETTLE_S = 0.005  # without more bytes: then a small message is whole, and not the beginning of a large one
+LOOK_AGAIN_S = 0.02  # a small message that is not there by then is a large one all the same
 TURN_S = 1.0  # a sender that takes longer for its message is too slow to fill the memory: the turn passes on
+
+
+class Forgetful(ServerConnection):
+    """A connection that does not keep its last message. websockets' parser holds on to it until the next one comes:
+    megabytes for each client that has sent its file and waits."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._untaken: deque[Frame] = deque()
+
+    def process_event(self, event: Event) -> None:
+        super().process_event(event)
+        if isinstance(event, Frame) and event.opcode in DATA:
+            self._untaken.append(event)
+
+    async def recv(self, *arguments: Any, **options: Any) -> Any:
+        message = await super().recv(*arguments, **options)
+        while self._untaken:
+            frame = self._untaken.popleft()
+            frame.data = b""
+            if frame.fin:
+                break
+        return message
 
 
 class Door:
@@ -143,11 +173,9 @@ class _Watched(_Plain):
         if events & (select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR):
             self.gone = True
             self.on_gone()
-        elif self._is_small():
-            self._resume()
-            self._timer = asyncio.get_running_loop().call_later(LOOK_AGAIN_S, self._is_large)
         else:
-            self._wait()
+            self._watch(0)
+            self._measure(0)
 
     def let_in(self) -> None:
         self._placed, self._waiting = True, False
@@ -159,9 +187,18 @@ class _Watched(_Plain):
         self._watch(0)
         self._man.wait(self)
 
-    def _is_small(self) -> bool:
-        waiting = fcntl.ioctl(self._descriptor, termios.FIONREAD, b"\0" * 4)
-        return int.from_bytes(waiting, sys.byteorder) < SMALL
+    def _measure(self, before: int) -> None:
+        """How large is what waits in the kernel, of which `before` bytes were there already?"""
+        if self._transport.is_closing():
+            return
+        size = int.from_bytes(fcntl.ioctl(self._descriptor, termios.FIONREAD, b"\0" * 4), sys.byteorder)
+        if size >= SMALL:
+            self._wait()
+        elif size > before:
+            self._timer = asyncio.get_running_loop().call_later(SETTLE_S, self._measure, size)
+        else:
+            self._resume()
+            self._timer = asyncio.get_running_loop().call_later(LOOK_AGAIN_S, self._is_large)
 
     def _is_large(self) -> None:
         """It began to come without a turn, and goes on and on."""

@@ -27,7 +27,7 @@ from capsexp.errors import ServerError
 from capsexp.segments import Segment
 from capsexp.server.pools.answers import nonsense
 from capsexp.server.pools.base import GaveUp, Hand, Launcher, Outcome, Ticket, WorkerInfo
-from capsexp.server.worker import Done, Failed, Job, Ready, Skip, Skipped, Started, TextJob
+from capsexp.server.worker import Done, Job, Ready, Skip, Skipped, Started, TextJob
 
 IN_FLIGHT = 2  # one recognized, one waiting in the worker, so that it never waits for a copy
 GIVE_UP = 3  # times in a row that every worker ended before it was ready: nothing is going to change that
