@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import os
 from pathlib import Path
 
@@ -35,14 +33,6 @@ def available_mb() -> float:
     if limit.isdigit() and used.isdigit():
         available = min(available, max(0, int(limit) - int(used)))
     return available / MB
-
-
-def map_large_blocks(least: int = 2**18) -> None:
-    """Have glibc map every block of at least so many bytes on its own, and unmap it when it is freed. By itself it soon
-    takes blocks of megabytes from the heap, between small ones that stay: a front that held 30 MB at any time kept 1.6
-    GB after a thousand messages."""
-    with contextlib.suppress(OSError, AttributeError, TypeError):  # not glibc
-        ctypes.CDLL(None).mallopt(-3, least)  # M_MMAP_THRESHOLD
 
 
 def _read(path: Path) -> str:

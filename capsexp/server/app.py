@@ -21,7 +21,7 @@ from capsexp.config import Config, worker_count
 from capsexp.engines.folders import prepare
 from capsexp.errors import CapsexpError, RunRefused, ServerError
 from capsexp.files import CsvFile, write_json
-from capsexp.machine import map_large_blocks, usable_cpus
+from capsexp.machine import usable_cpus
 from capsexp.protocol import SUBPROTOCOL
 from capsexp.segments import Segment
 from capsexp.server.doorman import Doorman, Forgetful
@@ -48,7 +48,6 @@ def main(argv: Sequence[str]) -> int:
     prepare(call.config.engine, print)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     logging.getLogger("websockets").setLevel(logging.CRITICAL)  # a scan of the port is not our error
-    map_large_blocks()
     try:
         return asyncio.run(_Server(call).run())
     except CapsexpError as error:
