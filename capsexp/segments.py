@@ -95,7 +95,7 @@ class Cutter:
             self._held_len += len(audio)
         size, need = self.cut.duration + self.cut.overlap, self.cut.duration + 2 * self.cut.overlap
         if self._held_len >= need or final:
-            whole = np.concatenate(self._held) if self._held else np.zeros(0, np.float32)
+            whole = self._held[0] if len(self._held) == 1 else np.concatenate([np.zeros(0, np.float32), *self._held])
             at = 0
             while len(whole) - at >= need:
                 yield self._emit(whole[at : at + size], last=False)

@@ -102,7 +102,7 @@ class _Server:
             self.config.punctuation.name != "none",
             Limits(config.max_audio_s, config.max_tasks, config.send_timeout),
         )
-        doorman = Doorman(max(16, 2 * front.max_untaken))
+        doorman = Doorman(max(8, 2 * pool.count))
         guard = Guard(config, connections_that_fit(config.max_connections, self._warn))
 
         async def handle(connection: ServerConnection) -> None:
@@ -126,6 +126,7 @@ class _Server:
         ):
             self._announce(pool, listener)
             await _first(pool.broken.wait(), stop)
+            asyncio.get_running_loop().call_later(min(1.0, config.grace), front.abandon)
 
     def _open_tables(self, files: contextlib.ExitStack) -> None:
         """segments.csv and workers.csv of a run."""

@@ -2,17 +2,24 @@
 
 websockets reads a connection until its message is complete, and a message holds up to a minute of audio: of a thousand
 clients that begin to send at once, a thousand messages. So a connection whose next message is large is read when its
-turn has come. Small ones (a dictating client's, the end of a connection) need no turn. A client that leaves is seen at
-once although nobody reads from it. By epoll, so Linux only; elsewhere, and under TLS (whose layer may hold bytes that
-epoll knows nothing of), everybody is read from, and one that left is noticed when something is sent to it.
+turn has come. Small ones (a dictating client's, the end of a connection) need no turn, and a slow sender passes its
+turn on; when too many dawdle, those of whom nothing comes any more are let go. A client that leaves is seen at once,
+although nobody reads from it.
+
+By epoll, so Linux only. Elsewhere, and under TLS (whose layer may hold bytes that epoll knows nothing of), everybody is
+read from, and one that left is noticed when something is sent to it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import select
+import socket
+import struct
 import sys
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -25,11 +32,16 @@ if sys.platform == "linux":
     import fcntl
     import termios
 
+log = logging.getLogger(__name__)
+
 DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 SMALL = 16_384  # bytes that may be read without a turn
 SETTLE_S = 0.005  # without more bytes: then a small message is whole, and not the beginning of a large one
 LOOK_AGAIN_S = 0.02  # a small message that is not there by then is a large one all the same
-TURN_S = 1.0  # a sender that takes longer for its message is too slow to fill the memory: the turn passes on
+TURN_S = 0.25  # a sender of which less than FAST comes in that time cannot fill the memory soon: the turn passes on
+FAST = 131_072  # bytes
+SLOW = 4  # times as many as have a turn may dawdle
+STALL_S = 10.0  # without a byte, while others wait: such a client is let go
 
 
 class Forgetful(ServerConnection):
@@ -61,6 +73,11 @@ class Door:
     gone = False  # the client has left
     on_gone: Callable[[], object] = staticmethod(lambda: None)
 
+    def leave(self) -> None:
+        """The client has left, or is to be taken for one that has."""
+        self.gone = True
+        self.on_gone()
+
     def arm(self) -> None:
         """Let the next message in, when its turn comes."""
 
@@ -82,6 +99,8 @@ class Doorman:
 
     def __init__(self, places: int) -> None:
         self._free = places
+        self._most_slow = SLOW * places
+        self._slow: dict[_Watched, None] = {}  # their message came in part, in the order they fell behind
         self._queue: deque[_Watched] = deque()
         self._doors: dict[int, _Watched] = {}
         self._epoll = select.epoll() if hasattr(select, "epoll") else None
@@ -116,7 +135,23 @@ class Doorman:
             self._free -= 1
             self._queue.popleft().let_in()
 
+    def dawdles(self, door: _Watched) -> bool:
+        """Whether a slow sender's turn passes on to somebody who waits; makes room for that if it can."""
+        if not self._queue:
+            return False
+        if len(self._slow) >= self._most_slow:
+            stalled = next((slow for slow in self._slow if slow.stalls()), None)
+            if stalled is not None:
+                log.warning("a client of whose message nothing came for %g s is let go, as others wait", STALL_S)
+                stalled.drop()
+            return False
+        self._slow[door] = None
+        self._free += 1
+        self.serve()
+        return True
+
     def leave(self, door: _Watched, placed: bool) -> None:
+        self._slow.pop(door, None)
         if placed:
             self._free += 1
         elif door in self._queue:
@@ -144,6 +179,8 @@ class _Watched(_Plain):
         super().__init__(transport)
         self._man, self._epoll, self._descriptor = man, epoll, descriptor
         self._placed = self._waiting = False
+        self._receiving = False
+        self._seen = 0.0, 0
         self._timer: asyncio.TimerHandle | None = None
         epoll.register(self._descriptor, select.EPOLLRDHUP | select.EPOLLONESHOT)
         self.shut()
@@ -153,15 +190,15 @@ class _Watched(_Plain):
 
     def shut(self) -> None:
         self._cancel()
+        self._receiving = False
         if not self._transport.is_closing():
             self._transport.pause_reading()
             self._watch(0)
 
     def done(self) -> None:
         self._cancel()
-        if self._placed or self._waiting:
-            placed, self._placed, self._waiting = self._placed, False, False
-            self._man.leave(self, placed)
+        placed, self._placed, self._waiting = self._placed, False, False
+        self._man.leave(self, placed)
 
     def close(self) -> None:
         self.done()
@@ -171,8 +208,7 @@ class _Watched(_Plain):
 
     def happened(self, events: int) -> None:
         if events & (select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR):
-            self.gone = True
-            self.on_gone()
+            self.leave()
         else:
             self._watch(0)
             self._measure(0)
@@ -180,7 +216,38 @@ class _Watched(_Plain):
     def let_in(self) -> None:
         self._placed, self._waiting = True, False
         self._resume()
-        self._timer = asyncio.get_running_loop().call_later(TURN_S, self.done)
+        self._timer = asyncio.get_running_loop().call_later(TURN_S, self._pass_on, self._received())
+
+    def _pass_on(self, before: int) -> None:
+        now, self._timer = self._received(), None
+        # What is unread is for us to be faster.
+        if now - before < FAST and not self._unread() and self._man.dawdles(self):
+            self._placed, self._seen = False, (time.monotonic(), now)
+        else:
+            self._timer = asyncio.get_running_loop().call_later(TURN_S, self._pass_on, now)
+
+    def stalls(self) -> bool:
+        """Whether nothing has come for STALL_S of a message that began to."""
+        if not self._receiving:  # it has come, and waits for the workers
+            return False
+        since, before = self._seen
+        if (now := self._received()) != before:
+            self._seen = time.monotonic(), now
+            return False
+        return time.monotonic() - since > STALL_S
+
+    def _unread(self) -> int:
+        """Bytes that wait in the kernel."""
+        if self._transport.is_closing():
+            return 0
+        return int.from_bytes(fcntl.ioctl(self._descriptor, termios.FIONREAD, b"\0" * 4), sys.byteorder)
+
+    def _received(self) -> int:
+        """Bytes that ever came over this connection, as the kernel counts (tcpi_bytes_received)."""
+        if self._transport.is_closing():
+            return 0
+        known: bytes = self._transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 136)
+        return int(struct.unpack_from("Q", known, 128)[0]) if len(known) == 136 else 0
 
     def _wait(self) -> None:
         self._waiting = True
@@ -191,7 +258,7 @@ class _Watched(_Plain):
         """How large is what waits in the kernel, of which `before` bytes were there already?"""
         if self._transport.is_closing():
             return
-        size = int.from_bytes(fcntl.ioctl(self._descriptor, termios.FIONREAD, b"\0" * 4), sys.byteorder)
+        size = self._unread()
         if size >= SMALL:
             self._wait()
         elif size > before:
@@ -209,6 +276,7 @@ class _Watched(_Plain):
 
     def _resume(self) -> None:
         self._cancel()
+        self._receiving = True
         if not self._transport.is_closing():
             self._transport.resume_reading()
             self._watch(0)

@@ -81,6 +81,7 @@ class Front:
         self.max_untaken = max_queue  # segments of a task that were begun and not delivered
         self.tasks_on: Counter[int] = Counter()  # unfinished tasks per worker, for dispatch=task
         self.on_segment = on_segment
+        self.doors: set[Door] = set()
 
     async def handle(self, connection: Connection, door: Door | None = None) -> None:
         """Serve one client until it leaves; what it left unfinished is taken out of the queue."""
@@ -88,6 +89,7 @@ class Front:
         session = _Session(self, connection, door)
         serving = asyncio.ensure_future(self._serve(connection, session, door))
         door.on_gone = serving.cancel
+        self.doors.add(door)
         try:
             await serving
         except ConnectionClosed:
@@ -100,6 +102,12 @@ class Front:
             serving.cancel()
             session.close()
             door.close()
+            self.doors.discard(door)
+
+    def abandon(self) -> None:
+        """Let every client go that is still there: the server stops, and does not wait for what they sent."""
+        for door in list(self.doors):
+            door.leave()
 
     async def _serve(self, connection: Connection, session: _Session, door: Door) -> None:
         frames = connection.__aiter__()
@@ -110,12 +118,14 @@ class Front:
                     await asyncio.sleep(0)
                     if not frame.done():  # it is not there yet
                         door.arm()
-                    message = await frame
+                    await frame
                 finally:
                     frame.cancel()
                 door.shut()
+                message = _decode(frame.result())
+                del frame  # nobody needs a minute of audio twice, nor for longer than it takes to hand it on
                 await session.take(message)
-                del message  # a minute of audio is not to be kept while the next is waited for
+                del message
                 door.done()
 
     def worker_for(self, task_id: str) -> int | None:
@@ -128,6 +138,13 @@ class Front:
         return None
 
 
+def _decode(frame: str | bytes) -> AudioMessage | ProtocolError:
+    try:
+        return decode_audio(frame)
+    except ProtocolError as error:
+        return error
+
+
 class _Session:
     """The tasks of one connection. One that is finished is forgotten: a client that stays for days must not grow."""
 
@@ -137,10 +154,12 @@ class _Session:
         self.open = 0  # tasks whose final message has not come
         self.malformed = 0
 
-    async def take(self, frame: str | bytes) -> None:
+    async def take(self, message: AudioMessage | ProtocolError) -> None:
         """One message: whatever is wrong with it, the connection and its other tasks go on."""
         try:
-            await self._feed(decode_audio(frame))
+            if isinstance(message, ProtocolError):
+                raise message
+            await self._feed(message)
         except ProtocolError as error:
             self.malformed += 1
             if self.malformed == 1:  # a client must not be able to fill our log
@@ -257,7 +276,7 @@ class _Task:
         except ServerError as error:
             await self._fail(str(error))
         except ConnectionClosed:
-            pass  # handle() cancels the rest
+            self._drop()  # handle() ends the rest
         except Exception as error:  # ours; never silence, and its message may hold what was said
             await self._fail(f"internal error ({type(error).__name__})")
         finally:
