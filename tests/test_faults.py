@@ -78,7 +78,7 @@ def segment(task: str, started: float, finished: float, retries: int = 0) -> dic
 
 def test_what_faults_did() -> None:
     requests = [
-        request("a"), request("b", "failed", 0, error="the server answered: no"), request("c", "failed", 0, error="1006"),
+        request("a"), request("b", "failed", 0, "the server answered: no"), request("c", "failed", 0, "1006"),
         request("d", finals=2), request("e"),
     ]  # fmt: skip
     segments = [segment("a", 4.0, 6.0), segment("e", 6.0, 10.0, 2), segment("fault-1", 5.0, 6.0, 5)]
