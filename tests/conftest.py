@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 SLOW = float(os.environ.get("CAPSEXP_TEST_SLOW", "1"))
 PATIENCE = 60 * SLOW  # s, for things that take about one
+
+
+# A shell ignores Ctrl-C for what it starts in the background, and children inherit that: here they must not.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def noise(seconds: float, seed: int) -> np.ndarray:
