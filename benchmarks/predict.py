@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from common import repeats, report
 
+# 320 segments of 3 s: 10 for each of 32 workers.
 LOAD = (
-    "engine=null", "engine.rtf=0.05", "samples=long", "samples.minutes=10", "control=off", "validity=off",
+    "engine=null", "engine.rtf=0.05", "samples=long", "samples.minutes=2", "load.repeats=8", "load.seg_duration=3",
+    "load.seg_overlap=0.5", "control=off", "validity=off",
 )  # fmt: skip
 
 
-def measured(trials: int, workers: str, files: int) -> dict[int, float]:
-    found = report(*LOAD, f"workers={workers}", f"load.repeats={files}", f"trials={trials}")
-    scaling.extend(found["scaling"])
-    return {c["workers"]: c["throughput_xrt"] for c in found["configurations"]}
+def measured(workers: str) -> tuple[dict[int, float], list[dict[str, Any]]]:
+    """xRT by workers, and the fits of the report."""
+    found = report(*LOAD, f"workers={workers}", f"trials={trials}")
+    return {c["workers"]: c["throughput_xrt"] for c in found["configurations"]}, found["scaling"]
 
 
-trials, scaling = repeats(), []
-known = measured(trials, "1,2,4,8,16", 8)
+trials = repeats(2)
+known, scaling = measured("1,2,4,8,16")
+truth = measured("32")[0][32]
 rows = {row["workers"]: row for row in scaling[0]["predicted"]}
-truth = measured(trials, "32", 8)[32]
 print("measured: " + ", ".join(f"{n}: {x:.1f}" for n, x in known.items()) + " x real time")
 guess, ci95 = rows[32]["throughput_xrt"], rows[32]["throughput_ci95"]
 print(f"predicted for 32: {guess:.1f} ({ci95[0]:.1f} to {ci95[1]:.1f}); measured {truth:.1f}: off by", end=" ")
