@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 import time
 import warnings
@@ -14,7 +13,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from capsexp import compose
+from capsexp import compose, interrupts
 from capsexp.analysis import trials
 from capsexp.config import EngineConfig, conf_dir, resolve, slug, to_dict
 from capsexp.engines.base import model_files
@@ -22,7 +21,7 @@ from capsexp.engines.folders import prepare
 from capsexp.errors import CapsexpError, ConfigError, EngineError
 from capsexp.experiment import environment
 from capsexp.experiment.resume import outstanding, reopen
-from capsexp.experiment.run import Planned, execute, terminate_as_interrupt
+from capsexp.experiment.run import Planned, execute
 from capsexp.experiment.sweep import Sweep, add, alone, make_folder, plan, record
 from capsexp.files import read_json, write_json, write_text
 from capsexp.report.build import assemble, rebuild
@@ -103,7 +102,12 @@ def _main(argv: list[str]) -> int:
         argv = [*argv, *rest]
     else:
         sweep = plan(overrides, config_dir, config_name)
-    terminate_as_interrupt()
+    with interrupts.in_order():
+        return _make(sweep, argv, bool(resumed), config_dir, config_name)
+
+
+def _make(sweep: Sweep, argv: list[str], resumed: bool, config_dir: Path | None, config_name: str) -> int:
+    """Run what is due of a sweep and report."""
     engines = list({repr(p.config.engine): p.config.engine for p in sweep.planned}.values())
     for engine in engines:
         _check_model(engine)
@@ -132,13 +136,10 @@ def _main(argv: list[str]) -> int:
     except KeyboardInterrupt:
         interrupted, code = True, 130
     finally:
-        # Reporting what is there must not be cut short by a second Ctrl-C.
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-            if hasattr(signal, name):
-                signal.signal(getattr(signal, name), signal.SIG_IGN)
-        if interrupted:
-            write_json(folder / "sweep.json", record(sweep, argv, interrupted=True))
-        report = _finish(sweep, folder)
+        with interrupts.ignored():  # reporting what is there must not be cut short by a second Ctrl-C
+            if interrupted:
+                write_json(folder / "sweep.json", record(sweep, argv, interrupted=True))
+            report = _finish(sweep, folder)
     if interrupted:
         return 130
     if code or any(c["status"] != "ok" for c in report["configurations"]):

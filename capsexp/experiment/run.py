@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import signal
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -301,14 +300,3 @@ def _progress_env() -> dict[str, str]:
         return {"CAPSEXP_TTY": os.ttyname(2)}
     except (OSError, AttributeError):
         return {}
-
-
-def terminate_as_interrupt() -> None:
-    """SIGTERM and a closed terminal end a sweep as Ctrl-C does: in order."""
-
-    def interrupt(signum: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), interrupt)
