@@ -65,10 +65,8 @@ def test_how_long_until_the_server_is_whole_again(deeds: Any, events: Any, took:
     assert not faults.awaited(deeds, [])  # a server that tells nothing
 
 
-def request(
-    task: str, status: str = "ok", finals: int = 1, foreign: int = 0, error: str | None = None
-) -> dict[str, Any]:
-    return {"task_id": task, "status": status, "finals": finals, "foreign": foreign, "error": error}
+def request(task: str, status: str = "ok", finals: int = 1, error: str | None = None) -> dict[str, Any]:
+    return {"task_id": task, "status": status, "finals": finals, "foreign": 0, "error": error}
 
 
 def segment(task: str, started: float, finished: float, retries: int = 0) -> dict[str, Any]:
@@ -90,6 +88,20 @@ def test_what_faults_did() -> None:
     # Recovered after 0.2 s, in which half a segment of 10 s in 2 s was being recognized: 5 x real time.
     assert found["throughput_xrt"] == pytest.approx(5.0)
     assert faults.effect(run, requests, segments, BORN, [], None)["throughput_xrt"] is None
+    nothing = {"window_s": {"start": None, "end": None}}
+    assert (
+        faults.effect(nothing, requests, segments, BORN, [deed(1, "kill_worker", 5.0, 20)], 4)["throughput_xrt"] is None
+    )
+
+
+def test_speed_while_a_deed_lasts() -> None:
+    run = {"window_s": {"start": 2.0, "end": 10.0}}
+    failed = {**segment("a", 5.0, 6.0), "status": "failed", "finished_s": None, "started_s": None}
+    # One recognized in no time inside, one outside, one across its end.
+    segments = [segment("a", 5.0, 5.0), segment("a", 9.0, 9.0), segment("a", 5.0, 7.0), failed]
+    slow = [deed(1, "slow_worker", 4.0, 10, 6.0), deed(2, "client_vanishes", 20.0, 99, 21.0)]
+    found = faults.effect(run, [request("a")], segments, BORN, slow, 0)
+    assert found["throughput_xrt"] == pytest.approx((10 + 5) / 2)
 
 
 def faulted(workers: int, kind: str, makespan: float | None, **more: Any) -> dict[str, Any]:

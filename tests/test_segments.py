@@ -114,3 +114,21 @@ def test_the_text_so_far_is_that_of_all_words_whenever_it_is_asked_for(
             assert merger.text == join(merger.words)
             assert merger.text_accu == (join(merger.tokens) if merger.times else merger.text)
     assert merger.text == join(merger.words)
+
+
+def test_a_segment_is_remembered_without_its_audio() -> None:
+    (segment,) = cut_all(np.ones(1000, np.float32), Cut(2000, 100))
+    kept = segment.without_audio()
+    assert (segment.length, kept.length, len(kept.audio)) == (1000, 1000, 0)
+    assert kept.audio.base is None
+    assert (kept.index, kept.start, kept.last) == (0, 0, True)
+
+
+def test_words_that_were_thought_settled_can_still_be_taken_back() -> None:
+    merger = Merger(Cut.of(10, 0.1))  # room for three words
+    merger.add(0, False, Recognition(list("abcdefgh")))
+    assert merger.text == "a b c d e f g h"
+    for number, word in enumerate("fd"):  # each takes two words back and adds none
+        merger.add((number + 1) * 10 * RATE, False, Recognition([word]))
+        assert merger.text == join(merger.words)
+    assert merger.text == "a b c d"
