@@ -33,6 +33,8 @@ from capsexp.server.pools.pool import WorkerPool
 from capsexp.server.room import refuse_or_reduce
 from capsexp.server.worker import settings_of
 
+log = logging.getLogger(__name__)
+
 SEGMENT_COLUMNS = (
     "task_id", "segment", "offset_s", "audio_s", "new_s", "worker", "pid", "queued_s", "started_s", "finished_s",
     "queue_wait_s", "compute_s", "retries", "status",
@@ -103,7 +105,7 @@ class _Server:
             Limits(config.max_audio_s, config.max_tasks, config.send_timeout),
         )
         doorman = Doorman(max(8, 2 * pool.count))
-        guard = Guard(config, connections_that_fit(config.max_connections, self._warn))
+        guard = Guard(config, connections_that_fit(config.max_connections, log.warning))
 
         async def handle(connection: ServerConnection) -> None:
             async with guard.counted():
@@ -127,6 +129,7 @@ class _Server:
             self._announce(pool, listener)
             await _first(pool.broken.wait(), stop)
             asyncio.get_running_loop().call_later(min(1.0, config.grace), front.abandon)
+        doorman.close()
 
     def _open_tables(self, files: contextlib.ExitStack) -> None:
         """segments.csv and workers.csv of a run."""
@@ -210,7 +213,7 @@ class _Server:
 
     def _warn(self, line: str) -> None:
         self.warnings.append(line)
-        logging.getLogger(__name__).warning(line)
+        log.warning(line)
 
 
 def bind(host: str, port: int) -> socket.socket:
