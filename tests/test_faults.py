@@ -94,6 +94,19 @@ def test_what_faults_did() -> None:
     )
 
 
+def test_a_server_that_is_not_ours_tells_less() -> None:
+    run = {"window_s": {"start": 2.0, "end": 10.0}}
+    found = faults.effect(run, [request("a")], [], [], [deed(1, "kill_worker", 5.0, 20)], None)
+    assert (found["again"], found["throughput_xrt"], found["wrong"], found["recoveries_s"]) == (
+        None,
+        None,
+        None,
+        [None],
+    )
+    total = faults.summary("kill_worker", [found, ONCE])
+    assert (total["injected"], total["again"], total["wrong"], total["unrecovered"]) == (2, None, None, 1)
+
+
 def test_speed_while_a_deed_lasts() -> None:
     run = {"window_s": {"start": 2.0, "end": 10.0}}
     failed = {**segment("a", 5.0, 6.0), "status": "failed", "finished_s": None, "started_s": None}

@@ -12,6 +12,7 @@ from capsexp.analysis.timeline import covered
 Row = dict[str, Any]
 Span = tuple[float, float]
 
+COUNTS = ("injected", "lost", "told", "duplicated", "wrong", "again")
 TOLD = "the server answered:"  # begins the error of a request that the server ended with one
 # After these a worker has to be replaced; after the others it is when it could not go on.
 REPLACED = frozenset({"kill_worker", "kill_all_workers", "crash_engine", "freeze_worker"})
@@ -77,7 +78,7 @@ def effect(
         "told": sum(str(r["error"] or "").startswith(TOLD) for r in lost),
         "duplicated": len(twice),
         "wrong": None if wrong_count is None else max(0, wrong_count - len(lost) - len(twice)),
-        "again": sum(s["retries"] or 0 for s in mine),
+        "again": sum(s["retries"] or 0 for s in mine) if segments else None,
         "recoveries_s": recoveries(deeds, events),
         "throughput_xrt": _throughput(mine, spans),
     }
@@ -96,7 +97,7 @@ def _spans(deeds: Sequence[Row], events: Sequence[Row], start: float | None, end
 
 def _throughput(segments: Sequence[Row], spans: Sequence[Span]) -> float | None:
     """Seconds of new audio recognized per second of `spans`; a segment's is spread over its time on a worker."""
-    if not spans:
+    if not spans or not segments:  # a server that is not ours tells nothing of its segments
         return None
     length = covered(spans, (min(s[0] for s in spans), max(s[1] for s in spans)))
     audio = 0.0
@@ -116,17 +117,21 @@ def summary(kind: str, effects: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     took = [seconds for run in runs for seconds in run["recoveries_s"]]
     known = [seconds for seconds in took if seconds is not None]
     fast = [run["throughput_xrt"] for run in runs if run["throughput_xrt"] is not None]
-    wrong = [run["wrong"] for run in runs if run["wrong"] is not None]
     return {
         "kind": kind,
-        **{name: sum(run[name] for run in runs) for name in ("injected", "lost", "told", "duplicated", "again")},
-        "wrong": sum(wrong) if len(wrong) == len(runs) and runs else None,
+        **{name: _total([run[name] for run in runs]) for name in COUNTS},
         "recovery_s": {"median": median(known) if known else None, "max": max(known, default=None)},
         "unrecovered": len(took) - len(known),
         "throughput_xrt": median(fast) if fast else None,
         "without": None,
         "slowdown": None,
     }
+
+
+def _total(counts: Sequence[int | None]) -> int | None:
+    """None as soon as one of them is not known."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
 
 
 def compare(configurations: Sequence[dict[str, Any]], twins: Mapping[str, str]) -> None:
