@@ -104,7 +104,7 @@ def decode_audio(frame: str | bytes) -> AudioMessage:
 
 
 def encode_result(result: Result) -> str:
-    return json.dumps(asdict(result), ensure_ascii=False)
+    return json.dumps(asdict(result), ensure_ascii=False, allow_nan=False)
 
 
 def encode_error(reason: str, task_id: str | None) -> str:
