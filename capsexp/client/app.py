@@ -16,7 +16,7 @@ from capsexp import lifeline, tool
 from capsexp.client.load import Outcome, order_seed, plan, run
 from capsexp.client.request import Request, Way
 from capsexp.errors import ServerError
-from capsexp.files import write_csv, write_json, write_text
+from capsexp.files import storing, write_csv, write_json, write_text
 from capsexp.samples import SampleSet
 from capsexp.samples import load as load_samples
 
@@ -109,7 +109,8 @@ def write_run(run_dir: Path, zero: float, outcome: Outcome, samples: SampleSet, 
         ),
     )  # fmt: skip
     folder = run_dir / "transcripts"
-    folder.mkdir(exist_ok=True)
+    with storing(folder.name):
+        folder.mkdir(exist_ok=True)
     for sample in samples.samples:
         answers = [r for r in outcome.requests if r.sample == sample.name and r.result is not None]
         write_text(

@@ -27,7 +27,11 @@ def reopen(
     except (OSError, ValueError, KeyError):
         raise ConfigError(f"resume={folder}: not the folder of a sweep (no sweep.json that can be read)") from None
     given = {o.lstrip("+").partition("=")[0] for o in overrides}
-    asked = [o for o in said if "=" in o and o.lstrip("+").partition("=")[0] not in {*given, "hydra.sweep.dir"}]
+    asked = [
+        o
+        for o in said
+        if "=" in o and not o.startswith("-") and o.lstrip("+").partition("=")[0] not in {*given, "hydra.sweep.dir"}
+    ]
     asked += overrides
     sweep = plan(asked, config_dir, config_name)
     known = {p.dir for p in sweep.planned}

@@ -22,13 +22,14 @@ from omegaconf import OmegaConf
 from capsexp.analysis.metrics import run_metrics
 from capsexp.config import Config, to_dict, worker_count
 from capsexp.engines.folders import is_twin
-from capsexp.errors import CapsexpError, RunRefused, ServerError
+from capsexp.errors import CapsexpError, RunRefused, ServerError, StorageError
 from capsexp.experiment import control
 from capsexp.experiment.child import POLL_S, Child, python
 from capsexp.experiment.fingerprint import fingerprint
-from capsexp.files import read_json, write_json, write_text
+from capsexp.files import read_json, storing, sync_tree, write_json, write_text
 from capsexp.machine import usable_cpus
 from capsexp.report.load import read_rows
+from capsexp.tool import TOKEN
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,16 @@ def execute(
     plan: Planned, config: Config, run_dir: Path, sweep_workers: Sequence[int], say: Callable[[str], None]
 ) -> str:
     """Make a run in `run_dir`, which is there and holds nothing of a run yet; returns its status. Raises
-    KeyboardInterrupt, after the run was taken down and recorded."""
+    KeyboardInterrupt and StorageError, after the run was taken down and, if it can be, recorded."""
     run = _Run(plan, config, run_dir, sweep_workers, say)
     try:
         run.perform()
         run.status = "ok"
     except RunRefused as error:
         run.status, run.error = "refused", str(error)
+    except StorageError as error:
+        run.status, run.error = "failed", str(error)
+        raise
     except CapsexpError as error:
         run.status, run.error = "failed", str(error)
     except KeyboardInterrupt:
@@ -90,9 +94,10 @@ class _Run:
         with ExitStack() as stack:
             stack.callback(self._end_stop)
             with self._phase("launch"):
-                (self.dir / ".pids").mkdir()
+                with storing(".pids"):
+                    (self.dir / ".pids").mkdir()
                 resolved = self.dir / ".config.yaml"
-                tree = replace(config, server=replace(config.server, port=0))
+                tree = replace(config, server=replace(config.server, port=0, token=None))
                 write_text(resolved, OmegaConf.to_yaml(OmegaConf.structured(tree)))
                 common = (
                     "--config",
@@ -103,12 +108,14 @@ class _Run:
                     repr(self.zero),
                     "--stdin-guard",
                 )
-                server, url = self._launch_server(common)
-                if server is not None:
-                    stack.callback(server.stop, config.server.grace)
-                client = Child(python("capsexp.client", *common), self.dir / "client.log", env=_progress_env())
+                server, url = self._launch_server(common, stack)
+                secret = {TOKEN: config.server.token or ""}
+                client = Child(
+                    python("capsexp.client", *common), self.dir / "client.log", env={**_progress_env(), **secret}
+                )
                 stack.callback(client.stop, config.server.grace)
-                (self.dir / ".pids" / str(client.pid)).write_text("client 0")
+                with storing(".pids"):
+                    (self.dir / ".pids" / str(client.pid)).write_text("client 0")
                 root = server.pid if server is not None else _listener(url)
                 watch = ("--watch", f"front:{root}") if root else ()
                 monitor = Child(python("capsexp.monitor", *common, *watch), self.dir / "monitor.log")
@@ -122,25 +129,38 @@ class _Run:
                 if not client.wait(config.load.timeout + 30):
                     raise ServerError(f"the client did not end within load.timeout = {config.load.timeout:g} s")
             self.phases["stop"] = -time.monotonic()
+            watched = monitor.alive()
             monitor.stop(config.server.grace)  # first, so that its last tick still sees everybody
+        for child in (client, monitor, *([server] if server is not None else [])):
+            child.check_storage()
+        if not watched:
+            raise ServerError(f"the monitor ended with code {monitor.process.returncode}: {monitor.last_lines()}")
         if client.process.returncode or not (self.dir / "client.json").is_file():
             raise ServerError(f"the client ended with code {client.process.returncode}: {client.last_lines()}")
 
-    def _launch_server(self, common: tuple[str, ...]) -> tuple[Child | None, str]:
+    def _launch_server(self, common: tuple[str, ...], stack: ExitStack) -> tuple[Child | None, str]:
         config = self.config.server
         log = self.dir / "server.log"
         if config.name == "external":
             return None, config.url or ""
         if config.name == "local":
-            return Child(python("capsexp.server", *common), log), ""
+            server = Child(python("capsexp.server", *common), log, env={TOKEN: config.token or ""})
+            stack.callback(server.stop, config.grace)
+            return server, ""
         port = _free_port()
+        leash = Child(python("capsexp.lifeline"), self.dir / "monitor.log")
+        stack.callback(leash.stop, config.grace)
         try:
             line = (config.cmd or "").format(
                 workers=self.config.workers, threads=self.config.threads, port=port, host=config.host
             )
-            return Child(shlex.split(line), log, guarded=False), f"ws://{config.host}:{port}"
+            server = Child(shlex.split(line), log, guarded=False)
         except (OSError, ValueError, KeyError, IndexError) as error:
             raise ServerError(f"server.cmd cannot be started: {error}") from None
+        leash.say(str(server.pid))
+        stack.callback(leash.say, "done")
+        stack.callback(server.stop, config.grace)
+        return server, f"ws://{config.host}:{port}"
 
     def _wait_ready(self, server: Child | None, url: str) -> str:
         """Until all workers have loaded (our server says so) or the port answers (anybody else's)."""
@@ -157,12 +177,18 @@ class _Run:
                 scheme = "wss" if self.config.server.certfile else "ws"
                 url = f"{scheme}://{self.config.server.host}:{answer['port']}"
                 break
-            if url and _answers(url):
-                break
             if server is not None and not server.alive():
                 raise ServerError(
                     f"the server ended with code {server.process.returncode} before it was ready: {server.last_lines()}"
                 )
+            if url and _answers(url):
+                stranger = _listener(url) if server is not None else None
+                if server is not None and stranger is not None and not _belongs(stranger, server.pid):
+                    raise ServerError(
+                        f"{url} is another process's (pid {stranger}), which took the port before server.cmd had it, "
+                        "or server.cmd does not stay in the foreground; run again"
+                    )
+                break
             if time.monotonic() > deadline:
                 what = f"{url}: no connection; is the server running?" if server is None else server.last_lines()
                 raise ServerError(f"the server was not ready in server.ready_timeout = {timeout:g} s: {what}")
@@ -220,13 +246,15 @@ class _Run:
             except Exception as error:  # the report says so; the files are there to look at
                 run["status"], run["error"] = "failed", f"metrics: {type(error).__name__}: {error}"
                 self.status = "failed"
+        with storing(self.dir.name):
+            for pid in (self.dir / ".pids").glob("*"):
+                pid.unlink()
+            if (self.dir / ".pids").is_dir():
+                (self.dir / ".pids").rmdir()
+            for name in (".config.yaml", ".monitor-ready", "samples.json"):
+                (self.dir / name).unlink(missing_ok=True)
+        sync_tree(self.dir)  # a run.json says that the others are there
         write_json(self.dir / "run.json", run)
-        for pid in (self.dir / ".pids").glob("*"):
-            pid.unlink()
-        if (self.dir / ".pids").is_dir():
-            (self.dir / ".pids").rmdir()
-        for name in (".config.yaml", ".monitor-ready", "samples.json"):
-            (self.dir / name).unlink(missing_ok=True)
 
 
 def _json(path: Path) -> Any:
@@ -257,6 +285,14 @@ def _listener(url: str) -> int | None:
         return next((pid for pid in found if pid), None)
     except psutil.Error:
         return None
+
+
+def _belongs(pid: int, server: int) -> bool:
+    """Whether a process is a server's, or of its group, or below it."""
+    try:
+        return pid == server or os.getpgid(pid) == server or server in (p.pid for p in psutil.Process(pid).parents())
+    except (OSError, AttributeError, psutil.Error):
+        return False
 
 
 def _progress_env() -> dict[str, str]:

@@ -15,7 +15,7 @@ import psutil
 from capsexp import lifeline, tool
 from capsexp.config import Config
 from capsexp.errors import ConfigError, ServerError
-from capsexp.files import CsvFile, write_text
+from capsexp.files import CsvFile, storing, write_text
 from capsexp.monitor.sampler import COLUMNS, SERVER_ROLES, Row, Sampler
 
 # What asks us to stop is a thread or a signal handler; unlike an Event, a SimpleQueue may be used in the latter.
@@ -119,7 +119,7 @@ def _table(path: Path, zero: float) -> Iterator[Callable[[float, list[Row]], Non
         file = path.open("w", encoding="utf-8", newline="")
     except OSError as error:
         raise ConfigError(f"monitor.log: cannot write {path}: {error.strerror}") from None
-    with file:
+    with storing(path.name), file:
         table = CsvFile(file, COLUMNS)
 
         def write(now: float, rows: list[Row]) -> None:

@@ -18,8 +18,8 @@ from websockets.asyncio.server import ServerConnection, serve
 from capsexp import lifeline, tool
 from capsexp.config import Config, worker_count
 from capsexp.engines.folders import prepare
-from capsexp.errors import CapsexpError, RunRefused, ServerError
-from capsexp.files import CsvFile, write_json
+from capsexp.errors import CapsexpError, RunRefused, ServerError, StorageError
+from capsexp.files import CsvFile, storing, tell, write_json
 from capsexp.machine import usable_cpus
 from capsexp.protocol import SUBPROTOCOL
 from capsexp.segments import Segment
@@ -59,9 +59,11 @@ class _Server:
         self.run_dir, self.zero, self.guarded = call.run_dir, call.zero, call.guarded
         self.warnings: list[str] = []
         self.segments: CsvFile | None = None
+        self.lost: StorageError | None = None  # the rows cannot be written any more
+        self.stop = asyncio.Event()
 
     async def run(self) -> int:
-        config, stop = self.config, asyncio.Event()
+        config, stop = self.config, self.stop
         self._stop_on_request(stop)
         if self.run_dir is not None:
             (self.run_dir / ".pids").mkdir(exist_ok=True)
@@ -83,11 +85,14 @@ class _Server:
                 await pool.stop(config.server.grace)
         if pool.broken.is_set():
             raise ServerError(pool.reason)
+        if self.lost is not None:
+            raise self.lost
         return 0
 
     async def _serve(self, pool: WorkerPool, listener: socket.socket, stop: asyncio.Event) -> None:
         config = self.config.server
-        out = open(self.run_dir / "segments.csv", "w", newline="") if self.run_dir else None  # noqa: SIM115
+        with storing("segments.csv"):
+            out = open(self.run_dir / "segments.csv", "w", newline="") if self.run_dir else None  # noqa: SIM115
         if out is not None:
             self.segments = CsvFile(out, SEGMENT_COLUMNS)
         front = Front(
@@ -122,7 +127,7 @@ class _Server:
                 await _first(pool.broken.wait(), stop)
         finally:
             if out is not None:
-                _close(out)
+                self._close(out)
 
     def _announce(self, pool: WorkerPool, listener: socket.socket) -> None:
         host, port = listener.getsockname()[:2]
@@ -139,7 +144,7 @@ class _Server:
                 },
             )
         scheme, workers = "wss" if self.config.server.certfile else "ws", f"{pool.count} worker{'s' * (pool.count > 1)}"
-        print(f"listening on {scheme}://{host}:{port} with {workers}; Ctrl-C stops it", flush=True)
+        tell(f"listening on {scheme}://{host}:{port} with {workers}; Ctrl-C stops it")
 
     def _stop_on_request(self, stop: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
@@ -153,12 +158,12 @@ class _Server:
 
     def _on_worker(self, what: str, info: WorkerInfo) -> None:
         took = f" after {info.load_s:.2f} s" if what == "ready" and info.load_s is not None else ""
-        print(f"worker {info.worker} {what}{took} (pid {info.pid})", flush=True)
+        tell(f"worker {info.worker} {what}{took} (pid {info.pid})")
         if what == "started":
             self._name(info.pid, f"worker {info.worker}")
 
     def _on_loader(self, pid: int) -> None:
-        print(f"loader started (pid {pid})", flush=True)
+        tell(f"loader started (pid {pid})")
         self._name(pid, "loader 0")
 
     def _name(self, pid: int | None, part: str) -> None:
@@ -179,7 +184,19 @@ class _Server:
                 "finished_s": outcome.finished - self.zero, "queue_wait_s": outcome.started - outcome.queued,
                 "compute_s": outcome.finished - outcome.started, "retries": outcome.retries,
             }  # fmt: skip
-        self.segments.write(row)
+        try:
+            self.segments.write(row)
+        except StorageError as error:
+            self.lost, self.segments = error, None
+            self.stop.set()
+
+    def _close(self, out: TextIO) -> None:
+        self.segments = None
+        try:
+            with storing("segments.csv"):
+                out.close()
+        except StorageError as error:
+            self.lost = self.lost or error
 
     def _warn(self, line: str) -> None:
         self.warnings.append(line)
@@ -204,11 +221,6 @@ def bind(host: str, port: int) -> socket.socket:
 
 def _subprotocol(connection: object, offered: Sequence[websockets.Subprotocol]) -> websockets.Subprotocol | None:
     return websockets.Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offered else None
-
-
-def _close(out: TextIO) -> None:
-    out.flush()
-    out.close()
 
 
 async def _first(work: Coroutine[Any, Any, object], stop: asyncio.Event) -> bool:
