@@ -105,7 +105,7 @@ def _main(argv: list[str]) -> int:
         argv = [*argv, *rest]
     else:
         sweep = plan(overrides, config_dir, config_name)
-    terminate_as_interrupt()
+    asked_to_stop = terminate_as_interrupt()
     engines = list({repr(p.config.engine): p.config.engine for p in sweep.planned}.values())
     for engine in engines:
         _check_model(engine)
@@ -136,6 +136,10 @@ def _main(argv: list[str]) -> int:
         interrupted, code = True, 130
     except (_Abandoned, StorageError, OSError) as error:
         lost = str(error)
+    except Exception:
+        if not asked_to_stop():
+            raise
+        interrupted, code = True, 130
     finally:
         # Reporting what is there must not be cut short by a second Ctrl-C.
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any, TextIO
 
 from capsexp.errors import StorageError
 
@@ -35,7 +35,7 @@ def write_text(path: Path, text: str) -> None:
         try:
             with beside.open("w", encoding="utf-8") as file:
                 file.write(text)
-                _sync(file)
+                sync(file)
             put(beside, path)
         except OSError:
             with contextlib.suppress(OSError):
@@ -85,7 +85,8 @@ def tell(line: str, out: TextIO | None = None) -> None:
         print(line, file=out or sys.stdout, flush=True)
 
 
-def _sync(file: TextIO) -> None:
+def sync(file: IO[Any]) -> None:
+    """Make durable what was written so far; raises OSError."""
     file.flush()
     os.fsync(file.fileno())
 

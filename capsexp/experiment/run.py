@@ -303,12 +303,16 @@ def _progress_env() -> dict[str, str]:
         return {}
 
 
-def terminate_as_interrupt() -> None:
-    """SIGTERM and a closed terminal end a sweep as Ctrl-C does: in order."""
+def terminate_as_interrupt() -> Callable[[], bool]:
+    """SIGTERM and a closed terminal end a sweep as Ctrl-C does: in order. Returns what says whether it was asked for:
+    libraries turn an interrupt into errors of their own."""
+    asked = []
 
     def interrupt(signum: int, frame: object) -> None:
+        asked.append(signum)
         raise KeyboardInterrupt
 
-    for name in ("SIGTERM", "SIGHUP"):
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), interrupt)
+    return lambda: bool(asked)
