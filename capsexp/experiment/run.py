@@ -126,7 +126,10 @@ class _Run:
                 self._wait_for(self.dir / "samples.json", client)
             with self._phase("load"):
                 client.say(json.dumps({"url": url}))
-                if not client.wait(config.load.timeout + 30):
+                deadline = time.monotonic() + config.load.timeout + 30
+                while not client.wait(1.0) and time.monotonic() < deadline:
+                    self._check_folder()
+                if client.alive():
                     raise ServerError(f"the client did not end within load.timeout = {config.load.timeout:g} s")
             self.phases["stop"] = -time.monotonic()
             watched = monitor.alive()
@@ -189,6 +192,7 @@ class _Run:
                         "or server.cmd does not stay in the foreground; run again"
                     )
                 break
+            self._check_folder()
             if time.monotonic() > deadline:
                 what = f"{url}: no connection; is the server running?" if server is None else server.last_lines()
                 raise ServerError(f"the server was not ready in server.ready_timeout = {timeout:g} s: {what}")
@@ -201,9 +205,15 @@ class _Run:
         while not path.is_file():
             if not child.alive():
                 raise ServerError(child.last_lines())
+            self._check_folder()
             if time.monotonic() > deadline:
                 raise ServerError(f"{path.stem} was not ready in time: {child.last_lines()}")
             time.sleep(POLL_S)
+
+    def _check_folder(self) -> None:
+        """What we wait for is said by files in it."""
+        if not self.dir.is_dir():
+            raise StorageError(f"cannot write {self.dir.name}: No such file or directory")
 
     @contextmanager
     def _phase(self, name: str) -> Iterator[None]:
