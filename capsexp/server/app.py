@@ -104,10 +104,19 @@ class _Server:
             Limits(config.max_audio_s, config.max_tasks),
         )
         guard = Guard(config)
+        handlers: set[asyncio.Task[Any]] = set()
 
         async def handle(connection: ServerConnection) -> None:
-            async with guard.counted():
-                await front.handle(connection)
+            handling = asyncio.current_task()
+            assert handling is not None
+            handlers.add(handling)
+            try:
+                async with guard.counted():
+                    await front.handle(connection)
+            except asyncio.CancelledError:
+                await connection.close(1001)
+            finally:
+                handlers.discard(handling)
 
         try:
             async with serve(
@@ -125,6 +134,8 @@ class _Server:
             ):
                 self._announce(pool, listener)
                 await _first(pool.broken.wait(), stop)
+                for handling in handlers:
+                    handling.cancel()  # one that a full queue holds back would hold us too
         finally:
             if out is not None:
                 self._close(out)
