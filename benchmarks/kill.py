@@ -112,6 +112,11 @@ class Sweep:
         return found
 
 
+def tidy(sweep: Sweep) -> None:
+    for path in (sweep.out, *sweep.out.parent.glob("*sweep*.*")):
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--kills", type=int, default=50)
@@ -132,17 +137,23 @@ def main() -> int:
     length = time.monotonic() - began
     expected = essence(whole.out)
     shutil.rmtree(whole.out)
-    counts = {"had not begun": 0, "resumed": 0, "finished already": 0, "equal": 0, "left alive": 0}
+    counts = {"had not begun": 0, "resumed": 0, "equal": 0, "left alive": 0}
     died: list[float] = []
     troubles: list[str] = []
     for number in range(given.first, given.first + given.kills):
-        at = random.Random(f"{given.seed} {number}").uniform(0, length)
-        sweep = Sweep(scratch / "sweep", audio, *given.overrides)
-        process = sweep.start()
-        time.sleep(at)
+        rng = random.Random(f"{given.seed} {number}")
+        while True:
+            at, sweep = rng.uniform(0, length), Sweep(scratch / "sweep", audio, *given.overrides)
+            began, process = time.monotonic(), sweep.start()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(at)  # it may be quicker than the undisturbed one was
+                length = time.monotonic() - began
+                tidy(sweep)
+                continue
+            break
         process.send_signal(signal.SIGKILL)
         killed = time.monotonic()
-        over = process.wait() == 0
+        process.wait()
         while (left := sweep.alive()) and time.monotonic() < killed + 10:
             time.sleep(0.02)
         died.append(time.monotonic() - killed)
@@ -158,15 +169,14 @@ def main() -> int:
             shutil.rmtree(sweep.out, ignore_errors=True)
             code = sweep.start().wait(120)
         else:
-            counts["finished already" if over else "resumed"] += 1
+            counts["resumed"] += 1
             code = sweep.start(f"resume={sweep.out}").wait(120)
         said = sweep.out.with_suffix(".log").read_text()
         wrong = f"exit code {code}: {said[-400:]}" if code else difference(expected, essence(sweep.out))
         if wrong:
             troubles.append(f"kill {number} after {at:.2f} s: {wrong}")
         counts["equal"] += not wrong
-        for path in (sweep.out, *sweep.out.parent.glob("*sweep*.*")):
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        tidy(sweep)
     shutil.rmtree(scratch)
     print(
         f"{given.kills} kills within the {length:.1f} s of an undisturbed sweep, seed {given.seed}, first {given.first}"

@@ -244,9 +244,15 @@ def _make(sweep: Sweep, plan: Sequence[Planned], raw: DictConfig) -> str:
         time.sleep(config.cooldown)
     write_text(run_dir / "replay.yaml", _replay(config))
     _say(f"[{planned.num + 1}/{len(sweep.planned)}] {planned.dir.partition('-')[2]}")
-    status = execute(planned, config, run_dir, sweep.worker_counts, _say)
+    folder = run_dir.parent
+    status = execute(planned, config, run_dir, sweep.worker_counts, _say, lambda: _checkpoint(folder))
     _say(f"      {_told(run_dir, status)}")
     return status
+
+
+def _checkpoint(folder: Path) -> None:
+    rebuild(folder)
+    _say(f"      a checkpoint is in {_shown(folder)}/report.txt")
 
 
 def _told(run_dir: Path, status: str) -> str:

@@ -67,6 +67,8 @@ def _why(folder: Path, planned: Planned) -> str:
         return "was not finished" if folder.is_dir() else "was not begun"
     except (OSError, ValueError):
         return "left a run.json that cannot be read"
+    if run.get("status") == "running":
+        return "was not finished"
     if run.get("status") != "ok":
         return f"ended as {run.get('status')}"
     before, now = run.get("fingerprint") or {}, fingerprint(planned.config)

@@ -26,10 +26,12 @@ from capsexp.errors import CapsexpError, RunRefused, ServerError, StorageError
 from capsexp.experiment import control
 from capsexp.experiment.child import POLL_S, Child, python
 from capsexp.experiment.fingerprint import fingerprint
-from capsexp.files import read_json, storing, sync_tree, write_json, write_text
+from capsexp.files import bound_log, read_json, storing, sync_tree, write_json, write_text
 from capsexp.machine import usable_cpus
 from capsexp.report.load import read_rows
 from capsexp.tool import TOKEN
+
+LOG_BYTES = 4 * 2**20  # of a log, before it is rotated
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,17 @@ class Planned:
 
 
 def execute(
-    plan: Planned, config: Config, run_dir: Path, sweep_workers: Sequence[int], say: Callable[[str], None]
+    plan: Planned,
+    config: Config,
+    run_dir: Path,
+    sweep_workers: Sequence[int],
+    say: Callable[[str], None],
+    checkpoint: Callable[[], None] = lambda: None,
 ) -> str:
-    """Make a run in `run_dir`, which is there and holds nothing of a run yet; returns its status. Raises
-    KeyboardInterrupt and StorageError, after the run was taken down and, if it can be, recorded."""
-    run = _Run(plan, config, run_dir, sweep_workers, say)
+    """Make a run in `run_dir`, which is there and holds nothing of a run yet; returns its status. With hours=,
+    `checkpoint` is called whenever run.json says more. Raises KeyboardInterrupt and StorageError, after the run was
+    taken down and, if it can be, recorded."""
+    run = _Run(plan, config, run_dir, sweep_workers, say, checkpoint)
     try:
         run.perform()
         run.status = "ok"
@@ -72,8 +80,15 @@ def execute(
 
 class _Run:
     def __init__(
-        self, plan: Planned, config: Config, run_dir: Path, sweep_workers: Sequence[int], say: Callable[[str], None]
+        self,
+        plan: Planned,
+        config: Config,
+        run_dir: Path,
+        sweep_workers: Sequence[int],
+        say: Callable[[str], None],
+        checkpoint: Callable[[], None],
     ) -> None:
+        self.checkpoint, self.saved = checkpoint, 0
         self.plan, self.config, self.dir, self.sweep_workers, self.say = plan, config, run_dir, sweep_workers, say
         self.zero = time.monotonic()
         self.status, self.error = "failed", ""
@@ -126,9 +141,9 @@ class _Run:
                 self._wait_for(self.dir / "samples.json", client)
             with self._phase("load"):
                 client.say(json.dumps({"url": url}))
-                deadline = time.monotonic() + config.load.timeout + 30
+                deadline = time.monotonic() + 3600 * (config.hours or 0.0) + config.load.timeout + 30
                 while not client.wait(1.0) and time.monotonic() < deadline:
-                    self._check_folder()
+                    self._look_after()
                 if client.alive():
                     raise ServerError(f"the client did not end within load.timeout = {config.load.timeout:g} s")
             self.phases["stop"] = -time.monotonic()
@@ -210,6 +225,20 @@ class _Run:
                 raise ServerError(f"{path.stem} was not ready in time: {child.last_lines()}")
             time.sleep(POLL_S)
 
+    def _look_after(self) -> None:
+        """While the client is at work: its folder is there, logs stay small, and hours do not pass without a report."""
+        self._check_folder()
+        for log in self.dir.glob("*.log"):
+            bound_log(log, LOG_BYTES)
+        saved = self.dir / "client.json"
+        if self.config.hours is not None and saved.is_file() and (now := saved.stat().st_mtime_ns) != self.saved:
+            self.saved = now
+            run = self._described(
+                "running", f"a checkpoint, {(time.monotonic() - self.zero) / 60:.1f} min after its start"
+            )
+            write_json(self.dir / "run.json", run)
+            self.checkpoint()
+
     def _check_folder(self) -> None:
         """What we wait for is said by files in it."""
         if not self.dir.is_dir():
@@ -229,14 +258,27 @@ class _Run:
 
     def record(self) -> None:
         """Write run.json from what there is, and remove what only the run itself needed."""
-        config, plan = self.config, self.plan
         self.phases["total"] = time.monotonic() - self.zero
+        run = self._described(self.status, self.error)
+        self.status = run["status"]
+        with storing(self.dir.name):
+            for pid in (self.dir / ".pids").glob("*"):
+                pid.unlink()
+            if (self.dir / ".pids").is_dir():
+                (self.dir / ".pids").rmdir()
+            for name in (".config.yaml", ".monitor-ready", "samples.json"):
+                (self.dir / name).unlink(missing_ok=True)
+        sync_tree(self.dir)  # a run.json says that the others are there
+        write_json(self.dir / "run.json", run)
+
+    def _described(self, status: str, error: str) -> dict[str, Any]:
+        config, plan = self.config, self.plan
         client = _json(self.dir / "client.json")
         described = _json(self.dir / "samples.json") or {"samples": [], "skipped": []}
         window = {"ready": self.ready, "start": client and client["start_s"], "end": client and client["end_s"]}
         run: dict[str, Any] = {
             "schema": 1, "num": plan.num, "key": plan.key, "trial": plan.trial, "name": config.name,
-            "status": self.status, "error": self.error or None,
+            "status": status, "error": error or None,
             "workers": self.workers, "workers_requested": config.workers, "threads": config.threads,
             "pool": config.pool.name, "engine": config.engine.name, "engine_about": self.about,
             "twin": is_twin(config.engine), "dispatch": config.server.dispatch,
@@ -247,24 +289,17 @@ class _Run:
             "warnings": self.warnings, "metrics": None,
             "fingerprint": self.fingerprint,
         }  # fmt: skip
-        if self.status == "ok":
+        # Hours that were interrupted have not been for nothing.
+        if status in ("ok", "running") or (status == "interrupted" and config.hours is not None and client):
             try:
                 requests, segments, monitor = (
                     read_rows(self.dir / f"{n}.csv") for n in ("requests", "segments", "monitor")
                 )
-                run["metrics"] = run_metrics(run, requests, segments, monitor, client)
+                counts = _json(self.dir / "segments.json")
+                run["metrics"] = run_metrics(run, requests, segments, monitor, client, counts)
             except Exception as error:  # the report says so; the files are there to look at
                 run["status"], run["error"] = "failed", f"metrics: {type(error).__name__}: {error}"
-                self.status = "failed"
-        with storing(self.dir.name):
-            for pid in (self.dir / ".pids").glob("*"):
-                pid.unlink()
-            if (self.dir / ".pids").is_dir():
-                (self.dir / ".pids").rmdir()
-            for name in (".config.yaml", ".monitor-ready", "samples.json"):
-                (self.dir / name).unlink(missing_ok=True)
-        sync_tree(self.dir)  # a run.json says that the others are there
-        write_json(self.dir / "run.json", run)
+        return run
 
 
 def _json(path: Path) -> Any:

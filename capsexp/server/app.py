@@ -9,8 +9,9 @@ import signal
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Coroutine, Sequence
-from typing import Any, TextIO
+from typing import Any
 
 import websockets
 from websockets.asyncio.server import ServerConnection, serve
@@ -19,7 +20,7 @@ from capsexp import lifeline, tool
 from capsexp.config import Config, worker_count
 from capsexp.engines.folders import prepare
 from capsexp.errors import CapsexpError, RunRefused, ServerError, StorageError
-from capsexp.files import CsvFile, storing, tell, write_json
+from capsexp.files import BoundedCsv, tell, write_json
 from capsexp.machine import usable_cpus
 from capsexp.protocol import SUBPROTOCOL
 from capsexp.segments import Segment
@@ -35,6 +36,8 @@ SEGMENT_COLUMNS = (
     "task_id", "segment", "offset_s", "audio_s", "new_s", "worker", "pid", "queued_s", "started_s", "finished_s",
     "queue_wait_s", "compute_s", "retries", "status",
 )  # fmt: skip
+
+STORE_S = 5.0  # at most, until a row is in its file
 
 
 def main(argv: Sequence[str]) -> int:
@@ -58,7 +61,9 @@ class _Server:
         self.config: Config = call.config
         self.run_dir, self.zero, self.guarded = call.run_dir, call.zero, call.guarded
         self.warnings: list[str] = []
-        self.segments: CsvFile | None = None
+        self.segments: BoundedCsv | None = None
+        self.counts: Counter[str] = Counter()  # of all segments, where the table holds not every one
+        self.stored = time.monotonic()
         self.lost: StorageError | None = None  # the rows cannot be written any more
         self.stop = asyncio.Event()
 
@@ -91,10 +96,8 @@ class _Server:
 
     async def _serve(self, pool: WorkerPool, listener: socket.socket, stop: asyncio.Event) -> None:
         config = self.config.server
-        with storing("segments.csv"):
-            out = open(self.run_dir / "segments.csv", "w", newline="") if self.run_dir else None  # noqa: SIM115
-        if out is not None:
-            self.segments = CsvFile(out, SEGMENT_COLUMNS)
+        if self.run_dir is not None:
+            self.segments = BoundedCsv(self.run_dir / "segments.csv", SEGMENT_COLUMNS, self.config.report.max_rows)
         front = Front(
             pool,
             config.dispatch,
@@ -137,8 +140,7 @@ class _Server:
                 for handling in handlers:
                     handling.cancel()  # one that a full queue holds back would hold us too
         finally:
-            if out is not None:
-                self._close(out)
+            self._store(final=True)
 
     def _announce(self, pool: WorkerPool, listener: socket.socket) -> None:
         host, port = listener.getsockname()[:2]
@@ -195,19 +197,26 @@ class _Server:
                 "finished_s": outcome.finished - self.zero, "queue_wait_s": outcome.started - outcome.queued,
                 "compute_s": outcome.finished - outcome.started, "retries": outcome.retries,
             }  # fmt: skip
+        self.counts.update({str(row["status"]): 1, "retries": outcome.retries if outcome is not None else 0})
         try:
-            self.segments.write(row)
+            self.segments.write([row])
         except StorageError as error:
             self.lost, self.segments = error, None
             self.stop.set()
+        if time.monotonic() - self.stored > STORE_S:
+            self._store()
 
-    def _close(self, out: TextIO) -> None:
-        self.segments = None
+    def _store(self, final: bool = False) -> None:
+        self.stored = time.monotonic()
+        if self.segments is None or self.run_dir is None:
+            return
         try:
-            with storing("segments.csv"):
-                out.close()
+            if self.segments.every > 1:
+                write_json(self.run_dir / "segments.json", {"every": self.segments.every, **self.counts})
+            self.segments.close() if final else self.segments.flush()
         except StorageError as error:
             self.lost = self.lost or error
+            self.stop.set()
 
     def _warn(self, line: str) -> None:
         self.warnings.append(line)
