@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 import time
 import warnings
@@ -14,7 +13,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from capsexp import compose
+from capsexp import compose, interrupts
 from capsexp.analysis import trials
 from capsexp.config import EngineConfig, conf_dir, resolve, slug, to_dict
 from capsexp.engines.base import model_files
@@ -22,7 +21,7 @@ from capsexp.engines.folders import prepare
 from capsexp.errors import CapsexpError, ConfigError, EngineError, StorageError
 from capsexp.experiment import environment
 from capsexp.experiment.resume import outstanding, reopen
-from capsexp.experiment.run import Planned, execute, terminate_as_interrupt
+from capsexp.experiment.run import Planned, execute
 from capsexp.experiment.sweep import Sweep, add, alone, make_folder, plan, record
 from capsexp.files import clear_parts, read_json, storing, tell, write_json, write_text
 from capsexp.report.build import assemble, rebuild
@@ -105,7 +104,14 @@ def _main(argv: list[str]) -> int:
         argv = [*argv, *rest]
     else:
         sweep = plan(overrides, config_dir, config_name)
-    asked_to_stop = terminate_as_interrupt()
+    with interrupts.in_order() as asked:
+        return _perform_all(sweep, argv, bool(resumed), config_dir, config_name, asked)
+
+
+def _perform_all(
+    sweep: Sweep, argv: list[str], resumed: bool, config_dir: Path | None, config_name: str, asked: list[int]
+) -> int:
+    """Run what is due of a sweep and report. `asked`: the signals that have come."""
     engines = list({repr(p.config.engine): p.config.engine for p in sweep.planned}.values())
     for engine in engines:
         _check_model(engine)
@@ -137,20 +143,17 @@ def _main(argv: list[str]) -> int:
     except (_Abandoned, StorageError, OSError) as error:
         lost = str(error)
     except Exception:
-        if not asked_to_stop():
+        if not asked:  # libraries turn an interrupt into errors of their own
             raise
         interrupted, code = True, 130
     finally:
-        # Reporting what is there must not be cut short by a second Ctrl-C.
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-            if hasattr(signal, name):
-                signal.signal(getattr(signal, name), signal.SIG_IGN)
-        try:
-            if interrupted:
-                write_json(folder / "sweep.json", record(sweep, argv, interrupted=True))
-            report = _finish(sweep, folder)
-        except (StorageError, OSError) as error:
-            lost = lost or str(error)
+        with interrupts.ignored():  # reporting what is there must not be cut short by a second Ctrl-C
+            try:
+                if interrupted:
+                    write_json(folder / "sweep.json", record(sweep, argv, interrupted=True))
+                report = _finish(sweep, folder)
+            except (StorageError, OSError) as error:
+                lost = lost or str(error)
     if lost:
         raise StorageError(f"{lost}; the sweep has ended: make room, then go on with resume={_shown(folder)}")
     if interrupted:

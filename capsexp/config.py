@@ -58,7 +58,7 @@ class NullConfig(EngineConfig):
     name: str = "null"
     rtf: float = 0.0
     jitter: float = 0.0  # sigma of a log-normal factor on the sleep
-    seed: int = 0
+    seed: int | None = 0  # of the jitter; null: another factor each time, as on a machine with a life of its own
     load_s: float = 0.0  # pretended time to load a model
     memory_mb: float = 0.0  # pretended size of a model
     crash_on: str | None = None  # a token: a segment that contains it kills the worker (for tests)

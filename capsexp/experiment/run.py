@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import signal
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -346,18 +345,3 @@ def _progress_env() -> dict[str, str]:
         return {"CAPSEXP_TTY": os.ttyname(2)}
     except (OSError, AttributeError):
         return {}
-
-
-def terminate_as_interrupt() -> Callable[[], bool]:
-    """SIGTERM and a closed terminal end a sweep as Ctrl-C does: in order. Returns what says whether it was asked for:
-    libraries turn an interrupt into errors of their own."""
-    asked = []
-
-    def interrupt(signum: int, frame: object) -> None:
-        asked.append(signum)
-        raise KeyboardInterrupt
-
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), interrupt)
-    return lambda: bool(asked)
