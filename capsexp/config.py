@@ -61,6 +61,7 @@ class NullConfig(EngineConfig):
     seed: int | None = 0  # of the jitter; null: another factor each time, as on a machine with a life of its own
     load_s: float = 0.0  # pretended time to load a model
     memory_mb: float = 0.0  # pretended size of a model
+    scratch_mb: float = 0.0  # address space that a segment takes while it is recognized
     crash_on: str | None = None  # a token: a segment that contains it kills the worker (for tests)
 
 
@@ -177,6 +178,7 @@ class ServerConfig:
     max_connections: int = 4096
     max_audio_s: float = 43_200.0  # of audio in one task
     max_tasks: int = 1000  # of one connection, without their final message
+    send_timeout: float = 120.0  # s that a client may leave a result untaken, before it is let go
 
 
 @dataclass
@@ -194,6 +196,21 @@ class ControlConfig:
 
     name: str = "on"
     processes: Any = field(default_factory=lambda: [1])
+
+
+@dataclass
+class FaultConfig:
+    """What is done to the server while it is measured: first `at_s` seconds into the load, then `rate` times a second;
+    see conf/fault/none.yaml."""
+
+    name: str = "none"
+    at_s: float = 1.0
+    rate: float = 0.0
+    most: int = 0
+    seed: int = 1
+    for_s: float = 5.0
+    slowdown: float = 10.0
+    room_mb: float = 0.0
 
 
 @dataclass
@@ -221,6 +238,7 @@ class Config:
     server: ServerConfig = field(default_factory=ServerConfig)
     monitor: MonitorConfig = field(default_factory=MonitorConfig)
     control: ControlConfig = field(default_factory=ControlConfig)
+    fault: FaultConfig = field(default_factory=FaultConfig)
     thresholds: ThresholdsConfig = field(default_factory=ThresholdsConfig)
     validity: ValidityConfig = field(default_factory=ValidityConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
@@ -231,6 +249,8 @@ POOLS = ("process", "prefork", "thread")
 SHERPA_TYPES = ("paraformer", "sense_voice", "fire_red_asr", "whisper", "transducer")
 DISPATCH = ("segment", "task", "hash", "naive")
 AUTO_TRIALS = 5  # fewer leave the spread itself unknown
+WORKER_FAULTS = ("kill_worker", "freeze_worker", "slow_worker", "kill_all_workers", "crash_engine", "memory_limit")
+CLIENT_FAULTS = ("client_vanishes", "slow_client", "garbage_client")
 SERVERS = ("local", "command", "external")
 # Keys that tell runs of one configuration apart, or that do not change what is measured.
 SWEEP_KEYS = frozenset({"trial", "trials", "trials_max", "cooldown", "name", "resume"})
@@ -346,6 +366,7 @@ def check(config: Config) -> None:
     _at_least("server.max_retries", config.server.max_retries, 0)
     _at_least("server.stuck_s", config.server.stuck_s, 0.1)
     _at_least("server.stuck_rtf", config.server.stuck_rtf, 0)
+    _at_least("server.send_timeout", config.server.send_timeout, 0.1)
     if config.load.message_s > 60:
         raise ConfigError("load.message_s: CapsWriter sends at most 60 s of audio in a message")
     if config.server.name == "command" and not config.server.cmd:
@@ -355,6 +376,7 @@ def check(config: Config) -> None:
     if config.server.name == "external" and not config.server.url:
         raise ConfigError("server.url: server=external needs an address, e.g. server.url=ws://127.0.0.1:6016")
     _address(config.server)
+    _fault(config)
     processes = config.control.processes
     if processes != "sweep" and not (
         isinstance(processes, list) and all(isinstance(p, int) and p >= 1 for p in processes)
@@ -397,6 +419,20 @@ def _pool_serves(config: Config) -> None:
             f"pool=thread: engine={engine.name} cannot be shared by threads; use pool=process"
             f"{' or pool=prefork' if engine.fork_safe else ''}"
         )
+
+
+def _fault(config: Config) -> None:
+    fault = config.fault
+    _one_of("fault", fault.name, ("none", *WORKER_FAULTS, *CLIENT_FAULTS))
+    for key in ("at_s", "rate", "most", "for_s", "room_mb"):
+        _at_least(f"fault.{key}", getattr(fault, key), 0)
+    _at_least("fault.slowdown", fault.slowdown, 1)
+    if fault.name in WORKER_FAULTS and config.server.name == "external":
+        raise ConfigError(f"fault={fault.name}: a server that runs already is not to be harmed; use server=command")
+    if fault.name == "memory_limit" and sys.platform != "linux":
+        raise ConfigError("fault=memory_limit: needs Linux")
+    if fault.name in WORKER_FAULTS and sys.platform == "win32":
+        raise ConfigError(f"fault={fault.name}: needs the signals of Linux or macOS")
 
 
 def _address(server: ServerConfig) -> None:

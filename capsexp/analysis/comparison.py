@@ -62,7 +62,7 @@ def equal_core(found: list[dict[str, Any]], configs: Mapping[str, dict[str, Any]
     """Write `equal_core` of each configuration with more than one worker, and mark the rows compared with."""
     wide = {key: baseline.group_key(config, "threads") for key, config in configs.items()}
     for one in found:
-        if (one["workers"] or 1) == 1 or one["throughput_xrt"] is None:
+        if (one["workers"] or 1) == 1 or one["throughput_xrt"] is None or one["fault"]["kind"] != "none":
             continue
         singles = [c for c in found if c["workers"] == 1 and wide.get(c["key"]) == wide[one["key"]]]
         best, why = baseline.equal_core(one, singles)

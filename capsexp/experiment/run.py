@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import psutil
 from omegaconf import OmegaConf
 
+from capsexp.analysis import faults
 from capsexp.analysis.metrics import run_metrics
 from capsexp.config import Config, to_dict, worker_count
 from capsexp.engines.folders import is_twin
@@ -134,17 +135,26 @@ class _Run:
                 watch = ("--watch", f"front:{root}") if root else ()
                 monitor = Child(python("capsexp.monitor", *common, *watch), self.dir / "monitor.log")
                 stack.callback(monitor.stop, config.server.grace)
+                injector = self._injector(*common, *watch)
+                if injector is not None:
+                    stack.callback(injector.stop, config.server.grace)
             with self._phase("load_models"):
                 url = self._wait_ready(server, url)
                 self._wait_for(self.dir / ".monitor-ready", monitor)
                 self._wait_for(self.dir / "samples.json", client)
+                if injector is not None:
+                    self._wait_for(self.dir / ".faults-ready", injector)
             with self._phase("load"):
-                client.say(json.dumps({"url": url}))
+                for child in (client, injector):
+                    if child is not None:
+                        child.say(json.dumps({"url": url}))
                 deadline = time.monotonic() + 3600 * (config.hours or 0.0) + config.load.timeout + 30
                 while not client.wait(1.0) and time.monotonic() < deadline:
                     self._look_after()
                 if client.alive():
                     raise ServerError(f"the client did not end within load.timeout = {config.load.timeout:g} s")
+            if injector is not None:
+                self._end_faults(injector, server)
             self.phases["stop"] = -time.monotonic()
             watched = monitor.alive()
             monitor.stop(config.server.grace)  # first, so that its last tick still sees everybody
@@ -178,6 +188,37 @@ class _Run:
         stack.callback(leash.say, "done")
         stack.callback(server.stop, config.grace)
         return server, f"ws://{config.host}:{port}"
+
+    def _injector(self, *arguments: str) -> Child | None:
+        """Who does what `fault=` names."""
+        if self.config.fault.name == "none":
+            return None
+        child = Child(
+            python("capsexp.experiment.faults", *arguments),
+            self.dir / "faults.log",
+            env={TOKEN: self.config.server.token or ""},
+        )
+        with storing(".pids"):
+            (self.dir / ".pids" / str(child.pid)).write_text("fault 0")
+        return child
+
+    def _end_faults(self, injector: Child, server: Child | None) -> None:
+        """Stop harming the server, and give it a moment to be whole again, so that it is known how long that takes."""
+        injector.stop(self.config.server.grace)
+        injected = read_rows(self.dir / "faults.csv")
+        if not injected:
+            self.warnings.append(
+                f"fault={self.config.fault.name}: nothing was done, as the load ended before fault.at_s = "
+                f"{self.config.fault.at_s:g} s or there was no worker to be found: {injector.last_lines()}"
+            )
+        if server is not None and not server.alive():
+            self.warnings.append(f"the server ended during the load: {server.last_lines()}")
+        deadline = time.monotonic() + self.config.server.grace
+        while time.monotonic() < deadline and server is not None and server.alive():
+            events = read_rows(self.dir / "workers.csv")
+            if not faults.awaited(injected, events):
+                break
+            time.sleep(10 * POLL_S)
 
     def _wait_ready(self, server: Child | None, url: str) -> str:
         """Until all workers have loaded (our server says so) or the port answers (anybody else's)."""
@@ -265,7 +306,7 @@ class _Run:
                 pid.unlink()
             if (self.dir / ".pids").is_dir():
                 (self.dir / ".pids").rmdir()
-            for name in (".config.yaml", ".monitor-ready", "samples.json"):
+            for name in (".config.yaml", ".monitor-ready", ".faults-ready", "samples.json"):
                 (self.dir / name).unlink(missing_ok=True)
         sync_tree(self.dir)  # a run.json says that the others are there
         write_json(self.dir / "run.json", run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -10,7 +11,7 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any
 
 import websockets
@@ -20,14 +21,15 @@ from capsexp import lifeline, tool
 from capsexp.config import Config, worker_count
 from capsexp.engines.folders import prepare
 from capsexp.errors import CapsexpError, RunRefused, ServerError, StorageError
-from capsexp.files import BoundedCsv, tell, write_json
+from capsexp.files import BoundedCsv, CsvFile, storing, tell, write_json
 from capsexp.machine import usable_cpus
 from capsexp.protocol import SUBPROTOCOL
 from capsexp.segments import Segment
+from capsexp.server.doorman import Doorman, Forgetful
 from capsexp.server.front import Front, Limits
-from capsexp.server.guard import Guard, tls
+from capsexp.server.guard import Guard, connections_that_fit, tls
 from capsexp.server.pools import launcher
-from capsexp.server.pools.base import Outcome, WorkerInfo
+from capsexp.server.pools.base import GaveUp, Outcome, WorkerInfo
 from capsexp.server.pools.pool import WorkerPool
 from capsexp.server.room import refuse_or_reduce
 from capsexp.server.worker import settings_of
@@ -36,6 +38,7 @@ SEGMENT_COLUMNS = (
     "task_id", "segment", "offset_s", "audio_s", "new_s", "worker", "pid", "queued_s", "started_s", "finished_s",
     "queue_wait_s", "compute_s", "retries", "status",
 )  # fmt: skip
+WORKER_COLUMNS = ("time_s", "worker", "pid", "event", "reason")
 
 STORE_S = 5.0  # at most, until a row is in its file
 
@@ -62,6 +65,7 @@ class _Server:
         self.run_dir, self.zero, self.guarded = call.run_dir, call.zero, call.guarded
         self.warnings: list[str] = []
         self.segments: BoundedCsv | None = None
+        self.events: CsvFile | None = None
         self.counts: Counter[str] = Counter()  # of all segments, where the table holds not every one
         self.stored = time.monotonic()
         self.lost: StorageError | None = None  # the rows cannot be written any more
@@ -81,13 +85,16 @@ class _Server:
                 self._on_worker,
                 refuse_or_reduce(config.server.on_low_memory, self._warn),
                 lambda work: config.server.stuck_s + config.server.stuck_rtf * getattr(work, "audio_s", 0.0),
+                config.server.ready_timeout,
             )
-            try:
-                if not await _first(pool.start(), stop):
-                    return 0
-                await self._serve(pool, listener, stop)
-            finally:
-                await pool.stop(config.server.grace)
+            with contextlib.ExitStack() as files:
+                self._open_tables(files)
+                try:
+                    if not await _first(pool.start(), stop):
+                        return 0
+                    await self._serve(pool, listener, stop)
+                finally:
+                    await pool.stop(config.server.grace)
         if pool.broken.is_set():
             raise ServerError(pool.reason)
         if self.lost is not None:
@@ -96,51 +103,54 @@ class _Server:
 
     async def _serve(self, pool: WorkerPool, listener: socket.socket, stop: asyncio.Event) -> None:
         config = self.config.server
-        if self.run_dir is not None:
-            self.segments = BoundedCsv(self.run_dir / "segments.csv", SEGMENT_COLUMNS, self.config.report.max_rows)
         front = Front(
             pool,
             config.dispatch,
             config.max_queue or 4 * pool.count,
             self._on_segment,
             self.config.punctuation.name != "none",
-            Limits(config.max_audio_s, config.max_tasks),
+            Limits(config.max_audio_s, config.max_tasks, config.send_timeout),
         )
-        guard = Guard(config)
-        handlers: set[asyncio.Task[Any]] = set()
+        doorman = Doorman(max(8, 2 * pool.count))
+        guard = Guard(config, connections_that_fit(config.max_connections, self._warn))
 
         async def handle(connection: ServerConnection) -> None:
-            handling = asyncio.current_task()
-            assert handling is not None
-            handlers.add(handling)
-            try:
-                async with guard.counted():
-                    await front.handle(connection)
-            except asyncio.CancelledError:
-                await connection.close(1001)
-            finally:
-                handlers.discard(handling)
+            async with guard.counted():
+                await front.handle(connection, doorman.door(connection.transport))
 
-        try:
-            async with serve(
-                handle,
-                sock=listener,
-                ssl=tls(config),
-                process_request=guard.admit,
-                origins=[None],  # a web page that its user visits must not reach a server on their machine
-                compression=None,  # float audio does not compress, and the attempt costs 5x in throughput
-                max_size=config.max_message,
-                max_queue=1,  # the next message waits in the kernel, not in our memory
-                ping_interval=None,  # a connection that back-pressure holds is slow, not dead
-                select_subprotocol=_subprotocol,
-                close_timeout=min(1.0, config.grace),
-            ):
-                self._announce(pool, listener)
-                await _first(pool.broken.wait(), stop)
-                for handling in handlers:
-                    handling.cancel()  # one that a full queue holds back would hold us too
-        finally:
-            self._store(final=True)
+        async with serve(
+            handle,
+            sock=listener,
+            backlog=min(4096, config.max_connections),
+            ssl=tls(config),
+            process_request=guard.admit,
+            origins=[None],  # a web page that its user visits must not reach a server on their machine
+            compression=None,  # float audio does not compress, and the attempt costs 5x in throughput
+            max_size=config.max_message,
+            max_queue=0,  # the next message waits in the kernel, not in our memory
+            ping_interval=None,  # a connection that back-pressure holds is slow, not dead
+            select_subprotocol=_subprotocol,
+            create_connection=Forgetful,
+            close_timeout=min(1.0, config.grace),
+        ):
+            self._announce(pool, listener)
+            await _first(pool.broken.wait(), stop)
+            asyncio.get_running_loop().call_later(min(1.0, config.grace), front.abandon)
+
+    def _open_tables(self, files: contextlib.ExitStack) -> None:
+        """segments.csv and workers.csv of a run."""
+        if self.run_dir is None:
+            return
+        self.segments = BoundedCsv(self.run_dir / "segments.csv", SEGMENT_COLUMNS, self.config.report.max_rows)
+        files.callback(self._close_tables)
+        with storing("workers.csv"):
+            self.events = CsvFile(
+                files.enter_context((self.run_dir / "workers.csv").open("w", newline="")), WORKER_COLUMNS
+            )
+
+    def _close_tables(self) -> None:
+        self._store(final=True)
+        self.segments = self.events = None
 
     def _announce(self, pool: WorkerPool, listener: socket.socket) -> None:
         host, port = listener.getsockname()[:2]
@@ -171,7 +181,13 @@ class _Server:
 
     def _on_worker(self, what: str, info: WorkerInfo) -> None:
         took = f" after {info.load_s:.2f} s" if what == "ready" and info.load_s is not None else ""
-        tell(f"worker {info.worker} {what}{took} (pid {info.pid})")
+        why = f": {info.reason}" if what == "died" else ""
+        tell(f"worker {info.worker} {what}{took} (pid {info.pid}){why}")
+        if self.events is not None:
+            row = {"worker": info.worker, "pid": info.pid, "event": what, "reason": info.reason or None}
+            with self._keeping():
+                self.events.write({"time_s": time.monotonic() - self.zero, **row})
+                self.events.flush()
         if what == "started":
             self._name(info.pid, f"worker {info.worker}")
 
@@ -184,25 +200,26 @@ class _Server:
         if self.run_dir is not None:
             (self.run_dir / ".pids" / str(pid)).write_text(part)
 
-    def _on_segment(self, task_id: str, segment: Segment, outcome: Outcome | None, queued: float) -> None:
+    def _on_segment(self, task_id: str, segment: Segment, outcome: Outcome | GaveUp | None, queued: float) -> None:
         if self.segments is None:
             return
         row: dict[str, object] = {
             "task_id": task_id, "segment": segment.index, "offset_s": segment.offset_s, "audio_s": segment.audio_s,
-            "new_s": segment.new_s, "queued_s": queued - self.zero, "status": "ok" if outcome else "failed",
+            "new_s": segment.new_s, "queued_s": queued - self.zero,
+            "status": "cancelled" if outcome is None else "failed",
         }  # fmt: skip
-        if outcome is not None:
+        if isinstance(outcome, GaveUp):
+            row["retries"] = outcome.retries
+        if isinstance(outcome, Outcome):
             row |= {
+                "status": "ok",
                 "worker": outcome.worker, "pid": outcome.pid, "started_s": outcome.started - self.zero,
                 "finished_s": outcome.finished - self.zero, "queue_wait_s": outcome.started - outcome.queued,
                 "compute_s": outcome.finished - outcome.started, "retries": outcome.retries,
             }  # fmt: skip
         self.counts.update({str(row["status"]): 1, "retries": outcome.retries if outcome is not None else 0})
-        try:
+        with self._keeping():
             self.segments.write([row])
-        except StorageError as error:
-            self.lost, self.segments = error, None
-            self.stop.set()
         if time.monotonic() - self.stored > STORE_S:
             self._store()
 
@@ -210,12 +227,18 @@ class _Server:
         self.stored = time.monotonic()
         if self.segments is None or self.run_dir is None:
             return
-        try:
+        with self._keeping():
             if self.segments.every > 1:
                 write_json(self.run_dir / "segments.json", {"every": self.segments.every, **self.counts})
             self.segments.close() if final else self.segments.flush()
+
+    @contextlib.contextmanager
+    def _keeping(self) -> Iterator[None]:
+        """What cannot be kept any more ends the server, with its reason."""
+        try:
+            yield
         except StorageError as error:
-            self.lost = self.lost or error
+            self.lost, self.segments, self.events = self.lost or error, None, None
             self.stop.set()
 
     def _warn(self, line: str) -> None:
