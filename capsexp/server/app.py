@@ -10,7 +10,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Coroutine, Sequence
+from collections import Counter
+from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any
 
 import websockets
@@ -19,8 +20,8 @@ from websockets.asyncio.server import ServerConnection, serve
 from capsexp import lifeline, tool
 from capsexp.config import Config, worker_count
 from capsexp.engines.folders import prepare
-from capsexp.errors import CapsexpError, RunRefused, ServerError
-from capsexp.files import CsvFile, write_json
+from capsexp.errors import CapsexpError, RunRefused, ServerError, StorageError
+from capsexp.files import BoundedCsv, CsvFile, storing, tell, write_json
 from capsexp.machine import usable_cpus
 from capsexp.protocol import SUBPROTOCOL
 from capsexp.segments import Segment
@@ -40,6 +41,8 @@ SEGMENT_COLUMNS = (
     "queue_wait_s", "compute_s", "retries", "status",
 )  # fmt: skip
 WORKER_COLUMNS = ("time_s", "worker", "pid", "event", "reason")
+
+STORE_S = 5.0  # at most, until a row is in its file
 
 
 def main(argv: Sequence[str]) -> int:
@@ -63,11 +66,15 @@ class _Server:
         self.config: Config = call.config
         self.run_dir, self.zero, self.guarded = call.run_dir, call.zero, call.guarded
         self.warnings: list[str] = []
-        self.segments: CsvFile | None = None
+        self.segments: BoundedCsv | None = None
         self.events: CsvFile | None = None
+        self.counts: Counter[str] = Counter()  # of all segments, where the table holds not every one
+        self.stored = time.monotonic()
+        self.lost: StorageError | None = None  # the rows cannot be written any more
+        self.stop = asyncio.Event()
 
     async def run(self) -> int:
-        config, stop = self.config, asyncio.Event()
+        config, stop = self.config, self.stop
         self._stop_on_request(stop)
         if self.run_dir is not None:
             (self.run_dir / ".pids").mkdir(exist_ok=True)
@@ -92,6 +99,8 @@ class _Server:
                     await pool.stop(config.server.grace)
         if pool.broken.is_set():
             raise ServerError(pool.reason)
+        if self.lost is not None:
+            raise self.lost
         return 0
 
     async def _serve(self, pool: WorkerPool, listener: socket.socket, stop: asyncio.Event) -> None:
@@ -135,14 +144,15 @@ class _Server:
         """segments.csv and workers.csv of a run."""
         if self.run_dir is None:
             return
-        segments, workers = (
-            files.enter_context((self.run_dir / f"{name}.csv").open("w", newline=""))
-            for name in ("segments", "workers")
-        )
-        self.segments, self.events = CsvFile(segments, SEGMENT_COLUMNS), CsvFile(workers, WORKER_COLUMNS)
+        self.segments = BoundedCsv(self.run_dir / "segments.csv", SEGMENT_COLUMNS, self.config.report.max_rows)
         files.callback(self._close_tables)
+        with storing("workers.csv"):
+            self.events = CsvFile(
+                files.enter_context((self.run_dir / "workers.csv").open("w", newline="")), WORKER_COLUMNS
+            )
 
     def _close_tables(self) -> None:
+        self._store(final=True)
         self.segments = self.events = None
 
     def _announce(self, pool: WorkerPool, listener: socket.socket) -> None:
@@ -160,7 +170,7 @@ class _Server:
                 },
             )
         scheme, workers = "wss" if self.config.server.certfile else "ws", f"{pool.count} worker{'s' * (pool.count > 1)}"
-        print(f"listening on {scheme}://{host}:{port} with {workers}; Ctrl-C stops it", flush=True)
+        tell(f"listening on {scheme}://{host}:{port} with {workers}; Ctrl-C stops it")
 
     def _stop_on_request(self, stop: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
@@ -175,16 +185,17 @@ class _Server:
     def _on_worker(self, what: str, info: WorkerInfo) -> None:
         took = f" after {info.load_s:.2f} s" if what == "ready" and info.load_s is not None else ""
         why = f": {info.reason}" if what == "died" else ""
-        print(f"worker {info.worker} {what}{took} (pid {info.pid}){why}", flush=True)
+        tell(f"worker {info.worker} {what}{took} (pid {info.pid}){why}")
         if self.events is not None:
             row = {"worker": info.worker, "pid": info.pid, "event": what, "reason": info.reason or None}
-            self.events.write({"time_s": time.monotonic() - self.zero, **row})
-            self.events.flush()
+            with self._keeping():
+                self.events.write({"time_s": time.monotonic() - self.zero, **row})
+                self.events.flush()
         if what == "started":
             self._name(info.pid, f"worker {info.worker}")
 
     def _on_loader(self, pid: int) -> None:
-        print(f"loader started (pid {pid})", flush=True)
+        tell(f"loader started (pid {pid})")
         self._name(pid, "loader 0")
 
     def _name(self, pid: int | None, part: str) -> None:
@@ -209,7 +220,29 @@ class _Server:
                 "finished_s": outcome.finished - self.zero, "queue_wait_s": outcome.started - outcome.queued,
                 "compute_s": outcome.finished - outcome.started, "retries": outcome.retries,
             }  # fmt: skip
-        self.segments.write(row)
+        self.counts.update({str(row["status"]): 1, "retries": outcome.retries if outcome is not None else 0})
+        with self._keeping():
+            self.segments.write([row])
+        if time.monotonic() - self.stored > STORE_S:
+            self._store()
+
+    def _store(self, final: bool = False) -> None:
+        self.stored = time.monotonic()
+        if self.segments is None or self.run_dir is None:
+            return
+        with self._keeping():
+            if self.segments.every > 1:
+                write_json(self.run_dir / "segments.json", {"every": self.segments.every, **self.counts})
+            self.segments.close() if final else self.segments.flush()
+
+    @contextlib.contextmanager
+    def _keeping(self) -> Iterator[None]:
+        """What cannot be kept any more ends the server, with its reason."""
+        try:
+            yield
+        except StorageError as error:
+            self.lost, self.segments, self.events = self.lost or error, None, None
+            self.stop.set()
 
     def _warn(self, line: str) -> None:
         self.warnings.append(line)
