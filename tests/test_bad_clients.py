@@ -10,10 +10,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
+import pocketsphinx
 import psutil
 import pytest
 from conftest import PATIENCE, noise
+from test_pools import workers_of
 from test_server import perform, requests, right, server
 from websockets.asyncio.client import connect
 
@@ -136,3 +139,32 @@ def test_fewer_files_than_connections_is_said(monkeypatch: pytest.MonkeyPatch) -
     assert not said
     assert guard.connections_that_fit(4096, said.append) == 1800
     assert re.search("only 2000 files may be open here, room for 1800 connections", said[0])
+
+
+def test_a_server_whose_workers_cannot_come_back_tells_whoever_waits_and_ends(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    model.symlink_to(pocketsphinx.get_model_path("en-us"))  # as good as a folder that can be lost
+    command = [sys.executable, "-m", "capsexp.server", "--port", "0", "engine=sphinx", f"engine.model_dir={model}"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert process.stdout is not None
+    lines = iter(process.stdout)
+    url = next(line.split()[2] for line in lines if line.startswith("listening on "))
+
+    async def wait_for_ever() -> dict[str, str]:
+        async with connect(url, max_size=None) as connection:
+            await connection.send(message("t", 60, True))
+            await asyncio.sleep(0.1)
+            model.unlink()
+            workers_of(process)[0].kill()
+            while True:
+                answer = json.loads(await connection.recv())
+                if "error" in answer:
+                    return dict(answer)
+
+    said = asyncio.run(asyncio.wait_for(wait_for_ever(), PATIENCE))
+    assert said["task_id"] == "t"
+    assert "every worker ended 3 times in a row while loading" in said["error"]
+    assert "no acoustic model" in said["error"]
+    assert process.wait(PATIENCE) == 1
+    assert list(lines)[-1].startswith("capsexp.server: every worker ended 3 times")
+    process.stdout.close()
