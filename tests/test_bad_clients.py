@@ -161,10 +161,14 @@ def test_a_server_whose_workers_cannot_come_back_tells_whoever_waits_and_ends(tm
                 if "error" in answer:
                     return dict(answer)
 
-    said = asyncio.run(asyncio.wait_for(wait_for_ever(), PATIENCE))
+    try:
+        said = asyncio.run(asyncio.wait_for(wait_for_ever(), PATIENCE))
+        code = process.wait(PATIENCE)
+    finally:
+        process.kill()
     assert said["task_id"] == "t"
     assert "every worker ended 3 times in a row while loading" in said["error"]
     assert "no acoustic model" in said["error"]
-    assert process.wait(PATIENCE) == 1
+    assert code == 1
     assert list(lines)[-1].startswith("capsexp.server: every worker ended 3 times")
     process.stdout.close()
