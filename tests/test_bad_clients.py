@@ -75,7 +75,7 @@ def test_one_that_leaves_while_the_server_does_not_read_is_noticed() -> None:
         line.socket.close()
         began = time.monotonic()
         assert all(right(perform(url, requests(4))))
-        assert time.monotonic() - began < 1.0  # what is left of its first minute alone would take 3 s
+        assert time.monotonic() - began < 1.8  # what is left of its first minute alone would take 3 s
 
 
 def test_one_that_takes_no_result_is_let_go_and_its_place_is_free_again() -> None:
