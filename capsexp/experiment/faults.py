@@ -85,6 +85,8 @@ class Injector:
         if kind in CLIENT_FAULTS:
             return [self._send_client(kind)]
         living = sorted(self._victims(), key=lambda v: (v.worker or 0, v.process.pid))
+        if kind == "freeze_worker":
+            living = [victim for victim in living if _runs(victim.process)]
         if not living:
             return []
         struck = living if kind == "kill_all_workers" else [self._rng.choice(living)]
@@ -166,6 +168,13 @@ class Injector:
             client.kill()
             client.wait()
         self.reap()
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_STOPPED
+    except psutil.NoSuchProcess:
+        return False
 
 
 def workers_below(root: int, pids_dir: Path | None) -> list[Victim]:

@@ -32,8 +32,8 @@ from capsexp.server.worker import Done, Job, Ready, Skip, Skipped, Started, Text
 IN_FLIGHT = 2  # one recognized, one waiting in the worker, so that it never waits for a copy
 GIVE_UP = 3  # times in a row that every worker ended before it was ready: nothing is going to change that
 BACKOFF_S, MOST_BACKOFF_S = 0.5, 30.0  # before a worker that did not become ready is started again: doubled each time
-LOADS = 10  # times as long as the longest load so far, and START_S more: then a worker that loads counts as stuck
-START_S = 10.0
+LOADS = 5  # times as long as the longest load so far, and START_S more: then a worker that loads counts as stuck
+START_S = 5.0
 
 Outbox = queue.SimpleQueue["Job | TextJob | Skip | None"]
 
