@@ -227,6 +227,7 @@ class Config:
     trials_max: int = 10  # runs of a configuration, with those that are repeated or added
     trial: int = 1
     cooldown: float = 0.0  # between runs
+    hours: float | None = None  # cycle the requests for so long
     name: str = "sweep"
     resume: str | None = None
     engine: EngineConfig = field(default_factory=SphinxConfig)
@@ -335,6 +336,10 @@ def check(config: Config) -> None:
     trial_count(config.trials)
     _at_least("trials_max", config.trials_max, 1)
     _at_least("cooldown", config.cooldown, 0)
+    if config.hours is not None and not 0 < config.hours <= 10_000:
+        raise ConfigError(f"hours: {config.hours} is no time to soak; give hours above 0, or null")
+    _at_least("report.checkpoint_s", config.report.checkpoint_s, 1)
+    _at_least("report.max_rows", config.report.max_rows, 100)
     _at_least("report.ci_width", config.report.ci_width, 0.001)
     _one_of("pool", config.pool.name, POOLS)
     _pool_serves(config)

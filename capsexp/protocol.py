@@ -112,7 +112,7 @@ class Growing:
     def encode(self, values: list[Any]) -> str:
         """All of `values`, which begins with what it was the last time."""
         if len(values) > self._count:
-            new = json.dumps(values[self._count :], ensure_ascii=False)[1:-1]
+            new = json.dumps(values[self._count :], ensure_ascii=False, allow_nan=False)[1:-1]
             self._json, self._count = f"{self._json}, {new}" if self._json else new, len(values)
         return f"[{self._json}]"
 
@@ -121,7 +121,8 @@ def encode_result(result: Result, tokens: Growing | None = None, timestamps: Gro
     """The text frame of a server's message; `tokens` and `timestamps` remember those of the task's earlier ones."""
     fields = {key: value for key, value in vars(result).items() if key not in ("tokens", "timestamps")}
     lists = (tokens or Growing()).encode(result.tokens), (timestamps or Growing()).encode(result.timestamps)
-    return f'{json.dumps(fields, ensure_ascii=False)[:-1]}, "tokens": {lists[0]}, "timestamps": {lists[1]}}}'
+    others = json.dumps(fields, ensure_ascii=False, allow_nan=False)[:-1]
+    return f'{others}, "tokens": {lists[0]}, "timestamps": {lists[1]}}}'
 
 
 def encode_error(reason: str, task_id: str | None) -> str:

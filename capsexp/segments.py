@@ -7,6 +7,7 @@ into messages. All positions are samples at 16 kHz until they become token times
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from capsexp.protocol import RATE, Audio
 
 # Chinese and Japanese characters and their punctuation: written without spaces.
 WIDE = re.compile("[\u2e80-\u30ff\u31c0-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003ffff]")
+PIECES = 256  # that a cutter holds apart
 REPEAT_WINDOW = 0.2  # s: the same token within this at a seam was heard twice
 
 
@@ -93,6 +95,8 @@ class Cutter:
         if len(audio):
             self._held.append(audio)
             self._held_len += len(audio)
+            if len(self._held) > PIECES:  # an array of one sample takes thirty times as much
+                self._held = [np.concatenate(self._held)]
         size, need = self.cut.duration + self.cut.overlap, self.cut.duration + 2 * self.cut.overlap
         if self._held_len >= need or final:
             whole = self._held[0] if len(self._held) == 1 else np.concatenate([np.zeros(0, np.float32), *self._held])
@@ -171,7 +175,7 @@ class Merger:
         seam = len(self.tokens)
         for token, time in zip(heard.tokens, heard.times, strict=True):
             at = round(offset + time, 6)  # the same instant must compare equal from either segment
-            if not low <= at < high:
+            if not low <= at < high or not math.isfinite(at):
                 continue
             # Only across the seam: within a segment the engine's own "very very" is two words.
             if len(self.tokens) == seam > 0 and self.tokens[-1] == token and at - self.times[-1] <= REPEAT_WINDOW:

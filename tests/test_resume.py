@@ -114,7 +114,7 @@ def test_ctrl_c_then_resume(bench: Bench) -> None:
     while not runs(bench.out) and time.monotonic() < until:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    assert bench.finish(process) == 130
+    assert bench.finish(process) == 130, bench.stderr
     before = zeros(bench.out)
     assert resume(bench) == 0
     assert before.items() <= zeros(bench.out).items()

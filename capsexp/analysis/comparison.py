@@ -45,12 +45,13 @@ def compare(one: dict[str, Any], base: dict[str, Any], trials: Trials, cpus: int
 
 
 def speedups(key: str, base: str, trials: Trials) -> list[float]:
-    """Makespan of the baseline / makespan, within each trial."""
+    """Makespan of the baseline / makespan, within each trial; per second of audio, as with hours= it is the time that
+    is given."""
     return statistics.ratios(_makespans(trials[base]), _makespans(trials[key]))
 
 
 def _makespans(trials: Mapping[int, dict[str, Any]]) -> dict[int, float]:
-    return {trial: m["makespan_s"] for trial, m in trials.items() if m["makespan_s"]}
+    return {trial: m["makespan_s"] / (m.get("audio_s") or 1.0) for trial, m in trials.items() if m["makespan_s"]}
 
 
 def _steady(trials: Mapping[int, dict[str, Any]]) -> dict[int, float]:

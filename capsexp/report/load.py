@@ -54,6 +54,8 @@ def read_sweep(folder: Path) -> SweepFiles:
         runs, missing = [], []
         for planned in sweep["planned"]:
             here = folder / planned["dir"]
+            if here.parent != folder:
+                raise ArchiveError(f"{folder}: sweep.json names a run outside: {planned['dir']!r}")
             if not (here / "run.json").is_file():
                 missing.append(planned)
                 continue

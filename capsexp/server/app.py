@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
@@ -20,7 +19,7 @@ from capsexp import lifeline, tool
 from capsexp.config import Config, worker_count
 from capsexp.engines.folders import prepare
 from capsexp.errors import CapsexpError, RunRefused, ServerError
-from capsexp.files import CsvFile, write_json
+from capsexp.files import tell, write_json
 from capsexp.machine import usable_cpus
 from capsexp.protocol import SUBPROTOCOL
 from capsexp.segments import Segment
@@ -30,14 +29,9 @@ from capsexp.server.guard import Guard, connections_that_fit, tls
 from capsexp.server.pools import launcher
 from capsexp.server.pools.base import GaveUp, Outcome, WorkerInfo
 from capsexp.server.pools.pool import WorkerPool
+from capsexp.server.record import Record
 from capsexp.server.room import refuse_or_reduce
 from capsexp.server.worker import settings_of
-
-SEGMENT_COLUMNS = (
-    "task_id", "segment", "offset_s", "audio_s", "new_s", "worker", "pid", "queued_s", "started_s", "finished_s",
-    "queue_wait_s", "compute_s", "retries", "status",
-)  # fmt: skip
-WORKER_COLUMNS = ("time_s", "worker", "pid", "event", "reason")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -61,14 +55,14 @@ class _Server:
         self.config: Config = call.config
         self.run_dir, self.zero, self.guarded = call.run_dir, call.zero, call.guarded
         self.warnings: list[str] = []
-        self.segments: CsvFile | None = None
-        self.events: CsvFile | None = None
+        self.record: Record | None = None
+        self.stop = asyncio.Event()
 
     async def run(self) -> int:
-        config, stop = self.config, asyncio.Event()
+        config, stop = self.config, self.stop
         self._stop_on_request(stop)
         if self.run_dir is not None:
-            (self.run_dir / ".pids").mkdir(exist_ok=True)
+            self.record = Record(self.run_dir, self.zero, config.report.max_rows, stop.set)
         with bind(config.server.host, config.server.port) as listener:
             count = worker_count(config.workers) or max(1, usable_cpus() // config.threads)
             pool = WorkerPool(
@@ -80,16 +74,18 @@ class _Server:
                 lambda work: config.server.stuck_s + config.server.stuck_rtf * getattr(work, "audio_s", 0.0),
                 config.server.ready_timeout,
             )
-            with contextlib.ExitStack() as files:
-                self._open_tables(files)
-                try:
-                    if not await _first(pool.start(), stop):
-                        return 0
-                    await self._serve(pool, listener, stop)
-                finally:
-                    await pool.stop(config.server.grace)
+            try:
+                if not await _first(pool.start(), stop):
+                    return 0
+                await self._serve(pool, listener, stop)
+            finally:
+                await pool.stop(config.server.grace)
+                if self.record is not None:
+                    self.record.close()
         if pool.broken.is_set():
             raise ServerError(pool.reason)
+        if self.record is not None and self.record.lost is not None:
+            raise self.record.lost
         return 0
 
     async def _serve(self, pool: WorkerPool, listener: socket.socket, stop: asyncio.Event) -> None:
@@ -128,20 +124,6 @@ class _Server:
             await _first(pool.broken.wait(), stop)
             asyncio.get_running_loop().call_later(min(1.0, config.grace), front.abandon)
 
-    def _open_tables(self, files: contextlib.ExitStack) -> None:
-        """segments.csv and workers.csv of a run."""
-        if self.run_dir is None:
-            return
-        segments, workers = (
-            files.enter_context((self.run_dir / f"{name}.csv").open("w", newline=""))
-            for name in ("segments", "workers")
-        )
-        self.segments, self.events = CsvFile(segments, SEGMENT_COLUMNS), CsvFile(workers, WORKER_COLUMNS)
-        files.callback(self._close_tables)
-
-    def _close_tables(self) -> None:
-        self.segments = self.events = None
-
     def _announce(self, pool: WorkerPool, listener: socket.socket) -> None:
         host, port = listener.getsockname()[:2]
         if self.run_dir is not None:
@@ -157,7 +139,7 @@ class _Server:
                 },
             )
         scheme, workers = "wss" if self.config.server.certfile else "ws", f"{pool.count} worker{'s' * (pool.count > 1)}"
-        print(f"listening on {scheme}://{host}:{port} with {workers}; Ctrl-C stops it", flush=True)
+        tell(f"listening on {scheme}://{host}:{port} with {workers}; Ctrl-C stops it")
 
     def _stop_on_request(self, stop: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
@@ -172,41 +154,20 @@ class _Server:
     def _on_worker(self, what: str, info: WorkerInfo) -> None:
         took = f" after {info.load_s:.2f} s" if what == "ready" and info.load_s is not None else ""
         why = f": {info.reason}" if what == "died" else ""
-        print(f"worker {info.worker} {what}{took} (pid {info.pid}){why}", flush=True)
-        if self.events is not None:
-            row = {"worker": info.worker, "pid": info.pid, "event": what, "reason": info.reason or None}
-            self.events.write({"time_s": time.monotonic() - self.zero, **row})
-            self.events.flush()
-        if what == "started":
-            self._name(info.pid, f"worker {info.worker}")
+        tell(f"worker {info.worker} {what}{took} (pid {info.pid}){why}")
+        if self.record is not None:
+            self.record.worker(what, info)
+            if what == "started":
+                self.record.name(info.pid, f"worker {info.worker}")
 
     def _on_loader(self, pid: int) -> None:
-        print(f"loader started (pid {pid})", flush=True)
-        self._name(pid, "loader 0")
-
-    def _name(self, pid: int | None, part: str) -> None:
-        """Tell the monitor what this process is."""
-        if self.run_dir is not None:
-            (self.run_dir / ".pids" / str(pid)).write_text(part)
+        tell(f"loader started (pid {pid})")
+        if self.record is not None:
+            self.record.name(pid, "loader 0")
 
     def _on_segment(self, task_id: str, segment: Segment, outcome: Outcome | GaveUp | None, queued: float) -> None:
-        if self.segments is None:
-            return
-        row: dict[str, object] = {
-            "task_id": task_id, "segment": segment.index, "offset_s": segment.offset_s, "audio_s": segment.audio_s,
-            "new_s": segment.new_s, "queued_s": queued - self.zero,
-            "status": "cancelled" if outcome is None else "failed",
-        }  # fmt: skip
-        if isinstance(outcome, GaveUp):
-            row["retries"] = outcome.retries
-        if isinstance(outcome, Outcome):
-            row |= {
-                "status": "ok",
-                "worker": outcome.worker, "pid": outcome.pid, "started_s": outcome.started - self.zero,
-                "finished_s": outcome.finished - self.zero, "queue_wait_s": outcome.started - outcome.queued,
-                "compute_s": outcome.finished - outcome.started, "retries": outcome.retries,
-            }  # fmt: skip
-        self.segments.write(row)
+        if self.record is not None:
+            self.record.segment(task_id, segment, outcome, queued)
 
     def _warn(self, line: str) -> None:
         self.warnings.append(line)
