@@ -193,8 +193,13 @@ class _Run:
         """Who does what `fault=` names."""
         if self.config.fault.name == "none":
             return None
-        child = Child(python("capsexp.experiment.faults", *arguments), self.dir / "faults.log")
-        (self.dir / ".pids" / str(child.pid)).write_text("fault 0")
+        child = Child(
+            python("capsexp.experiment.faults", *arguments),
+            self.dir / "faults.log",
+            env={TOKEN: self.config.server.token or ""},
+        )
+        with storing(".pids"):
+            (self.dir / ".pids" / str(child.pid)).write_text("fault 0")
         return child
 
     def _end_faults(self, injector: Child, server: Child | None) -> None:
