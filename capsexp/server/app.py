@@ -33,6 +33,8 @@ from capsexp.server.record import Record
 from capsexp.server.room import refuse_or_reduce
 from capsexp.server.worker import settings_of
 
+log = logging.getLogger(__name__)
+
 
 def main(argv: Sequence[str]) -> int:
     aliases = {"--port": "server.port", "--host": "server.host", "--workers": "workers"}
@@ -99,7 +101,7 @@ class _Server:
             Limits(config.max_audio_s, config.max_tasks, config.send_timeout),
         )
         doorman = Doorman(max(8, 2 * pool.count))
-        guard = Guard(config, connections_that_fit(config.max_connections, self._warn))
+        guard = Guard(config, connections_that_fit(config.max_connections, log.warning))
 
         async def handle(connection: ServerConnection) -> None:
             async with guard.counted():
@@ -123,6 +125,7 @@ class _Server:
             self._announce(pool, listener)
             await _first(pool.broken.wait(), stop)
             asyncio.get_running_loop().call_later(min(1.0, config.grace), front.abandon)
+        doorman.close()
 
     def _announce(self, pool: WorkerPool, listener: socket.socket) -> None:
         host, port = listener.getsockname()[:2]
@@ -171,7 +174,7 @@ class _Server:
 
     def _warn(self, line: str) -> None:
         self.warnings.append(line)
-        logging.getLogger(__name__).warning(line)
+        log.warning(line)
 
 
 def bind(host: str, port: int) -> socket.socket:
