@@ -115,6 +115,9 @@ async def campaign(server: Server, kind: str, count: int, seed: int, made: list[
         await asyncio.to_thread(injector.stop)
         done.set()
         await asyncio.gather(*clients)
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline and effects.awaited(deeds, server.events()):
+        await asyncio.sleep(0.02)
     return effects.recoveries(deeds, server.events())
 
 

@@ -121,8 +121,8 @@ def encode_result(result: Result, tokens: Growing | None = None, timestamps: Gro
     """The text frame of a server's message; `tokens` and `timestamps` remember those of the task's earlier ones."""
     fields = {key: value for key, value in vars(result).items() if key not in ("tokens", "timestamps")}
     lists = (tokens or Growing()).encode(result.tokens), (timestamps or Growing()).encode(result.timestamps)
-    head = json.dumps(fields, ensure_ascii=False, allow_nan=False)[:-1]
-    return f'{head}, "tokens": {lists[0]}, "timestamps": {lists[1]}}}'
+    others = json.dumps(fields, ensure_ascii=False, allow_nan=False)[:-1]
+    return f'{others}, "tokens": {lists[0]}, "timestamps": {lists[1]}}}'
 
 
 def encode_error(reason: str, task_id: str | None) -> str:

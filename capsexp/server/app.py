@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
 import socket
 import sys
 import time
-from collections import Counter
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import websockets
@@ -20,8 +18,8 @@ from websockets.asyncio.server import ServerConnection, serve
 from capsexp import lifeline, tool
 from capsexp.config import Config, worker_count
 from capsexp.engines.folders import prepare
-from capsexp.errors import CapsexpError, RunRefused, ServerError, StorageError
-from capsexp.files import BoundedCsv, CsvFile, storing, tell, write_json
+from capsexp.errors import CapsexpError, RunRefused, ServerError
+from capsexp.files import tell, write_json
 from capsexp.machine import usable_cpus
 from capsexp.protocol import SUBPROTOCOL
 from capsexp.segments import Segment
@@ -31,16 +29,11 @@ from capsexp.server.guard import Guard, connections_that_fit, tls
 from capsexp.server.pools import launcher
 from capsexp.server.pools.base import GaveUp, Outcome, WorkerInfo
 from capsexp.server.pools.pool import WorkerPool
+from capsexp.server.record import Record
 from capsexp.server.room import refuse_or_reduce
 from capsexp.server.worker import settings_of
 
-SEGMENT_COLUMNS = (
-    "task_id", "segment", "offset_s", "audio_s", "new_s", "worker", "pid", "queued_s", "started_s", "finished_s",
-    "queue_wait_s", "compute_s", "retries", "status",
-)  # fmt: skip
-WORKER_COLUMNS = ("time_s", "worker", "pid", "event", "reason")
-
-STORE_S = 5.0  # at most, until a row is in its file
+log = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -64,18 +57,14 @@ class _Server:
         self.config: Config = call.config
         self.run_dir, self.zero, self.guarded = call.run_dir, call.zero, call.guarded
         self.warnings: list[str] = []
-        self.segments: BoundedCsv | None = None
-        self.events: CsvFile | None = None
-        self.counts: Counter[str] = Counter()  # of all segments, where the table holds not every one
-        self.stored = time.monotonic()
-        self.lost: StorageError | None = None  # the rows cannot be written any more
+        self.record: Record | None = None
         self.stop = asyncio.Event()
 
     async def run(self) -> int:
         config, stop = self.config, self.stop
         self._stop_on_request(stop)
         if self.run_dir is not None:
-            (self.run_dir / ".pids").mkdir(exist_ok=True)
+            self.record = Record(self.run_dir, self.zero, config.report.max_rows, stop.set)
         with bind(config.server.host, config.server.port) as listener:
             count = worker_count(config.workers) or max(1, usable_cpus() // config.threads)
             pool = WorkerPool(
@@ -87,18 +76,18 @@ class _Server:
                 lambda work: config.server.stuck_s + config.server.stuck_rtf * getattr(work, "audio_s", 0.0),
                 config.server.ready_timeout,
             )
-            with contextlib.ExitStack() as files:
-                self._open_tables(files)
-                try:
-                    if not await _first(pool.start(), stop):
-                        return 0
-                    await self._serve(pool, listener, stop)
-                finally:
-                    await pool.stop(config.server.grace)
+            try:
+                if not await _first(pool.start(), stop):
+                    return 0
+                await self._serve(pool, listener, stop)
+            finally:
+                await pool.stop(config.server.grace)
+                if self.record is not None:
+                    self.record.close()
         if pool.broken.is_set():
             raise ServerError(pool.reason)
-        if self.lost is not None:
-            raise self.lost
+        if self.record is not None and self.record.lost is not None:
+            raise self.record.lost
         return 0
 
     async def _serve(self, pool: WorkerPool, listener: socket.socket, stop: asyncio.Event) -> None:
@@ -112,7 +101,7 @@ class _Server:
             Limits(config.max_audio_s, config.max_tasks, config.send_timeout),
         )
         doorman = Doorman(max(8, 2 * pool.count))
-        guard = Guard(config, connections_that_fit(config.max_connections, self._warn))
+        guard = Guard(config, connections_that_fit(config.max_connections, log.warning))
 
         async def handle(connection: ServerConnection) -> None:
             async with guard.counted():
@@ -136,21 +125,7 @@ class _Server:
             self._announce(pool, listener)
             await _first(pool.broken.wait(), stop)
             asyncio.get_running_loop().call_later(min(1.0, config.grace), front.abandon)
-
-    def _open_tables(self, files: contextlib.ExitStack) -> None:
-        """segments.csv and workers.csv of a run."""
-        if self.run_dir is None:
-            return
-        self.segments = BoundedCsv(self.run_dir / "segments.csv", SEGMENT_COLUMNS, self.config.report.max_rows)
-        files.callback(self._close_tables)
-        with storing("workers.csv"):
-            self.events = CsvFile(
-                files.enter_context((self.run_dir / "workers.csv").open("w", newline="")), WORKER_COLUMNS
-            )
-
-    def _close_tables(self) -> None:
-        self._store(final=True)
-        self.segments = self.events = None
+        doorman.close()
 
     def _announce(self, pool: WorkerPool, listener: socket.socket) -> None:
         host, port = listener.getsockname()[:2]
@@ -183,67 +158,23 @@ class _Server:
         took = f" after {info.load_s:.2f} s" if what == "ready" and info.load_s is not None else ""
         why = f": {info.reason}" if what == "died" else ""
         tell(f"worker {info.worker} {what}{took} (pid {info.pid}){why}")
-        if self.events is not None:
-            row = {"worker": info.worker, "pid": info.pid, "event": what, "reason": info.reason or None}
-            with self._keeping():
-                self.events.write({"time_s": time.monotonic() - self.zero, **row})
-                self.events.flush()
-        if what == "started":
-            self._name(info.pid, f"worker {info.worker}")
+        if self.record is not None:
+            self.record.worker(what, info)
+            if what == "started":
+                self.record.name(info.pid, f"worker {info.worker}")
 
     def _on_loader(self, pid: int) -> None:
         tell(f"loader started (pid {pid})")
-        self._name(pid, "loader 0")
-
-    def _name(self, pid: int | None, part: str) -> None:
-        """Tell the monitor what this process is."""
-        if self.run_dir is not None:
-            (self.run_dir / ".pids" / str(pid)).write_text(part)
+        if self.record is not None:
+            self.record.name(pid, "loader 0")
 
     def _on_segment(self, task_id: str, segment: Segment, outcome: Outcome | GaveUp | None, queued: float) -> None:
-        if self.segments is None:
-            return
-        row: dict[str, object] = {
-            "task_id": task_id, "segment": segment.index, "offset_s": segment.offset_s, "audio_s": segment.audio_s,
-            "new_s": segment.new_s, "queued_s": queued - self.zero,
-            "status": "cancelled" if outcome is None else "failed",
-        }  # fmt: skip
-        if isinstance(outcome, GaveUp):
-            row["retries"] = outcome.retries
-        if isinstance(outcome, Outcome):
-            row |= {
-                "status": "ok",
-                "worker": outcome.worker, "pid": outcome.pid, "started_s": outcome.started - self.zero,
-                "finished_s": outcome.finished - self.zero, "queue_wait_s": outcome.started - outcome.queued,
-                "compute_s": outcome.finished - outcome.started, "retries": outcome.retries,
-            }  # fmt: skip
-        self.counts.update({str(row["status"]): 1, "retries": outcome.retries if outcome is not None else 0})
-        with self._keeping():
-            self.segments.write([row])
-        if time.monotonic() - self.stored > STORE_S:
-            self._store()
-
-    def _store(self, final: bool = False) -> None:
-        self.stored = time.monotonic()
-        if self.segments is None or self.run_dir is None:
-            return
-        with self._keeping():
-            if self.segments.every > 1:
-                write_json(self.run_dir / "segments.json", {"every": self.segments.every, **self.counts})
-            self.segments.close() if final else self.segments.flush()
-
-    @contextlib.contextmanager
-    def _keeping(self) -> Iterator[None]:
-        """What cannot be kept any more ends the server, with its reason."""
-        try:
-            yield
-        except StorageError as error:
-            self.lost, self.segments, self.events = self.lost or error, None, None
-            self.stop.set()
+        if self.record is not None:
+            self.record.segment(task_id, segment, outcome, queued)
 
     def _warn(self, line: str) -> None:
         self.warnings.append(line)
-        logging.getLogger(__name__).warning(line)
+        log.warning(line)
 
 
 def bind(host: str, port: int) -> socket.socket:

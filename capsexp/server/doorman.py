@@ -109,6 +109,7 @@ class Doorman:
 
     def door(self, transport: asyncio.Transport) -> Door:
         """For a connection that begins."""
+        _keep_alive(transport)
         if self._epoll is None or transport.get_extra_info("sslcontext") or transport.is_closing():
             return _Plain(transport)
         descriptor: int = transport.get_extra_info("socket").fileno()
@@ -164,6 +165,17 @@ class Doorman:
             if self._epoll is not None:
                 with contextlib.suppress(OSError):  # closed, which took it out
                     self._epoll.unregister(descriptor)
+
+
+def _keep_alive(transport: asyncio.Transport) -> None:
+    """A client whose machine or network is gone says nothing: have the kernel ask, and end the connection after two
+    minutes without an answer."""
+    connection = transport.get_extra_info("socket")
+    with contextlib.suppress(OSError):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4)):
+            if hasattr(socket, name):
+                connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 class _Plain(Door):

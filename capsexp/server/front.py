@@ -47,6 +47,7 @@ class Connection(Protocol):
 
 SegmentDone = Callable[[str, Segment, "Outcome | GaveUp | None", float], None]
 Due = tuple[Segment, float, "asyncio.Future[Outcome]"]
+UNTAKEN = 64  # results that a client may be behind with, beyond what is at work, before it is read from no more
 MAX_HELD_S = 3600.0  # of audio that a connection may have waiting for the rest of a segment (230 MB)
 
 
@@ -78,7 +79,7 @@ class Front:
         self.pool = pool
         self.dispatch = dispatch
         self.slots = asyncio.Semaphore(max_queue)
-        self.max_untaken = max_queue  # segments of a task that were begun and not delivered
+        self.max_untaken = max_queue + UNTAKEN  # segments of a connection that were begun and not delivered
         self.tasks_on: Counter[int] = Counter()  # unfinished tasks per worker, for dispatch=task
         self.on_segment = on_segment
         self.doors: set[Door] = set()
@@ -153,6 +154,7 @@ class _Session:
         self.tasks: dict[str, _Task] = {}
         self.open = 0  # tasks whose final message has not come
         self.malformed = 0
+        self.untaken = asyncio.Semaphore(front.max_untaken)
 
     async def take(self, message: AudioMessage | ProtocolError) -> None:
         """One message: whatever is wrong with it, the connection and its other tasks go on."""
@@ -238,7 +240,7 @@ class _Task:
             front.tasks_on[self.worker] += 1
         self.received_all = self.done = self.failed = False
         self.pending: asyncio.Queue[Due] = asyncio.Queue()
-        self.untaken = asyncio.Semaphore(front.max_untaken)
+        self.untaken = 0
         self.sent_tokens, self.sent_times = Growing(), Growing()
         self.futures: set[asyncio.Future[Outcome]] = set()
         self.delivery = asyncio.create_task(self._run())
@@ -246,9 +248,7 @@ class _Task:
     async def feed(self, message: AudioMessage) -> None:
         self.received_all = message.is_final
         for segment in self.cutter.feed(message.audio, message.is_final):
-            if self.untaken.locked():
-                self.session.door.done()  # its own fault: not to be waited for by others
-            await self.untaken.acquire()
+            await self._may_begin()
             await self.front.slots.acquire()
             if self.failed:
                 self.front.slots.release()
@@ -257,6 +257,20 @@ class _Task:
             self.futures.add(future)
             future.add_done_callback(self._leaves_pool(segment, time.monotonic()))
             self.pending.put_nowait((segment.without_audio(), time.time(), future))
+
+    async def _may_begin(self) -> None:
+        if self.session.untaken.locked():
+            self.session.door.done()  # its own fault: not to be waited for by others
+        await self.session.untaken.acquire()
+        self.untaken += 1
+        if self.failed:
+            self._taken(self.untaken)
+
+    def _taken(self, count: int = 1) -> None:
+        count = min(count, self.untaken)  # none are left of one that has been dropped
+        self.untaken -= count
+        for _ in range(count):
+            self.session.untaken.release()
 
     def _leaves_pool(self, segment: Segment, queued: float) -> Callable[[asyncio.Future[Outcome]], None]:
         def leaves(future: asyncio.Future[Outcome]) -> None:
@@ -291,7 +305,7 @@ class _Task:
             outcome = await future
             self.merger.add(segment.start, segment.last, outcome.heard)
             await self._send(segment, submitted, self.merger)
-            self.untaken.release()
+            self._taken()
             last = segment.last
 
     async def _send(self, segment: Segment, submitted: float, merger: Merger) -> None:
@@ -327,7 +341,7 @@ class _Task:
 
     def _drop(self) -> None:
         self.failed = self.done = True
-        self.untaken.release()  # wakes who feeds it
+        self._taken(self.untaken)  # wakes who feeds it
         self.cutter.drop()
         for future in list(self.futures):
             future.cancel()
@@ -358,4 +372,4 @@ class _NaiveTask(_Task):
         merger = mergers.setdefault(outcome.worker, Merger(self.cut))
         merger.add(segment.start, segment.last, outcome.heard)
         await self._send(segment, submitted, merger)
-        self.untaken.release()
+        self._taken()
