@@ -100,7 +100,10 @@ def _main(argv: list[str]) -> int:
     resumed = [o for o in overrides if o.startswith("resume=") and o not in ("resume=", "resume=null")]
     if resumed:
         rest = [o for o in overrides if o not in resumed]
-        sweep, argv, _ = reopen(Path(resumed[-1].partition("=")[2]).absolute(), rest, config_dir, config_name)
+        place = Path(resumed[-1].partition("=")[2]).absolute()
+        if config_dir is None:
+            config_dir, config_name = _own_tree(place, config_name)
+        sweep, argv, _ = reopen(place, rest, config_dir, config_name)
         argv = [*argv, *rest]
     else:
         sweep = plan(overrides, config_dir, config_name)
@@ -118,9 +121,10 @@ def _perform_all(
     due = outstanding(sweep) if resumed else [(planned, "") for planned in sweep.planned]
     folder = sweep.folder if resumed else make_folder(sweep)
     clear_parts(folder)
-    write_json(folder / "sweep.json", record(sweep, argv, interrupted=False))
+    if config_dir != folder / "conf":
+        _keep_tree(folder, config_dir)
     write_json(folder / "environment.json", environment.describe(engines))
-    _keep_tree(folder, config_dir)
+    write_json(folder / "sweep.json", record(sweep, argv, interrupted=False))  # from here on it can be resumed
     if not sweep.launcher.endswith("BasicLauncher"):
         _say("warning: runs that share the machine disturb each other's figures; use hydra/launcher=basic")
     _say(f"{len(due)} run{'' if len(due) == 1 else 's'} into {_shown(folder)}")
@@ -176,6 +180,17 @@ def _secret_aside(argv: list[str]) -> list[str]:
             word = f"server.token=${{oc.env:{TOKEN}}}"
         kept.append(word)
     return kept
+
+
+def _own_tree(folder: Path, config_name: str) -> tuple[Path | None, str]:
+    """The tree that a sweep to be resumed keeps, and its name in it, where its user had given one of their own."""
+    try:
+        _, _, valued = arrange(read_json(folder / "sweep.json")["argv"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None, config_name  # reopening says what is wrong
+    if not valued.keys() & {"--config-dir", "-cd"}:
+        return None, config_name
+    return folder / "conf", valued.get("--config-name", valued.get("-cn", "config"))
 
 
 def _check_model(engine: EngineConfig) -> None:

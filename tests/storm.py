@@ -153,14 +153,14 @@ async def storm(url: str, seed: int, messages: int, connections: int, tiny: int,
     tally = Tally()
 
     async def one(number: int) -> None:
-        async with connect(url, compression=None, max_size=None, ping_interval=None) as socket:
+        async with connect(url, compression=None, max_size=None, ping_interval=None, open_timeout=60) as socket:
             await _talk(
                 socket, script(random.Random(f"{seed} {number}"), messages // connections, 0 if number else tiny), tally
             )
 
     async def too_large() -> None:
         for _ in range(5):
-            async with connect(url, compression=None, ping_interval=None) as socket:
+            async with connect(url, compression=None, ping_interval=None, open_timeout=60) as socket:
                 try:
                     await socket.send("x" * (max_message + 1))
                     await socket.recv()
@@ -214,6 +214,7 @@ async def _talk(socket: ClientConnection, frames: Iterator[tuple[str | bytes, Ta
         except ConnectionClosed:
             break
         tally.sent += 1
+        await asyncio.sleep(0)  # sending need not wait, but others want a turn
     sending = False
     expected += 1
     with contextlib.suppress(ConnectionClosed):
