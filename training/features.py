@@ -43,17 +43,6 @@ def moments(pieces: list[Array]) -> tuple[Array, Array]:
     return -mean, 1 / np.sqrt(np.maximum(square - mean**2, 1e-6))
 
 
-def mvn_text(shift: Array, scale: Array) -> str:
-    """am.mvn, Kaldi's nnet text, for stacked features."""
-    size = MELS * WINDOW
-
-    def layer(name: str, values: Array) -> str:
-        numbers = " ".join(f"{value:.6f}" for value in np.tile(values, WINDOW))
-        return f"<{name}> {size} {size}\n<LearnRateCoef> 0 [ {numbers} ]\n"
-
-    return f"<Nnet>\n<Splice> {size} {size}\n[ 0 ]\n{layer('AddShift', shift)}{layer('Rescale', scale)}</Nnet>\n"
-
-
 def ramp(starts: Array, ends: Array, times: Array) -> Array:
     """How many characters have been said at each of `times`: i at the start of character i, i + 1 at its end."""
     if not len(starts):
