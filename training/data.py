@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 from collections.abc import Callable, Iterator
@@ -137,7 +138,12 @@ def build(folder: Path, seed: int, count: int, processes: int, say: Callable[[st
     espeak-ng is loaded in none before.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    for half in folder.glob("*.npy"):
+        if not half.with_suffix(".json").is_file():
+            half.unlink()
     wanted = [n for n in range(-(-count // SHARD)) if not (folder / f"{n:04d}.json").is_file()]
+    if not wanted:
+        return
     with multiprocessing.get_context("fork").Pool(processes, maxtasksperchild=1) as pool:
         for done, seconds in enumerate(pool.imap_unordered(partial(_shard, folder, seed), wanted, chunksize=1), 1):
             say(f"data: shard {done} of {len(wanted)}, {seconds / 3600:.2f} h")
@@ -158,6 +164,14 @@ def _shard(folder: Path, seed: int, number: int) -> float:
     np.save(folder / f"{number:04d}.npy", np.concatenate(arrays))
     (folder / f"{number:04d}.json").write_text(json.dumps(facts, ensure_ascii=False), "utf-8")
     return seconds
+
+
+def digest(folder: Path) -> str:
+    """Of all shards: two runs with the same have the same data."""
+    whole = hashlib.sha256()
+    for path in sorted(folder.glob("[0-9]*.*")):
+        whole.update(path.read_bytes())
+    return whole.hexdigest()[:16]
 
 
 @dataclass(frozen=True)
