@@ -60,25 +60,26 @@ CLIPS = (
 LONG = "zh/10-long.mp3"
 
 
-def spoken(speaker: voice.Voice, clip: Clip, rng: np.random.Generator) -> tuple[augment.Audio, str]:
-    """Audio at the voice's own rate and what is said in it."""
+def spoken(speaker: voice.Voice, clip: Clip, rng: np.random.Generator) -> tuple[augment.Audio, str, list[float]]:
+    """Audio at the voice's own rate, what is said in it, and when each character begins, in seconds."""
     writer = texts.Writer(texts.read(), rng, held_out=True)
     parts = [np.zeros(int(0.25 * voice.RATE), np.float32)]
-    said = ""
+    said, starts = "", []
     while sum(map(len, parts)) < clip.seconds * voice.RATE:
         speech = speaker.speak(writer.sentence(), clip.variant, clip.speed, clip.pitch)
+        starts += [round(sum(map(len, parts)) / voice.RATE + float(start), 3) for start in speech.starts]
         pause = np.zeros(int(rng.uniform(*PAUSE_S) * voice.RATE), np.float32)
         parts += [speech.audio[: int((speech.ends[-1] + 0.1) * voice.RATE)], pause]
         said += speech.characters
     audio = np.concatenate(parts)
     if clip.noise is not None:
         audio = augment.with_noise(rng, audio, clip.noise, clip.noise)
-    return audio * np.float32(LEVEL / np.abs(audio).max()), said
+    return audio * np.float32(LEVEL / np.abs(audio).max()), said, starts
 
 
 def make(speaker: voice.Voice, clip: Clip, number: int, folder: Path) -> dict[str, Any]:
-    """Write a clip; returns its entry in the manifest."""
-    audio, said = spoken(speaker, clip, np.random.default_rng((SEED, number)))
+    """Write a clip; returns its entry in the manifest, with `starts_s`, which go into a file of their own."""
+    audio, said, starts = spoken(speaker, clip, np.random.default_rng((SEED, number)))
     audio = soxr.resample(audio, voice.RATE, clip.rate) if clip.rate != voice.RATE else audio
     if clip.channels == 2:
         audio = np.stack([audio, 0.8 * audio], axis=1)  # unequal, so that mixing down does something
@@ -101,6 +102,7 @@ def make(speaker: voice.Voice, clip: Clip, number: int, folder: Path) -> dict[st
         "rate": rate,
         "channels": decoded.shape[1],
         "voice": f"espeak-ng cmn-latn-pinyin+{clip.variant}",
+        "starts_s": starts,
     }
 
 
@@ -108,6 +110,8 @@ def main() -> None:
     speaker = voice.Voice()
     with tempfile.TemporaryDirectory() as folder:
         entries = [make(speaker, clip, number, Path(folder)) for number, clip in enumerate(CLIPS)]
+    starts = {entry["file"]: entry.pop("starts_s") for entry in entries}
+    (HERE / "zh" / "times.json").write_text(json.dumps(starts) + "\n", "utf-8")
     path = HERE / "manifest.json"
     whole = json.loads(path.read_text("utf-8"))
     others = [clip for clip in whole["clips"] if not clip["file"].startswith("zh/")]

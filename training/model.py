@@ -267,10 +267,11 @@ class Network(nn.Module):
         targets = tokens.clamp(min=0)
         ctc = functional.ctc_loss(logs, targets, lengths, spoken, BLANK, reduction="none", zero_infinity=True)
         # Of a long input the sums are far off at first: taken as they are, their slopes would drown all others.
-        off = (weights.cumsum(1) - places).abs() / counts[:, None]
+        average = counts.float().mean()
+        off = (weights.cumsum(1) - places).abs() / average
         near = (_within(weights) - _within(torch.diff(places, prepend=torch.zeros_like(places[:, :1])))).abs()
         where = ((off + near) * mask).sum() / mask.sum()
-        return Losses(characters, (ctc / counts).mean(), ((total - counts).abs() / counts).mean(), where)
+        return Losses(characters, (ctc / counts).mean(), (total - counts).abs().mean() / average, where)
 
     def scores(self, speech: Tensor) -> tuple[Tensor, Tensor]:
         """As the exported graph: of one input, log scores (1, tokens, vocabulary) and fine weights (1, frames x 3)."""
