@@ -55,12 +55,13 @@ def _train(work: Path, out: Path, numbers: dict[str, int], quantize: bool, say: 
     corpus = train.Corpus(work / "data", vocabulary)
     network = model.Network(model.shape(len(vocabulary) - 4))
     recipe = train.Recipe(seed=numbers["seed"], steps=numbers["steps"])
-    say(f"{len(corpus.examples)} utterances, {corpus.hours:.1f} h; data {data.digest(work / 'data')}; torch {torch.__version__}")
+    made = data.digest(work / "data")
+    say(f"{len(corpus.examples)} utterances, {corpus.hours:.1f} h; data {made}; torch {torch.__version__}")
     train.train(recipe, corpus, network, work, say)
     timestamps.train(recipe, corpus, network, work, numbers["times_steps"], say)
     facts: dict[str, object] = {
         **{name: numbers[name] for name in ("seed", "utterances", "steps", "times_steps")},
-        "hours": round(corpus.hours, 2), "data": data.digest(work / "data"), "weights": train.digest(network),
+        "hours": round(corpus.hours, 2), "data": made, "weights": train.digest(network),
         "torch": torch.__version__, "machine": platform.machine(),
     }  # fmt: skip
     export.write(network, out, vocabulary, np.asarray(corpus.shift), np.asarray(corpus.scale), facts, quantize)

@@ -1,6 +1,6 @@
 """python -m training.evaluate [model=DIR] [quantize=true] [engine=sherpa] [sets=heard,long] [out=FILE.json]
 
-How well a model folder does on sentences that nothing was trained on. Every set has a seed; nothing is selected on them.
+How well a model folder does on sentences that nothing was trained on. Every set has a seed; nothing is selected on it.
 Measured through the engines of capsexp, so through funasr-onnx (or sherpa-onnx) as it is installed.
 """
 
@@ -54,7 +54,7 @@ def _make(of: TestSet) -> list[Utterance]:
 
 
 def measure(engine: Any, made: list[Utterance]) -> dict[str, Any]:
-    """CER in percent over all characters, start errors in ms over the texts that are right, and the real-time factor."""
+    """CER in percent over all characters, start errors in ms over the texts that are right, the real-time factor."""
     import jiwer
 
     references, heard, errors, falling, spent = [], [], [], 0, 0.0
@@ -91,7 +91,10 @@ def engine(kind: str, folder: str | None, quantize: bool) -> Any:
     return base.load(config(model_dir=folder, quantize=quantize), threads=1)
 
 
-def results(kind: str, folder: str | None, quantize: bool, names: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+def results(
+    kind: str, folder: str | None, quantize: bool, names: Sequence[str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The figures of one set after another."""
     loaded = engine(kind, folder, quantize)
     for name in names:
         yield name, measure(loaded, utterances(name))

@@ -251,17 +251,27 @@ class Network(nn.Module):
         return self.encoder(speech, mask, first), mask
 
     def losses(
-        self, speech: Tensor, lengths: Tensor, tokens: Tensor, counts: Tensor, places: Tensor, as_heard: Tensor, first: int
+        self,
+        speech: Tensor,
+        lengths: Tensor,
+        tokens: Tensor,
+        counts: Tensor,
+        places: Tensor,
+        as_heard: Tensor,
+        first: int,
     ) -> Losses:
         """speech (batch, frames, features); tokens (batch, longest), END last, -1 after it, `counts` of them; places
-        (batch, frames), how many have been said. Where `as_heard` (batch,), weights are taken as they are, as in use."""
+        (batch, frames), how many have been said. Where `as_heard` (batch,), weights are taken as they are, as in use.
+        """
         hidden, mask = self.encode(speech, lengths, first)
         weights = self.predictor(hidden, mask)
         total = weights.sum(1)
         scale = torch.where(as_heard, torch.ones_like(total), counts / total.clamp(min=1e-3))
         vectors = fire(weights * scale[:, None], hidden, tokens.shape[1])
         scores = self.decoder(vectors, frame_mask(counts), hidden, mask)
-        characters = functional.cross_entropy(scores.flatten(0, 1), tokens.flatten(), ignore_index=-1, label_smoothing=0.05)
+        characters = functional.cross_entropy(
+            scores.flatten(0, 1), tokens.flatten(), ignore_index=-1, label_smoothing=0.05
+        )
         logs = self.ctc(hidden).log_softmax(-1).transpose(0, 1)
         spoken = (counts - 1).clamp(min=0)  # without END
         targets = tokens.clamp(min=0)

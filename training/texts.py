@@ -1,7 +1,7 @@
 """What is said: the lexicon and the sentences made of it. Pure, and the same for the same seed.
 
-A text is a list of units `(character, syllable)`; a pause is `("", "")`. Sentences are divided in two by a hash of their
-characters: what may be trained on, and what is held out for tests and samples.
+A text is a list of units `(character, syllable)`; a pause is `("", "")`. Sentences are divided in two by a hash of
+their characters: what may be trained on, and what is held out for tests and samples.
 """
 
 from __future__ import annotations

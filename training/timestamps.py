@@ -27,7 +27,7 @@ PAUSE_S = 0.1  # a gap from which it is a pause
 
 
 def slope(starts: Array, ends: Array, length: int) -> Array:
-    """(length,): i + 1 where character i begins, level in silence, so that the length of a silence need not be counted."""
+    """(length,): i + 1 where character i begins, level in silence, whose length then need not be counted."""
     points, counts = [max(0.0, starts[0] - LEAD_S), starts[0]], [0.0, 1.0]
     for number, (end, start) in enumerate(zip(ends[:-1], starts[1:], strict=True), 1):
         if start - end >= PAUSE_S:

@@ -178,7 +178,8 @@ def digest(network: torch.nn.Module) -> str:
 
 
 def _save(recipe: Recipe, network: Network, optimizer: Any, step: int, path: Path, say: Say) -> None:
-    state = {"recipe": asdict(recipe), "step": step, "network": network.state_dict(), "optimizer": optimizer.state_dict()}
+    state = {"recipe": asdict(recipe), "step": step}
+    state |= {"network": network.state_dict(), "optimizer": optimizer.state_dict()}
     torch.save(state, path.with_suffix(".new"))
     path.with_suffix(".new").replace(path)
     say(f"saved after step {step}: {digest(network)}")

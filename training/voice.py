@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from training.texts import PAUSE, Text
 
+Times = npt.NDArray[np.float64]
 RATE = 22050  # Hz, espeak-ng's own
 SYNCHRONOUS = 2
 WORD, ENDED, END = 1, 0, 5  # types of events
@@ -47,8 +50,8 @@ class Speech:
     """`audio` is at `RATE`; `starts` and `ends` are of the characters (pauses left out), in seconds."""
 
     audio: npt.NDArray[np.float32]
-    starts: npt.NDArray[np.float64]
-    ends: npt.NDArray[np.float64]
+    starts: Times
+    ends: Times
     characters: str
 
 
@@ -63,6 +66,9 @@ class Voice:
         if self._library.espeak_Initialize(SYNCHRONOUS, 0, None, 0) != RATE:
             raise OSError(f"espeak-ng does not speak at {RATE} Hz")
         kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
+        path = ctypes.c_char_p()
+        self._library.espeak_Info(ctypes.byref(path))
+        self._variants = {file.name for file in (Path(os.fsdecode(path.value or b"")) / "voices" / "!v").iterdir()}
         self._callback = kind(self._take)  # kept: the library holds no reference
         self._library.espeak_SetSynthCallback(self._callback)
         self._audio: list[npt.NDArray[np.int16]] = []
@@ -74,7 +80,8 @@ class Voice:
         Raises ValueError for a variant that is not there or a text whose syllables are not all reported.
         """
         said, places = _line(text)
-        if self._library.espeak_SetVoiceByName(f"cmn-latn-pinyin+{variant}".encode()):
+        # espeak-ng itself would take its plain voice for one that it does not know.
+        if variant not in self._variants or self._library.espeak_SetVoiceByName(f"cmn-latn-pinyin+{variant}".encode()):
             raise ValueError(f"espeak-ng has no voice variant {variant!r}")
         for parameter, value in ((RATE_PARAMETER, rate), (PITCH_PARAMETER, pitch), (RANGE_PARAMETER, spread)):
             self._library.espeak_SetParameter(parameter, value, 0)
@@ -90,14 +97,13 @@ class Voice:
         audio = np.concatenate(self._audio).astype(np.float32) / 32768
         return Speech(audio, starts, self._ends(text, starts, audio), "".join(c for c, _ in text))
 
-    def _ends(self, text: Text, starts: npt.NDArray[np.float64], audio: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    def _ends(self, text: Text, starts: Times, audio: npt.NDArray[np.float32]) -> Times:
         """A syllable ends where the next begins, but before a pause, where the sound does."""
         ends = np.append(starts[1:], len(audio) / RATE)
         at = -1
-        for number, unit in enumerate([*text, PAUSE]):
-            if unit != PAUSE:
-                at += 1
-            elif at >= 0 and (number == 0 or ([*text, PAUSE])[number - 1] != PAUSE):
+        for unit, following in zip(text, [*text[1:], PAUSE], strict=True):
+            at += unit != PAUSE
+            if unit != PAUSE and following == PAUSE:
                 piece = np.abs(audio[int(starts[at] * RATE) : int(ends[at] * RATE)])
                 loud = np.flatnonzero(piece > 0.02 * max(float(piece.max(initial=0.0)), 1e-3))
                 if len(loud):
