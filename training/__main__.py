@@ -1,4 +1,4 @@
-"""python -m training out=DIR work=DIR [seed=0] [utterances=16000] [steps=6000] [processes=2] [quantize=false]
+"""python -m training out=DIR work=DIR [seed=0] [utterances=12000] [steps=5200] [processes=2] [quantize=false]
 
 From nothing to a model folder: speech is made, the network is trained, then its timestamp head, and all is written to
 `out`. What is in `work` already is gone on from. The log is on the screen and in work/log.txt.
@@ -9,12 +9,12 @@ from __future__ import annotations
 import platform
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-NUMBERS = {"seed": 0, "utterances": 16000, "steps": 6000, "times_steps": 800, "processes": 2}
+NUMBERS = {"seed": 0, "utterances": 12000, "steps": 5200, "times_steps": 800, "processes": 2}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -40,12 +40,11 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _train(work: Path, out: Path, numbers: dict[str, int], quantize: bool, say: object) -> None:
+def _train(work: Path, out: Path, numbers: dict[str, int], quantize: bool, say: Callable[[str], None]) -> None:
     import torch
 
     from training import data, export, model, texts, timestamps, train
 
-    assert callable(say)
     # One thread, and nothing whose order of adding depends on chance: a rerun on the same machine gives the same bits.
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)

@@ -30,7 +30,7 @@ class Recipe:
     """`frames` (of 60 ms, padding counted) and `utterances` bound a batch."""
 
     seed: int = 0
-    steps: int = 6000
+    steps: int = 5200
     frames: int = 1800
     utterances: int = 40
     rate: float = 2e-3
