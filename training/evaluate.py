@@ -1,7 +1,10 @@
-"""python -m training.evaluate [model=DIR] [quantize=true] [engine=sherpa] [sets=heard,long] [out=FILE.json]
+"""python -m training.evaluate [model=DIR] [quantize=true] [engine=sherpa] [sets=heard,long] [cut=15] [out=FILE.json]
+python -m training.evaluate sets=long write=DIR
 
 How well a model folder does on sentences that nothing was trained on. Every set has a seed; nothing is selected on it.
-Measured through the engines of capsexp, so through funasr-onnx (or sherpa-onnx) as it is installed.
+Measured through the engines of capsexp, so through funasr-onnx (or sherpa-onnx) as it is installed. With `cut`, also
+what segments of so many seconds and 2 s of overlap are merged into. `write` writes the audio and its transcripts, for
+samples=dir.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from training import data, voice
-from training.augment import RATE
+from training.augment import RATE, Audio
 from training.data import Utterance
 
 
@@ -39,7 +42,7 @@ SETS = {
     "long-unheard": TestSet(1004, "long", 300, voice.UNHEARD),
     "nothing": TestSet(1005, "nothing", 200, voice.HEARD),
 }
-LONGEST_UNIT_S = 0.5  # a start further off than this is another character's
+OVERLAP_S = 2.0
 
 
 def utterances(name: str) -> list[Utterance]:
@@ -53,10 +56,8 @@ def _make(of: TestSet) -> list[Utterance]:
     return [speaker.utterance(of.kind) for _ in range(of.count)]
 
 
-def measure(engine: Any, made: list[Utterance]) -> dict[str, Any]:
+def measure(engine: Any, made: list[Utterance], seconds_cut: float | None = None) -> dict[str, Any]:
     """CER in percent over all characters, start errors in ms over the texts that are right, the real-time factor."""
-    import jiwer
-
     references, heard, errors, falling, spent = [], [], [], 0, 0.0
     for utterance in made:
         began = time.perf_counter()
@@ -71,16 +72,48 @@ def measure(engine: Any, made: list[Utterance]) -> dict[str, Any]:
     spoken = [(r, h) for r, h in zip(references, heard, strict=True) if r]
     result: dict[str, Any] = {"utterances": len(made), "seconds": round(seconds, 1), "rtf": round(spent / seconds, 5)}
     if spoken:
-        counted = jiwer.process_characters([r for r, _ in spoken], [h for _, h in spoken])
         right = sum(r == h for r, h in spoken)
-        result |= {"characters": sum(len(r) for r, _ in spoken), "cer": round(100 * counted.cer, 3)}
+        result |= {"characters": sum(len(r) for r, _ in spoken), "cer": _cer(spoken)}
         result |= {"texts_right": round(100 * right / len(spoken), 1)}
     if errors:
         result |= {"start_ms_median": round(float(np.median(errors)), 1)}
         result |= {"start_ms_p95": round(float(np.percentile(errors, 95)), 1)}
+    if seconds_cut is not None and spoken:
+        both = [(u.text, *_merged(engine, u.audio, seconds_cut)) for u in made if u.text]
+        result |= {
+            "cer_merged": _cer([(r, t) for r, t, _ in both]),
+            "cer_merged_accu": _cer([(r, t) for r, _, t in both]),
+        }
     result["times_not_rising"] = int(falling)
     result["said_in_nothing"] = sum(bool(h) for r, h in zip(references, heard, strict=True) if not r)
     return result
+
+
+def _cer(pairs: list[tuple[str, str]]) -> float:
+    import jiwer
+
+    return round(100 * jiwer.process_characters([r for r, _ in pairs], [h for _, h in pairs]).cer, 3)
+
+
+def _merged(engine: Any, audio: Audio, seconds: float) -> tuple[str, str]:
+    """`text` and `text_accu`, as a server gives them."""
+    from capsexp.segments import Cut, Merger, cut_all
+
+    cut = Cut.of(seconds, OVERLAP_S)
+    merger = Merger(cut)
+    for segment in cut_all(audio, cut):
+        merger.add(segment.start, segment.last, engine.recognize(segment.audio, segment.start, segment.shared))
+    return merger.text, merger.text_accu
+
+
+def write(folder: Path, name: str) -> None:
+    """The set as wav files, each with its transcript beside it."""
+    import soundfile
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, made in enumerate(utterances(name)):
+        soundfile.write(folder / f"{name}-{number:03d}.wav", made.audio, RATE, "PCM_16")
+        (folder / f"{name}-{number:03d}.txt").write_text(made.text + "\n", "utf-8")
 
 
 def engine(kind: str, folder: str | None, quantize: bool) -> Any:
@@ -92,20 +125,26 @@ def engine(kind: str, folder: str | None, quantize: bool) -> Any:
 
 
 def results(
-    kind: str, folder: str | None, quantize: bool, names: Sequence[str]
+    kind: str, folder: str | None, quantize: bool, names: Sequence[str], seconds_cut: float | None
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """The figures of one set after another."""
     loaded = engine(kind, folder, quantize)
     for name in names:
-        yield name, measure(loaded, utterances(name))
+        yield name, measure(loaded, utterances(name), seconds_cut)
 
 
 def main(arguments: Sequence[str]) -> int:
     given = dict(argument.split("=", 1) for argument in arguments)
     names = given["sets"].split(",") if "sets" in given else list(SETS)
+    if "write" in given:
+        for name in names:
+            write(Path(given["write"]), name)
+        return 0
     found = {}
+    seconds_cut = float(given["cut"]) if "cut" in given else None
     quantize = given.get("quantize", "false") == "true"
-    for name, result in results(given.get("engine", "paraformer"), given.get("model"), quantize, names):
+    kind = given.get("engine", "paraformer")
+    for name, result in results(kind, given.get("model"), quantize, names, seconds_cut):
         found[name] = result
         print(f"{name:14}" + "  ".join(f"{key} {value}" for key, value in result.items()), flush=True)
     if "out" in given:
