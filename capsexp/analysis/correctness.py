@@ -117,8 +117,7 @@ def _errors(reference: str, heard: str, kind: str) -> tuple[int, int]:
     import jiwer
 
     if kind == "wer":
-        found = jiwer.process_words(words(reference), words(heard))
-    else:
-        found = jiwer.process_characters(reference, heard)
+        reference, heard = words(reference), words(heard)
+    found = (jiwer.process_words if kind == "wer" else jiwer.process_characters)(reference, heard)
     missed = found.substitutions + found.deletions
     return missed + found.insertions, found.hits + missed
