@@ -261,11 +261,15 @@ class Network(nn.Module):
         first: int,
     ) -> Losses:
         """speech (batch, frames, features); tokens (batch, longest), END last, -1 after it, `counts` of them; places
-        (batch, frames), how many have been said. Where `as_heard` (batch,), weights are taken as they are, as in use.
+        (batch, frames), how many have been said. Where `as_heard` (batch,), weights are taken as they are, as in use,
+        if they are right enough.
         """
         hidden, mask = self.encode(speech, lengths, first)
         weights = self.predictor(hidden, mask)
         total = weights.sum(1)
+        # Where the count is still wrong, or the place by a whole character, each would be taught another's name.
+        astray = ((weights.cumsum(1) - places).abs() * mask).amax(1)
+        as_heard = as_heard & ((total - counts).abs() < 0.5) & (astray < 1.0)
         scale = torch.where(as_heard, torch.ones_like(total), counts / total.clamp(min=1e-3))
         vectors = fire(weights * scale[:, None], hidden, tokens.shape[1])
         scores = self.decoder(vectors, frame_mask(counts), hidden, mask)

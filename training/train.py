@@ -31,7 +31,7 @@ class Recipe:
     """`frames` (of 60 ms, padding counted) and `utterances` bound a batch."""
 
     seed: int = 0
-    steps: int = 5200
+    steps: int = 4800
     frames: int = 1800
     utterances: int = 40
     rate: float = 2e-3
@@ -151,7 +151,7 @@ def train(recipe: Recipe, corpus: Corpus, network: Network, folder: Path, say: S
         as_heard = torch.from_numpy(rng.random(len(batch)) < recipe.as_heard(step))
         first = int(rng.integers(1, FARTHEST)) if rng.random() < 0.5 else 1
         losses = network.losses(*corpus.inputs(batch, rng), *corpus.targets(batch), as_heard, first)
-        loss = losses.characters + recipe.ctc_weight(step) * losses.ctc + losses.count + 0.5 * losses.places
+        loss = losses.characters + recipe.ctc_weight(step) * losses.ctc + 2 * losses.count + losses.places
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         size = float(torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.clip))
