@@ -153,6 +153,7 @@ class SamplesConfig:
     dir: str | None = None
     minutes: float | None = None  # join clips into one file of this length
     repeats: int = 1  # what load.repeats is, unless it is given
+    concurrency: int = 0  # likewise load.concurrency
 
 
 @dataclass
