@@ -51,8 +51,8 @@ def train(recipe: Recipe, corpus: Corpus, network: Network, folder: Path, steps:
         return
     torch.nn.init.constant_(predictor.cif_output2.bias, -1.5)  # about 4 characters a second to begin with
     optimizer = torch.optim.AdamW(head.parameters(), recipe.rate, weight_decay=0.0, fused=True)
-    batches = [[n for n in batch if corpus.examples[n].text] for batch in corpus.batches(recipe, 999)]
-    batches = [batch[: max(1, len(batch) // 2)] for batch in batches if batch]
+    batches = [[n for n in batch if corpus.examples[n].text] for batch in corpus.batches(recipe, 0)]  # short ones
+    batches = [batch[: max(1, len(batch) // 3)] for batch in batches if batch]
     started, total = time.monotonic(), 0.0
     network.eval()
     for step in range(steps):
