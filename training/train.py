@@ -28,10 +28,16 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Recipe:
-    """`frames` (of 60 ms, padding counted) and `utterances` bound a batch."""
+    """`frames` (of 60 ms, padding counted) and `utterances` bound a batch.
+
+    The rate falls along a cosine that would end at `cosine`. From `settle` on it falls to zero at `steps`, and where
+    the characters are counts in full: by then they are nearly right, and in a long input small errors add up.
+    """
 
     seed: int = 0
-    steps: int = 4800
+    steps: int = 5200
+    cosine: int = 4800
+    settle: int = 3500
     frames: int = 1800
     utterances: int = 40
     rate: float = 2e-3
@@ -42,15 +48,21 @@ class Recipe:
     def rate_at(self, step: int) -> float:
         if step < self.warm_up:
             return self.rate * (step + 1) / self.warm_up
-        done = (step - self.warm_up) / max(1, self.steps - self.warm_up)
+        if self.settles(step):
+            done = (step - self.settle) / (self.steps - self.settle)
+            return self.rate_at(self.settle - 1) * 0.5 * (1 + math.cos(math.pi * done))
+        done = (step - self.warm_up) / max(1, self.cosine - self.warm_up)
         return self.rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
+    def settles(self, step: int) -> bool:
+        return step >= self.settle
+
     def ctc_weight(self, step: int) -> float:
-        return 0.5 if step < self.steps // 4 else 0.2
+        return 0.5 if step < self.cosine // 4 else 0.2
 
     def as_heard(self, step: int) -> float:
         """The part of a batch whose weights are not scaled to the known count: as the model will be used."""
-        return 0.5 * min(1.0, step / (self.steps / 3))
+        return 0.7 if self.settles(step) else 0.5 * min(1.0, step / (self.cosine / 3))
 
 
 class Corpus:
@@ -150,7 +162,9 @@ def train(recipe: Recipe, corpus: Corpus, network: Network, folder: Path, say: S
             group["lr"] = recipe.rate_at(step)
         as_heard = torch.from_numpy(rng.random(len(batch)) < recipe.as_heard(step))
         first = int(rng.integers(1, FARTHEST)) if rng.random() < 0.5 else 1
-        losses = network.losses(*corpus.inputs(batch, rng), *corpus.targets(batch), as_heard, first)
+        losses = network.losses(
+            *corpus.inputs(batch, rng), *corpus.targets(batch), as_heard, first, recipe.settles(step)
+        )
         loss = losses.characters + recipe.ctc_weight(step) * losses.ctc + 2 * losses.count + losses.places
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
