@@ -7,6 +7,8 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -18,29 +20,33 @@ def repeats(default: int = 5) -> int:
     return int(parser.parse_args().repeats)
 
 
-def runs(trials: int, *overrides: str) -> list[dict[str, Any]]:
-    """run.json of every run, plus what its sweep's controls reached."""
+@contextmanager
+def sweep(*overrides: str) -> Iterator[Path]:
+    """The folder of a sweep that has been made."""
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch) / "sweep"
-        command = [
-            sys.executable,
-            "-m",
-            "capsexp",
-            *overrides,
-            f"trials={trials}",
-            f"trials_max={trials}",
-            f"hydra.sweep.dir={out}",
-            "archive.enabled=false",
-        ]
-        done = subprocess.run([*command, "-m"], stdout=subprocess.PIPE, text=True)
+        command = [sys.executable, "-m", "capsexp", *overrides, f"hydra.sweep.dir={out}", "archive.enabled=false", "-m"]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
         if done.returncode:
             raise SystemExit(done.stdout)
+        yield out
+
+
+def report(*overrides: str) -> dict[str, Any]:
+    """report.json of a sweep."""
+    with sweep(*overrides) as out:
+        return dict(json.loads((out / "report.json").read_text()))
+
+
+def runs(trials: int, *overrides: str) -> list[dict[str, Any]]:
+    """run.json of every run, plus what its sweep's controls reached."""
+    with sweep(*overrides, f"trials={trials}", f"trials_max={trials}") as out:
         found = [json.loads(path.read_text()) for path in out.glob("*/run.json")]
         controls = {path.parent.name: json.loads(path.read_text()) for path in out.glob("control/*/control.json")}
-        report = json.loads((out / "report.json").read_text())
+        configurations = json.loads((out / "report.json").read_text())["configurations"]
     for run in found:
         run["control_runs"] = controls[run["control"]]["runs"] if run["control"] else []
-        run["correctness"] = next(c["correctness"] for c in report["configurations"] if c["key"] == run["key"])
+        run["correctness"] = next(c["correctness"] for c in configurations if c["key"] == run["key"])
     return sorted(found, key=lambda run: run["num"])
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 import time
 import warnings
@@ -14,19 +13,20 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from capsexp import compose
+from capsexp import compose, interrupts
 from capsexp.analysis import trials
 from capsexp.config import EngineConfig, conf_dir, resolve, slug, to_dict
 from capsexp.engines.base import model_files
 from capsexp.engines.folders import prepare
-from capsexp.errors import CapsexpError, ConfigError, EngineError
+from capsexp.errors import CapsexpError, ConfigError, EngineError, StorageError
 from capsexp.experiment import environment
 from capsexp.experiment.resume import outstanding, reopen
-from capsexp.experiment.run import Planned, execute, terminate_as_interrupt
+from capsexp.experiment.run import Planned, execute
 from capsexp.experiment.sweep import Sweep, add, alone, make_folder, plan, record
-from capsexp.files import read_json, write_json, write_text
+from capsexp.files import clear_parts, read_json, storing, tell, write_json, write_text
 from capsexp.report.build import assemble, rebuild
 from capsexp.report.load import read_sweep
+from capsexp.tool import TOKEN
 
 _VALUED = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p")
 _QUESTIONS = (
@@ -50,14 +50,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
         return _main(argv)
-    except ConfigError as error:
-        print(f"capsexp: {error}", file=sys.stderr)
-        return 2
     except CapsexpError as error:
-        print(f"capsexp: {error}", file=sys.stderr)
+        _say(f"capsexp: {error}")
+        return 2 if isinstance(error, ConfigError) else 1
+    except OSError as error:
+        _say(f"capsexp: {error.filename or ''}: {error.strerror or error}")
         return 1
     except KeyboardInterrupt:
-        print("capsexp: interrupted", file=sys.stderr)
+        _say("capsexp: interrupted")
         return 130
 
 
@@ -84,6 +84,7 @@ def arrange(argv: Sequence[str]) -> tuple[list[str], list[str], dict[str, str]]:
 
 
 def _main(argv: list[str]) -> int:
+    argv = _secret_aside(argv)
     overrides, flags, valued = arrange(argv)
     chosen = valued.get("--config-dir", valued.get("-cd"))
     config_dir = Path(chosen) if chosen is not None else None
@@ -99,19 +100,31 @@ def _main(argv: list[str]) -> int:
     resumed = [o for o in overrides if o.startswith("resume=") and o not in ("resume=", "resume=null")]
     if resumed:
         rest = [o for o in overrides if o not in resumed]
-        sweep, argv, _ = reopen(Path(resumed[-1].partition("=")[2]).absolute(), rest, config_dir, config_name)
+        place = Path(resumed[-1].partition("=")[2]).absolute()
+        if config_dir is None:
+            config_dir, config_name = _own_tree(place, config_name)
+        sweep, argv, _ = reopen(place, rest, config_dir, config_name)
         argv = [*argv, *rest]
     else:
         sweep = plan(overrides, config_dir, config_name)
-    terminate_as_interrupt()
+    with interrupts.in_order() as asked:
+        return _perform_all(sweep, argv, bool(resumed), config_dir, config_name, asked)
+
+
+def _perform_all(
+    sweep: Sweep, argv: list[str], resumed: bool, config_dir: Path | None, config_name: str, asked: list[int]
+) -> int:
+    """Run what is due of a sweep and report. `asked`: the signals that have come."""
     engines = list({repr(p.config.engine): p.config.engine for p in sweep.planned}.values())
     for engine in engines:
         _check_model(engine)
     due = outstanding(sweep) if resumed else [(planned, "") for planned in sweep.planned]
     folder = sweep.folder if resumed else make_folder(sweep)
-    write_json(folder / "sweep.json", record(sweep, argv, interrupted=False))
+    clear_parts(folder)
+    if config_dir != folder / "conf":
+        _keep_tree(folder, config_dir)
     write_json(folder / "environment.json", environment.describe(engines))
-    _keep_tree(folder, config_dir)
+    write_json(folder / "sweep.json", record(sweep, argv, interrupted=False))  # from here on it can be resumed
     if not sweep.launcher.endswith("BasicLauncher"):
         _say("warning: runs that share the machine disturb each other's figures; use hydra/launcher=basic")
     _say(f"{len(due)} run{'' if len(due) == 1 else 's'} into {_shown(folder)}")
@@ -119,7 +132,7 @@ def _main(argv: list[str]) -> int:
         _say(f"{len(sweep.planned) - len(due)} finished before and kept")
         for planned, reason in due:
             _say(f"{planned.dir.partition('-')[2]} {reason}")
-    interrupted = False
+    interrupted, lost, report = False, "", None
     try:
         if resumed:
             code = 0
@@ -131,21 +144,53 @@ def _main(argv: list[str]) -> int:
             code = _more(sweep, folder, argv, config_dir, config_name)
     except KeyboardInterrupt:
         interrupted, code = True, 130
+    except (_Abandoned, StorageError, OSError) as error:
+        lost = str(error)
+    except Exception:
+        if not asked:  # libraries turn an interrupt into errors of their own
+            raise
+        interrupted, code = True, 130
     finally:
-        # Reporting what is there must not be cut short by a second Ctrl-C.
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-            if hasattr(signal, name):
-                signal.signal(getattr(signal, name), signal.SIG_IGN)
-        if interrupted:
-            write_json(folder / "sweep.json", record(sweep, argv, interrupted=True))
-        report = _finish(sweep, folder)
+        with interrupts.ignored():  # reporting what is there must not be cut short by a second Ctrl-C
+            try:
+                if interrupted:
+                    write_json(folder / "sweep.json", record(sweep, argv, interrupted=True))
+                report = _finish(sweep, folder)
+            except (StorageError, OSError) as error:
+                lost = lost or str(error)
+    if lost:
+        raise StorageError(f"{lost}; the sweep has ended: make room, then go on with resume={_shown(folder)}")
     if interrupted:
         return 130
+    assert report is not None
     if code or any(c["status"] != "ok" for c in report["configurations"]):
         return 1
     if sweep.report["fail_on_gate"] and report["verdict"] not in ("FEASIBLE", "FEASIBLE_WITH_CAVEATS"):
         return 3
     return 0
+
+
+def _secret_aside(argv: list[str]) -> list[str]:
+    """A token that stands on the command line goes where no file of the sweep will hold it."""
+    kept = []
+    for word in argv:
+        key, _, value = word.partition("=")
+        if key.lstrip("+") == "server.token" and value and "${" not in value and value != "null":
+            os.environ[TOKEN] = value.strip("'\"")
+            word = f"server.token=${{oc.env:{TOKEN}}}"
+        kept.append(word)
+    return kept
+
+
+def _own_tree(folder: Path, config_name: str) -> tuple[Path | None, str]:
+    """The tree that a sweep to be resumed keeps, and its name in it, where its user had given one of their own."""
+    try:
+        _, _, valued = arrange(read_json(folder / "sweep.json")["argv"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None, config_name  # reopening says what is wrong
+    if not valued.keys() & {"--config-dir", "-cd"}:
+        return None, config_name
+    return folder / "conf", valued.get("--config-name", valued.get("-cn", "config"))
 
 
 def _check_model(engine: EngineConfig) -> None:
@@ -194,8 +239,19 @@ def _more(sweep: Sweep, folder: Path, argv: list[str], config_dir: Path | None, 
             fruitless = fruitless + 1 if again[0] in now else 0
 
 
+class _Abandoned(BaseException):
+    """Nothing more can be kept: ends the sweep. After an Exception Hydra would go on with the next run."""
+
+
 def _job(sweep: Sweep, plan: Sequence[Planned], raw: DictConfig) -> str:
     """One run. Catches, records and returns: an exception would make Hydra show the first failure and no other."""
+    try:
+        return _make(sweep, plan, raw)
+    except (StorageError, OSError) as error:
+        raise _Abandoned(str(error)) from None
+
+
+def _make(sweep: Sweep, plan: Sequence[Planned], raw: DictConfig) -> str:
     from hydra.core.hydra_config import HydraConfig
 
     hydra = HydraConfig.get()
@@ -206,9 +262,15 @@ def _job(sweep: Sweep, plan: Sequence[Planned], raw: DictConfig) -> str:
         time.sleep(config.cooldown)
     write_text(run_dir / "replay.yaml", _replay(config))
     _say(f"[{planned.num + 1}/{len(sweep.planned)}] {planned.dir.partition('-')[2]}")
-    status = execute(planned, config, run_dir, sweep.worker_counts, _say)
+    folder = run_dir.parent
+    status = execute(planned, config, run_dir, sweep.worker_counts, _say, lambda: _checkpoint(folder))
     _say(f"      {_told(run_dir, status)}")
     return status
+
+
+def _checkpoint(folder: Path) -> None:
+    rebuild(folder)
+    _say(f"      a checkpoint is in {_shown(folder)}/report.txt")
 
 
 def _told(run_dir: Path, status: str) -> str:
@@ -236,15 +298,16 @@ def _keep_tree(folder: Path, config_dir: Path | None) -> None:
             if root == config_dir and len(path.relative_to(root).parts) > 2:
                 continue  # a tree is two levels deep; --config-dir may be anywhere
             kept = folder / "conf" / path.relative_to(root)
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            kept.write_bytes(path.read_bytes())
+            with storing("conf"):
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                kept.write_bytes(path.read_bytes())
 
 
 def _finish(sweep: Sweep, folder: Path) -> dict[str, Any]:
     runs = [read_json(path) for path in sorted(folder.glob("*/run.json"))]
     write_json(folder / "environment.json", environment.with_engines(read_json(folder / "environment.json"), runs))
     report = rebuild(folder)
-    print((folder / "report.txt").read_text("utf-8"), end="", flush=True)
+    tell((folder / "report.txt").read_text("utf-8").removesuffix("\n"))
     if sweep.archive["enabled"]:
         from capsexp import archive
 
@@ -284,7 +347,7 @@ def _hydra(
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    tell(line, sys.stderr)
 
 
 def _shown(path: Path) -> str:

@@ -58,9 +58,10 @@ class NullConfig(EngineConfig):
     name: str = "null"
     rtf: float = 0.0
     jitter: float = 0.0  # sigma of a log-normal factor on the sleep
-    seed: int = 0
+    seed: int | None = 0  # of the jitter; null: another factor each time, as on a machine with a life of its own
     load_s: float = 0.0  # pretended time to load a model
     memory_mb: float = 0.0  # pretended size of a model
+    scratch_mb: float = 0.0  # address space that a segment takes while it is recognized
     crash_on: str | None = None  # a token: a segment that contains it kills the worker (for tests)
 
 
@@ -189,6 +190,9 @@ class ServerConfig:
     certfile: str | None = None  # TLS: certificate and key, PEM
     keyfile: str | None = None
     max_connections: int = 4096
+    max_audio_s: float = 43_200.0  # of audio in one task
+    max_tasks: int = 1000  # of one connection, without their final message
+    send_timeout: float = 120.0  # s that a client may leave a result untaken, before it is let go
 
 
 @dataclass
@@ -209,6 +213,21 @@ class ControlConfig:
 
 
 @dataclass
+class FaultConfig:
+    """What is done to the server while it is measured: first `at_s` seconds into the load, then `rate` times a second;
+    see conf/fault/none.yaml."""
+
+    name: str = "none"
+    at_s: float = 1.0
+    rate: float = 0.0
+    most: int = 0
+    seed: int = 1
+    for_s: float = 5.0
+    slowdown: float = 10.0
+    room_mb: float = 0.0
+
+
+@dataclass
 class ArchiveConfig:
     enabled: bool = True
     samples: bool | None = None  # None: pack shipped sets, leave the user's own audio out
@@ -222,6 +241,7 @@ class Config:
     trials_max: int = 10  # runs of a configuration, with those that are repeated or added
     trial: int = 1
     cooldown: float = 0.0  # between runs
+    hours: float | None = None  # cycle the requests for so long
     name: str = "sweep"
     resume: str | None = None
     engine: EngineConfig = field(default_factory=SphinxConfig)
@@ -232,6 +252,7 @@ class Config:
     server: ServerConfig = field(default_factory=ServerConfig)
     monitor: MonitorConfig = field(default_factory=MonitorConfig)
     control: ControlConfig = field(default_factory=ControlConfig)
+    fault: FaultConfig = field(default_factory=FaultConfig)
     thresholds: ThresholdsConfig = field(default_factory=ThresholdsConfig)
     validity: ValidityConfig = field(default_factory=ValidityConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
@@ -242,6 +263,8 @@ POOLS = ("process", "prefork", "thread")
 SHERPA_TYPES = ("paraformer", "sense_voice", "fire_red_asr", "whisper", "transducer")
 DISPATCH = ("segment", "task", "hash", "naive")
 AUTO_TRIALS = 5  # fewer leave the spread itself unknown
+WORKER_FAULTS = ("kill_worker", "freeze_worker", "slow_worker", "kill_all_workers", "crash_engine", "memory_limit")
+CLIENT_FAULTS = ("client_vanishes", "slow_client", "garbage_client")
 SERVERS = ("local", "command", "external")
 # Keys that tell runs of one configuration apart, or that do not change what is measured.
 SWEEP_KEYS = frozenset({"trial", "trials", "trials_max", "cooldown", "name", "resume"})
@@ -327,6 +350,10 @@ def check(config: Config) -> None:
     trial_count(config.trials)
     _at_least("trials_max", config.trials_max, 1)
     _at_least("cooldown", config.cooldown, 0)
+    if config.hours is not None and not 0 < config.hours <= 10_000:
+        raise ConfigError(f"hours: {config.hours} is no time to soak; give hours above 0, or null")
+    _at_least("report.checkpoint_s", config.report.checkpoint_s, 1)
+    _at_least("report.max_rows", config.report.max_rows, 100)
     _at_least("report.ci_width", config.report.ci_width, 0.001)
     _one_of("pool", config.pool.name, POOLS)
     _pool_serves(config)
@@ -353,6 +380,7 @@ def check(config: Config) -> None:
     _at_least("server.max_retries", config.server.max_retries, 0)
     _at_least("server.stuck_s", config.server.stuck_s, 0.1)
     _at_least("server.stuck_rtf", config.server.stuck_rtf, 0)
+    _at_least("server.send_timeout", config.server.send_timeout, 0.1)
     if config.load.message_s > 60:
         raise ConfigError("load.message_s: CapsWriter sends at most 60 s of audio in a message")
     if config.server.name == "command" and not config.server.cmd:
@@ -362,6 +390,7 @@ def check(config: Config) -> None:
     if config.server.name == "external" and not config.server.url:
         raise ConfigError("server.url: server=external needs an address, e.g. server.url=ws://127.0.0.1:6016")
     _address(config.server)
+    _fault(config)
     processes = config.control.processes
     if processes != "sweep" and not (
         isinstance(processes, list) and all(isinstance(p, int) and p >= 1 for p in processes)
@@ -408,8 +437,23 @@ def _pool_serves(config: Config) -> None:
         )
 
 
+def _fault(config: Config) -> None:
+    fault = config.fault
+    _one_of("fault", fault.name, ("none", *WORKER_FAULTS, *CLIENT_FAULTS))
+    for key in ("at_s", "rate", "most", "for_s", "room_mb"):
+        _at_least(f"fault.{key}", getattr(fault, key), 0)
+    _at_least("fault.slowdown", fault.slowdown, 1)
+    if fault.name in WORKER_FAULTS and config.server.name == "external":
+        raise ConfigError(f"fault={fault.name}: a server that runs already is not to be harmed; use server=command")
+    if fault.name == "memory_limit" and sys.platform != "linux":
+        raise ConfigError("fault=memory_limit: needs Linux")
+    if fault.name in WORKER_FAULTS and sys.platform == "win32":
+        raise ConfigError(f"fault={fault.name}: needs the signals of Linux or macOS")
+
+
 def _address(server: ServerConfig) -> None:
-    _at_least("server.max_connections", server.max_connections, 1)
+    for key in ("max_connections", "max_audio_s", "max_tasks", "max_message"):
+        _at_least(f"server.{key}", getattr(server, key), 1)
     if server.keyfile is not None and server.certfile is None:
         raise ConfigError("server.keyfile: needs server.certfile")
     if server.token is not None and not server.token:

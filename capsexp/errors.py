@@ -6,6 +6,7 @@ CapsexpError
 ├── EngineError      a recognizer that is missing or failed
 ├── ServerError      a server that died, was not ready or hung
 ├── RunRefused       a run that was not started because it would not fit
+├── StorageError     a disk that is full, read-only or gone
 └── ArchiveError     an archive that is damaged or unsafe
 
 The message of each is one line that says what to do next.
@@ -34,6 +35,12 @@ class ServerError(CapsexpError):
 
 class RunRefused(CapsexpError):
     """A run that was not started, because the machine has no room for it."""
+
+
+class StorageError(CapsexpError):
+    """A file of ours that cannot be written: nothing further can be kept."""
+
+    EXIT = 4  # of a tool that a run started, by which the runner knows
 
 
 class ArchiveError(CapsexpError):

@@ -1,20 +1,104 @@
-"""Writing so that a reader never sees half a file, and rows that survive a crash."""
+"""Writing so that a reader never sees half a file, what is written survives a power cut, and rows survive a crash.
+
+Everything here that writes raises StorageError, in one line, when the disk is full, read-only or gone.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any, TextIO
+
+from capsexp.errors import StorageError
+
+PART = ".part"  # ends the name of a file that is being written
+
+
+@contextlib.contextmanager
+def storing(name: str) -> Iterator[None]:
+    """OSError -> StorageError."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"cannot write {name}: {error.strerror or error}") from None
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace the whole file at once."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text, "utf-8")
-    beside.replace(path)
+    """Replace the whole file at once: after a crash it is the old or the new one."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}{PART}")
+    with storing(path.name):
+        try:
+            with beside.open("w", encoding="utf-8") as file:
+                file.write(text)
+                sync(file)
+            put(beside, path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                beside.unlink()
+            raise
+
+
+def put(part: Path, path: Path) -> None:
+    """Let a file that was written and synced take its place; raises OSError."""
+    part.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable, where the platform can; raises OSError."""
+    if sys.platform == "win32":
+        return
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_tree(folder: Path) -> None:
+    """Make durable what others wrote below a folder."""
+    with storing(folder.name):
+        for path in folder.rglob("*"):
+            if path.is_file() and not path.is_symlink():
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
+            elif path.is_dir():
+                sync_folder(path)
+        sync_folder(folder)
+
+
+def bound_log(path: Path, most: int) -> None:
+    """Move what a log holds to `<log>.1`, in place of what was there, once it is larger than `most` bytes. Its writers
+    append, and go on at the beginning."""
+    with contextlib.suppress(OSError):  # a log is worth no run
+        if path.stat().st_size > most:
+            shutil.copyfile(path, path.with_name(path.name + ".1"))
+            os.truncate(path, 0)
+
+
+def clear_parts(folder: Path) -> None:
+    """Remove what writers that were killed left half done."""
+    for path in folder.rglob(f".*{PART}"):
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def tell(line: str, out: TextIO | None = None) -> None:
+    """A line for whoever looks (stdout by default): a full disk below the log must not end a server."""
+    with contextlib.suppress(OSError):
+        print(line, file=out or sys.stdout, flush=True)
+
+
+def sync(file: IO[Any]) -> None:
+    """Make durable what was written so far; raises OSError."""
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -27,7 +111,7 @@ def read_json(path: Path) -> Any:
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with storing(path.name), path.open("w", encoding="utf-8", newline="") as file:
         table = CsvFile(file, columns)
         for row in rows:
             table.write(row)
@@ -36,17 +120,97 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, An
 class CsvFile:
     """Rows by column name; a missing or None value is an empty cell, floats are rounded to a microsecond."""
 
-    def __init__(self, file: TextIO, columns: Sequence[str]) -> None:
+    def __init__(self, file: TextIO, columns: Sequence[str], header: bool = True) -> None:
         self._file = file
         self._columns = columns
+        self._name = Path(file.name).name
         self._writer = csv.writer(file, lineterminator="\n")
-        self._writer.writerow(columns)
+        if header:
+            with storing(self._name):
+                self._writer.writerow(columns)
 
     def write(self, row: Mapping[str, Any]) -> None:
-        self._writer.writerow([_cell(row.get(column)) for column in self._columns])
+        with storing(self._name):
+            self._writer.writerow([_cell(row.get(column)) for column in self._columns])
 
     def flush(self) -> None:
-        self._file.flush()
+        with storing(self._name):
+            self._file.flush()
+
+
+class BoundedCsv:
+    """A table of at most `most` groups of rows, however long it is written: then every second one goes, and of those
+    that follow every second (fourth, ...) is kept, so that what is left is spread evenly over the whole time. Of the
+    groups that one stands for it is the one of the largest `weight`; the very last one is kept as well."""
+
+    def __init__(
+        self,
+        path: Path,
+        columns: Sequence[str],
+        most: int,
+        weight: Callable[[Sequence[Mapping[str, Any]]], float] = lambda rows: 0.0,
+    ) -> None:
+        self.every = 1  # groups that one stands for
+        self._path, self._columns, self._most, self._weight = path, columns, most, weight
+        self._kept: list[tuple[int, float, int]] = []  # of each group in the file: rows, weight, number
+        self._best: tuple[float, int, Sequence[Mapping[str, Any]]] | None = None
+        self._last: Sequence[Mapping[str, Any]] = ()
+        self._seen = 0
+        with storing(path.name):
+            self._file = path.open("w", encoding="utf-8", newline="")
+        self._table = CsvFile(self._file, columns)
+
+    def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """One group; raises StorageError."""
+        weight = self._weight(rows)
+        self._seen, self._last = self._seen + 1, rows
+        if self._best is None or weight > self._best[0]:
+            self._best = (weight, self._seen, rows)
+        if self._seen % self.every == 0:
+            self._put()
+
+    def flush(self) -> None:
+        self._table.flush()
+
+    def close(self) -> None:
+        if self._best is not None:
+            self._put()
+        if self._seen and (not self._kept or self._kept[-1][2] != self._seen):
+            self._best = (0.0, self._seen, self._last)
+            self._put()
+        with storing(self._path.name):
+            self._file.close()
+
+    def _put(self) -> None:
+        assert self._best is not None
+        weight, number, rows = self._best
+        self._best = None
+        for row in rows:
+            self._table.write(row)
+        self._kept.append((len(rows), weight, number))
+        if len(self._kept) > self._most:
+            self._halve()
+
+    def _halve(self) -> None:
+        """Rewrite the file beside itself; of every two groups the heavier stays."""
+        self.flush()
+        part = self._path.with_name(f".{self._path.name}.{os.getpid()}{PART}")
+        kept: list[tuple[int, float, int]] = []
+        with storing(self._path.name):
+            out = part.open("w", encoding="utf-8", newline="")
+            # A cell never holds the end of a line: ids are printable, and texts are kept elsewhere.
+            with self._path.open(encoding="utf-8", newline="") as lines:
+                out.write(next(lines))
+                for at in range(0, len(self._kept), 2):
+                    pair = self._kept[at : at + 2]
+                    blocks = [[next(lines) for _ in range(count)] for count, _, _ in pair]
+                    heavier = int(len(pair) == 2 and pair[1][1] > pair[0][1])
+                    out.writelines(blocks[heavier])
+                    kept.append(pair[heavier])
+            self._file.close()
+            part.replace(self._path)
+        self._kept, self.every, self._file = kept, 2 * self.every, out
+        self._table = CsvFile(out, self._columns, header=False)
 
 
 def _cell(value: Any) -> Any:

@@ -1,7 +1,12 @@
-"""Ties a child to its parent, one place per platform: nobody outlives whoever started them, not even on SIGKILL."""
+"""Ties a child to its parent, one place per platform: nobody outlives whoever started them, not even on SIGKILL.
+
+python -m capsexp.lifeline, with a process group on a line of stdin, kills that group when stdin ends: for a server that
+is not ours and knows nothing of its parent. Another line, `done`, lets the group live.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -29,3 +34,16 @@ def on_stdin_closed(act: Callable[[], None]) -> None:
         act()
 
     threading.Thread(target=watch, name="lifeline", daemon=True).start()
+
+
+def main() -> None:
+    """The leash of somebody else's server."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    lines = sys.stdin.read().split()
+    if lines and lines[-1] != "done" and sys.platform != "win32":
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(int(lines[0]), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

@@ -53,4 +53,6 @@ class ReportConfig:
     tolerance: float = 0.05  # within this of the best throughput counts as equally fast
     ci_width: float = 0.05  # trials=auto goes on until every gated ratio is known to +- this
     leak_min_s: float = 1800.0  # of steady state, before a slope of memory is judged
+    checkpoint_s: float = 300.0  # between reports of a run that is under way, with hours=
+    max_rows: int = 20_000  # that a run keeps of requests and segments, four times as many as ticks of the monitor
     reserve_mb: float = 2048.0  # left to everything else in the table of worker counts by memory size

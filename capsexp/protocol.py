@@ -20,6 +20,7 @@ RATE = 16_000
 SUBPROTOCOL = "binary"
 MESSAGE_SECONDS = 60.0
 MAX_SEGMENT_SECONDS = 600.0
+MAX_TASK_ID = 200  # characters: it goes back with every result
 
 Audio = NDArray[np.float32]
 
@@ -78,6 +79,9 @@ def decode_audio(frame: str | bytes) -> AudioMessage:
     task_id = fields.get("task_id")
     if not isinstance(task_id, str) or not task_id:
         raise ProtocolError("task_id: a non-empty string is needed")
+    # It is sent back, logged and written into tables: no lone surrogates, line ends or zeros.
+    if len(task_id) > MAX_TASK_ID or not task_id.isprintable():
+        raise ProtocolError(f"task_id: at most {MAX_TASK_ID} printable characters are taken")
     is_final = fields.get("is_final", False)
     if not isinstance(is_final, bool):
         raise ProtocolError("is_final: true or false is needed", task_id)
@@ -99,8 +103,26 @@ def decode_audio(frame: str | bytes) -> AudioMessage:
     )
 
 
-def encode_result(result: Result) -> str:
-    return json.dumps(asdict(result), ensure_ascii=False)
+class Growing:
+    """The JSON of a list that only grows, so that each of a long task's many results costs what is new in it."""
+
+    def __init__(self) -> None:
+        self._json, self._count = "", 0
+
+    def encode(self, values: list[Any]) -> str:
+        """All of `values`, which begins with what it was the last time."""
+        if len(values) > self._count:
+            new = json.dumps(values[self._count :], ensure_ascii=False, allow_nan=False)[1:-1]
+            self._json, self._count = f"{self._json}, {new}" if self._json else new, len(values)
+        return f"[{self._json}]"
+
+
+def encode_result(result: Result, tokens: Growing | None = None, timestamps: Growing | None = None) -> str:
+    """The text frame of a server's message; `tokens` and `timestamps` remember those of the task's earlier ones."""
+    fields = {key: value for key, value in vars(result).items() if key not in ("tokens", "timestamps")}
+    lists = (tokens or Growing()).encode(result.tokens), (timestamps or Growing()).encode(result.timestamps)
+    others = json.dumps(fields, ensure_ascii=False, allow_nan=False)[:-1]
+    return f'{others}, "tokens": {lists[0]}, "timestamps": {lists[1]}}}'
 
 
 def encode_error(reason: str, task_id: str | None) -> str:

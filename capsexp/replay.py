@@ -1,4 +1,5 @@
-"""python -m capsexp.replay X [overrides]: run an archived experiment again here and show both results side by side."""
+"""python -m capsexp.replay X [overrides] [--trust]: run an archived experiment again here and show both results side by
+side. --trust also does what an archive asks for beyond measuring (see trust)."""
 
 from __future__ import annotations
 
@@ -12,8 +13,11 @@ from tabulate import tabulate
 
 from capsexp import archive, cli
 from capsexp.errors import ArchiveError, ConfigError
-from capsexp.files import read_json
+from capsexp.files import read_json, tell
 from capsexp.report.tables import number
+from capsexp.trust import surprises
+
+TRUST = "--trust"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -29,16 +33,31 @@ def main(argv: Sequence[str]) -> int:
             )
         folder = source if source.is_dir() else stack.enter_context(archive.unpacked(source))
         before = read_json(folder / "report.json")
-        out = _out(argv[1:])
-        code = cli.main([*line(read_json(folder / "sweep.json"), folder, argv[1:]), f"hydra.sweep.dir='{out}'"])
+        overrides = [word for word in argv[1:] if word != TRUST]
+        words = line(read_json(folder / "sweep.json"), folder, overrides)
+        _ask(source, folder, words, overrides, TRUST in argv)
+        out = _out(overrides)
+        code = cli.main([*words, f"hydra.sweep.dir='{out}'"])
         if (out / "report.json").is_file():
             print(side_by_side(before, read_json(out / "report.json")))
         return code
 
 
+def _ask(source: Path, folder: Path, words: list[str], overrides: list[str], trusted: bool) -> None:
+    """Say what the archive would do beyond measuring; raises ArchiveError where that was not asked for."""
+    composed, _, valued = cli.arrange(words)
+    given = {o.lstrip("+").partition("=")[0] for o in overrides}
+    found = surprises(folder, composed, valued["--config-name"], sorted(given))
+    if found and not trusted:
+        raise ArchiveError(f"{source.name} would {'; '.join(found)}: if you trust it, add {TRUST}")
+    for one in found:
+        tell(f"trusted: it will {one}", sys.stderr)
+
+
 def line(sweep: dict[str, Any], folder: Path, overrides: Sequence[str]) -> list[str]:
     """The archived command with its own conf/ and audio; what is given now replaces what was given then."""
     old, flags, valued = cli.arrange(sweep["argv"])
+    flags = [flag for flag in flags if flag in ("-m", "--multirun")]  # Hydra has some that read pickles
     given = {o.lstrip("+").partition("=")[0] for o in overrides} | {"hydra.sweep.dir"}
     overrides = [o for o in overrides if not o.startswith("hydra.sweep.dir=")]
     kept = [o for o in old if o.lstrip("+").partition("=")[0] not in given]

@@ -7,9 +7,10 @@ into messages. All positions are samples at 16 kHz until they become token times
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from capsexp.protocol import RATE, Audio
 
 # Chinese and Japanese characters and their punctuation: written without spaces.
 WIDE = re.compile("[\u2e80-\u30ff\u31c0-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003ffff]")
+PIECES = 256  # that a cutter holds apart
 REPEAT_WINDOW = 0.2  # s: the same token within this at a seam was heard twice
 
 
@@ -42,6 +44,16 @@ class Segment:
     shared: int
     audio: Audio
     last: bool = False
+    dropped: int = 0  # samples that it had, where they are not kept
+
+    @property
+    def length(self) -> int:
+        """Samples."""
+        return self.dropped or len(self.audio)
+
+    def without_audio(self) -> Segment:
+        """To remember it by: a minute of audio is 4 MB."""
+        return replace(self, audio=self.audio[:0].copy(), dropped=len(self.audio))
 
     @property
     def new_s(self) -> float:
@@ -68,15 +80,26 @@ class Cutter:
         self._start = 0
         self._index = 0
 
+    @property
+    def held(self) -> int:
+        """Samples that wait for the rest of their segment."""
+        return self._held_len
+
+    def drop(self) -> None:
+        """Forget what is held: nobody wants it any more."""
+        self._held, self._held_len = [], 0
+
     def feed(self, audio: Audio, final: bool = False) -> Iterator[Segment]:
         """Take a piece of the audio and emit the segments it completes (at least one when `final`)."""
         self.received += len(audio)
         if len(audio):
             self._held.append(audio)
             self._held_len += len(audio)
+            if len(self._held) > PIECES:  # an array of one sample takes thirty times as much
+                self._held = [np.concatenate(self._held)]
         size, need = self.cut.duration + self.cut.overlap, self.cut.duration + 2 * self.cut.overlap
         if self._held_len >= need or final:
-            whole = np.concatenate(self._held) if self._held else np.zeros(0, np.float32)
+            whole = self._held[0] if len(self._held) == 1 else np.concatenate([np.zeros(0, np.float32), *self._held])
             at = 0
             while len(whole) - at >= need:
                 yield self._emit(whole[at : at + size], last=False)
@@ -84,7 +107,8 @@ class Cutter:
             if final:
                 yield self._emit(whole[at:], last=True)
                 at = len(whole)
-            self._held, self._held_len = [whole[at:]], len(whole) - at
+            # A copy: a view would keep the whole message in memory, for every client that pauses.
+            self._held, self._held_len = [whole[at:].copy()], len(whole) - at
 
     def _emit(self, audio: Audio, last: bool) -> Segment:
         segment = Segment(
@@ -127,7 +151,7 @@ class Merger:
         self.times: list[float] = []
         self.words: list[str] = []
         self.tags: list[str] = []
-        self._tail: list[str] = []  # words of the last segment that may be heard again
+        self._text, self._accurate = _Joined(), _Joined()
 
     def add(self, start: int, last: bool, heard: Recognition) -> None:
         """Add the next segment, which began `start` samples into the task."""
@@ -138,11 +162,11 @@ class Merger:
 
     @property
     def text(self) -> str:
-        return join(self.words)
+        return self._text.join(self.words, self._overlap_words())
 
     @property
     def text_accu(self) -> str:
-        return join(self.tokens) if self.times else self.text
+        return self._accurate.join(self.tokens, 0) if self.times else self.text
 
     def _add_timed(self, start: int, last: bool, heard: Recognition) -> None:
         offset, half = start / RATE, self.cut.overlap / 2
@@ -151,7 +175,7 @@ class Merger:
         seam = len(self.tokens)
         for token, time in zip(heard.tokens, heard.times, strict=True):
             at = round(offset + time, 6)  # the same instant must compare equal from either segment
-            if not low <= at < high:
+            if not low <= at < high or not math.isfinite(at):
                 continue
             # Only across the seam: within a segment the engine's own "very very" is two words.
             if len(self.tokens) == seam > 0 and self.tokens[-1] == token and at - self.times[-1] <= REPEAT_WINDOW:
@@ -164,21 +188,41 @@ class Merger:
         if not start:
             self.words.extend(new)
             return
-        limit = self._overlap_words(heard)
+        limit = self._overlap_words()
         drop, skip = longest_agreement(self.words[-limit:] if limit else [], new[:limit])
         if drop:
             del self.words[len(self.words) - drop :]
+            self._text.keep(len(self.words))
         self.words.extend(new[skip:])
 
-    def _overlap_words(self, heard: Recognition) -> int:
+    def _overlap_words(self) -> int:
         """How many words an overlap can hold: fast speech has about six tokens in a second."""
         return int(np.ceil(self.cut.overlap / RATE * 6)) + 2 if self.cut.overlap else 0
 
 
-def join(words: Iterable[str]) -> str:
-    """Words as text: a space between two, unless one of the characters that meet is Chinese or Japanese."""
+class _Joined:
+    """The text of a list of words that grows at its end, without joining all of it each time."""
+
+    def __init__(self) -> None:
+        self._settled, self._count = "", 0
+
+    def keep(self, count: int) -> None:
+        """Only the first `count` words are still what they were."""
+        if count < self._count:
+            self._settled, self._count = "", 0
+
+    def join(self, words: list[str], open_words: int) -> str:
+        """All of them; the last `open_words` are likely to be taken back."""
+        settled = max(self._count, len(words) - open_words)
+        self._settled += join(words[self._count : settled], self._settled[-1:])
+        self._count = settled
+        return self._settled + join(words[settled:], self._settled[-1:])
+
+
+def join(words: Iterable[str], before: str = "") -> str:
+    """Words as text: a space between two, unless one of the characters that meet is Chinese or Japanese. `before`: the
+    character that the text goes on after."""
     parts: list[str] = []
-    before = ""
     for word in words:
         if before and word and not WIDE.match(before) and not WIDE.match(word):
             parts.append(" ")

@@ -4,6 +4,7 @@ experiment, a resolved file."""
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +14,12 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from capsexp.config import Config, resolve
-from capsexp.errors import CapsexpError
+from capsexp.errors import CapsexpError, ConfigError, StorageError
+from capsexp.files import tell
+from capsexp.lifeline import die_with_parent
+
+PARENT = "CAPSEXP_PARENT"  # in the environment: the process that started this one
+TOKEN = "CAPSEXP_TOKEN"  # likewise: server.token, which no file is to hold
 
 
 @dataclass(frozen=True)
@@ -41,10 +47,14 @@ def parse(argv: Sequence[str], prog: str, description: str, aliases: dict[str, s
     parser.add_argument("--stdin-guard", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--watch", action="append", default=[], help=argparse.SUPPRESS)
     args = parser.parse_intermixed_args(argv)
+    if args.stdin_guard and PARENT in os.environ:
+        die_with_parent(int(os.environ[PARENT]))  # the end of stdin is not seen while it is busy or stopped
     zero = time.monotonic() if args.zero is None else args.zero
     if args.config is not None:
         # Reading a resolved file spares each child of a run the import and the work of Hydra.
-        config = resolve(OmegaConf.to_container(OmegaConf.load(args.config)))  # type: ignore[arg-type]
+        tree = OmegaConf.load(args.config)
+        tree.server.token = os.environ.get(TOKEN) or None
+        config = resolve(OmegaConf.to_container(tree))  # type: ignore[arg-type]
     else:
         from capsexp.compose import compose
 
@@ -67,9 +77,7 @@ def entry(run: Callable[[Sequence[str]], int], prog: str) -> int:
     try:
         return run(sys.argv[1:])
     except CapsexpError as error:
-        print(f"{prog}: {error}", file=sys.stderr)
-        from capsexp.errors import ConfigError
-
-        return 2 if isinstance(error, ConfigError) else 1
+        tell(f"{prog}: {error}", sys.stderr)
+        return StorageError.EXIT if isinstance(error, StorageError) else 2 if isinstance(error, ConfigError) else 1
     except KeyboardInterrupt:
         return 130

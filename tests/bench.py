@@ -30,6 +30,7 @@ class Bench:
     def __init__(self, folder: Path, audio: Path) -> None:
         self.out, self.audio, self.mark = folder / "out", audio, f"capsexp-test-{uuid.uuid4()}"
         self.stdout = self.stderr = ""
+        self.prefix: list[str] = []  # of the command
 
     def start(self, *overrides: str, bare: bool = False) -> subprocess.Popen[str]:
         given = {o.partition("=")[0] for o in overrides}
@@ -39,7 +40,7 @@ class Bench:
             if o.partition("=")[0] not in given and not bare
         ]
         return subprocess.Popen(
-            [sys.executable, "-m", "capsexp", *base, *overrides],
+            [*self.prefix, sys.executable, "-m", "capsexp", *base, *overrides],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
             env={**os.environ, "CAPSEXP_TEST_MARK": self.mark},
         )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,12 +11,20 @@ import numpy as np
 import psutil
 import pytest
 import soundfile
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from bench import Bench
 
 SLOW = float(os.environ.get("CAPSEXP_TEST_SLOW", "1"))
 PATIENCE = 60 * SLOW  # s, for things that take about one
+
+
+settings.register_profile("shared", deadline=None)  # a busy neighbour is no counterexample
+settings.load_profile("shared")
+
+# A shell ignores Ctrl-C for what it starts in the background, and children inherit that: here they must not.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def noise(seconds: float, seed: int) -> np.ndarray:

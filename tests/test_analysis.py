@@ -364,6 +364,14 @@ def test_why_it_disappoints(change: dict[str, Any], said: str) -> None:
     assert any(said in sentence for sentence in diagnosis.causes(two, one, run, 4))
 
 
+def test_workers_idle_says_what_they_waited_for() -> None:
+    one, two = report(made_run(1, 10.0), made_run(2, 9.0))
+    run = {**made_run(2, 9.0)["metrics"], **WELL, "cpu": CPU, "worker_busy": [0.9, 0.1]}
+    two["timeline"] = {"queue_empty": 0.6, "client_waiting": 0.7}
+    said = next(s for s in diagnosis.causes(two, one, run, 4) if s.startswith("workers idle"))
+    assert "no segment waited for 60 % of it, and for 70 % the client had nothing left to send" in said
+
+
 def test_what_does_well_needs_no_cause() -> None:
     one, two = report(made_run(1, 10.0), made_run(2, 5.0))
     assert diagnosis.causes(two, one, two, 4) == []

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench import Bench
+from bench import BASE, Bench
 from conftest import PATIENCE
 
 LEGACY = Path(__file__).with_name("legacy_server.py")
@@ -284,6 +284,16 @@ def test_ctrl_c_in_each_phase_reports_and_leaves_nothing(bench: Bench, when: str
     assert report["interrupted"]
     done = {"control": 0, "launch": 0, "load": 0, "second run": 1}[when]
     assert [c["status"] for c in report["configurations"]] == [*["ok"] * done, "interrupted", *["missing"] * (1 - done)]
+
+
+def test_whoever_calls_main_gets_their_signals_back(audio_dir: Path, tmp_path: Path) -> None:
+    from capsexp.cli import main
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(signum) for signum in signals]
+    line = (*BASE, f"samples.dir={audio_dir}", f"hydra.sweep.dir={tmp_path / 'sweep'}", "control=off")
+    assert main([*line, "archive.enabled=false"]) == 0
+    assert [signal.getsignal(signum) for signum in signals] == before
 
 
 def test_flags_and_overrides_in_any_order() -> None:

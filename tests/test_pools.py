@@ -1,6 +1,7 @@
 """The three kinds of pool behind the same server: what kills, freezes or refuses a worker, and what is left after."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -28,7 +29,10 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="forks after loading"
 def workers_of(process: "subprocess.Popen[str]") -> list[psutil.Process]:
     """The processes that recognize, in the order of their birth."""
     below = psutil.Process(process.pid).children(recursive=True)
-    found = [p for p in below if "spawn_main" in " ".join(p.cmdline())]
+    found = []
+    for p in below:
+        with contextlib.suppress(psutil.Error):  # it has gone, or is a zombie
+            found += [p] if "spawn_main" in " ".join(p.cmdline()) else []
     parents = {p.ppid() for p in found}
     return sorted((p for p in found if p.pid not in parents), key=lambda p: (p.create_time(), p.pid))
 

@@ -15,6 +15,8 @@ import pytest
 from bench import Bench
 from conftest import PATIENCE
 
+from capsexp.config import conf_dir
+
 QUICK = ("engine.rtf=0.01", "trials_max=1")
 
 
@@ -86,6 +88,24 @@ def test_more_workers_join_a_finished_sweep(bench: Bench) -> None:
     assert set(what_it_says(bench.out)) == {"workers=1", "workers=2", "workers=3"}
 
 
+def test_a_tree_of_the_users_own_is_kept_with_its_sweep(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "own" / "load").mkdir(parents=True)
+    (tmp_path / "own" / "load" / "mine.yaml").write_text("defaults: [all, _self_]\nrepeats: 2\n")
+    (tmp_path / "own" / "load" / "all.yaml").write_text(
+        (conf_dir() / "load" / "all.yaml").read_text().replace("concurrency: 0 ", "concurrency: 3 ")
+    )
+    shutil.copy(conf_dir() / "config.yaml", tmp_path / "own")
+    own = ["--config-dir", str(tmp_path / "own"), "load=mine"]
+    assert bench.run("workers=1", *QUICK, "load.message_s=1", "load.seg_duration=1", *own) == 0, bench.stderr
+    before = zeros(bench.out)
+    shutil.rmtree(tmp_path / "own")
+    assert resume(bench, "workers=1,2") == 0, bench.stderr
+    assert "1 finished before and kept" in bench.stderr
+    assert before.items() <= zeros(bench.out).items()
+    assert {run["config"]["load"]["concurrency"] for run in runs(bench.out).values()} == {3}
+    assert {run["config"]["load"]["repeats"] for run in runs(bench.out).values()} == {2}
+
+
 def test_a_folder_that_is_no_sweep(bench: Bench, tmp_path: Path) -> None:
     assert bench.run(f"resume={tmp_path}") == 2
     assert "not the folder of a sweep" in bench.stderr
@@ -114,7 +134,7 @@ def test_ctrl_c_then_resume(bench: Bench) -> None:
     while not runs(bench.out) and time.monotonic() < until:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    assert bench.finish(process) == 130
+    assert bench.finish(process) == 130, bench.stderr
     before = zeros(bench.out)
     assert resume(bench) == 0
     assert before.items() <= zeros(bench.out).items()

@@ -35,6 +35,9 @@ def test_memory_is_a_line() -> None:
     assert line.at(4) == pytest.approx(614, abs=5)
     assert line.largest(6144) == 47  # relative errors: a small server counts as much as a large one
     assert scaling.Line({1: 100.0, 2: 100.0}).largest(50) is None
+    assert line.interval(4) is None  # from three counts: a guess
+    low, high = scaling.Line({n: 100.0 + 120 * n for n in (1, 2, 3, 4, 6)}).interval(12) or (0.0, 0.0)
+    assert (low, high) == pytest.approx((1540, 1540), rel=1e-6)
 
 
 def measured(workers: int, speed: float, mb: float, used: float) -> dict[str, object]:

@@ -1,13 +1,18 @@
 """Who gets in, and what is kept of a secret."""
 
 import asyncio
+import contextlib
+import json
 import shutil
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 from bench import Bench
-from test_server import LOAD, requests, right, server
+from conftest import noise
+from test_server import LOAD, expected, requests, right, server
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
@@ -16,6 +21,7 @@ from capsexp.client.request import Request, Way
 from capsexp.compose import compose
 from capsexp.config import to_dict
 from capsexp.errors import ConfigError
+from capsexp.protocol import AudioMessage, encode_audio
 
 
 def perform(url: str, way: Way) -> list[Request]:
@@ -84,9 +90,20 @@ def test_tls(certificate: Path) -> None:
         assert all(r.error and "certificate" in r.error.lower() for r in perform(url, Way()))
 
 
-def test_a_sweep_over_tls_with_a_token_that_is_not_kept(bench: Bench, certificate: Path) -> None:
+@pytest.mark.parametrize("spelled", ["${oc.env:CAPSEXP_TEST_MARK}", "itself"])
+def test_a_sweep_over_tls_with_a_token_that_is_not_kept(bench: Bench, certificate: Path, spelled: str) -> None:
+    token = spelled.replace("itself", bench.mark)
     given = [f"server.certfile={certificate / 'cert.pem'}", f"server.keyfile={certificate / 'key.pem'}"]
-    assert bench.run("server.token=${oc.env:CAPSEXP_TEST_MARK}", *given) == 0
+    process = bench.start(f"server.token={token}", *given)
+    seen = set()  # not even while it runs, as a runner that is killed leaves what there is then
+    while process.poll() is None:
+        for path in bench.out.rglob("*"):
+            with contextlib.suppress(OSError):
+                if path.is_file() and bench.mark.encode() in path.read_bytes():
+                    seen.add(path)
+        time.sleep(0.02)
+    assert bench.finish(process) == 0, bench.stderr
+    assert not seen
     assert bench.configuration("workers=1")["correctness"]["ratio"] == 1.0
     kept = [path for path in bench.out.rglob("*") if path.is_file() and bench.mark.encode() in path.read_bytes()]
     assert not kept
@@ -112,3 +129,36 @@ def test_loopback_needs_no_token(host: str) -> None:
     assert compose([f"server.host='{host}'"]).server.host == host
     assert compose(["server.host=0.0.0.0", "server.allow_anonymous=true"]).server.allow_anonymous
     assert to_dict(compose(["server.host=0.0.0.0", "server.token=x"]))["server"]["token"] is None
+
+
+def test_logs_hold_no_audio_and_no_text(bench: Bench) -> None:
+    """Also of what fails: a segment that kills its workers, and messages that are none."""
+    poison = expected(noise(3, 9)).split()[0]
+    secret = "the audio of a message that is none"
+    with server("workers=1", f"engine.crash_on='{poison}'", "server.max_retries=0") as (url, process):
+        made = [*requests(3, 6), Request(9, "bad", "bad", noise(3, 9))]
+
+        async def talk() -> None:
+            async with connect(url) as socket:
+                for frame in (secret, json.dumps({"task_id": "x\nERROR", "data": secret, "is_final": secret})):
+                    await socket.send(frame)
+                    assert "error" in json.loads(await socket.recv())
+
+        asyncio.run(talk())
+        asyncio.run(run(made, url, LOAD))
+        assert [r.ok for r in made] == [True, True, False]
+        process.send_signal(signal.SIGINT)
+        assert process.stdout is not None
+        log = process.stdout.read()
+    assert "task bad" in log  # it does say what happened
+    assert "malformed message" in log
+    texts = [expected(noise(s, n)).split()[1] for n, s in enumerate((3, 6))]
+    sent = [encode_audio(AudioMessage("a", noise(1, n), True))[-200:-150] for n in (0, 1, 9)]
+    assert not [found for found in (*texts, *sent, poison, secret, "ERROR\n") if found in log]
+    # And those of a run.
+    assert bench.run("load.repeats=2") == 0, bench.stderr
+    logs = [path.read_text() for path in bench.out.rglob("*.log")]
+    words = (bench.out / "0-workers=1" / "transcripts" / "n3.wav.txt").read_text().split()
+    assert len(logs) >= 4
+    assert words
+    assert not [word for word in words for log in logs if word in log]

@@ -95,3 +95,40 @@ def test_a_space_between_words_but_not_beside_chinese(words: list[str], text: st
     merger = Merger(Cut.of(10, 2))
     merger.add(0, True, Recognition(words, []))
     assert merger.text == merger.text_accu == text
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(["a", "b", "very", "字", "", "c"]), max_size=8), max_size=12),
+    st.integers(1, 3),
+    st.integers(0, 3),
+    st.lists(st.booleans(), min_size=12, max_size=12),
+)
+def test_the_text_so_far_is_that_of_all_words_whenever_it_is_asked_for(
+    heard: list[list[str]], duration: int, overlap: int, asked: list[bool]
+) -> None:
+    merger = Merger(Cut.of(duration, min(overlap, duration)))
+    for number, tokens in enumerate(heard):
+        times = [duration * n / len(tokens) for n in range(len(tokens))]
+        merger.add(number * duration * RATE, number == len(heard) - 1, Recognition(tokens, times))
+        if asked[number]:
+            assert merger.text == join(merger.words)
+            assert merger.text_accu == (join(merger.tokens) if merger.times else merger.text)
+    assert merger.text == join(merger.words)
+
+
+def test_a_segment_is_remembered_without_its_audio() -> None:
+    (segment,) = cut_all(np.ones(1000, np.float32), Cut(2000, 100))
+    kept = segment.without_audio()
+    assert (segment.length, kept.length, len(kept.audio)) == (1000, 1000, 0)
+    assert kept.audio.base is None
+    assert (kept.index, kept.start, kept.last) == (0, 0, True)
+
+
+def test_words_that_were_thought_settled_can_still_be_taken_back() -> None:
+    merger = Merger(Cut.of(10, 0.1))  # room for three words
+    merger.add(0, False, Recognition(list("abcdefgh")))
+    assert merger.text == "a b c d e f g h"
+    for number, word in enumerate("fd"):  # each takes two words back and adds none
+        merger.add((number + 1) * 10 * RATE, False, Recognition([word]))
+        assert merger.text == join(merger.words)
+    assert merger.text == "a b c d"

@@ -65,6 +65,14 @@ def test_a_planted_leak_is_found_after_the_beginning() -> None:
     assert leak.steady(points)[0][0] >= 30.0 * 35
 
 
+def test_a_run_too_short_to_watch() -> None:
+    rows = [{"time_s": float(t), "role": "worker", "pss_mb": 100.0} for t in range(4)]
+    few = leak.watch(rows, "pss", (0.0, 10.0), 1.0)
+    assert (few["mb_per_h"], few["ci95"], few["steady_s"]) == (None, None, 3.0)
+    assert leak.watch([{**rows[0], "role": "client"}], "pss", (0.0, 10.0), 1.0)["steady_s"] is None
+    assert leak.watch(rows, "pss", None, 1.0)["steady_s"] is None
+
+
 def configuration(key: str, ratios: list[float], invalid: tuple[int, ...] = ()) -> dict[str, Any]:
     runs = [{"trial": n, "valid": n not in invalid} for n in range(1, max(len(ratios), *invalid, 1) + 1)]
     return {
@@ -84,6 +92,9 @@ def test_auto_goes_on_until_every_ratio_is_known() -> None:
     assert "stopped at 5: every gated ratio" in str(trials.outcome([base, known], "auto", 0.05, 10))
     assert "trials_max=5 with workers=3 to +-" in str(trials.outcome([base, open_one], "auto", 0.05, 5))
     assert trials.outcome([base], 3, 0.05, 10) is None
+    unknown = configuration("workers=3", [1.5, 1.9])  # too few for an interval
+    assert trials.further([base, known, unknown], 0.05, 10) == [("workers=1", 6), ("workers=3", 6)]
+    assert "with workers=3 not at all" in str(trials.outcome([base, unknown], "auto", 0.05, 5))
 
 
 def test_a_trial_is_repeated_until_it_was_valid_or_there_were_enough() -> None:

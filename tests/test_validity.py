@@ -56,6 +56,7 @@ def segments(first: float) -> list[dict[str, Any]]:
         ({}, monitor(steal_percent=30.0), [], ["STEAL"]),
         ({}, monitor(cpu_percent=100.0), [], ["OTHER_CPU"]),
         ({}, monitor(cpu_percent=100.0, ours=2.0), [], []),
+        ({}, monitor(mhz=lambda tick: 3000), [], []),
         ({}, monitor(mhz=lambda tick: 3000 if tick < 10 else 1500), [], ["FREQUENCY"]),
         ({}, [r for r in monitor() if not 2 < r["time_s"] < 7], [], ["MONITOR_GAP"]),
         ({}, monitor(), segments(9.0), ["WARMUP"]),
@@ -65,6 +66,17 @@ def test_each_disturbance_has_its_code(changed: Any, rows: Any, done: Any, code:
     found = validity.reasons(run(**changed), done, rows, DEFAULT)
     assert [f["code"] for f in found] == code
     assert validity.reasons(run(**changed), done, rows, {}) == []
+
+
+def test_what_is_not_known_is_no_reason() -> None:
+    assert validity.reasons({**run(), "metrics": None}, segments(9.0), monitor(), DEFAULT) == []
+    assert validity.reasons({**run(), "window_s": {"start": 5.0, "end": 5.0}}, [], monitor(), DEFAULT) == []
+    # The first tick inside the run has nothing before it to count from.
+    late = [row for row in monitor(cpu_percent=100.0) if row["time_s"] > 0]
+    assert validity.reasons(run(), [], late, {"other_cpu": 0.25}) == []
+    # The end of a file is short: what each segment costs weighs more in it, and says nothing of a warm-up.
+    short = [{"worker": 0, "status": "ok", "audio_s": 1.0, "compute_s": 5.0, "started_s": -1.0}]
+    assert validity.reasons(run(), [*short, *segments(1.0)], monitor(), DEFAULT) == []
 
 
 def swept(faults: list[list[dict[str, str]]], *runs: dict[str, Any]) -> list[dict[str, Any]]:
@@ -93,6 +105,7 @@ def test_when_every_run_is_disturbed_the_figures_are_shown_and_decide_nothing() 
     one, two = swept([HOG, []], made_run(1, 10.0), made_run(2, 5.0))
     assert two["verdict"] == gates.INVALID  # what it is compared with is unknown
     assert "OTHER_CPU" in str(aggregate.invalid(one))
+    assert aggregate.overall(swept([HOG], made_run(1, 10.0))) == gates.INVALID  # a baseline, and that disturbed
 
 
 def test_shares_of_the_time() -> None:
@@ -101,3 +114,5 @@ def test_shares_of_the_time() -> None:
     assert timeline.shares(run(), requests, rows) == {
         "workers_busy": [0.9], "queue_empty": 0.5, "front_busy": 0.1, "client_busy": 0.05, "client_waiting": 0.8,
     }  # fmt: skip
+    assert timeline.shares({**run(), "metrics": None}, requests, rows) is None
+    assert timeline.covered([(0.0, 4.0), (1.0, 2.0)], (0.0, 10.0)) == 4.0  # one within another counts once

@@ -7,6 +7,7 @@ from statistics import median
 from typing import Any
 
 from capsexp.analysis import baseline, comparison, gates, statistics
+from capsexp.analysis import faults as fault_effects
 from capsexp.analysis.comparison import evidence
 
 _SPREADS = ("turnaround_s", "latency_s", "queue_wait_s", "compute_s")
@@ -14,7 +15,7 @@ _MEMORY = ("peak_mb", "load_peak_mb", "steady_peak_mb", "rss_peak_mb")
 _NO_SPREAD = {"p50": None, "p90": None, "p95": None, "p99": None, "max": None, "n": 0}
 _NO_LEAK: dict[str, Any] = {"mb_per_h": None, "ci95": None, "roles": {}, "steady_s": None}
 
-Faults = Sequence[Sequence[Mapping[str, str]]]
+Disturbances = Sequence[Sequence[Mapping[str, str]]]
 
 
 def empty(key: str, status: str, why: str) -> dict[str, Any]:
@@ -34,6 +35,7 @@ def empty(key: str, status: str, why: str) -> dict[str, Any]:
             "requests": 0, "completed": 0, "identical": None, "ratio": None, "wer": None, "cer": None,
             "wer_ci95": None, "cer_ci95": None,
         },
+        "fault": fault_effects.summary("none", []),
         "adds_workers": True, "wrong": [], "intervals": {}, "gates": [], "caveats": [],
         "verdict": gates.NOT_FEASIBLE if status in ("failed", "refused") else gates.INCONCLUSIVE,
     }  # fmt: skip
@@ -44,20 +46,23 @@ def configurations(
     judged: Sequence[dict[str, Any] | None],
     controls: Mapping[str, dict[str, Any]],
     thresholds: Mapping[str, Any],
-    faults: Faults | None = None,
+    disturbed: Disturbances | None = None,
+    effects: Sequence[Mapping[str, Any]] | None = None,
 ) -> list[dict[str, Any]]:
-    """Runs of one key are trials of one configuration. `judged[i]` is the correctness of `runs[i]`, `faults[i]` the
-    reasons why its figures are not the server's own (none: it is VALID)."""
-    faults = faults or [[]] * len(runs)
+    """Runs of one key are trials of one configuration. `judged[i]` is the correctness of `runs[i]`,
+    `disturbed[i]` the reasons why its figures are not the server's own (none: it is VALID), `effects[i]` what injected
+    faults did to it."""
+    disturbed = disturbed or [[]] * len(runs)
     found: list[dict[str, Any]] = []
     groups, trials, configs = [], {}, {}
     for key in dict.fromkeys(run["key"] for run in runs):
         own = [i for i, run in enumerate(runs) if run["key"] == key]
         first = runs[own[0]]
-        counted = _counted(runs, faults, own)
+        counted = _counted(runs, disturbed, own)
         trials[key] = {runs[i]["trial"]: runs[i]["metrics"] for i in counted}
         one = _configuration(key, [runs[i] for i in own], [runs[i] for i in counted], trials[key], controls)
-        one["validity"] = _validity([runs[i] for i in own], [faults[i] for i in own])
+        one["validity"] = _validity([runs[i] for i in own], [disturbed[i] for i in own])
+        one["fault"] = fault_effects.summary(_fault(first), [effects[i] for i in own] if effects else [])
         _correctness(one, [j for i in own if (j := judged[i])])
         found.append(one)
         configs[key] = first["config"]
@@ -79,22 +84,27 @@ def configurations(
         else:
             comparison.compare(one, base, trials, cpus[one["key"]])
     comparison.equal_core(found, configs, trials)
+    fault_effects.compare(found, baseline.without_fault(groups, configs))
     for one in found:
         if one["status"] == "ok":
             _judge(one, by_key[one["baseline"]], thresholds)
     return found
 
 
-def _counted(runs: Sequence[dict[str, Any]], faults: Faults, own: list[int]) -> list[int]:
+def _counted(runs: Sequence[dict[str, Any]], disturbed: Disturbances, own: list[int]) -> list[int]:
     """The runs that figures are made of: the valid ones, or, as there is nothing better to show, all."""
     known = [i for i in own if runs[i]["metrics"]]
-    return [i for i in known if not faults[i]] or known
+    return [i for i in known if not disturbed[i]] or known
 
 
-def _validity(runs: list[dict[str, Any]], faults: Faults) -> dict[str, Any]:
+def _fault(run: Mapping[str, Any]) -> str:
+    return str(run["config"].get("fault", {}).get("name", "none"))
+
+
+def _validity(runs: list[dict[str, Any]], disturbed: Disturbances) -> dict[str, Any]:
     said = [
         {"num": run.get("num"), "trial": run["trial"], "valid": not reasons, "reasons": [dict(r) for r in reasons]}
-        for run, reasons in zip(runs, faults, strict=True) if run["metrics"]
+        for run, reasons in zip(runs, disturbed, strict=True) if run["metrics"]
     ]  # fmt: skip
     valid = sum(one["valid"] for one in said)
     return {"valid": valid, "invalid": len(said) - valid, "runs": said}
@@ -117,10 +127,14 @@ def _judge(one: dict[str, Any], base: dict[str, Any], thresholds: Mapping[str, A
     one["gates"] = gates.judge(one, thresholds, unjudged, ok, mine, theirs)
     one["caveats"] = gates.caveats(one["gates"], thresholds, one["validity"]["invalid"])
     one["verdict"] = gates.verdict(one["gates"], one["caveats"], bool(mine or theirs))
+    if one["fault"]["kind"] != "none" and not one["fault"]["injected"] and one["verdict"] != gates.NOT_FEASIBLE:
+        one["verdict"] = gates.INCONCLUSIVE  # it withstood nothing
 
 
 def _unjudged(one: dict[str, Any], base: dict[str, Any]) -> str | None:
     """Why what more workers bring is not asked of this configuration."""
+    if one["fault"]["kind"] != "none":
+        return "faults were injected"
     if one is base:
         return "this is the baseline"
     return "no more workers than the baseline" if (one["workers"] or 2) <= (base["workers"] or 1) else None
@@ -213,9 +227,14 @@ def _median(values: Iterable[float | None]) -> float | None:
 
 def overall(found: list[dict[str, Any]]) -> str:
     """Of a sweep: the best that any configuration other than a baseline comes to. What could not be decided weighs
-    more than what was decided against, and a sweep of baselines only decides nothing."""
+    more than what was decided against, and a sweep of baselines only decides nothing. What requests were lost or wrong
+    under injected faults limits it."""
+    fragile = any(c["fault"]["kind"] != "none" and c["verdict"] == gates.NOT_FEASIBLE for c in found)
     said = {c["verdict"] for c in found if c["adds_workers"]}
     if not said and found and all(c["verdict"] == gates.INVALID for c in found):
         return gates.INVALID
     order = (gates.FEASIBLE, gates.CAVEATS, gates.INCONCLUSIVE, gates.INVALID, gates.NOT_FEASIBLE)
-    return next((verdict for verdict in order if verdict in said), gates.INCONCLUSIVE)
+    best = next((verdict for verdict in order if verdict in said), None)
+    if best is None:
+        return gates.NOT_FEASIBLE if fragile else gates.INCONCLUSIVE
+    return gates.CAVEATS if best == gates.FEASIBLE and fragile else best

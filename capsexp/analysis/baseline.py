@@ -4,6 +4,7 @@ many cores."""
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 # Keys that do not make another experiment of it: what is compared, and what only watches, judges or files it.
@@ -33,6 +34,23 @@ def find(configurations: list[dict[str, Any]]) -> dict[str, str]:
         if one["group"] not in best or _rank(one) < _rank(best[one["group"]]):
             best[one["group"]] = one
     return {one["key"]: best[one["group"]]["key"] for one in configurations}
+
+
+def without_fault(configurations: list[dict[str, Any]], configs: Mapping[str, dict[str, Any]]) -> dict[str, str]:
+    """For each configuration with an injected fault, the one of the sweep that differs only in having none."""
+    alike: dict[tuple[Any, ...], str] = {}
+    for c in configurations:
+        if configs[c["key"]].get("fault", {}).get("name", "none") == "none":
+            alike[_but_for_fault(c, configs)] = c["key"]
+    return {
+        c["key"]: alike[place]
+        for c in configurations
+        if (place := _but_for_fault(c, configs)) in alike and alike[place] != c["key"]
+    }
+
+
+def _but_for_fault(one: dict[str, Any], configs: Mapping[str, dict[str, Any]]) -> tuple[Any, ...]:
+    return one["workers"], one["pool"], group_key(configs[one["key"]], "fault")
 
 
 def _rank(one: dict[str, Any]) -> tuple[int, bool]:

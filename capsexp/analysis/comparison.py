@@ -45,12 +45,13 @@ def compare(one: dict[str, Any], base: dict[str, Any], trials: Trials, cpus: int
 
 
 def speedups(key: str, base: str, trials: Trials) -> list[float]:
-    """Makespan of the baseline / makespan, within each trial."""
+    """Makespan of the baseline / makespan, within each trial; per second of audio, as with hours= it is the time that
+    is given."""
     return statistics.ratios(_makespans(trials[base]), _makespans(trials[key]))
 
 
 def _makespans(trials: Mapping[int, dict[str, Any]]) -> dict[int, float]:
-    return {trial: m["makespan_s"] for trial, m in trials.items() if m["makespan_s"]}
+    return {trial: m["makespan_s"] / (m.get("audio_s") or 1.0) for trial, m in trials.items() if m["makespan_s"]}
 
 
 def _steady(trials: Mapping[int, dict[str, Any]]) -> dict[int, float]:
@@ -61,7 +62,7 @@ def equal_core(found: list[dict[str, Any]], configs: Mapping[str, dict[str, Any]
     """Write `equal_core` of each configuration with more than one worker, and mark the rows compared with."""
     wide = {key: baseline.group_key(config, "threads") for key, config in configs.items()}
     for one in found:
-        if (one["workers"] or 1) == 1 or one["throughput_xrt"] is None:
+        if (one["workers"] or 1) == 1 or one["throughput_xrt"] is None or one["fault"]["kind"] != "none":
             continue
         singles = [c for c in found if c["workers"] == 1 and wide.get(c["key"]) == wide[one["key"]]]
         best, why = baseline.equal_core(one, singles)

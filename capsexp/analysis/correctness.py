@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 from typing import Any
 
+from capsexp.analysis.metrics import stands_for
 from capsexp.segments import WIDE
 
 MOST_LISTED = 20
@@ -33,10 +34,10 @@ def judge(
     Right: completed, exactly one final result with its own task id and none of another's, a duration that covers the
     whole sample, and both texts equal to the control's.
     """
-    answers = {r["task_id"]: r for t in transcripts.values() for r in t["results"]}
+    answers = {i: r for t in transcripts.values() for r in t["results"] for i in [r["task_id"], *r.get("also", ())]}
     durations = {s["name"]: s["duration_s"] for s in samples}
     accurate = any(answer["text_accu"] for answer in answers.values())  # servers of 2025 have no text_accu
-    wrong = []
+    wrong, wrong_count = [], 0
     for request in requests:
         expected = control["texts"].get(request["sample"]) if control else None
         reason = _fault(request, answers.get(request["task_id"]), durations.get(request["sample"]))
@@ -44,16 +45,18 @@ def judge(
             reason = _difference(answers[request["task_id"]], expected, accurate)
         if reason is not None:
             wrong.append({"request": request["request"], "sample": request["sample"], "reason": reason})
-    right = len(requests) - len(wrong)
+            wrong_count += stands_for(request)
+    count = sum(map(stands_for, requests))
+    right = count - wrong_count
     known = control is not None
     return {
-        "requests": len(requests),
-        "completed": sum(r["status"] == "ok" for r in requests),
+        "requests": count,
+        "completed": sum(stands_for(r) for r in requests if r["status"] == "ok"),
         "identical": right if known else None,
-        "ratio": right / len(requests) if known and requests else None,
+        "ratio": right / count if known and requests else None,
         **_error_rates(transcripts),
         "wrong": wrong[:MOST_LISTED],
-        "wrong_count": len(wrong),
+        "wrong_count": wrong_count,
     }
 
 
@@ -99,11 +102,10 @@ def _error_rates(transcripts: dict[str, dict[str, Any]]) -> dict[str, Any]:
     for name, transcript in transcripts.items():
         reference = normalise(transcript["reference"] or "")
         if reference:
-            heard = [normalise(r["text_accu"] or r["text"]) for r in transcript["results"]]
-            errors[name] = {
-                kind: [sum(column) for column in zip(*(_errors(reference, h, kind) for h in heard), strict=True)]
-                for kind in ("wer", "cer") if heard
-            }  # fmt: skip
+            heard = [(normalise(r["text_accu"] or r["text"]), stands_for(r)) for r in transcript["results"]]
+            for kind in ("wer", "cer") if heard else ():
+                each = [[n * number for number in _errors(reference, h, kind)] for h, n in heard]
+                errors.setdefault(name, {})[kind] = [sum(column) for column in zip(*each, strict=True)]
     errors = {name: counts for name, counts in errors.items() if counts}
     rates = {
         kind: sum(e[kind][0] for e in errors.values()) / sum(e[kind][1] for e in errors.values()) if errors else None

@@ -34,25 +34,34 @@ def spread(values: Iterable[float]) -> dict[str, Any]:
 
 
 def run_metrics(
-    run: dict[str, Any], requests: list[Row], segments: list[Row], monitor: list[Row], client: dict[str, Any] | None
+    run: dict[str, Any],
+    requests: list[Row],
+    segments: list[Row],
+    monitor: list[Row],
+    client: dict[str, Any] | None,
+    counts: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The metrics of run.json. Makespan and everything made from it are null unless all requests completed."""
+    """The metrics of run.json. Makespan and everything made from it are null unless all requests completed. `counts`
+    is segments.json, of a run whose segments are not all in `segments`."""
     done = [r for r in requests if r["status"] == "ok"]
     whole = bool(requests) and len(done) == len(requests)
     starts = [r["start_s"] for r in requests if r["start_s"] is not None]
     finals = [r["final_s"] for r in done]
+    if client and client.get("thinned"):  # the first and the last one may be among those that were left out
+        starts, finals = [client["start_s"]], [client["end_s"]]
     makespan = max(finals) - min(starts) if whole else None
-    audio = sum(r["duration_s"] for r in done)
+    audio = sum(r["duration_s"] * stands_for(r) for r in done)
     window = (min(starts), max(finals)) if starts and finals else None
     recognized = [s for s in segments if s["status"] == "ok"]
     return {
         "makespan_s": makespan,
         "audio_s": audio,
         "throughput_xrt": audio / makespan if makespan else None,
-        "requests": len(requests),
-        "completed": len(done),
-        "segments": len(recognized),
-        "retries": sum(s["retries"] or 0 for s in recognized),
+        "requests": sum(map(stands_for, requests)),
+        "completed": sum(map(stands_for, done)),
+        "segments": counts.get("ok", 0) if counts else len(recognized),
+        "retries": counts["retries"] if counts else sum(s["retries"] or 0 for s in recognized),
+        "thinned": bool(counts or (client and client.get("thinned"))),
         "memory": memory(monitor, window),
         "cpu": _cpu(monitor, window, makespan, run["cpu_count"], client),
         "turnaround_s": spread(r["final_s"] - r["start_s"] for r in done),
@@ -60,10 +69,15 @@ def run_metrics(
         "rtf": spread((r["final_s"] - r["start_s"]) / r["duration_s"] for r in done if r["duration_s"]),
         "queue_wait_s": spread(s["queue_wait_s"] for s in recognized),
         "compute_s": spread(s["compute_s"] for s in recognized),
-        "worker_busy": _busy(recognized, run["workers"], makespan),
+        "worker_busy": _busy(recognized, run["workers"], makespan, counts["every"] if counts else 1),
         **_system(monitor, window),
         "client_max_loop_lag_s": client["max_loop_lag_s"] if client else None,
     }
+
+
+def stands_for(request: Row) -> int:
+    """How many requests a row is for: with hours= those that came to the same are not all kept."""
+    return int(request.get("count") or 1)
 
 
 def memory(monitor: list[Row], window: tuple[float, float] | None) -> dict[str, Any]:
@@ -138,14 +152,14 @@ def _cpu(
     }
 
 
-def _busy(segments: list[Row], workers: int | None, makespan: float | None) -> list[float]:
+def _busy(segments: list[Row], workers: int | None, makespan: float | None, every: int) -> list[float]:
     """Per worker: the share of the makespan it spent on recognizing."""
     if not makespan or not segments:
         return []
     busy: dict[int, float] = dict.fromkeys(range(workers or 0), 0.0)
     for segment in segments:
-        busy[segment["worker"]] = busy.get(segment["worker"], 0.0) + segment["compute_s"]
-    return [seconds / makespan for _, seconds in sorted(busy.items())]
+        busy[segment["worker"]] = busy.get(segment["worker"], 0.0) + segment["compute_s"] * every
+    return [min(1.0, seconds / makespan) for _, seconds in sorted(busy.items())]
 
 
 def _system(monitor: list[Row], window: tuple[float, float] | None) -> dict[str, Any]:

@@ -40,17 +40,16 @@ class Fit:
         free, *_ = np.linalg.lstsq(x, ones, rcond=None)
         self._free, self._degrees = free, len(y) - x.shape[1]
         self._inverse = np.linalg.pinv(x.T @ x)
-        self._variance = float(((ones - x @ free) ** 2).sum()) / self._degrees if self._degrees > 0 else None
+        self._squares = float(((ones - x @ free) ** 2).sum())
 
     def at(self, row: Vector) -> float:
         return float(row @ self.coefficients)
 
-    def interval(self, row: Vector) -> Interval | None:
-        """95 % prediction interval for one more measurement (Draper and Smith, Applied Regression Analysis, 3.1)."""
-        if self._variance is None:
-            return None
+    def interval(self, row: Vector) -> Interval:
+        """95 % prediction interval for one more measurement, from more points than coefficients (Draper and Smith,
+        Applied Regression Analysis, 3.1)."""
         middle = max(float(row @ self._free), 1e-12)
-        spread = self._variance * (middle**2 + float(row @ self._inverse @ row))
+        spread = self._squares / self._degrees * (middle**2 + float(row @ self._inverse @ row))
         half = t975(self._degrees) * math.sqrt(spread)
         return min(middle - half, self.at(row)), max(middle + half, self.at(row))
 
@@ -59,8 +58,6 @@ def _nonnegative(x: Vector, y: Vector) -> Vector:
     """The best nonnegative coefficients; with so few columns every choice of columns can be tried, fewest first."""
     best, found = math.inf, np.zeros(x.shape[1])
     for size in range(1, x.shape[1] + 1):
-        if size > len(y):
-            break
         for columns in combinations(range(x.shape[1]), size):
             part, *_ = np.linalg.lstsq(x[:, columns], y, rcond=None)
             if (part >= 0).all():
@@ -118,8 +115,6 @@ class Law:
             return None
         count, factor = self._effective(n)
         found = self.fit.interval(self._rows(np.array([count], float))[0])
-        if found is None:
-            return None
         least = 1 / self.parameters["lambda"]  # no faster than without any loss
         low, high = max(found[0], least), max(found[1], least)
         return factor * count / high, factor * count / low

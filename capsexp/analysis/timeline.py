@@ -13,9 +13,9 @@ BUSY = ("front", "client")
 def shares(run: Mapping[str, Any], requests: list[Row], segments: list[Row]) -> dict[str, Any] | None:
     """Shares (0 to 1) of the measured phase: each worker busy, the queue empty (no segment waited for a worker), the
     front and the client busy (their CPU seconds), the client waiting (it had nothing left to send). None for a run
-    without one, null where only our own server could say."""
+    without one or of which not all rows were kept, null where only our own server could say."""
     start, end = run["window_s"]["start"], run["window_s"]["end"]
-    if not run["metrics"] or start is None or end is None or end <= start:
+    if not run["metrics"] or run["metrics"].get("thinned") or start is None or end is None or end <= start:
         return None
     done = [s for s in segments if s["status"] == "ok" and s["started_s"] is not None]
     sending = [(r["start_s"], r["sent_s"]) for r in requests if r["start_s"] is not None and r["sent_s"] is not None]

@@ -98,6 +98,9 @@ def _gap(monitor: list[Row], window: Window, interval: float, limit: float | Non
         return
     inside = sorted({r["time_s"] for r in monitor if window[0] < r["time_s"] < window[1]})
     times = [window[0], *inside, window[1]]
+    spacing = median([b - a for a, b in pairwise(inside)] or [interval])
+    if spacing > 1.5 * interval:  # a table that was thinned out: of so many ticks one is left
+        interval = 2 * spacing
     gap = max(b - a for a, b in pairwise(times))
     if gap > interval + limit:
         yield "MONITOR_GAP", f"nothing was sampled for {gap:.1f} s (limit {limit:g} s beyond the interval)"

@@ -13,16 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from capsexp import lifeline, tool
+from capsexp.client import soak
 from capsexp.client.load import Outcome, order_seed, plan, run
 from capsexp.client.request import Request, Way
 from capsexp.errors import ServerError
-from capsexp.files import write_csv, write_json, write_text
+from capsexp.files import storing, write_csv, write_json, write_text
+from capsexp.protocol import Result
 from capsexp.samples import SampleSet
 from capsexp.samples import load as load_samples
 
 REQUEST_COLUMNS = (
     "request", "task_id", "sample", "duration_s", "start_s", "sent_s", "first_result_s", "final_s", "results", "finals",
-    "foreign", "result_duration_s", "status", "error",
+    "foreign", "result_duration_s", "status", "error", "count",
 )  # fmt: skip
 
 
@@ -45,16 +47,13 @@ def main(argv: Sequence[str]) -> int:
     )
     if call.guarded:
         url = _word_to_go()
+    way = Way(config.server.token, config.server.certfile)
+    if config.hours is not None:
+        return _soak(call, samples, url, way)
     requests = plan(samples.samples, config.load, config.trial)
     progress = _Progress(requests) if config.load.progress else None
     outcome = asyncio.run(
-        run(
-            requests,
-            url,
-            config.load,
-            progress.on_result if progress else lambda request: None,
-            Way(config.server.token, config.server.certfile),
-        )
+        run(requests, url, config.load, progress.on_result if progress else lambda request: None, way)
     )
     if progress:
         progress.end()
@@ -68,6 +67,51 @@ def main(argv: Sequence[str]) -> int:
             f"{len(failed)} of {len(requests)} requests failed; the first: {failed[0].sample}: {failed[0].error}"
         )
     return 0
+
+
+def _soak(call: tool.Call, samples: SampleSet, url: str, way: Way) -> int:
+    config, hours = call.config, call.config.hours
+    assert hours is not None
+    record, began = soak.Record(config.report.max_rows), time.monotonic()
+
+    def store(record: Outcome) -> None:
+        if call.run_dir is not None:
+            write_run(call.run_dir, call.zero, record, samples, order_seed(config.load, config.trial))
+
+    async def save(record: soak.Record) -> None:
+        if call.run_dir is None:
+            print(_so_far(record, time.monotonic() - began), flush=True)
+        await asyncio.to_thread(store, record)
+
+    asyncio.run(
+        soak.run(
+            soak.cycles(samples.samples, config.load, config.trial),
+            config.load.concurrency or len(samples.samples),
+            3600 * hours,
+            url,
+            config.load,
+            record,
+            save,
+            config.report.checkpoint_s,
+            way,
+        )
+    )
+    store(record)
+    if call.run_dir is None:
+        print(_so_far(record, time.monotonic() - began))
+        if record.failed:
+            failed = next(kind for kind in record.kinds.values() if not kind.first.ok).first
+            raise ServerError(
+                f"{record.failed} of {record.total} requests failed; one: {failed.sample}: {failed.error}"
+            )
+    return 0
+
+
+def _so_far(record: soak.Record, took: float) -> str:
+    return (
+        f"{record.total} requests in {took:.0f} s, {record.failed} failed, {record.audio_s:.0f} s of audio: "
+        f"{record.audio_s / took:.1f} x real time"
+    )
 
 
 def described(samples: SampleSet) -> dict[str, Any]:
@@ -102,39 +146,37 @@ def write_run(run_dir: Path, zero: float, outcome: Outcome, samples: SampleSet, 
                 "request": r.number, "task_id": r.task_id, "sample": r.sample, "duration_s": r.duration_s,
                 "start_s": since(r.start), "sent_s": since(r.sent), "first_result_s": since(r.first_result),
                 "final_s": since(r.final), "results": r.results, "finals": r.finals, "foreign": r.foreign,
-                "result_duration_s": r.result.duration if r.result else None,
-                "status": "ok" if r.ok else "failed", "error": r.error,
+                "result_duration_s": result.duration if result else None,
+                "status": "ok" if r.ok else "failed", "error": r.error, "count": count,
             }
-            for r in outcome.requests
+            for r, result, count in outcome.rows()
         ),
     )  # fmt: skip
     folder = run_dir / "transcripts"
-    folder.mkdir(exist_ok=True)
+    with storing(folder.name):
+        folder.mkdir(exist_ok=True)
     for sample in samples.samples:
-        answers = [r for r in outcome.requests if r.sample == sample.name and r.result is not None]
-        write_text(
-            folder / f"{sample.name}.txt", (answers[0].result.text if answers and answers[0].result else "") + "\n"
-        )
+        answers = list(outcome.answers(sample.name))
+        write_text(folder / f"{sample.name}.txt", (answers[0][1].text if answers else "") + "\n")
         write_json(
             folder / f"{sample.name}.json",
-            {"sample": sample.name, "reference": sample.reference, "results": [_answer(r) for r in answers]},
+            {"sample": sample.name, "reference": sample.reference, "results": [_answer(*a) for a in answers]},
         )
     write_json(
         run_dir / "client.json",
         {
             "start_s": since(outcome.start), "end_s": since(outcome.end), "cpu_s": round(outcome.cpu_s, 6),
-            "max_loop_lag_s": round(outcome.max_loop_lag_s, 6), "requests": len(outcome.requests),
-            "order_seed": seed,
+            "max_loop_lag_s": round(outcome.max_loop_lag_s, 6), "requests": outcome.total,
+            "thinned": outcome.thinned, "order_seed": seed,
         },
     )  # fmt: skip
 
 
-def _answer(request: Request) -> dict[str, Any]:
-    result = request.result
-    assert result is not None
+def _answer(request: Request, result: Result, more: dict[str, Any]) -> dict[str, Any]:
     return {
         "request": request.number, "task_id": request.task_id, "text": result.text, "text_accu": result.text_accu,
         "tokens": result.tokens, "timestamps": result.timestamps, "tags": result.tags, "duration": result.duration,
+        **more,
     }  # fmt: skip
 
 

@@ -6,11 +6,13 @@ import asyncio
 import random
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from capsexp.client.request import OPEN, Request, Way, perform
 from capsexp.config import LoadConfig
+from capsexp.protocol import Result
 from capsexp.samples import Sample
 
 LAG_EVERY_S = 0.05
@@ -31,6 +33,23 @@ class Outcome:
     @property
     def end(self) -> float | None:
         return max((r.final for r in self.requests if r.final is not None), default=None)
+
+    @property
+    def total(self) -> int:
+        return len(self.requests)
+
+    @property
+    def thinned(self) -> bool:
+        """Whether rows() leaves any out."""
+        return False
+
+    def rows(self) -> Iterator[tuple[Request, Result | None, int | None]]:
+        """Each request, its answer, and how many it stands for (None: itself)."""
+        return ((r, r.result, None) for r in self.requests)
+
+    def answers(self, sample: str) -> Iterator[tuple[Request, Result, dict[str, Any]]]:
+        """The final results of a sample, each with what else is to be noted of it."""
+        return ((r, r.result, {}) for r in self.requests if r.sample == sample and r.result is not None)
 
 
 def order_seed(load: LoadConfig, trial: int) -> int:
@@ -62,7 +81,7 @@ async def run(
         async with places:
             await perform(request, url, load, on_result, way)
 
-    lag = _Lag()
+    lag = Lag()
     watching = asyncio.create_task(lag.watch())
     cpu = time.process_time()
     jobs = [asyncio.create_task(one(request)) for request in requests]
@@ -79,7 +98,9 @@ async def run(
     return Outcome(requests, time.process_time() - cpu, lag.longest)
 
 
-class _Lag:
+class Lag:
+    """The longest that the loop kept anybody waiting, in seconds."""
+
     longest = 0.0
 
     async def watch(self) -> None:

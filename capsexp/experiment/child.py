@@ -13,6 +13,10 @@ from pathlib import Path
 
 import psutil
 
+from capsexp.errors import StorageError
+from capsexp.files import storing
+from capsexp.tool import PARENT
+
 POLL_S = 0.01
 LOG_LINES = 5
 
@@ -24,14 +28,16 @@ class Child:
         self, command: Sequence[str], log: Path, guarded: bool = True, env: dict[str, str] | None = None
     ) -> None:
         self.log, self.guarded = log, guarded
-        with log.open("ab") as out:
+        with storing(log.name):
+            out = log.open("ab")
+        with out:
             self.process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE if guarded else subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C in the terminal reaches the runner alone, which then stops in order
-                env={**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", PARENT: str(os.getpid()), **(env or {})},
             )
 
     @property
@@ -47,6 +53,12 @@ class Child:
         with contextlib.suppress(OSError):
             self.process.stdin.write(line.encode() + b"\n")
             self.process.stdin.flush()
+
+    def check_storage(self) -> None:
+        """Raises StorageError when it ended because it could not write."""
+        if self.process.poll() == StorageError.EXIT:
+            said = self.last_lines().rpartition("cannot write ")[2]
+            raise StorageError(f"cannot write {said}" if said else f"{self.log.stem} could not write")
 
     def wait(self, seconds: float) -> bool:
         """Whether it ended by itself in that time."""

@@ -24,7 +24,7 @@ from capsexp import lifeline, tool
 from capsexp.config import Config, ServerConfig
 from capsexp.errors import EngineError
 from capsexp.experiment.child import Child, python
-from capsexp.files import read_json, write_json, write_text
+from capsexp.files import read_json, tell, write_json, write_text
 from capsexp.samples import Sample
 from capsexp.samples import load as load_samples
 from capsexp.segments import Cut, Merger, Recognition, Segment, cut_all
@@ -116,7 +116,7 @@ def main(argv: Sequence[str]) -> int:
             {"processes": processes, "audio_s": audio_s, "throughput_xrt": audio_s / run["makespan_s"], **run}
         )
         write_json(path, record)
-        print(f"control with {processes}: {audio_s / run['makespan_s']:.1f} x real time", flush=True)
+        tell(f"control with {processes}: {audio_s / run['makespan_s']:.1f} x real time")
     return 0
 
 

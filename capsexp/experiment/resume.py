@@ -27,7 +27,11 @@ def reopen(
     except (OSError, ValueError, KeyError):
         raise ConfigError(f"resume={folder}: not the folder of a sweep (no sweep.json that can be read)") from None
     given = {o.lstrip("+").partition("=")[0] for o in overrides}
-    asked = [o for o in said if "=" in o and o.lstrip("+").partition("=")[0] not in {*given, "hydra.sweep.dir"}]
+    asked = [
+        o
+        for o in said
+        if "=" in o and not o.startswith("-") and o.lstrip("+").partition("=")[0] not in {*given, "hydra.sweep.dir"}
+    ]
     asked += overrides
     sweep = plan(asked, config_dir, config_name)
     known = {p.dir for p in sweep.planned}
@@ -63,6 +67,8 @@ def _why(folder: Path, planned: Planned) -> str:
         return "was not finished" if folder.is_dir() else "was not begun"
     except (OSError, ValueError):
         return "left a run.json that cannot be read"
+    if run.get("status") == "running":
+        return "was not finished"
     if run.get("status") != "ok":
         return f"ended as {run.get('status')}"
     before, now = run.get("fingerprint") or {}, fingerprint(planned.config)

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import signal
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,16 +18,20 @@ from urllib.parse import urlsplit
 import psutil
 from omegaconf import OmegaConf
 
+from capsexp.analysis import faults
 from capsexp.analysis.metrics import run_metrics
 from capsexp.config import Config, to_dict, worker_count
 from capsexp.engines.folders import is_twin
-from capsexp.errors import CapsexpError, RunRefused, ServerError
+from capsexp.errors import CapsexpError, RunRefused, ServerError, StorageError
 from capsexp.experiment import control
 from capsexp.experiment.child import POLL_S, Child, python
 from capsexp.experiment.fingerprint import fingerprint
-from capsexp.files import read_json, write_json, write_text
+from capsexp.files import bound_log, read_json, storing, sync_tree, write_json, write_text
 from capsexp.machine import usable_cpus
 from capsexp.report.load import read_rows
+from capsexp.tool import TOKEN
+
+LOG_BYTES = 4 * 2**20  # of a log, before it is rotated
 
 
 @dataclass(frozen=True)
@@ -44,16 +47,25 @@ class Planned:
 
 
 def execute(
-    plan: Planned, config: Config, run_dir: Path, sweep_workers: Sequence[int], say: Callable[[str], None]
+    plan: Planned,
+    config: Config,
+    run_dir: Path,
+    sweep_workers: Sequence[int],
+    say: Callable[[str], None],
+    checkpoint: Callable[[], None] = lambda: None,
 ) -> str:
-    """Make a run in `run_dir`, which is there and holds nothing of a run yet; returns its status. Raises
-    KeyboardInterrupt, after the run was taken down and recorded."""
-    run = _Run(plan, config, run_dir, sweep_workers, say)
+    """Make a run in `run_dir`, which is there and holds nothing of a run yet; returns its status. With hours=,
+    `checkpoint` is called whenever run.json says more. Raises KeyboardInterrupt and StorageError, after the run was
+    taken down and, if it can be, recorded."""
+    run = _Run(plan, config, run_dir, sweep_workers, say, checkpoint)
     try:
         run.perform()
         run.status = "ok"
     except RunRefused as error:
         run.status, run.error = "refused", str(error)
+    except StorageError as error:
+        run.status, run.error = "failed", str(error)
+        raise
     except CapsexpError as error:
         run.status, run.error = "failed", str(error)
     except KeyboardInterrupt:
@@ -68,8 +80,15 @@ def execute(
 
 class _Run:
     def __init__(
-        self, plan: Planned, config: Config, run_dir: Path, sweep_workers: Sequence[int], say: Callable[[str], None]
+        self,
+        plan: Planned,
+        config: Config,
+        run_dir: Path,
+        sweep_workers: Sequence[int],
+        say: Callable[[str], None],
+        checkpoint: Callable[[], None],
     ) -> None:
+        self.checkpoint, self.saved = checkpoint, 0
         self.plan, self.config, self.dir, self.sweep_workers, self.say = plan, config, run_dir, sweep_workers, say
         self.zero = time.monotonic()
         self.status, self.error = "failed", ""
@@ -90,9 +109,10 @@ class _Run:
         with ExitStack() as stack:
             stack.callback(self._end_stop)
             with self._phase("launch"):
-                (self.dir / ".pids").mkdir()
+                with storing(".pids"):
+                    (self.dir / ".pids").mkdir()
                 resolved = self.dir / ".config.yaml"
-                tree = replace(config, server=replace(config.server, port=0))
+                tree = replace(config, server=replace(config.server, port=0, token=None))
                 write_text(resolved, OmegaConf.to_yaml(OmegaConf.structured(tree)))
                 common = (
                     "--config",
@@ -103,44 +123,102 @@ class _Run:
                     repr(self.zero),
                     "--stdin-guard",
                 )
-                server, url = self._launch_server(common)
-                if server is not None:
-                    stack.callback(server.stop, config.server.grace)
-                client = Child(python("capsexp.client", *common), self.dir / "client.log", env=_progress_env())
+                server, url = self._launch_server(common, stack)
+                secret = {TOKEN: config.server.token or ""}
+                client = Child(
+                    python("capsexp.client", *common), self.dir / "client.log", env={**_progress_env(), **secret}
+                )
                 stack.callback(client.stop, config.server.grace)
-                (self.dir / ".pids" / str(client.pid)).write_text("client 0")
+                with storing(".pids"):
+                    (self.dir / ".pids" / str(client.pid)).write_text("client 0")
                 root = server.pid if server is not None else _listener(url)
                 watch = ("--watch", f"front:{root}") if root else ()
                 monitor = Child(python("capsexp.monitor", *common, *watch), self.dir / "monitor.log")
                 stack.callback(monitor.stop, config.server.grace)
+                injector = self._injector(*common, *watch)
+                if injector is not None:
+                    stack.callback(injector.stop, config.server.grace)
             with self._phase("load_models"):
                 url = self._wait_ready(server, url)
                 self._wait_for(self.dir / ".monitor-ready", monitor)
                 self._wait_for(self.dir / "samples.json", client)
+                if injector is not None:
+                    self._wait_for(self.dir / ".faults-ready", injector)
             with self._phase("load"):
-                client.say(json.dumps({"url": url}))
-                if not client.wait(config.load.timeout + 30):
+                for child in (client, injector):
+                    if child is not None:
+                        child.say(json.dumps({"url": url}))
+                deadline = time.monotonic() + 3600 * (config.hours or 0.0) + config.load.timeout + 30
+                while not client.wait(1.0) and time.monotonic() < deadline:
+                    self._look_after()
+                if client.alive():
                     raise ServerError(f"the client did not end within load.timeout = {config.load.timeout:g} s")
+            if injector is not None:
+                self._end_faults(injector, server)
             self.phases["stop"] = -time.monotonic()
+            watched = monitor.alive()
             monitor.stop(config.server.grace)  # first, so that its last tick still sees everybody
+        for child in (client, monitor, *([server] if server is not None else [])):
+            child.check_storage()
+        if not watched:
+            raise ServerError(f"the monitor ended with code {monitor.process.returncode}: {monitor.last_lines()}")
         if client.process.returncode or not (self.dir / "client.json").is_file():
             raise ServerError(f"the client ended with code {client.process.returncode}: {client.last_lines()}")
 
-    def _launch_server(self, common: tuple[str, ...]) -> tuple[Child | None, str]:
+    def _launch_server(self, common: tuple[str, ...], stack: ExitStack) -> tuple[Child | None, str]:
         config = self.config.server
         log = self.dir / "server.log"
         if config.name == "external":
             return None, config.url or ""
         if config.name == "local":
-            return Child(python("capsexp.server", *common), log), ""
+            server = Child(python("capsexp.server", *common), log, env={TOKEN: config.token or ""})
+            stack.callback(server.stop, config.grace)
+            return server, ""
         port = _free_port()
+        leash = Child(python("capsexp.lifeline"), self.dir / "monitor.log")
+        stack.callback(leash.stop, config.grace)
         try:
             line = (config.cmd or "").format(
                 workers=self.config.workers, threads=self.config.threads, port=port, host=config.host
             )
-            return Child(shlex.split(line), log, guarded=False), f"ws://{config.host}:{port}"
+            server = Child(shlex.split(line), log, guarded=False)
         except (OSError, ValueError, KeyError, IndexError) as error:
             raise ServerError(f"server.cmd cannot be started: {error}") from None
+        leash.say(str(server.pid))
+        stack.callback(leash.say, "done")
+        stack.callback(server.stop, config.grace)
+        return server, f"ws://{config.host}:{port}"
+
+    def _injector(self, *arguments: str) -> Child | None:
+        """Who does what `fault=` names."""
+        if self.config.fault.name == "none":
+            return None
+        child = Child(
+            python("capsexp.experiment.faults", *arguments),
+            self.dir / "faults.log",
+            env={TOKEN: self.config.server.token or ""},
+        )
+        with storing(".pids"):
+            (self.dir / ".pids" / str(child.pid)).write_text("fault 0")
+        return child
+
+    def _end_faults(self, injector: Child, server: Child | None) -> None:
+        """Stop harming the server, and give it a moment to be whole again, so that it is known how long that takes."""
+        injector.stop(self.config.server.grace)
+        injected = read_rows(self.dir / "faults.csv")
+        if not injected:
+            self.warnings.append(
+                f"fault={self.config.fault.name}: nothing was done, as the load ended before fault.at_s = "
+                f"{self.config.fault.at_s:g} s or there was no worker to be found: {injector.last_lines()}"
+            )
+        if server is not None and not server.alive():
+            self.warnings.append(f"the server ended during the load: {server.last_lines()}")
+        deadline = time.monotonic() + self.config.server.grace
+        while time.monotonic() < deadline and server is not None and server.alive():
+            events = read_rows(self.dir / "workers.csv")
+            if not faults.awaited(injected, events):
+                break
+            time.sleep(10 * POLL_S)
 
     def _wait_ready(self, server: Child | None, url: str) -> str:
         """Until all workers have loaded (our server says so) or the port answers (anybody else's)."""
@@ -157,12 +235,19 @@ class _Run:
                 scheme = "wss" if self.config.server.certfile else "ws"
                 url = f"{scheme}://{self.config.server.host}:{answer['port']}"
                 break
-            if url and _answers(url):
-                break
             if server is not None and not server.alive():
                 raise ServerError(
                     f"the server ended with code {server.process.returncode} before it was ready: {server.last_lines()}"
                 )
+            if url and _answers(url):
+                stranger = _listener(url) if server is not None else None
+                if server is not None and stranger is not None and not _belongs(stranger, server.pid):
+                    raise ServerError(
+                        f"{url} is another process's (pid {stranger}), which took the port before server.cmd had it, "
+                        "or server.cmd does not stay in the foreground; run again"
+                    )
+                break
+            self._check_folder()
             if time.monotonic() > deadline:
                 what = f"{url}: no connection; is the server running?" if server is None else server.last_lines()
                 raise ServerError(f"the server was not ready in server.ready_timeout = {timeout:g} s: {what}")
@@ -175,9 +260,29 @@ class _Run:
         while not path.is_file():
             if not child.alive():
                 raise ServerError(child.last_lines())
+            self._check_folder()
             if time.monotonic() > deadline:
                 raise ServerError(f"{path.stem} was not ready in time: {child.last_lines()}")
             time.sleep(POLL_S)
+
+    def _look_after(self) -> None:
+        """While the client is at work: its folder is there, logs stay small, and hours do not pass without a report."""
+        self._check_folder()
+        for log in self.dir.glob("*.log"):
+            bound_log(log, LOG_BYTES)
+        saved = self.dir / "client.json"
+        if self.config.hours is not None and saved.is_file() and (now := saved.stat().st_mtime_ns) != self.saved:
+            self.saved = now
+            run = self._described(
+                "running", f"a checkpoint, {(time.monotonic() - self.zero) / 60:.1f} min after its start"
+            )
+            write_json(self.dir / "run.json", run)
+            self.checkpoint()
+
+    def _check_folder(self) -> None:
+        """What we wait for is said by files in it."""
+        if not self.dir.is_dir():
+            raise StorageError(f"cannot write {self.dir.name}: No such file or directory")
 
     @contextmanager
     def _phase(self, name: str) -> Iterator[None]:
@@ -193,14 +298,27 @@ class _Run:
 
     def record(self) -> None:
         """Write run.json from what there is, and remove what only the run itself needed."""
-        config, plan = self.config, self.plan
         self.phases["total"] = time.monotonic() - self.zero
+        run = self._described(self.status, self.error)
+        self.status = run["status"]
+        with storing(self.dir.name):
+            for pid in (self.dir / ".pids").glob("*"):
+                pid.unlink()
+            if (self.dir / ".pids").is_dir():
+                (self.dir / ".pids").rmdir()
+            for name in (".config.yaml", ".monitor-ready", ".faults-ready", "samples.json"):
+                (self.dir / name).unlink(missing_ok=True)
+        sync_tree(self.dir)  # a run.json says that the others are there
+        write_json(self.dir / "run.json", run)
+
+    def _described(self, status: str, error: str) -> dict[str, Any]:
+        config, plan = self.config, self.plan
         client = _json(self.dir / "client.json")
         described = _json(self.dir / "samples.json") or {"samples": [], "skipped": []}
         window = {"ready": self.ready, "start": client and client["start_s"], "end": client and client["end_s"]}
         run: dict[str, Any] = {
             "schema": 1, "num": plan.num, "key": plan.key, "trial": plan.trial, "name": config.name,
-            "status": self.status, "error": self.error or None,
+            "status": status, "error": error or None,
             "workers": self.workers, "workers_requested": config.workers, "threads": config.threads,
             "pool": config.pool.name, "engine": config.engine.name, "engine_about": self.about,
             "twin": is_twin(config.engine), "dispatch": config.server.dispatch,
@@ -211,22 +329,17 @@ class _Run:
             "warnings": self.warnings, "metrics": None,
             "fingerprint": self.fingerprint,
         }  # fmt: skip
-        if self.status == "ok":
+        # Hours that were interrupted have not been for nothing.
+        if status in ("ok", "running") or (status == "interrupted" and config.hours is not None and client):
             try:
                 requests, segments, monitor = (
                     read_rows(self.dir / f"{n}.csv") for n in ("requests", "segments", "monitor")
                 )
-                run["metrics"] = run_metrics(run, requests, segments, monitor, client)
+                counts = _json(self.dir / "segments.json")
+                run["metrics"] = run_metrics(run, requests, segments, monitor, client, counts)
             except Exception as error:  # the report says so; the files are there to look at
                 run["status"], run["error"] = "failed", f"metrics: {type(error).__name__}: {error}"
-                self.status = "failed"
-        write_json(self.dir / "run.json", run)
-        for pid in (self.dir / ".pids").glob("*"):
-            pid.unlink()
-        if (self.dir / ".pids").is_dir():
-            (self.dir / ".pids").rmdir()
-        for name in (".config.yaml", ".monitor-ready", "samples.json"):
-            (self.dir / name).unlink(missing_ok=True)
+        return run
 
 
 def _json(path: Path) -> Any:
@@ -259,20 +372,17 @@ def _listener(url: str) -> int | None:
         return None
 
 
+def _belongs(pid: int, server: int) -> bool:
+    """Whether a process is a server's, or of its group, or below it."""
+    try:
+        return pid == server or os.getpgid(pid) == server or server in (p.pid for p in psutil.Process(pid).parents())
+    except (OSError, AttributeError, psutil.Error):
+        return False
+
+
 def _progress_env() -> dict[str, str]:
     """The terminal, for the client's progress line: its own output goes to its log."""
     try:
         return {"CAPSEXP_TTY": os.ttyname(2)}
     except (OSError, AttributeError):
         return {}
-
-
-def terminate_as_interrupt() -> None:
-    """SIGTERM and a closed terminal end a sweep as Ctrl-C does: in order."""
-
-    def interrupt(signum: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), interrupt)

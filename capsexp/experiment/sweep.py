@@ -45,7 +45,7 @@ class Sweep:
 def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str) -> Sweep:
     """All runs of a command, in order; raises ConfigError for any of them that cannot be composed or used."""
     overrides = [compose.spell(o) for o in overrides]
-    swept, fixed = _split(overrides)
+    swept, fixed = split(overrides)
     base = compose.raw(fixed, config_dir, config_name, with_hydra=True)
     preset = {} if base.hydra.sweeper.params is None else OmegaConf.to_container(base.hydra.sweeper.params)
     assert isinstance(preset, dict)
@@ -154,7 +154,8 @@ def _parse(overrides: Sequence[str]) -> Any:
         raise ConfigError(compose.one_line(error)) from None
 
 
-def _split(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+def split(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Those with several values, and the others."""
     swept: list[str] = []
     fixed: list[str] = []
     for parsed, line in zip(_parse(overrides), overrides, strict=True):

@@ -7,15 +7,16 @@ import gc
 import queue
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from capsexp import lifeline, tool
 from capsexp.config import Config
 from capsexp.errors import ConfigError, ServerError
-from capsexp.files import CsvFile, write_text
+from capsexp.files import BoundedCsv, CsvFile, storing, write_text
 from capsexp.monitor.sampler import COLUMNS, SERVER_ROLES, Row, Sampler
 
 # What asks us to stop is a thread or a signal handler; unlike an Event, a SimpleQueue may be used in the latter.
@@ -50,9 +51,12 @@ def _in_run(call: tool.Call, run_dir: Path, stop: Stop) -> None:
     # Rows make no cycles, and a collection in a tick costs more than the tick.
     gc.collect()
     gc.disable()
-    with _table(run_dir / "monitor.csv", call.zero) as write:
+    most = call.config.report.max_rows // 4
+    table = BoundedCsv(run_dir / "monitor.csv", COLUMNS, most, lambda rows: total(rows, "pss_mb"))
+    with contextlib.closing(table):
         for number, now in enumerate(ticks(call.config.monitor.interval, stop)):
-            write(now, sampler.tick())
+            table.write([{"time_s": now - call.zero, **row} for row in sampler.tick()])
+            table.flush()
             if number == 0:
                 write_text(run_dir / ".monitor-ready", "")
 
@@ -108,7 +112,7 @@ def memory_column(rows: Sequence[Row]) -> str:
     return next((c for c in ("pss_mb", "uss_mb") if server and all(row.get(c) is not None for row in server)), "rss_mb")
 
 
-def total(rows: Sequence[Row], column: str) -> float:
+def total(rows: Sequence[Mapping[str, Any]], column: str) -> float:
     """Of the server's processes; what is unknown counts as 0."""
     return sum(row.get(column) or 0.0 for row in rows if row["role"] in SERVER_ROLES)
 
@@ -119,7 +123,7 @@ def _table(path: Path, zero: float) -> Iterator[Callable[[float, list[Row]], Non
         file = path.open("w", encoding="utf-8", newline="")
     except OSError as error:
         raise ConfigError(f"monitor.log: cannot write {path}: {error.strerror}") from None
-    with file:
+    with storing(path.name), file:
         table = CsvFile(file, COLUMNS)
 
         def write(now: float, rows: list[Row]) -> None:

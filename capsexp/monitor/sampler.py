@@ -20,6 +20,7 @@ COLUMNS = (
     "cpu_mhz",
 )  # fmt: skip
 SERVER_ROLES = ("front", "loader", "worker", "helper")
+APART = ("client", "fault")  # not the server's, with all that they start
 HELPERS = (b"resource_tracker", b"forkserver")
 # Python's own name for "no such process" depends on which call met it.
 GONE = (FileNotFoundError, ProcessLookupError, PermissionError, psutil.Error)
@@ -31,7 +32,7 @@ class Sampler:
     """Samples the trees under `watched` (pid -> role) and this process itself.
 
     `pids_dir` holds a file per process that knows its own part: named by its pid, containing e.g. `worker 2` or
-    `client 0`. A client becomes one more root; the others are descendants of a root.
+    `client 0`. A client becomes one more root, and so does who injects faults; the others are descendants of a root.
     """
 
     def __init__(self, watched: dict[int, str], pids_dir: Path | None) -> None:
@@ -52,7 +53,7 @@ class Sampler:
         self._reader.begin()
         files = self._files()
         for pid, (role, _) in files.items():
-            if role == "client":
+            if role in APART:
                 self._roots.setdefault(pid, role)
         own = os.getpid()
         seen = {own}
@@ -83,6 +84,8 @@ class Sampler:
                     return
                 if pid == root:
                     part: tuple[str, int | None] = (role, files.get(pid, (role, None))[1] if role == "worker" else None)
+                elif parent in APART:
+                    part = (parent, None)
                 else:
                     part = files.get(pid) or self._guess(pid, process.born, parent, named)
                 children = self._reader.children(pid)

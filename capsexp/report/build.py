@@ -11,6 +11,7 @@ from capsexp.analysis import (
     baseline,
     correctness,
     diagnosis,
+    faults,
     leak,
     pools,
     recommend,
@@ -41,9 +42,13 @@ def assemble(files: SweepFiles) -> dict[str, Any]:
     judged = [_judge(run, files.controls) for run in files.runs]
     runs = [_look_closer(run, settings) for run in files.runs]
     limits = files.sweep.get("validity") or {}
-    faults = [validity.reasons(r.run, r.segments, r.monitor, limits) for r in files.runs]
+    disturbed = [validity.reasons(r.run, r.segments, r.monitor, _limits(r.run, limits)) for r in files.runs]
+    effects = [
+        faults.effect(r.run, r.requests, r.segments, r.workers, r.faults, j["wrong_count"] if j else None)
+        for r, j in zip(files.runs, judged, strict=True)
+    ]
     thresholds = files.sweep["thresholds"]
-    configurations = aggregate.configurations(runs, judged, files.controls, thresholds, faults)
+    configurations = aggregate.configurations(runs, judged, files.controls, thresholds, disturbed, effects)
     configurations += _missing(files, {c["key"] for c in configurations})
     cpus = runs[0]["cpu_count"] if runs else None
     scalings = _scalings(runs, configurations, thresholds, settings)
@@ -87,6 +92,15 @@ def _judge(run: RunFiles, controls: dict[str, dict[str, Any]]) -> dict[str, Any]
     return judged
 
 
+def _limits(run: Mapping[str, Any], limits: Mapping[str, float | None]) -> dict[str, float | None]:
+    """What a run must keep to be VALID. A worker that took another's place is cold because it was made to be."""
+    return {**limits, "warmup": None} if _faulted(run) else dict(limits)
+
+
+def _faulted(run: Mapping[str, Any]) -> bool:
+    return bool(run["config"].get("fault", {}).get("name", "none") != "none")
+
+
 def _look_closer(files: RunFiles, settings: Mapping[str, Any]) -> dict[str, Any]:
     """A run with what only its rows can say."""
     run = files.run
@@ -120,7 +134,8 @@ def _scalings(
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     configs = {run["key"]: run["config"] for run in runs}
     for c in configurations:
-        if c["status"] == "ok" and c["workers"] and not aggregate.invalid(c):
+        sound = c["status"] == "ok" and c["workers"] and not aggregate.invalid(c)
+        if sound and c["fault"]["kind"] == "none":
             groups.setdefault((baseline.group_key(configs[c["key"]]), c["pool"]), []).append(c)
     limit, cpus = thresholds.get("peak_memory_mb"), runs[0]["cpu_count"] if runs else 1
     found = [
@@ -143,7 +158,7 @@ def _warnings(files: SweepFiles, configurations: list[dict[str, Any]]) -> list[s
                 f"engine={run['engine']} has random weights (a twin): its text means nothing, and no WER or CER is "
                 "shown; speed and memory are those of the real shape, and every text must still equal the control's"
             )
-        if run["metrics"] and (threads := _wrong_threads(run)):
+        if run["metrics"] and not _faulted(run) and (threads := _wrong_threads(run)):
             found.append(threads)
         if run["config"]["control"]["name"] == "off":
             found.append("the control was skipped: whether transcripts are identical cannot be judged")
@@ -180,7 +195,7 @@ def _diagnose(files: SweepFiles, configurations: list[dict[str, Any]], tolerance
     found = {}
     for configuration in configurations:
         key, base = configuration["key"], by_key.get(configuration.get("baseline") or "")
-        if key in metrics and base is not None and base["key"] != key:
+        if key in metrics and base is not None and base["key"] != key and configuration["fault"]["kind"] == "none":
             run = metrics[key]
             fewer = _as_fast_with_fewer(configuration, configurations, tolerance)
             causes = diagnosis.causes(configuration, base, run["metrics"], run["cpu_count"], fewer)

@@ -10,7 +10,7 @@ from typing import Any
 from capsexp.errors import ArchiveError
 from capsexp.files import read_json
 
-_TEXT = frozenset({"task_id", "sample", "status", "error", "role"})
+_TEXT = frozenset({"task_id", "sample", "status", "error", "role", "event", "reason", "kind"})
 
 Row = dict[str, Any]
 
@@ -24,6 +24,8 @@ class RunFiles:
     transcripts: dict[str, dict[str, Any]] = field(repr=False)
     segments: list[Row] = field(repr=False)
     monitor: list[Row] = field(repr=False)
+    workers: list[Row] = field(repr=False, default_factory=list)
+    faults: list[Row] = field(repr=False, default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,16 @@ def read_sweep(folder: Path) -> SweepFiles:
         runs, missing = [], []
         for planned in sweep["planned"]:
             here = folder / planned["dir"]
+            if here.parent != folder:
+                raise ArchiveError(f"{folder}: sweep.json names a run outside: {planned['dir']!r}")
             if not (here / "run.json").is_file():
                 missing.append(planned)
                 continue
             texts = {path.stem: read_json(path) for path in sorted((here / "transcripts").glob("*.json"))}
-            requests, segments, monitor = (read_rows(here / f"{n}.csv") for n in ("requests", "segments", "monitor"))
-            runs.append(RunFiles(read_json(here / "run.json"), requests, texts, segments, monitor))
+            requests, *rest = (
+                read_rows(here / f"{n}.csv") for n in ("requests", "segments", "monitor", "workers", "faults")
+            )
+            runs.append(RunFiles(read_json(here / "run.json"), requests, texts, *rest))
         found = {path.parent.name: read_json(path) for path in sorted(folder.glob("control/*/control.json"))}
         environment = folder / "environment.json"
         return SweepFiles(sweep, read_json(environment) if environment.is_file() else {}, runs, missing, found)

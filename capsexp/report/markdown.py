@@ -20,6 +20,9 @@ def render(report: dict[str, Any]) -> str:
         "## Gates",
         _table(tables.gate_rows(report), tables.GATE_HEADERS),
     ]
+    if faults := tables.fault_rows(report):
+        headers = [header.replace("\n", " ") for header in tables.FAULT_HEADERS]
+        sections += ["## Faults", _table(faults, headers), _escape(tables.FAULTS_EXPLAINED)]
     for title, lines in (
         ("Control: the same work without a server", tables.control_lines(report)),
         ("Where the time went", tables.timeline_lines(report)),

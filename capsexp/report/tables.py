@@ -10,6 +10,14 @@ HEADERS = (
     "CER\n%", "verdict",
 )  # fmt: skip
 GATE_HEADERS = ("configuration", "gate", "value", "limit", "verdict", "tier", "why")
+FAULT_HEADERS = (
+    "configuration", "faults", "lost", "told", "doubled", "wrong", "again", "recovery\nmedian s", "recovery\nmax s",
+    "xRT\nmeanwhile", "slow-\ndown",
+)  # fmt: skip
+FAULTS_EXPLAINED = (
+    "lost: requests without a final result, of which the server told so many; doubled: with more than one result that "
+    "is final, or another's; again: segments recognized again; recovery: until every worker struck was ready again."
+)
 PREDICTED_HEADERS = ("configuration", "xRT", "95 % interval", "peak MB", "95 % interval", "")
 _AT_LEAST = frozenset({"speedup", "efficiency", "correctness"})
 _WHOLE = frozenset({"peak_memory_mb", "marginal_memory_mb"})
@@ -73,6 +81,27 @@ def gate_rows(report: dict[str, Any]) -> list[list[str]]:
         for gate in c["gates"]
         for digits in [0 if gate["name"] in _WHOLE else 2]
     ]
+
+
+def fault_rows(report: dict[str, Any]) -> list[list[str]]:
+    """A row per configuration, in a sweep that injected faults."""
+    known = [c for c in report["configurations"] if c["trials"]]
+    if all(c["fault"]["kind"] == "none" for c in known):
+        return []
+    return [
+        [
+            c["key"], *(_count_or(f[name]) for name in ("injected", "lost", "told", "duplicated", "wrong", "again")),
+            number(f["recovery_s"]["median"]),
+            number(f["recovery_s"]["max"]) + (f" ({f['unrecovered']} not)" if f["unrecovered"] else ""),
+            number(f["throughput_xrt"]), number(f["slowdown"]),
+        ]
+        for c in known
+        for f in [c["fault"]]
+    ]  # fmt: skip
+
+
+def _count_or(count: int | None) -> str:
+    return "-" if count is None else str(count)
 
 
 def predicted_rows(report: dict[str, Any]) -> list[list[str]]:
@@ -180,7 +209,9 @@ def sentences(report: dict[str, Any]) -> list[str]:
     said = [f"Verdict: {spelled(report['verdict'])}: {VERDICTS[report['verdict']]}."]
     advice = report["recommendation"]
     if advice is None:
-        said.append("Recommended: nothing; no configuration is right and within its memory.")
+        faulted = all(c["fault"]["kind"] != "none" for c in report["configurations"])
+        why = "faults were injected in every run" if faulted else "no configuration is right and within its memory"
+        said.append(f"Recommended: nothing; {why}.")
     else:
         said.append(f"Recommended: {advice['key']}: {advice['reason']}")
         said += [line for line in (advice["next_sentence"], advice["binds"]) if line]

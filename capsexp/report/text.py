@@ -20,6 +20,8 @@ def render(report: dict[str, Any]) -> str:
         tabulate(tables.gate_rows(report), tables.GATE_HEADERS, disable_numparse=True),
         "",
     ]
+    if faults := tables.fault_rows(report):
+        parts += [tabulate(faults, tables.FAULT_HEADERS, disable_numparse=True), tables.FAULTS_EXPLAINED, ""]
     metrics = {c["memory"]["metric"] for c in report["configurations"]} - {None}
     if metrics:
         name = "/".join(sorted(metrics)).upper()

@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Coroutine, Sequence
-from typing import Any, TextIO
+from typing import Any
 
 import websockets
 from websockets.asyncio.server import ServerConnection, serve
@@ -19,22 +19,21 @@ from capsexp import lifeline, tool
 from capsexp.config import Config, worker_count
 from capsexp.engines.folders import prepare
 from capsexp.errors import CapsexpError, RunRefused, ServerError
-from capsexp.files import CsvFile, write_json
+from capsexp.files import tell, write_json
 from capsexp.machine import usable_cpus
 from capsexp.protocol import SUBPROTOCOL
 from capsexp.segments import Segment
-from capsexp.server.front import Front
-from capsexp.server.guard import Guard, tls
+from capsexp.server.doorman import Doorman, Forgetful
+from capsexp.server.front import Front, Limits
+from capsexp.server.guard import Guard, connections_that_fit, tls
 from capsexp.server.pools import launcher
-from capsexp.server.pools.base import Outcome, WorkerInfo
+from capsexp.server.pools.base import GaveUp, Outcome, WorkerInfo
 from capsexp.server.pools.pool import WorkerPool
+from capsexp.server.record import Record
 from capsexp.server.room import refuse_or_reduce
 from capsexp.server.worker import settings_of
 
-SEGMENT_COLUMNS = (
-    "task_id", "segment", "offset_s", "audio_s", "new_s", "worker", "pid", "queued_s", "started_s", "finished_s",
-    "queue_wait_s", "compute_s", "retries", "status",
-)  # fmt: skip
+log = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -58,13 +57,14 @@ class _Server:
         self.config: Config = call.config
         self.run_dir, self.zero, self.guarded = call.run_dir, call.zero, call.guarded
         self.warnings: list[str] = []
-        self.segments: CsvFile | None = None
+        self.record: Record | None = None
+        self.stop = asyncio.Event()
 
     async def run(self) -> int:
-        config, stop = self.config, asyncio.Event()
+        config, stop = self.config, self.stop
         self._stop_on_request(stop)
         if self.run_dir is not None:
-            (self.run_dir / ".pids").mkdir(exist_ok=True)
+            self.record = Record(self.run_dir, self.zero, config.report.max_rows, stop.set)
         with bind(config.server.host, config.server.port) as listener:
             count = worker_count(config.workers) or max(1, usable_cpus() // config.threads)
             pool = WorkerPool(
@@ -74,6 +74,7 @@ class _Server:
                 self._on_worker,
                 refuse_or_reduce(config.server.on_low_memory, self._warn),
                 lambda work: config.server.stuck_s + config.server.stuck_rtf * getattr(work, "audio_s", 0.0),
+                config.server.ready_timeout,
             )
             try:
                 if not await _first(pool.start(), stop):
@@ -81,47 +82,50 @@ class _Server:
                 await self._serve(pool, listener, stop)
             finally:
                 await pool.stop(config.server.grace)
+                if self.record is not None:
+                    self.record.close()
         if pool.broken.is_set():
             raise ServerError(pool.reason)
+        if self.record is not None and self.record.lost is not None:
+            raise self.record.lost
         return 0
 
     async def _serve(self, pool: WorkerPool, listener: socket.socket, stop: asyncio.Event) -> None:
         config = self.config.server
-        out = open(self.run_dir / "segments.csv", "w", newline="") if self.run_dir else None  # noqa: SIM115
-        if out is not None:
-            self.segments = CsvFile(out, SEGMENT_COLUMNS)
         front = Front(
             pool,
             config.dispatch,
             config.max_queue or 4 * pool.count,
             self._on_segment,
             self.config.punctuation.name != "none",
+            Limits(config.max_audio_s, config.max_tasks, config.send_timeout),
         )
-        guard = Guard(config)
+        doorman = Doorman(max(8, 2 * pool.count))
+        guard = Guard(config, connections_that_fit(config.max_connections, log.warning))
 
         async def handle(connection: ServerConnection) -> None:
             async with guard.counted():
-                await front.handle(connection)
+                await front.handle(connection, doorman.door(connection.transport))
 
-        try:
-            async with serve(
-                handle,
-                sock=listener,
-                ssl=tls(config),
-                process_request=guard.admit,
-                origins=[None],  # a web page that its user visits must not reach a server on their machine
-                compression=None,  # float audio does not compress, and the attempt costs 5x in throughput
-                max_size=config.max_message,
-                max_queue=1,  # the next message waits in the kernel, not in our memory
-                ping_interval=None,  # a connection that back-pressure holds is slow, not dead
-                select_subprotocol=_subprotocol,
-                close_timeout=min(1.0, config.grace),
-            ):
-                self._announce(pool, listener)
-                await _first(pool.broken.wait(), stop)
-        finally:
-            if out is not None:
-                _close(out)
+        async with serve(
+            handle,
+            sock=listener,
+            backlog=min(4096, config.max_connections),
+            ssl=tls(config),
+            process_request=guard.admit,
+            origins=[None],  # a web page that its user visits must not reach a server on their machine
+            compression=None,  # float audio does not compress, and the attempt costs 5x in throughput
+            max_size=config.max_message,
+            max_queue=0,  # the next message waits in the kernel, not in our memory
+            ping_interval=None,  # a connection that back-pressure holds is slow, not dead
+            select_subprotocol=_subprotocol,
+            create_connection=Forgetful,
+            close_timeout=min(1.0, config.grace),
+        ):
+            self._announce(pool, listener)
+            await _first(pool.broken.wait(), stop)
+            asyncio.get_running_loop().call_later(min(1.0, config.grace), front.abandon)
+        doorman.close()
 
     def _announce(self, pool: WorkerPool, listener: socket.socket) -> None:
         host, port = listener.getsockname()[:2]
@@ -138,7 +142,7 @@ class _Server:
                 },
             )
         scheme, workers = "wss" if self.config.server.certfile else "ws", f"{pool.count} worker{'s' * (pool.count > 1)}"
-        print(f"listening on {scheme}://{host}:{port} with {workers}; Ctrl-C stops it", flush=True)
+        tell(f"listening on {scheme}://{host}:{port} with {workers}; Ctrl-C stops it")
 
     def _stop_on_request(self, stop: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
@@ -152,37 +156,25 @@ class _Server:
 
     def _on_worker(self, what: str, info: WorkerInfo) -> None:
         took = f" after {info.load_s:.2f} s" if what == "ready" and info.load_s is not None else ""
-        print(f"worker {info.worker} {what}{took} (pid {info.pid})", flush=True)
-        if what == "started":
-            self._name(info.pid, f"worker {info.worker}")
+        why = f": {info.reason}" if what == "died" else ""
+        tell(f"worker {info.worker} {what}{took} (pid {info.pid}){why}")
+        if self.record is not None:
+            self.record.worker(what, info)
+            if what == "started":
+                self.record.name(info.pid, f"worker {info.worker}")
 
     def _on_loader(self, pid: int) -> None:
-        print(f"loader started (pid {pid})", flush=True)
-        self._name(pid, "loader 0")
+        tell(f"loader started (pid {pid})")
+        if self.record is not None:
+            self.record.name(pid, "loader 0")
 
-    def _name(self, pid: int | None, part: str) -> None:
-        """Tell the monitor what this process is."""
-        if self.run_dir is not None:
-            (self.run_dir / ".pids" / str(pid)).write_text(part)
-
-    def _on_segment(self, task_id: str, segment: Segment, outcome: Outcome | None, queued: float) -> None:
-        if self.segments is None:
-            return
-        row: dict[str, object] = {
-            "task_id": task_id, "segment": segment.index, "offset_s": segment.offset_s, "audio_s": segment.audio_s,
-            "new_s": segment.new_s, "queued_s": queued - self.zero, "status": "ok" if outcome else "failed",
-        }  # fmt: skip
-        if outcome is not None:
-            row |= {
-                "worker": outcome.worker, "pid": outcome.pid, "started_s": outcome.started - self.zero,
-                "finished_s": outcome.finished - self.zero, "queue_wait_s": outcome.started - outcome.queued,
-                "compute_s": outcome.finished - outcome.started, "retries": outcome.retries,
-            }  # fmt: skip
-        self.segments.write(row)
+    def _on_segment(self, task_id: str, segment: Segment, outcome: Outcome | GaveUp | None, queued: float) -> None:
+        if self.record is not None:
+            self.record.segment(task_id, segment, outcome, queued)
 
     def _warn(self, line: str) -> None:
         self.warnings.append(line)
-        logging.getLogger(__name__).warning(line)
+        log.warning(line)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -203,11 +195,6 @@ def bind(host: str, port: int) -> socket.socket:
 
 def _subprotocol(connection: object, offered: Sequence[websockets.Subprotocol]) -> websockets.Subprotocol | None:
     return websockets.Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offered else None
-
-
-def _close(out: TextIO) -> None:
-    out.flush()
-    out.close()
 
 
 async def _first(work: Coroutine[Any, Any, object], stop: asyncio.Event) -> bool:

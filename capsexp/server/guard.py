@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import hmac
 import ssl
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,11 +16,15 @@ from websockets.http11 import Request, Response
 from capsexp.config import ServerConfig
 from capsexp.errors import ServerError
 
+OTHER_FILES = 200  # descriptors for everything but connections: pipes to workers, logs, the library's own
+
 
 class Guard:
-    def __init__(self, config: ServerConfig) -> None:
+    """`most`: connections that may be open at once."""
+
+    def __init__(self, config: ServerConfig, most: int) -> None:
         self._token = config.token
-        self._most = config.max_connections
+        self._most = most
         self._open = 0
 
     def admit(self, connection: ServerConnection, request: Request) -> Response | None:
@@ -43,6 +48,28 @@ class Guard:
             yield
         finally:
             self._open -= 1
+
+
+def connections_that_fit(wanted: int, warn: Callable[[str], None]) -> int:
+    """Raise our limit of open files as far as the system lets us; how many of `wanted` connections then fit."""
+    if sys.platform == "win32":
+        return wanted
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    fit = wanted if soft == resource.RLIM_INFINITY else max(1, min(wanted, soft - OTHER_FILES))
+    if fit < wanted:
+        warn(
+            f"server.max_connections={wanted}: only {soft} files may be open here, room for {fit} connections; "
+            "raise the limit (ulimit -n) or lower server.max_connections"
+        )
+    return fit
 
 
 def tls(config: ServerConfig) -> ssl.SSLContext | None:

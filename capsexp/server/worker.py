@@ -44,6 +44,18 @@ class TextJob:
 
 
 @dataclass(frozen=True)
+class Skip:
+    """Nobody waits for this job any more: leave it out if it has not been begun."""
+
+    id: int
+
+
+@dataclass(frozen=True)
+class Skipped:
+    id: int
+
+
+@dataclass(frozen=True)
 class Started:
     """From a worker that was forked: the front did not start it, and cannot know."""
 
@@ -96,11 +108,16 @@ def main_threads(pipes: list[Connection], settings: dict[str, Any], threads: int
         for pipe in pipes:
             pipe.send(Failed(None, line(error)))
         return
-    serving = [threading.Thread(target=serve, args=(engine, pipe, began)) for pipe in pipes]
+    serving = [threading.Thread(target=_serve_and_close, args=(engine, pipe, began)) for pipe in pipes]
     for thread in serving:
         thread.start()
     for thread in serving:
         thread.join()
+
+
+def _serve_and_close(engine: Loaded, pipe: Connection, began: float) -> None:
+    with contextlib.closing(pipe):  # the process lives on, and the front must see that this worker does not
+        serve(engine, pipe, began)
 
 
 def prepare(threads: int, parent: int) -> None:
@@ -163,31 +180,40 @@ def serve(engine: Loaded, pipe: Connection, began: float, warm: bool = True) -> 
         warm_up(engine, 0.25)  # little is left to be paid for, and a worker that died is waited for
     pipe.send(Ready(time.monotonic() - began, engine.about))
     jobs: queue.SimpleQueue[Job | TextJob | None] = queue.SimpleQueue()
-    threading.Thread(target=_read, args=(pipe, jobs), daemon=True).start()
+    skipped: set[int] = set()
+    threading.Thread(target=_read, args=(pipe, jobs, skipped), daemon=True).start()
     while (job := jobs.get()) is not None:
-        started = time.monotonic()
         try:
-            if isinstance(job, TextJob):
-                heard = Recognition([engine.punctuate(job.text)])
-            else:
-                heard = engine.recognize(job.audio, job.start, job.shared)
-            answer: Done | Failed = Done(job.id, heard, started, time.monotonic())
-        except Exception as error:
-            answer = Failed(job.id, line(error))
-        try:
-            pipe.send(answer)
+            pipe.send(Skipped(job.id) if job.id in skipped else _work(engine, job))
         except OSError:
             return
+        skipped.difference_update([number for number in tuple(skipped) if number <= job.id])
 
 
-def _read(pipe: Connection, jobs: queue.SimpleQueue[Job | TextJob | None]) -> None:
+def _work(engine: Loaded, job: Job | TextJob) -> Done | Failed:
+    started = time.monotonic()
+    try:
+        if isinstance(job, TextJob):
+            heard = Recognition([engine.punctuate(job.text)])
+        else:
+            heard = engine.recognize(job.audio, job.start, job.shared)
+        return Done(job.id, heard, started, time.monotonic())
+    except Exception as error:
+        return Failed(job.id, line(error))
+
+
+def _read(pipe: Connection, jobs: queue.SimpleQueue[Job | TextJob | None], skipped: set[int]) -> None:
     """Take the next segment off the pipe while this one is recognized; the front sends at most two."""
     try:
         while True:
-            jobs.put(pipe.recv())
-    except (EOFError, OSError):
+            job = pipe.recv()
+            if isinstance(job, Skip):
+                skipped.add(job.id)
+            else:
+                jobs.put(job)
+    except Exception:  # the front has gone, or no memory is left for a segment: the worker has no more to do
         jobs.put(None)
 
 
 def line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return (str(error).splitlines() or [type(error).__name__])[0][:500]

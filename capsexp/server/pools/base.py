@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Protocol
 
+from capsexp.errors import ServerError
 from capsexp.segments import Recognition, Segment
+
+
+class GaveUp(ServerError):
+    """A segment that failed as often as `server.max_retries` allows; `retries`: how often it was begun again."""
+
+    def __init__(self, reason: str, retries: int) -> None:
+        super().__init__(reason)
+        self.retries = retries
 
 
 @dataclass
@@ -30,18 +39,22 @@ class WorkerInfo:
     state: str  # loading | ready | dead
     load_s: float | None = None
     pending: int = 0  # segments given to it that are not done
+    reason: str = ""  # how it died
 
 
 @dataclass(eq=False)
 class Ticket:
     """A segment (or a final text, to be punctuated) on its way: where it may run, and the future that ends with an
-    Outcome or a ServerError."""
+    Outcome or a ServerError. `retries`: how often it was begun again, `failures`: how often by a fault of its own or of
+    its worker; `suspect`: it is one of several that may have taken their common process down."""
 
     work: Segment | str
     worker: int | None
     queued: float
     future: asyncio.Future[Outcome] = field(repr=False)
     retries: int = 0
+    failures: int = 0
+    suspect: bool = False
 
 
 class Pool(Protocol):

@@ -3,6 +3,10 @@
 No queue is shared between processes: killing a worker that holds such a queue's lock would hang the others. Each
 worker has one thread that writes to its pipe (a segment is larger than a pipe's buffer) and one that reads from it;
 everything else happens on the event loop. How workers come to life is the launcher's: see process, prefork, thread.
+
+A worker that dies, stands still, raises or says what cannot be true is replaced. The segment that it was recognizing
+has failed and is given to another; those that only waited there are innocent. Where several workers share a process,
+nobody knows which segment took it down: each of them is then recognized alone, so that it shows.
 """
 
 from __future__ import annotations
@@ -21,11 +25,17 @@ from typing import Any
 
 from capsexp.errors import ServerError
 from capsexp.segments import Segment
-from capsexp.server.pools.base import Hand, Launcher, Outcome, Ticket, WorkerInfo
-from capsexp.server.worker import Done, Failed, Job, Ready, Started, TextJob
+from capsexp.server.pools.answers import nonsense
+from capsexp.server.pools.base import GaveUp, Hand, Launcher, Outcome, Ticket, WorkerInfo
+from capsexp.server.worker import Done, Job, Ready, Skip, Skipped, Started, TextJob
 
 IN_FLIGHT = 2  # one recognized, one waiting in the worker, so that it never waits for a copy
-GIVE_UP = 3  # respawned workers in a row that died before they were ready
+GIVE_UP = 3  # times in a row that every worker ended before it was ready: nothing is going to change that
+BACKOFF_S, MOST_BACKOFF_S = 0.5, 30.0  # before a worker that did not become ready is started again: doubled each time
+LOADS = 5  # times as long as the longest load so far, and START_S more: then a worker that loads counts as stuck
+START_S = 5.0
+
+Outbox = queue.SimpleQueue["Job | TextJob | Skip | None"]
 
 
 class _Worker:
@@ -33,19 +43,23 @@ class _Worker:
         self.number = number
         self.hand: Hand | None = None
         self.open = False  # its pipe
-        self.outbox: queue.SimpleQueue[Job | TextJob | None] = queue.SimpleQueue()
+        self.outbox: Outbox = queue.SimpleQueue()
         self.flight: dict[int, Ticket] = {}  # in the order sent
         self.own: deque[Ticket] = deque()  # for this worker only
-        self.ready = False
+        self.born = 0.0
+        self.ready = False  # takes segments
+        self.loaded = False  # was ready in this life
+        self.spared = False  # why it ends is known, or not its segments' fault
+        self.failures = 0  # lives in a row that ended before it was ready
         self.load_s: float | None = None
         self.reason = ""
-        self.deadline: asyncio.TimerHandle | None = None  # of the first in flight
+        self.timer: asyncio.TimerHandle | None = None  # of what it does: load, recognize the first in flight, or wait
 
 
 class WorkerPool:
     """`on_event` is told of each worker that starts, is ready or dies; `fits(count, each_mb)` says how many workers
     fit once the first has loaded; `patience(work)` is how long one may take, in seconds, before its worker counts
-    as stuck."""
+    as stuck, `load_patience` how long it may load."""
 
     def __init__(
         self,
@@ -55,16 +69,18 @@ class WorkerPool:
         on_event: Callable[[str, WorkerInfo], None] = lambda what, info: None,
         fits: Callable[[int, float], int] = lambda count, each_mb: count,
         patience: Callable[[Segment | str], float] = lambda work: 3600.0,
+        load_patience: float = 3600.0,
     ) -> None:
         self.count = count
         self.about: dict[str, Any] = {}  # what the engine says of itself
         self._launcher, self._max_retries = launcher, max_retries
-        self._on_event, self._fits, self._patience = on_event, fits, patience
+        self._on_event, self._fits, self._patience, self._load_patience = on_event, fits, patience, load_patience
         self._workers: list[_Worker] = []
         self._waiting: deque[Ticket] = deque()
+        self._suspects: set[Ticket] = set()  # unfinished
         self._next_id = 0
+        self._longest_load: float | None = None
         self._stopping = False
-        self._failed_starts = 0
         self._broken: str | None = None
         self._changed = asyncio.Event()
         self.broken = asyncio.Event()
@@ -88,6 +104,7 @@ class WorkerPool:
         if self._broken:
             ticket.future.set_exception(ServerError(self._broken))
         else:
+            ticket.future.add_done_callback(lambda future: self._left(ticket))
             if isinstance(work, str):
                 self._queue_of(ticket).appendleft(ticket)
             else:
@@ -102,6 +119,7 @@ class WorkerPool:
         self._stopping = True
         hands = [w.hand for w in self._workers if w.hand is not None]
         for worker in self._workers:
+            _disarm(worker)
             worker.outbox.put(None)
             if worker.open and not worker.flight:
                 _half_close(_hand(worker).pipe)
@@ -123,29 +141,58 @@ class WorkerPool:
                 ticket.future.cancel()
             if worker.open:
                 _hand(worker).pipe.close()
-            self._disarm(worker)
-        for ticket in self._waiting:
+        for ticket in list(self._waiting):
             ticket.future.cancel()
 
     def _info(self, worker: _Worker) -> WorkerInfo:
         state = "ready" if worker.ready else ("loading" if worker.open else "dead")
         pid = worker.hand.pid if worker.hand is not None else None
-        return WorkerInfo(worker.number, pid, state, worker.load_s, len(worker.flight) + len(worker.own))
+        pending = len(worker.flight) + len(worker.own)
+        return WorkerInfo(worker.number, pid, state, worker.load_s, pending, worker.reason)
 
     def _queue_of(self, ticket: Ticket) -> deque[Ticket]:
         return self._waiting if ticket.worker is None else self._workers[ticket.worker % len(self._workers)].own
 
+    def _left(self, ticket: Ticket) -> None:
+        """Its future is done. When that is because nobody wants it any more, nobody is to work on it either."""
+        if ticket in self._suspects:
+            self._suspects.discard(ticket)
+            self._dispatch()  # the others have waited for this one
+        if not ticket.future.cancelled() or self._stopping:
+            return
+        with contextlib.suppress(ValueError):
+            self._queue_of(ticket).remove(ticket)
+        for worker in self._workers:
+            for number, given in list(worker.flight.items())[1:]:
+                if given is ticket:
+                    worker.outbox.put(Skip(number))
+
+    # Coming to life.
+
     def _spawn(self, worker: _Worker) -> _Worker:
+        _disarm(worker)
         worker.hand = self._launcher.start(worker.number)
-        worker.open, worker.ready, worker.reason = True, False, ""
-        worker.outbox = queue.SimpleQueue()
+        worker.open, worker.ready, worker.loaded, worker.spared, worker.reason = True, False, False, False, ""
+        worker.born, worker.outbox = time.monotonic(), queue.SimpleQueue()
         if worker not in self._workers:
             self._workers.append(worker)
         threading.Thread(target=self._write, args=(worker.hand.pipe, worker.outbox), daemon=True).start()
         threading.Thread(target=self._read, args=(worker, worker.hand.pipe), daemon=True).start()
+        limit = self._load_patience
+        if self._longest_load is not None:
+            limit = min(limit, START_S + LOADS * self._longest_load)
+        worker.timer = self._loop.call_later(limit, self._never_ready, worker, limit)
         if worker.hand.pid is not None:
             self._on_event("started", self._info(worker))
         return worker
+
+    def _never_ready(self, worker: _Worker, limit: float) -> None:
+        worker.reason = f"not ready within {limit:.0f} s"
+        self._retire(worker)
+        if _hand(worker).pid is None:  # the process that was to fork it does not
+            self._launcher.kill()
+        else:
+            _hand(worker).kill()
 
     async def _until_ready(self, workers: list[_Worker]) -> None:
         while not all(w.ready for w in workers):
@@ -155,7 +202,7 @@ class WorkerPool:
             self._changed.clear()
             await self._changed.wait()
 
-    def _write(self, pipe: Connection, outbox: queue.SimpleQueue[Job | TextJob | None]) -> None:
+    def _write(self, pipe: Connection, outbox: Outbox) -> None:
         while (job := outbox.get()) is not None:
             try:
                 pipe.send(job)
@@ -175,84 +222,149 @@ class WorkerPool:
         with contextlib.suppress(RuntimeError):  # the loop has closed
             self._loop.call_soon_threadsafe(act, *args)
 
-    def _received(self, worker: _Worker, message: Started | Ready | Done | Failed) -> None:
-        if isinstance(message, Started):
+    # What workers say.
+
+    def _received(self, worker: _Worker, message: Any) -> None:
+        wrong = nonsense(message, worker.loaded, {number: t.work for number, t in worker.flight.items()})
+        if wrong is not None:
+            if not worker.spared:
+                self._replace(worker, f"worker {worker.number} answered nonsense: {wrong}")
+        elif isinstance(message, Started):
             _hand(worker).pid = message.pid
             self._on_event("started", self._info(worker))
         elif isinstance(message, Ready):
-            worker.ready, worker.load_s, self._failed_starts = True, message.load_s, 0
-            self.about = message.about
-            self._on_event("ready", self._info(worker))
-            self._changed.set()
+            self._is_ready(worker, message)
         elif isinstance(message, Done):
-            ticket = worker.flight.pop(message.id)
-            if not ticket.future.done():
-                ticket.future.set_result(
-                    Outcome(
-                        message.heard,
-                        worker.number,
-                        _hand(worker).pid or 0,
-                        ticket.queued,
-                        message.started,
-                        message.finished,
-                        ticket.retries,
-                    )
-                )
+            self._is_done(worker, message)
+            self._arm(worker)
+        elif isinstance(message, Skipped):
+            worker.flight.pop(message.id)
+            self._arm(worker)
         elif message.id is None:
             worker.reason = message.reason
-        else:
-            self._retry(worker.flight.pop(message.id), message.reason)
-        self._arm(worker)
+        elif not worker.spared:
+            self._replace(worker, message.reason)
         self._dispatch()
+
+    def _is_ready(self, worker: _Worker, message: Ready) -> None:
+        _disarm(worker)
+        worker.ready, worker.loaded, worker.load_s, worker.failures = not worker.spared, True, message.load_s, 0
+        self._longest_load = max(self._longest_load or 0.0, time.monotonic() - worker.born)
+        self.about = message.about
+        self._on_event("ready", self._info(worker))
+        self._changed.set()
+
+    def _is_done(self, worker: _Worker, message: Done) -> None:
+        ticket = worker.flight.pop(message.id)
+        if not ticket.future.done():
+            pid = _hand(worker).pid or 0
+            times = (ticket.queued, message.started, message.finished)
+            ticket.future.set_result(Outcome(message.heard, worker.number, pid, *times, ticket.retries))
+
+    def _arm(self, worker: _Worker) -> None:
+        """Watch the clock for the segment that is being recognized."""
+        _disarm(worker)
+        if worker.flight and worker.ready:
+            limit = self._patience(next(iter(worker.flight.values())).work)
+            worker.timer = self._loop.call_later(limit, self._stuck, worker, limit)
+
+    def _stuck(self, worker: _Worker, limit: float) -> None:
+        self._replace(worker, f"worker {worker.number} died (no answer within {limit:.1f} s)")
+
+    # Who is to blame, and who goes on.
+
+    def _group(self, worker: _Worker) -> list[_Worker]:
+        """The workers that live and die with this one."""
+        pid = worker.hand.pid if worker.hand is not None else None
+        return [w for w in self._workers if w is worker or (pid is not None and w.open and _hand(w).pid == pid)]
+
+    def _replace(self, worker: _Worker, reason: str) -> None:
+        """End a worker that lives but is not sound. The first segment in flight has failed; its pipe's end brings
+        everything else."""
+        worker.reason = reason
+        busy = self._retire(worker)
+        if worker in busy:
+            self._retry(worker.flight.pop(next(iter(worker.flight))), reason)
+            busy.remove(worker)
+        for one in busy:
+            next(iter(one.flight.values())).retries += 1
+        _hand(worker).kill()
 
     def _ended(self, worker: _Worker, pipe: Connection) -> None:
         pipe.close()
-        worker.open, was_ready, worker.ready = False, worker.ready, False
-        worker.outbox.put(None)
-        self._disarm(worker)
         how = worker.reason or _hand(worker).ended()
+        worker.reason = how
+        if not worker.spared and not self._stopping:
+            self._blame(worker, f"worker {worker.number} died ({how})")
+        worker.open = worker.ready = False
+        worker.outbox.put(None)
+        _disarm(worker)
         self._changed.set()
         if self._stopping:
             return
         self._on_event("died", self._info(worker))
         flight, worker.flight = list(worker.flight.values()), {}
-        for ticket in reversed(flight[1:]):  # was only waiting there: no retry of its own
-            self._queue_of(ticket).appendleft(ticket)
-        if flight:
-            self._retry(flight[0], f"worker {worker.number} died ({how})")
-        if not was_ready:
-            self._failed_starts += 1
+        for ticket in reversed(flight):
+            self._again(ticket)
+        if not worker.loaded:
+            worker.failures += 1
             if worker.load_s is None:
                 return  # never ready: start() reports it
-        if self._failed_starts >= GIVE_UP:
-            self._break(f"{GIVE_UP} workers in a row ended while loading: {how}")
+        self._revive(worker)
+        self._dispatch()
+
+    def _revive(self, worker: _Worker) -> None:
+        """Start it again: at once, or later and later when that has failed. When it fails for all, give up."""
+        if all(w.failures >= GIVE_UP for w in self._workers):
+            self._break(f"every worker ended {GIVE_UP} times in a row while loading: {worker.reason}")
+        elif worker.failures:
+            delay = min(MOST_BACKOFF_S, BACKOFF_S * 2 ** (worker.failures - 1))
+            worker.timer = self._loop.call_later(delay, self._respawn, worker)
         else:
+            self._respawn(worker)
+
+    def _respawn(self, worker: _Worker) -> None:
+        try:
             self._spawn(worker)
-            self._dispatch()
+        except OSError as error:  # no process, no descriptor, no memory to be had now
+            worker.failures, worker.reason = worker.failures + 1, str(error)
+            self._revive(worker)
 
-    def _arm(self, worker: _Worker) -> None:
-        """Watch the clock for the segment that is being recognized."""
-        self._disarm(worker)
-        if worker.flight:
-            limit = self._patience(next(iter(worker.flight.values())).work)
-            worker.deadline = self._loop.call_later(limit, self._stuck, worker, limit)
+    def _blame(self, worker: _Worker, reason: str) -> None:
+        """For a death that nobody ordered."""
+        busy = self._retire(worker)
+        if len(busy) == 1:
+            self._retry(busy[0].flight.pop(next(iter(busy[0].flight))), reason)
+            return
+        for one in busy:
+            ticket = next(iter(one.flight.values()))
+            ticket.retries += 1
+            ticket.failures += 1
+            if not ticket.future.done():
+                ticket.suspect = True
+                self._suspects.add(ticket)
 
-    def _disarm(self, worker: _Worker) -> None:
-        if worker.deadline is not None:
-            worker.deadline.cancel()
-            worker.deadline = None
-
-    def _stuck(self, worker: _Worker, limit: float) -> None:
-        worker.reason = f"no answer within {limit:.1f} s"
-        _hand(worker).kill()  # its pipe ends, and the rest is as for any worker that died
+    def _retire(self, worker: _Worker) -> list[_Worker]:
+        """Give nothing more to a worker and those that share its process; which of them have something to do."""
+        group = self._group(worker)
+        for one in group:
+            one.ready, one.spared = False, True
+            _disarm(one)
+        return [one for one in group if one.flight]
 
     def _retry(self, ticket: Ticket, reason: str) -> None:
-        ticket.retries += 1
+        ticket.failures += 1
         if ticket.future.done():
             return
-        if ticket.retries > self._max_retries:
-            ticket.future.set_exception(ServerError(f"{_name(ticket.work)} failed {ticket.retries} times: {reason}"))
+        if ticket.failures > self._max_retries:
+            said = f"{_name(ticket.work)} failed {ticket.failures} times: {reason}"
+            ticket.future.set_exception(GaveUp(said, ticket.retries))
         else:
+            ticket.retries += 1
+            self._again(ticket)
+
+    def _again(self, ticket: Ticket) -> None:
+        if not ticket.future.done():
             self._queue_of(ticket).appendleft(ticket)
 
     def _break(self, reason: str) -> None:
@@ -261,6 +373,8 @@ class WorkerPool:
             if not ticket.future.done():
                 ticket.future.set_exception(ServerError(reason))
         self.broken.set()
+
+    # Who gets what.
 
     def _dispatch(self) -> None:
         """Give each free place the next segment: its own first, then anybody's."""
@@ -271,7 +385,7 @@ class WorkerPool:
                 # A second one only while every other worker will find one too: at the end of the load a segment
                 # must not wait behind a busy worker while another idles.
                 shared = depth == 0 or len(self._waiting) >= len(self._workers)
-                ticket = _pop(worker.own) or (_pop(self._waiting) if shared else None)
+                ticket = self._next(worker, worker.own) or (self._next(worker, self._waiting) if shared else None)
                 if ticket is None:
                     continue
                 self._next_id += 1
@@ -279,6 +393,24 @@ class WorkerPool:
                 if depth == 0:
                     self._arm(worker)
                 worker.outbox.put(_job(self._next_id, ticket.work))
+
+    def _next(self, worker: _Worker, waiting: deque[Ticket]) -> Ticket | None:
+        """Take the head of a queue. A suspect runs when nobody else does, and nobody else while one waits or runs."""
+        while waiting and waiting[0].future.done():
+            waiting.popleft()
+        if not self._suspects:
+            return waiting.popleft() if waiting else None
+        ticket = next((t for t in waiting if t.suspect), None)
+        if ticket is None or any(one.flight for one in self._group(worker)):
+            return None
+        waiting.remove(ticket)
+        return ticket
+
+
+def _disarm(worker: _Worker) -> None:
+    if worker.timer is not None:
+        worker.timer.cancel()
+        worker.timer = None
 
 
 def _job(number: int, work: Segment | str) -> Job | TextJob:
@@ -289,14 +421,6 @@ def _job(number: int, work: Segment | str) -> Job | TextJob:
 
 def _name(work: Segment | str) -> str:
     return "the punctuation" if isinstance(work, str) else f"segment {work.index}"
-
-
-def _pop(waiting: deque[Ticket]) -> Ticket | None:
-    while waiting:
-        ticket = waiting.popleft()
-        if not ticket.future.done():  # its client has gone
-            return ticket
-    return None
 
 
 def _hand(worker: _Worker) -> Hand:

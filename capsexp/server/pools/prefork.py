@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any, NoReturn
 
+from capsexp.files import tell
 from capsexp.lifeline import die_with_parent
 from capsexp.server import worker
 from capsexp.server.pools.process import uss_mb
@@ -129,7 +130,7 @@ def main(control: socket.socket, settings: dict[str, Any], threads: int, parent:
         _, (descriptor,), _, _ = socket.recv_fds(control, 4, 1)
         Connection(descriptor).send(Failed(None, worker.line(error)))
         return
-    print(f"loader ready after {time.monotonic() - began:.2f} s (pid {os.getpid()})", flush=True)
+    tell(f"loader ready after {time.monotonic() - began:.2f} s (pid {os.getpid()})")
     gc.collect()
     gc.freeze()  # the collector would write to every page it shares
     woken, wake = os.pipe()
@@ -179,4 +180,4 @@ def _reap() -> None:
                 return
             code = os.waitstatus_to_exitcode(status)
             if code:
-                print(f"worker with pid {pid} ended with exit code {code}", flush=True)
+                tell(f"worker with pid {pid} ended with exit code {code}")

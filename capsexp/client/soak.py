@@ -1,0 +1,164 @@
+"""Requests for hours: cycles of a set, and of what came back a record that does not grow with the time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any
+
+from capsexp.client.load import Lag, Outcome, plan
+from capsexp.client.request import OPEN, Request, Way, perform
+from capsexp.config import LoadConfig
+from capsexp.protocol import Result
+from capsexp.samples import Sample
+
+MOST_KINDS = 1000  # different answers; a server that gives more is broken however many there are
+REST_S = 1.0  # after a failure, so that a server that is down is not hammered
+
+Key = tuple[Any, ...]
+
+
+@dataclass
+class Kind:
+    """Requests that came to the same: all but their times."""
+
+    first: Request
+    result: Result | None
+    count: int = 0
+
+
+class Record(Outcome):
+    """An Outcome of any number of requests: of those that came to the same, evenly spread ones are kept as rows, at
+    most `most` rows together, and the first one of each kind, which also counts the others."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__([], 0.0, 0.0)
+        self.most, self.every, self.ended, self.failed = most, 1, 0, 0
+        self.kinds: dict[Key, Kind] = {}
+        self.kept: list[tuple[int, Request, Kind]] = []
+        self.first: float | None = None
+        self.last: float | None = None
+        self.audio_s = 0.0
+
+    def add(self, request: Request) -> None:
+        """A request that has ended; its answer is kept only where it is a new one."""
+        result, request.result = request.result, None
+        if len(self.kinds) >= MOST_KINDS and self._key(request, result) not in self.kinds:
+            request.error, result = f"more than {MOST_KINDS} different answers", None
+        kind = self.kinds.setdefault(self._key(request, result), Kind(request, result))
+        kind.count += 1
+        if kind.first is request or self.ended % self.every == 0:
+            self.kept.append((self.ended, request, kind))
+        self.ended += 1
+        self.failed += not request.ok
+        self.audio_s += request.duration_s if request.ok else 0.0
+        if request.start is not None:
+            self.first = request.start if self.first is None else min(self.first, request.start)
+        if request.final is not None:
+            self.last = request.final if self.last is None else max(self.last, request.final)
+        if len(self.kept) > self.most:
+            self.every *= 2
+            self.kept = [k for k in self.kept if k[0] % self.every == 0 or k[2].first is k[1]]
+
+    @staticmethod
+    def _key(request: Request, result: Result | None) -> Key:
+        said = (result.text, result.text_accu, result.duration) if result is not None else None
+        return request.sample, said, request.results, request.finals, request.foreign, request.error
+
+    def snapshot(self) -> Record:
+        """As it is now, for a thread that writes it down."""
+        now = Record(self.most)
+        now.__dict__ |= self.__dict__
+        copies = {id(kind): replace(kind) for kind in self.kinds.values()}
+        now.kinds = {key: copies[id(kind)] for key, kind in self.kinds.items()}
+        now.kept = [(number, request, copies[id(kind)]) for number, request, kind in self.kept]
+        return now
+
+    @property
+    def start(self) -> float | None:
+        return self.first
+
+    @property
+    def end(self) -> float | None:
+        return self.last
+
+    @property
+    def total(self) -> int:
+        return self.ended
+
+    @property
+    def thinned(self) -> bool:
+        return self.every > 1
+
+    def rows(self) -> Iterator[tuple[Request, Result | None, int | None]]:
+        also = self._also()
+        for _, request, kind in self.kept:
+            first = kind.first is request
+            yield request, kind.result, kind.count - len(also.get(id(kind), ())) if first else None
+
+    def answers(self, sample: str) -> Iterator[tuple[Request, Result, dict[str, Any]]]:
+        also = self._also()
+        for kind in self.kinds.values():
+            if kind.first.sample == sample and kind.result is not None:
+                yield kind.first, kind.result, {"count": kind.count, "also": also.get(id(kind), [])}
+
+    def _also(self) -> dict[int, list[str]]:
+        found: dict[int, list[str]] = {}
+        for _, request, kind in self.kept:
+            if kind.first is not request:
+                found.setdefault(id(kind), []).append(request.task_id)
+        return found
+
+
+def cycles(samples: list[Sample], load: LoadConfig, trial: int) -> Iterator[Request]:
+    """The requests of a run over and over, numbered on, in an order of its own each time where they are shuffled."""
+    number = count()
+    for turn in count():
+        for request in plan(samples, replace(load, seed=load.seed and load.seed + turn), trial):
+            yield replace(request, number=next(number))
+
+
+async def run(
+    requests: Iterator[Request],
+    lanes: int,
+    seconds: float,
+    url: str,
+    load: LoadConfig,
+    record: Record,
+    save: Callable[[Record], Awaitable[None]],
+    save_s: float,
+    way: Way = OPEN,
+) -> None:
+    """Keep `lanes` requests going; after `seconds` no new one begins. Each may take load.timeout. What was recorded is
+    saved every `save_s` seconds."""
+    until = time.monotonic() + seconds
+
+    async def lane() -> None:
+        while time.monotonic() < until:
+            request = next(requests)
+            try:
+                await asyncio.wait_for(perform(request, url, load, lambda request: None, way), load.timeout)
+            except asyncio.TimeoutError:
+                request.error = f"not finished within load.timeout = {load.timeout:g} s"
+            record.add(request)
+            if not request.ok:
+                await asyncio.sleep(min(REST_S, max(0.0, until - time.monotonic())))
+
+    lag, began = Lag(), time.process_time()
+
+    async def saving() -> None:
+        while True:
+            await asyncio.sleep(save_s)
+            record.cpu_s, record.max_loop_lag_s = time.process_time() - began, lag.longest
+            await save(record.snapshot())
+
+    beside = [asyncio.create_task(lag.watch()), asyncio.create_task(saving())]
+    try:
+        await asyncio.gather(*(lane() for _ in range(lanes)))
+    finally:
+        for task in beside:
+            task.cancel()
+        record.cpu_s, record.max_loop_lag_s = time.process_time() - began, lag.longest

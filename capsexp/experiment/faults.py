@@ -1,0 +1,233 @@
+"""Does to a running server what `fault=` names, while it is measured: real signals to real processes, real clients that
+misbehave. A program of its own beside server, client and monitor; faults.csv says what it did, and when."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from capsexp import lifeline, tool
+from capsexp.client.request import Way
+from capsexp.config import CLIENT_FAULTS, FaultConfig
+from capsexp.experiment.child import python
+from capsexp.files import CsvFile
+from capsexp.monitor.sampler import Sampler
+
+COLUMNS = ("fault", "kind", "time_s", "until_s", "worker", "pid")
+PERIOD_S = 0.1  # of stopping and continuing a slow worker
+
+
+@dataclass(frozen=True)
+class Victim:
+    worker: int | None
+    process: psutil.Process
+
+
+@dataclass
+class Deed:
+    """One thing done to one process. Times are time.monotonic(); `until` is None for what is done in an instant."""
+
+    fault: int
+    kind: str
+    time: float
+    worker: int | None
+    pid: int | None
+    until: float | None = None
+
+
+def moments(fault: FaultConfig, trial: int) -> Iterator[float]:
+    """When faults are due, in seconds into the load: the same for all configurations of a trial."""
+    rng, at, count = random.Random(f"{fault.seed}, trial {trial}"), fault.at_s, 0
+    while not fault.most or count < fault.most:
+        yield at
+        count += 1
+        if not fault.rate:
+            return
+        at += rng.expovariate(fault.rate)
+
+
+class Injector:
+    """`victims` are the server's workers that live now; `say` is told of each deed once it is over."""
+
+    def __init__(
+        self,
+        fault: FaultConfig,
+        url: str,
+        way: Way,
+        victims: Callable[[], list[Victim]],
+        say: Callable[[Deed], None] = lambda deed: None,
+        trial: int = 1,
+    ) -> None:
+        self._fault, self._url, self._way, self._victims, self._say = fault, url, way, victims, say
+        self._rng = random.Random(f"{fault.seed}, trial {trial}, victims")
+        self._number = 0
+        self._stop = threading.Event()
+        self._lasting: list[threading.Thread] = []
+        self._clients: list[tuple[Deed, subprocess.Popen[bytes]]] = []
+        self._frozen: list[psutil.Process] = []
+
+    def strike(self) -> list[Deed]:
+        """One fault; the deeds it consists of, none where there is nobody to do it to."""
+        kind = self._fault.name
+        self._number += 1
+        if kind in CLIENT_FAULTS:
+            return [self._send_client(kind)]
+        living = sorted(self._victims(), key=lambda v: (v.worker or 0, v.process.pid))
+        if kind == "freeze_worker":
+            living = [victim for victim in living if _runs(victim.process)]
+        if not living:
+            return []
+        struck = living if kind == "kill_all_workers" else [self._rng.choice(living)]
+        deeds = []
+        for victim in struck:
+            deed = Deed(self._number, kind, time.monotonic(), victim.worker, victim.process.pid)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                self._harm(kind, victim, deed)
+                deeds.append(deed)
+        return deeds
+
+    def _harm(self, kind: str, victim: Victim, deed: Deed) -> None:
+        process = victim.process
+        if kind in ("kill_worker", "kill_all_workers"):
+            process.kill()
+        elif kind == "crash_engine":
+            with contextlib.suppress(AttributeError, psutil.AccessDenied, OSError):
+                process.rlimit(psutil.RLIMIT_CORE, (0, 0))  # nobody wants its core on disk
+            process.send_signal(signal.SIGSEGV)
+        elif kind == "freeze_worker":
+            process.suspend()
+            self._frozen.append(process)
+        elif kind == "memory_limit":
+            most = process.memory_info().rss + round(self._fault.room_mb * 2**20)
+            process.rlimit(psutil.RLIMIT_AS, (most, most))
+        elif kind == "slow_worker":
+            slow = threading.Thread(target=self._slow, args=(process, deed), daemon=True)
+            self._lasting.append(slow)
+            slow.start()
+            return  # told of when it is over
+        self._say(deed)
+
+    def _slow(self, process: psutil.Process, deed: Deed) -> None:
+        running = PERIOD_S / self._fault.slowdown
+        until = deed.time + self._fault.for_s
+        with contextlib.suppress(psutil.NoSuchProcess):
+            try:
+                while time.monotonic() < until and not self._stop.is_set():
+                    process.suspend()
+                    self._stop.wait(PERIOD_S - running)
+                    process.resume()
+                    time.sleep(running)
+            finally:
+                process.resume()
+        deed.until = time.monotonic()
+        self._say(deed)
+
+    def _send_client(self, kind: str) -> Deed:
+        client = subprocess.Popen(python("capsexp.client.misbehave"), stdin=subprocess.PIPE, start_new_session=True)
+        told = {
+            "kind": kind, "url": self._url, "token": self._way.token, "certfile": self._way.certfile,
+            "seed": self._rng.randrange(2**31), "seconds": self._fault.for_s, "parent": os.getpid(),
+        }  # fmt: skip
+        assert client.stdin is not None
+        with client.stdin as out:
+            out.write(json.dumps(told).encode() + b"\n")
+        deed = Deed(self._number, kind, time.monotonic(), None, client.pid)
+        self._clients.append((deed, client))
+        self.reap()
+        return deed
+
+    def reap(self) -> None:
+        """Tell of the clients that are done."""
+        for deed, client in list(self._clients):
+            if client.poll() is not None:
+                deed.until = time.monotonic()
+                self._clients.remove((deed, client))
+                self._say(deed)
+
+    def stop(self) -> None:
+        """Undo what lasts: nobody stays frozen, no bad client stays."""
+        self._stop.set()
+        for slow in self._lasting:
+            slow.join()
+        for process in self._frozen:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.resume()
+        for _, client in self._clients:
+            client.kill()
+            client.wait()
+        self.reap()
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_STOPPED
+    except psutil.NoSuchProcess:
+        return False
+
+
+def workers_below(root: int, pids_dir: Path | None) -> list[Victim]:
+    """The workers of the server whose front is `root`: as it names them, else as they look."""
+    found = {}
+    for row in Sampler({root: "front"}, pids_dir).tick():
+        if row["role"] == "worker":
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found[row["pid"]] = Victim(row["worker"], psutil.Process(row["pid"]))
+    return list(found.values())
+
+
+def main(argv: Sequence[str]) -> int:
+    call = tool.parse(argv, "python -m capsexp.experiment.faults", "Harm a server that is measured.", {})
+    assert call.run_dir is not None
+    config, run_dir, stop = call.config, call.run_dir, threading.Event()
+    roots = [int(pid) for role, _, pid in (w.partition(":") for w in call.watch) if role == "front"]
+    with (run_dir / "faults.csv").open("w", newline="") as file:
+        table, lock = CsvFile(file, COLUMNS), threading.Lock()
+
+        def say(deed: Deed) -> None:
+            row = {name: getattr(deed, name) for name in ("fault", "kind", "worker", "pid")}
+            row["time_s"] = deed.time - call.zero
+            row["until_s"] = None if deed.until is None else deed.until - call.zero
+            with lock:
+                table.write(row)
+                table.flush()
+
+        (run_dir / ".faults-ready").touch()
+        line = sys.stdin.readline()
+        if not line:
+            return 0
+        lifeline.on_stdin_closed(stop.set)
+        began = time.monotonic()
+        injector = Injector(
+            config.fault,
+            json.loads(line)["url"],
+            Way(config.server.token, config.server.certfile),
+            lambda: [v for root in roots for v in workers_below(root, run_dir / ".pids")],
+            say,
+            config.trial,
+        )
+        try:
+            for moment in moments(config.fault, config.trial):
+                if stop.wait(max(0.0, began + moment - time.monotonic())):
+                    break
+                injector.strike()
+            while not stop.wait(0.1):
+                injector.reap()
+        finally:
+            injector.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(tool.entry(main, "faults"))

@@ -1,0 +1,303 @@
+"""Who is read from: as many messages in memory as can be used, whatever the number of connections; and who has left.
+
+websockets reads a connection until its message is complete, and a message holds up to a minute of audio: of a thousand
+clients that begin to send at once, a thousand messages. So a connection whose next message is large is read when its
+turn has come. Small ones (a dictating client's, the end of a connection) need no turn, and a slow sender passes its
+turn on; when too many dawdle, those of whom nothing comes any more are let go. A client that leaves is seen at once,
+although nobody reads from it.
+
+By epoll, so Linux only. Elsewhere, and under TLS (whose layer may hold bytes that epoll knows nothing of), everybody is
+read from, and one that left is noticed when something is sent to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import select
+import socket
+import struct
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from websockets.asyncio.server import ServerConnection
+from websockets.frames import Frame, Opcode
+from websockets.protocol import Event
+
+if sys.platform == "linux":
+    import fcntl
+    import termios
+
+log = logging.getLogger(__name__)
+
+DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
+SMALL = 16_384  # bytes that may be read without a turn
+SETTLE_S = 0.005  # without more bytes: then a small message is whole, and not the beginning of a large one
+LOOK_AGAIN_S = 0.02  # a small message that is not there by then is a large one all the same
+TURN_S = 0.25  # a sender of which less than FAST comes in that time cannot fill the memory soon: the turn passes on
+FAST = 131_072  # bytes
+SLOW = 4  # times as many as have a turn may dawdle
+STALL_S = 10.0  # without a byte, while others wait: such a client is let go
+
+
+class Forgetful(ServerConnection):
+    """A connection that does not keep its last message. websockets' parser holds on to it until the next one comes:
+    megabytes for each client that has sent its file and waits."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._untaken: deque[Frame] = deque()
+
+    def process_event(self, event: Event) -> None:
+        super().process_event(event)
+        if isinstance(event, Frame) and event.opcode in DATA:
+            self._untaken.append(event)
+
+    async def recv(self, *arguments: Any, **options: Any) -> Any:
+        message = await super().recv(*arguments, **options)
+        while self._untaken:
+            frame = self._untaken.popleft()
+            frame.data = b""
+            if frame.fin:
+                break
+        return message
+
+
+class Door:
+    """Of one connection; this one is always open."""
+
+    gone = False  # the client has left
+    on_gone: Callable[[], object] = staticmethod(lambda: None)
+
+    def leave(self) -> None:
+        """The client has left, or is to be taken for one that has."""
+        self.gone = True
+        self.on_gone()
+
+    def arm(self) -> None:
+        """Let the next message in, when its turn comes."""
+
+    def shut(self) -> None:
+        """Read nothing more until `arm`."""
+
+    def done(self) -> None:
+        """The message that came in is out of the way: somebody else's turn."""
+
+    def drop(self) -> None:
+        """Throw the client out, without ceremony."""
+
+    def close(self) -> None:
+        """The connection has ended."""
+
+
+class Doorman:
+    """`places`: large messages that may come in or be in hand at once."""
+
+    def __init__(self, places: int) -> None:
+        self._free = places
+        self._most_slow = SLOW * places
+        self._slow: dict[_Watched, None] = {}  # their message came in part, in the order they fell behind
+        self._queue: deque[_Watched] = deque()
+        self._doors: dict[int, _Watched] = {}
+        self._epoll = select.epoll() if hasattr(select, "epoll") else None
+        if self._epoll is not None:
+            asyncio.get_running_loop().add_reader(self._epoll.fileno(), self._look)
+
+    def door(self, transport: asyncio.Transport) -> Door:
+        """For a connection that begins."""
+        _keep_alive(transport)
+        if self._epoll is None or transport.get_extra_info("sslcontext") or transport.is_closing():
+            return _Plain(transport)
+        descriptor: int = transport.get_extra_info("socket").fileno()
+        door = self._doors[descriptor] = _Watched(self, self._epoll, transport, descriptor)
+        return door
+
+    def close(self) -> None:
+        if self._epoll is not None:
+            asyncio.get_running_loop().remove_reader(self._epoll.fileno())
+            self._epoll.close()
+
+    def _look(self) -> None:
+        assert self._epoll is not None
+        for descriptor, events in self._epoll.poll(0):
+            if descriptor in self._doors:
+                self._doors[descriptor].happened(events)
+
+    def wait(self, door: _Watched) -> None:
+        self._queue.append(door)
+        self.serve()
+
+    def serve(self) -> None:
+        while self._free and self._queue:
+            self._free -= 1
+            self._queue.popleft().let_in()
+
+    def dawdles(self, door: _Watched) -> bool:
+        """Whether a slow sender's turn passes on to somebody who waits; makes room for that if it can."""
+        if not self._queue:
+            return False
+        if len(self._slow) >= self._most_slow:
+            stalled = next((slow for slow in self._slow if slow.stalls()), None)
+            if stalled is not None:
+                log.warning("a client of whose message nothing came for %g s is let go, as others wait", STALL_S)
+                stalled.drop()
+            return False
+        self._slow[door] = None
+        self._free += 1
+        self.serve()
+        return True
+
+    def leave(self, door: _Watched, placed: bool) -> None:
+        self._slow.pop(door, None)
+        if placed:
+            self._free += 1
+        elif door in self._queue:
+            self._queue.remove(door)
+        self.serve()
+
+    def forget(self, door: _Watched, descriptor: int) -> None:
+        if self._doors.get(descriptor) is door:  # the number may be another connection's by now
+            del self._doors[descriptor]
+            if self._epoll is not None:
+                with contextlib.suppress(OSError):  # closed, which took it out
+                    self._epoll.unregister(descriptor)
+
+
+def _keep_alive(transport: asyncio.Transport) -> None:
+    """A client whose machine or network is gone says nothing: have the kernel ask, and end the connection after two
+    minutes without an answer."""
+    connection = transport.get_extra_info("socket")
+    with contextlib.suppress(OSError):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4)):
+            if hasattr(socket, name):
+                connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+class _Plain(Door):
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+
+    def drop(self) -> None:
+        self._transport.abort()
+
+
+class _Watched(_Plain):
+    def __init__(self, man: Doorman, epoll: select.epoll, transport: asyncio.Transport, descriptor: int) -> None:
+        super().__init__(transport)
+        self._man, self._epoll, self._descriptor = man, epoll, descriptor
+        self._placed = self._waiting = False
+        self._receiving = False
+        self._seen = 0.0, 0
+        self._timer: asyncio.TimerHandle | None = None
+        epoll.register(self._descriptor, select.EPOLLRDHUP | select.EPOLLONESHOT)
+        self.shut()
+
+    def arm(self) -> None:
+        self._watch(select.EPOLLIN)
+
+    def shut(self) -> None:
+        self._cancel()
+        self._receiving = False
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+            self._watch(0)
+
+    def done(self) -> None:
+        self._cancel()
+        placed, self._placed, self._waiting = self._placed, False, False
+        self._man.leave(self, placed)
+
+    def close(self) -> None:
+        self.done()
+        self._man.forget(self, self._descriptor)
+        if not self._transport.is_closing():
+            self._transport.resume_reading()  # for the end of the connection
+
+    def happened(self, events: int) -> None:
+        if events & (select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR):
+            self.leave()
+        else:
+            self._watch(0)
+            self._measure(0)
+
+    def let_in(self) -> None:
+        self._placed, self._waiting = True, False
+        self._resume()
+        self._timer = asyncio.get_running_loop().call_later(TURN_S, self._pass_on, self._received())
+
+    def _pass_on(self, before: int) -> None:
+        now, self._timer = self._received(), None
+        # What is unread is for us to be faster.
+        if now - before < FAST and not self._unread() and self._man.dawdles(self):
+            self._placed, self._seen = False, (time.monotonic(), now)
+        else:
+            self._timer = asyncio.get_running_loop().call_later(TURN_S, self._pass_on, now)
+
+    def stalls(self) -> bool:
+        """Whether nothing has come for STALL_S of a message that began to."""
+        if not self._receiving:  # it has come, and waits for the workers
+            return False
+        since, before = self._seen
+        if (now := self._received()) != before:
+            self._seen = time.monotonic(), now
+            return False
+        return time.monotonic() - since > STALL_S
+
+    def _unread(self) -> int:
+        """Bytes that wait in the kernel."""
+        if self._transport.is_closing():
+            return 0
+        return int.from_bytes(fcntl.ioctl(self._descriptor, termios.FIONREAD, b"\0" * 4), sys.byteorder)
+
+    def _received(self) -> int:
+        """Bytes that ever came over this connection, as the kernel counts (tcpi_bytes_received)."""
+        if self._transport.is_closing():
+            return 0
+        known: bytes = self._transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 136)
+        return int(struct.unpack_from("Q", known, 128)[0]) if len(known) == 136 else 0
+
+    def _wait(self) -> None:
+        self._waiting = True
+        self._watch(0)
+        self._man.wait(self)
+
+    def _measure(self, before: int) -> None:
+        """How large is what waits in the kernel, of which `before` bytes were there already?"""
+        if self._transport.is_closing():
+            return
+        size = self._unread()
+        if size >= SMALL:
+            self._wait()
+        elif size > before:
+            self._timer = asyncio.get_running_loop().call_later(SETTLE_S, self._measure, size)
+        else:
+            self._resume()
+            self._timer = asyncio.get_running_loop().call_later(LOOK_AGAIN_S, self._is_large)
+
+    def _is_large(self) -> None:
+        """It began to come without a turn, and goes on and on."""
+        self._timer = None
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+            self._wait()
+
+    def _resume(self) -> None:
+        self._cancel()
+        self._receiving = True
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+            self._watch(0)
+
+    def _watch(self, events: int) -> None:
+        if not self._transport.is_closing():
+            self._epoll.modify(self._descriptor, events | select.EPOLLRDHUP | select.EPOLLONESHOT)
+
+    def _cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,51 @@
+"""Whether what a worker says can be true. Pure: a worker gone mad must not take the dispatcher or a text with it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from capsexp.segments import Recognition, Segment
+from capsexp.server.worker import Done, Failed, Ready, Skipped, Started
+
+LATE_S = 1.0  # an engine's clock may run a little beyond the end of its segment
+
+
+def nonsense(message: object, ready: bool, flight: Mapping[int, Segment | str]) -> str | None:
+    """What is wrong with a message of a worker that is `ready` (or still loading) and has `flight` to do, in this
+    order; None for one that can be believed."""
+    if isinstance(message, Started):
+        return None if _is_number(message.pid) else "a pid that is none"
+    if isinstance(message, Ready):
+        believed = not ready and _is_number(message.load_s) and isinstance(message.about, dict)
+        return None if believed else "ready when it was so already"
+    if isinstance(message, Failed) and message.id is None:
+        return None if not ready else "a failure to load after it had loaded"
+    if not isinstance(message, (Done, Failed, Skipped)):
+        return f"a {type(message).__name__} for an answer"
+    due = next(iter(flight), None)
+    if due is None or type(message.id) is not int or message.id != due:
+        return f"an answer to {message.id!r} where {'none' if due is None else due} was due"
+    if isinstance(message, Done):
+        if not (_is_number(message.started) and _is_number(message.finished)):
+            return "times that are no numbers"
+        return _unheard(message.heard, flight[due])
+    return None
+
+
+def _unheard(heard: object, work: Segment | str) -> str | None:
+    if not isinstance(heard, Recognition) or not isinstance(heard.tokens, list) or not isinstance(heard.times, list):
+        return "a recognition that is none"
+    if not all(isinstance(token, str) for token in [*heard.tokens, *heard.tags]):
+        return "tokens that are no text"
+    if isinstance(work, str):
+        return None if len(heard.tokens) == 1 else f"{len(heard.tokens)} texts for one"
+    if heard.times and len(heard.times) != len(heard.tokens):
+        return f"{len(heard.times)} times for {len(heard.tokens)} tokens"
+    if not all(_is_number(time) and 0 <= time <= work.audio_s + LATE_S for time in heard.times):
+        return "times outside of its segment"
+    return None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,80 @@
+"""The advice: what one more worker brings, what binds, what one worker with more threads would do."""
+
+from typing import Any
+
+import pytest
+from test_analysis import config, made_run, report
+
+from capsexp.analysis import recommend, scaling
+
+
+def advice(*runs: dict[str, Any], cpus: int = 4, **change: Any) -> dict[str, Any]:
+    found = report(*runs)
+    for one in found:
+        one["cpu"]["utilisation"] = 0.9 * one["workers"] * one["threads"] / cpus
+        one |= change
+    fit = scaling.extrapolate(found, cpus, 6144.0)
+    chosen = recommend.recommend(found, 0.05, [fit] if fit else [], cpus)
+    assert chosen is not None
+    return chosen
+
+
+def test_the_next_worker_as_it_was_measured() -> None:
+    found = advice(made_run(1, 10.0, 900.0), made_run(2, 5.0, 1600.0), made_run(3, 4.95, 3400.0), cpus=2)
+    assert found["next"] == {"workers": 3, "gain": pytest.approx(0.0101, abs=1e-4), "more_mb": 1800, "predicted": False}
+    assert found["next_sentence"] == "Run 2; a third adds +1 % for +1.8 GB."
+    assert found["binds"] == "Cores bind: 2 threads on 2 CPUs, 90 % used."
+
+
+def test_the_next_worker_as_it_is_predicted() -> None:
+    found = advice(made_run(1, 10.0, 100.0), made_run(2, 5.0, 180.0))
+    assert (found["next"]["workers"], found["next"]["predicted"]) == (3, True)
+    assert found["next_sentence"] == "Run 2; a third adds +50 % for +80 MB (predicted, not measured)."
+    several = advice(made_run(1, 10.0), made_run(2, 5.0), made_run(4, 5.0))
+    assert several["next_sentence"].startswith("Run 2; 2 more add ")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, "Nothing was seen to bind up to 2 workers; workers=4 would show what does."),
+        ({"timeline": {"front_busy": 0.95}}, "The server's front binds: it was busy 95 % of the time."),
+        ({"timeline": {"queue_empty": 0.7}}, "Requests bind: no segment waited during 70 % of the time"),
+        ({"client_s": 4.5}, "The client binds: it used 90 % of a CPU."),
+        ({"limit": 300.0}, "Memory binds: 340 MB with 4 workers, of 300."),
+    ],
+)
+def test_what_binds(change: dict[str, Any], said: str) -> None:
+    two = report(made_run(1, 10.0), made_run(2, 5.0, 180.0))[1]
+    two["timeline"] = change.get("timeline")
+    two["cpu"] = {"utilisation": 0.2, "client_s": change.get("client_s")}
+    for gate in two["gates"]:
+        if gate["name"] == "peak_memory_mb":
+            gate["limit"] = change.get("limit", 6144.0)
+    following = {"workers": 4, "gain": 0.1, "more_mb": 160.0, "predicted": False}
+    assert recommend.binds(two, following, None, 16).startswith(said)
+
+
+def test_a_single_worker_with_as_many_threads_is_compared() -> None:
+    def run(workers: int, threads: int, makespan: float, key: str) -> dict[str, Any]:
+        made = config(workers=workers, threads=threads, engine={"name": "paraformer"})
+        return made_run(workers, makespan, key=key, threads=threads, engine="paraformer", config=made)
+
+    narrow, wide, two = run(1, 1, 10.0, "narrow"), run(1, 2, 6.0, "wide"), run(2, 1, 5.0, "two")
+    found = {c["key"]: c for c in report(narrow, wide, two)}
+    assert found["wide"]["role"] == "equal-core baseline"
+    assert found["two"]["equal_core"]["baseline"] == "wide"
+    assert found["two"]["equal_core"]["speedup"]["median"] == pytest.approx(1.2)
+    found = {c["key"]: c for c in report(narrow, two)}
+    assert "threads=1,2 would add one" in found["two"]["equal_core"]["reason"]
+    assert found["two"]["equal_core"]["baseline"] is None
+
+
+def test_samples_bring_their_own_interval_of_wer() -> None:
+    errors = {f"s{n}": {"wer": (n % 2, 20), "cer": (n % 2, 80)} for n in range(9)}
+    judged = {"requests": 9, "completed": 9, "identical": 9, "ratio": 1.0, "wer": 0.02, "cer": 0.005, "wrong": []}
+    only = report(made_run(1, 10.0), judged={**judged, "errors": errors}, limits={"wer": 0.021, "cer": 0.5})[0]
+    low, high = only["correctness"]["wer_ci95"]
+    assert low < 4 / 180 < high
+    assert {g["name"]: g["verdict"] for g in only["gates"]} == {"wer": "INCONCLUSIVE", "cer": "PASS"}
+    assert "more samples would settle it" in next(g["reason"] for g in only["gates"] if g["name"] == "wer")
