@@ -158,7 +158,7 @@ class TestNetwork:
         pytest.importorskip("torch")
         from training.train import Recipe
 
-        recipe = Recipe(steps=1000, cosine=1000, settle=700, warm_up=100)
+        recipe = Recipe(steps=1000, cosine=800, settle=500, settled=900, last=700, warm_up=100)
         rates = [recipe.rate_at(step) for step in range(1000)]
         assert rates[99] == max(rates) == recipe.rate and rates[-1] < 1e-5 < rates[0]
-        assert recipe.as_heard(0) == 0 and recipe.as_heard(600) == 0.5
+        assert recipe.as_heard(0) == 0 and recipe.as_heard(499) == 0.5

@@ -259,11 +259,11 @@ class Network(nn.Module):
         places: Tensor,
         as_heard: Tensor,
         first: int,
-        settles: bool,
+        full: float | None,
     ) -> Losses:
         """speech (batch, frames, features); tokens (batch, longest), END last, -1 after it, `counts` of them; places
         (batch, frames), how many have been said. Where `as_heard` (batch,), weights are taken as they are, as in use,
-        if they are right enough. If `settles`, places count in full.
+        if they are right enough. Places count `full`, or relative to the length.
         """
         hidden, mask = self.encode(speech, lengths, first)
         weights = self.predictor(hidden, mask)
@@ -284,7 +284,7 @@ class Network(nn.Module):
         # Of a long input the sums are far off at first: taken as they are, their slopes would drown all others.
         average = counts.float().mean()
         off = (weights.cumsum(1) - places).abs()
-        off = 0.3 * off.clamp(max=2.0) if settles else off / average
+        off = off / average if full is None else full * off.clamp(max=2.0)
         near = (_within(weights) - _within(torch.diff(places, prepend=torch.zeros_like(places[:, :1])))).abs()
         where = ((off + near) * mask).sum() / mask.sum()
         return Losses(characters, (ctc / counts).mean(), (total - counts).abs().mean() / average, where)

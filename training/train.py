@@ -30,14 +30,18 @@ Say = Callable[[str], None]
 class Recipe:
     """`frames` (of 60 ms, padding counted) and `utterances` bound a batch.
 
-    The rate falls along a cosine that would end at `cosine`. From `settle` on it falls to zero at `steps`, and where
-    the characters are counts in full: by then they are nearly right, and in a long input small errors add up.
+    The rate falls along cosines: towards `cosine`, from `settle` on towards `settled`, and from `last` on once more,
+    from `last_rate` to zero at `steps`. From `settle` on, where the characters are counts in full, and from `last` on
+    more so: by then they are nearly right, and in a long input small errors add up.
     """
 
     seed: int = 0
-    steps: int = 5200
+    steps: int = 6800
     cosine: int = 4800
     settle: int = 3500
+    settled: int = 5200
+    last: int = 4500
+    last_rate: float = 4e-4
     frames: int = 1800
     utterances: int = 40
     rate: float = 2e-3
@@ -48,21 +52,25 @@ class Recipe:
     def rate_at(self, step: int) -> float:
         if step < self.warm_up:
             return self.rate * (step + 1) / self.warm_up
-        if self.settles(step):
-            done = (step - self.settle) / (self.steps - self.settle)
+        if step >= self.last:
+            done = (step - self.last) / (self.steps - self.last)
+            return self.last_rate * 0.5 * (1 + math.cos(math.pi * done))
+        if step >= self.settle:
+            done = (step - self.settle) / (self.settled - self.settle)
             return self.rate_at(self.settle - 1) * 0.5 * (1 + math.cos(math.pi * done))
         done = (step - self.warm_up) / max(1, self.cosine - self.warm_up)
         return self.rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
-    def settles(self, step: int) -> bool:
-        return step >= self.settle
+    def places(self, step: int) -> float | None:
+        """What a character's distance from its place counts; None: relative to the length, at first."""
+        return None if step < self.settle else 0.3 if step < self.last else 1.0
 
     def ctc_weight(self, step: int) -> float:
         return 0.5 if step < self.cosine // 4 else 0.2
 
     def as_heard(self, step: int) -> float:
         """The part of a batch whose weights are not scaled to the known count: as the model will be used."""
-        return 0.7 if self.settles(step) else 0.5 * min(1.0, step / (self.cosine / 3))
+        return 0.7 if step >= self.settle else 0.5 * min(1.0, step / (self.cosine / 3))
 
 
 class Corpus:
@@ -163,7 +171,7 @@ def train(recipe: Recipe, corpus: Corpus, network: Network, folder: Path, say: S
         as_heard = torch.from_numpy(rng.random(len(batch)) < recipe.as_heard(step))
         first = int(rng.integers(1, FARTHEST)) if rng.random() < 0.5 else 1
         losses = network.losses(
-            *corpus.inputs(batch, rng), *corpus.targets(batch), as_heard, first, recipe.settles(step)
+            *corpus.inputs(batch, rng), *corpus.targets(batch), as_heard, first, recipe.places(step)
         )
         loss = losses.characters + recipe.ctc_weight(step) * losses.ctc + 2 * losses.count + losses.places
         optimizer.zero_grad(set_to_none=True)
