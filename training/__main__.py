@@ -14,7 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
-NUMBERS = {"seed": 0, "utterances": 12000, "steps": 6800, "times_steps": 800, "processes": 2}
+NUMBERS = {
+    "seed": 0,
+    "utterances": 12000,
+    "steps": 6800,
+    "places_steps": 1400,
+    "decoder_steps": 900,
+    "times_steps": 600,
+    "processes": 2,
+}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -43,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
 def _train(work: Path, out: Path, numbers: dict[str, int], quantize: bool, say: Callable[[str], None]) -> None:
     import torch
 
-    from training import data, export, model, texts, timestamps, train
+    from training import data, export, model, places, texts, timestamps, train
 
     # One thread, and nothing whose order of adding depends on chance: a rerun on the same machine gives the same bits.
     torch.set_num_threads(1)
@@ -57,9 +65,10 @@ def _train(work: Path, out: Path, numbers: dict[str, int], quantize: bool, say: 
     made = data.digest(work / "data")
     say(f"{len(corpus.examples)} utterances, {corpus.hours:.1f} h; data {made}; torch {torch.__version__}")
     train.train(recipe, corpus, network, work, say)
+    places.train(recipe, corpus, network, work, numbers["places_steps"], say)
     timestamps.train(recipe, corpus, network, work, numbers["times_steps"], say)
     facts: dict[str, object] = {
-        **{name: numbers[name] for name in ("seed", "utterances", "steps", "times_steps")},
+        **{name: numbers[name] for name in NUMBERS if name != "processes"},
         "hours": round(corpus.hours, 2), "data": made, "weights": train.digest(network),
         "torch": torch.__version__, "machine": platform.machine(),
     }  # fmt: skip

@@ -186,6 +186,23 @@ def fire(weights: Tensor, hidden: Tensor, count: int) -> Tensor:
     return (high - low).clamp(min=0) @ hidden
 
 
+def as_cut(weights: Tensor, mask: Tensor, counts: Tensor, places: Tensor, as_heard: Tensor | None = None) -> Tensor:
+    """The weights as they are, as in use, for rows of `as_heard` that are right enough; scaled to the count for others.
+
+    Where the count is wrong, or the place by a whole character, each would be taught another's name.
+    """
+    total = weights.sum(1)
+    astray = ((weights.cumsum(1) - places).abs() * mask).amax(1)
+    right = ((total - counts).abs() < 0.5) & (astray < 1.0)
+    kept = right if as_heard is None else as_heard & right
+    return weights * torch.where(kept, torch.ones_like(total), counts / total.clamp(min=1e-3))[:, None]
+
+
+def naming(scores: Tensor, tokens: Tensor) -> Tensor:
+    """The cross entropy of scores (batch, longest, vocabulary) and tokens (batch, longest), -1 where there is none."""
+    return functional.cross_entropy(scores.flatten(0, 1), tokens.flatten(), ignore_index=-1, label_smoothing=0.05)
+
+
 def _within(weights: Tensor) -> Tensor:
     """The sum of each `NEAR` frames on end."""
     return functional.avg_pool1d(functional.pad(weights, (NEAR - 1, 0))[:, None], NEAR, stride=1)[:, 0] * NEAR
@@ -268,15 +285,8 @@ class Network(nn.Module):
         hidden, mask = self.encode(speech, lengths, first)
         weights = self.predictor(hidden, mask)
         total = weights.sum(1)
-        # Where the count is still wrong, or the place by a whole character, each would be taught another's name.
-        astray = ((weights.cumsum(1) - places).abs() * mask).amax(1)
-        as_heard = as_heard & ((total - counts).abs() < 0.5) & (astray < 1.0)
-        scale = torch.where(as_heard, torch.ones_like(total), counts / total.clamp(min=1e-3))
-        vectors = fire(weights * scale[:, None], hidden, tokens.shape[1])
-        scores = self.decoder(vectors, frame_mask(counts), hidden, mask)
-        characters = functional.cross_entropy(
-            scores.flatten(0, 1), tokens.flatten(), ignore_index=-1, label_smoothing=0.05
-        )
+        vectors = fire(as_cut(weights, mask, counts, places, as_heard), hidden, tokens.shape[1])
+        characters = naming(self.decoder(vectors, frame_mask(counts), hidden, mask), tokens)
         logs = self.ctc(hidden).log_softmax(-1).transpose(0, 1)
         spoken = (counts - 1).clamp(min=0)  # without END
         targets = tokens.clamp(min=0)
