@@ -67,11 +67,23 @@ class NullConfig(EngineConfig):
 
 @dataclass
 class ModelConfig(EngineConfig):
-    """An ONNX model of the user's: its folder, its name on the hub, or one of its shape without its weights."""
+    """An ONNX model of the user's: its folder, its name on the hub, or one of its shape without its weights.
+
+    Where none is named, the small Mandarin Paraformer that is shipped, if the engine can use it.
+    """
 
     fork_safe: ClassVar[bool] = True  # with one thread ONNX Runtime starts none of its own
     shareable: ClassVar[bool] = True
     shapes: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def named(self) -> bool:
+        return not (self.model_dir is None and self.twin is None and self.model_id is None)
+
+    @property
+    def shipped(self) -> bool:
+        """Whether it is the shipped model that is used."""
+        return not self.named and getattr(self, "model_type", self.name) == "paraformer"
 
     model_dir: str | None = None
     model_id: str | None = None
@@ -141,6 +153,8 @@ class SamplesConfig:
     set: str = "speech"  # a named list in samples/manifest.json, or `dir`
     dir: str | None = None
     minutes: float | None = None  # join clips into one file of this length
+    repeats: int = 1  # what load.repeats is, unless it is given
+    concurrency: int = 0  # likewise load.concurrency
 
 
 @dataclass
@@ -385,11 +399,13 @@ def check(config: Config) -> None:
 
 
 def _model(engine: ModelConfig) -> None:
-    if engine.model_dir is None and engine.twin is None and engine.model_id is None:
+    if not engine.named and not engine.shipped:
         raise ConfigError(
             f"engine={engine.name}: no model named; give its folder as engine.model_dir=FOLDER, or try the speed and "
             f"size of one without its weights: engine.twin={engine.shapes[0]}"
         )
+    if engine.shipped and engine.quantize:
+        raise ConfigError("engine.quantize: the shipped model has no int8 version; name a model that has")
     if engine.twin is not None:
         _one_of("engine.twin", engine.twin, engine.shapes)
     if not re.fullmatch(r"cpu|cuda(:\d+)?", engine.device):

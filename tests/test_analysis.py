@@ -466,3 +466,18 @@ def test_cpu_that_contradicts_threads_is_a_warning(threads: int, cpu_s: float, s
     assert said is None if says is None else says in (said or "")
     assert pools.wrong_threads("k", 2, 1, 4, {**metrics, "worker_busy": []}) is None
     assert pools.wrong_threads("k", 2, 2, 2, {**metrics, "cpu": {"workers_s": 20.0}}) is None  # no more CPUs to use
+
+
+@pytest.mark.parametrize(
+    ("said", "heard", "wer", "cer"),
+    [
+        ("我们去公园。", "我们 去公司", 0.2, 0.2),  # each character is a word; spaces and marks are neither
+        ("我们，今天", "我们今天", 0.0, 0.0),
+        ("打开 hello world", "打开hello word", 0.25, 1 / 13),
+        ("the cat", "the dog", 0.5, 3 / 7),
+    ],
+)
+def test_chinese_is_counted_by_characters(said: str, heard: str, wer: float, cer: float) -> None:
+    answer = {"task_id": "1", "text": heard, "text_accu": heard}
+    judged = correctness.judge({"a": {"reference": said, "results": [answer]}}, [], None, [])
+    assert (judged["wer"], judged["cer"]) == (pytest.approx(wer), pytest.approx(cer))

@@ -183,10 +183,10 @@ def test_a_device_that_is_not_there_is_an_error(models: dict[str, Path]) -> None
             base.load(config(model_dir=str(models["tiny"]), device="cuda:0"), 1)
 
 
-@pytest.mark.parametrize("name", ["paraformer", "sensevoice", "sherpa"])
-def test_a_model_must_be_named(name: str) -> None:
-    with pytest.raises(ConfigError, match=rf"engine={name}: no model named.*engine\.twin="):
-        compose([f"engine={name}"])
+@pytest.mark.parametrize("chosen", [["engine=sensevoice"], ["engine=sherpa", "engine.model_type=sense_voice"]])
+def test_a_model_must_be_named_where_none_is_shipped(chosen: list[str]) -> None:
+    with pytest.raises(ConfigError, match=rf"{chosen[0]}: no model named.*engine\.twin="):
+        compose(chosen)
 
 
 @pytest.mark.parametrize("name", list(ENGINES))

@@ -18,7 +18,14 @@ def test_a_wheel_carries_its_settings_and_samples(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    with zipfile.ZipFile(next(tmp_path.glob("capsexp-*.whl"))) as wheel:
+    built = next(tmp_path.glob("capsexp-*.whl"))
+    assert built.stat().st_size < 20e6
+    with zipfile.ZipFile(built) as wheel:
+        names = set(wheel.namelist())
+        assert {f"capsexp/data/paraformer-mini/{n}" for n in ("model.onnx", "am.mvn", "config.yaml", "tokens.json",
+                                                              "tokens.txt")} <= names  # fmt: skip
+        assert "capsexp/data/samples/zh/10-long.mp3" in names
+        assert not any(name.startswith("training") for name in names)
         wheel.extractall(tmp_path / "site")
         assert "capsexp=capsexp.cli:entry" in wheel.read(
             next(n for n in wheel.namelist() if n.endswith("entry_points.txt"))

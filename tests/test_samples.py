@@ -15,6 +15,7 @@ from capsexp import audio, samples
 from capsexp.config import SamplesConfig
 from capsexp.errors import SampleError
 from capsexp.protocol import RATE
+from capsexp.segments import WIDE
 
 ROOT = samples.samples_dir()
 MANIFEST = samples.manifest()
@@ -34,23 +35,27 @@ def test_clip_is_as_the_manifest_says(file: str) -> None:
     info = soundfile.info(path)
     assert (info.samplerate, info.channels) == (clip["rate"], clip["channels"])
     assert len(audio.load(path)) / RATE == pytest.approx(clip["duration_s"], abs=0.01)
-    assert clip["text"] and set(clip["text"]) <= set("abcdefghijklmnopqrstuvwxyz' ")
+    if file.startswith("zh/"):
+        assert clip["text"] and all(WIDE.match(character) for character in clip["text"])
+    else:
+        assert clip["text"] and set(clip["text"]) <= set("abcdefghijklmnopqrstuvwxyz' ")
     assert clip["voice"]
 
 
 def test_manifest_lists_every_file_and_no_other() -> None:
     assert MANIFEST["schema"] == 1
     assert len(CLIPS) == len(MANIFEST["clips"])
-    assert set(CLIPS) == {p.relative_to(ROOT).as_posix() for p in (ROOT / "speech").iterdir()}
+    there = {p.relative_to(ROOT).as_posix() for folder in ("speech", "zh") for p in (ROOT / folder).iterdir()}
+    assert set(CLIPS) == there - {"zh/times.json"}
     for files in MANIFEST["sets"].values():
         assert files and set(files) <= set(CLIPS) and len(set(files)) == len(files)
-    assert set(MANIFEST["sets"]["speech"]) == set(CLIPS)
+    assert {*MANIFEST["sets"]["speech"], *MANIFEST["sets"]["zh"]} == set(CLIPS)
 
 
 def test_the_set_is_small_and_varied() -> None:
-    clips = CLIPS.values()
-    assert sum((ROOT / file).stat().st_size for file in CLIPS) < 6e6
-    assert {Path(file).suffix for file in CLIPS} >= {".wav", ".flac", ".mp3", ".ogg"}
+    clips = [CLIPS[file] for file in MANIFEST["sets"]["speech"]]
+    assert sum((ROOT / clip["file"]).stat().st_size for clip in clips) < 6e6
+    assert {Path(clip["file"]).suffix for clip in clips} >= {".wav", ".flac", ".mp3", ".ogg"}
     assert {clip["rate"] for clip in clips} >= {16000, 22050, 44100, 48000}
     assert {clip["channels"] for clip in clips} == {1, 2}
     assert len({clip["voice"] for clip in clips}) >= 4

@@ -7,13 +7,20 @@ from functools import lru_cache
 from typing import Any
 
 from capsexp.analysis.metrics import stands_for
+from capsexp.segments import WIDE
 
 MOST_LISTED = 20
+_BESIDE_WIDE = re.compile(rf"(?<={WIDE.pattern}) | (?={WIDE.pattern})")
 
 
 def normalise(text: str) -> str:
-    """Lower case, no punctuation, single spaces: what WER and CER are counted on."""
-    return " ".join(re.sub(r"[^\w\s']", " ", text.lower()).split())
+    """Lower case, no punctuation, single spaces, none beside a Chinese character: what CER is counted on."""
+    return _BESIDE_WIDE.sub("", " ".join(re.sub(r"[^\w\s']", " ", text.lower()).split()))
+
+
+def words(text: str) -> str:
+    """A normalised text as WER is counted on: Chinese writes no spaces, so that each of its characters is a word."""
+    return " ".join(WIDE.sub(r" \g<0> ", text).split())
 
 
 def judge(
@@ -79,7 +86,7 @@ def _difference(answer: dict[str, Any], expected: dict[str, Any] | None, accurat
 
 
 def _first_change(got: str, expected: str) -> str:
-    mine, theirs = got.split(), expected.split()
+    mine, theirs = words(got).split(), words(expected).split()
     at = next((i for i, (a, b) in enumerate(zip(mine, theirs, strict=False)) if a != b), min(len(mine), len(theirs)))
     return f"{len(mine)} words for {len(theirs)}, from word {at + 1}: {_some(mine[at:])} for {_some(theirs[at:])}"
 
@@ -111,6 +118,8 @@ def _error_rates(transcripts: dict[str, dict[str, Any]]) -> dict[str, Any]:
 def _errors(reference: str, heard: str, kind: str) -> tuple[int, int]:
     import jiwer
 
+    if kind == "wer":
+        reference, heard = words(reference), words(heard)
     found = (jiwer.process_words if kind == "wer" else jiwer.process_characters)(reference, heard)
     missed = found.substitutions + found.deletions
     return missed + found.insertions, found.hits + missed

@@ -15,6 +15,7 @@ from pathlib import Path
 from capsexp.config import EngineConfig, ModelConfig, ParaformerConfig, PunctuationConfig, SherpaConfig
 from capsexp.errors import EngineError
 
+SHIPPED = Path(__file__).resolve().parent.parent / "data" / "paraformer-mini"  # what training/ makes
 DEPTH = 6  # levels below the given folder; ModelScope's cache has five
 Needs = Sequence[Sequence[str]]  # each entry: names of which one must be there, the preferred first
 
@@ -99,6 +100,8 @@ def _root(config: ModelConfig) -> tuple[Path, str]:
         return root, f"engine.twin={config.twin}"
     if config.model_id is not None:
         return _downloaded(config.model_id, local_only=True), f"engine.model_id={config.model_id}"
+    if config.shipped:
+        return SHIPPED, f"engine={config.name}"
     raise EngineError(f"engine={config.name}: no model named")  # refused when the configuration was checked
 
 

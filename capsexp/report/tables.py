@@ -158,7 +158,7 @@ def timeline_lines(report: dict[str, Any]) -> list[str]:
     return [
         f"{c['key']}: workers busy {', '.join(percent(b, 0) for b in t['workers_busy']) or '-'} %, "
         f"queue empty {percent(t['queue_empty'], 0)} %, front busy {percent(t['front_busy'], 0)} %, "
-        f"client waiting {percent(t['client_waiting'], 0)} %"
+        f"client busy {percent(t.get('client_busy'), 0)} %, client waiting {percent(t['client_waiting'], 0)} %"
         for c in report["configurations"]
         if (t := c["timeline"])
     ]

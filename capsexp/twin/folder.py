@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,27 +59,34 @@ def _fill(shape: Paraformer | SenseVoice, folder: Path, seed: int, quantize: boo
     g.save(folder / "model.onnx", seed)
     if quantize:
         quantized(g, folder / "model.onnx", folder / "model_quant.onnx")
-    (folder / "am.mvn").write_text(_cmvn(shape), "utf-8")
-    (folder / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(_config(shape))), "utf-8")
     tokens = vocabulary.tokens(shape)
-    lines = "".join(f"{token} {number}\n" for number, token in enumerate(tokens))
-    (folder / "tokens.txt").write_text(lines, "utf-8")
-    (folder / "tokens.json").write_text(json.dumps(tokens, ensure_ascii=False), "utf-8")
+    describe(shape, folder, tokens, [SHIFT] * shape.features, [SCALE] * shape.features)
     if isinstance(shape, SenseVoice):
         (folder / vocabulary.SENTENCEPIECE).write_bytes(vocabulary.sentencepiece(tokens))
     facts = {"shape": shape.name, "seed": seed, "parameters": g.parameters, "note": NOTE}
     write_json(folder / "twin.json", {"twin": True, **facts})
 
 
-def _cmvn(shape: Shape) -> str:
+def describe(
+    shape: Paraformer | SenseVoice, folder: Path, tokens: list[str], shift: Sequence[float], scale: Sequence[float]
+) -> None:
+    """What stands beside the network: its configuration, its tokens, and what is added to features and multiplied."""
+    (folder / "am.mvn").write_text(_cmvn(shape, shift, scale), "utf-8")
+    (folder / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(_config(shape))), "utf-8")
+    lines = "".join(f"{token} {number}\n" for number, token in enumerate(tokens))
+    (folder / "tokens.txt").write_text(lines, "utf-8")
+    (folder / "tokens.json").write_text(json.dumps(tokens, ensure_ascii=False), "utf-8")
+
+
+def _cmvn(shape: Shape, shift: Sequence[float], scale: Sequence[float]) -> str:
     """Kaldi's nnet text, of which the readers take the lines after <AddShift> and <Rescale>."""
     size = shape.features
 
-    def layer(name: str, value: float) -> str:
-        return f"<{name}> {size} {size}\n<LearnRateCoef> 0 [ {' '.join([str(value)] * size)} ]\n"
+    def layer(name: str, values: Sequence[float]) -> str:
+        return f"<{name}> {size} {size}\n<LearnRateCoef> 0 [ {' '.join(map(str, values))} ]\n"
 
     splice = f"<Splice> {size} {size}\n[ 0 ]\n"
-    return f"<Nnet>\n{splice}{layer('AddShift', SHIFT)}{layer('Rescale', SCALE)}</Nnet>\n"
+    return f"<Nnet>\n{splice}{layer('AddShift', shift)}{layer('Rescale', scale)}</Nnet>\n"
 
 
 def _config(shape: Paraformer | SenseVoice) -> dict[str, Any]:
