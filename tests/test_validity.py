@@ -116,4 +116,6 @@ def test_shares_of_the_time() -> None:
         "workers_busy": [0.9], "queue_empty": 0.5, "front_busy": 0.1, "client_busy": 0.05, "client_waiting": 0.8,
     }  # fmt: skip
     assert timeline.shares({**run(), "metrics": None}, requests, rows) is None
+    slow_monitor = {**run(), "config": {"monitor": {"interval": 3.0}}}
+    assert (timeline.shares(slow_monitor, requests, rows) or {})["front_busy"] is None
     assert timeline.covered([(0.0, 4.0), (1.0, 2.0)], (0.0, 10.0)) == 4.0  # one within another counts once
