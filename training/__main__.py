@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-NUMBERS = {"seed": 0, "utterances": 12000, "steps": 6800, "places_steps": 1400, "times_steps": 600, "processes": 2}
+NUMBERS = {"seed": 0, "utterances": 12000, "steps": 6800, "places_steps": 1800, "times_steps": 600, "processes": 2}
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -36,11 +36,11 @@ class TestSet:
 
 
 SETS = {
-    "heard": TestSet(1001, "one", 400, voice.HEARD),
-    "unheard": TestSet(1002, "one", 400, voice.UNHEARD),
-    "long": TestSet(1003, "long", 300, voice.HEARD),
-    "long-unheard": TestSet(1004, "long", 300, voice.UNHEARD),
-    "nothing": TestSet(1005, "nothing", 200, voice.HEARD),
+    "heard": TestSet(1011, "one", 400, voice.HEARD),
+    "unheard": TestSet(1012, "one", 400, voice.UNHEARD),
+    "long": TestSet(1013, "long", 300, voice.HEARD),
+    "long-unheard": TestSet(1014, "long", 300, voice.UNHEARD),
+    "nothing": TestSet(1015, "nothing", 200, voice.HEARD),
 }
 OVERLAP_S = 2.0
 
