@@ -326,7 +326,7 @@ def _hydra(
         return planned[num].dir if 0 <= num < len(planned) else slug(str(num))
 
     OmegaConf.register_new_resolver("capsexp.run_dir", run_dir, replace=True)
-    extra = [] if config_dir is None else [compose.search_path()]
+    path, config_name, extra = compose.tree(config_dir, config_name)
     overrides = [word for word in argv if not word.startswith("-")]
     flags = [word for word in argv if word.startswith("-")]
     before = sys.argv
@@ -335,7 +335,6 @@ def _hydra(
     warnings.filterwarnings("ignore", category=UserWarning, module="hydra")
     logging.captureWarnings(False)
     try:
-        path = str((config_dir or conf_dir()).resolve())
         hydra.main(version_base="1.3", config_path=path, config_name=config_name)(job)()
     except (HydraException, ValueError) as error:
         raise ConfigError(compose.one_line(error)) from None

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from capsexp.config import Config, conf_dir, nearest, resolve, to_dict
@@ -22,10 +23,10 @@ def raw(
 ) -> DictConfig:
     """Compose without checking; a folder of the user's shadows the shipped tree. Raises ConfigError with one line."""
     overrides = [spell(o) for o in overrides]
-    extra = [] if config_dir is None else [search_path()]
+    folder, config_name, extra = tree(config_dir, config_name)
     GlobalHydra.instance().clear()
     try:
-        with initialize_config_dir(str((config_dir or conf_dir()).resolve()), version_base="1.3", job_name="capsexp"):
+        with initialize_config_dir(folder, version_base="1.3", job_name="capsexp"):
             return hydra_compose(config_name, [*extra, *overrides], return_hydra_config=with_hydra)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise ConfigError(one_line(error)) from None
@@ -56,9 +57,20 @@ def _nearest_key(key: str) -> str:
     return nearest(key, set(walk(to_dict(Config()))))
 
 
-def search_path() -> str:
-    """The override that lets a tree other than the shipped one still find the shipped files."""
-    return f"hydra.searchpath=['file://{conf_dir()}']"
+def tree(config_dir: Path | None, config_name: str) -> tuple[str, str, list[str]]:
+    """The folder and the file that Hydra begins with, and what lets it find the shipped files behind a user's own."""
+    if config_dir is None:
+        return str(conf_dir()), config_name, []
+    shipped = conf_dir() / f"{config_name}.yaml"
+    if shipped.is_file() and not (config_dir / shipped.name).is_file():
+        # Hydra wants the first file before it looks behind, in its store at least, and under a name of its own.
+        config_name = f"shipped-{config_name}"
+        ConfigStore.instance().store(config_name, OmegaConf.load(shipped))
+    return str(config_dir.resolve()), config_name, search_path()
+
+
+def search_path() -> list[str]:
+    return [f"hydra.searchpath=['file://{conf_dir()}']"]
 
 
 def one_line(error: Exception) -> str:

@@ -75,7 +75,7 @@ def _harmless(text: str) -> bool:
 
 def _of_hydra(folder: Path, overrides: Sequence[str], config_name: str) -> list[str]:
     _, fixed = split(overrides)  # Hydra refuses to sweep over its own settings
-    own = compose.raw([compose.search_path()], None, "config", with_hydra=True).hydra
+    own = compose.raw(compose.search_path(), None, "config", with_hydra=True).hydra
     theirs = compose.raw(fixed, folder / "conf", config_name, with_hydra=True).hydra
     one, other = (_flat(OmegaConf.to_container(tree, resolve=False)) for tree in (own, theirs))
     changed = sorted(key for key in {*one, *other} if one.get(key, ...) != other.get(key, ...))

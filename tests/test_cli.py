@@ -313,3 +313,13 @@ def test_a_config_folder_of_ones_own_shadows_the_shipped_one(bench: Bench, tmp_p
     assert report["thresholds"]["speedup"] == 99
     assert (report["name"], report["verdict"]) == ("mine", "NOT_FEASIBLE")
     assert report["diagnosis"]["workers=2"]
+
+
+def test_a_config_folder_with_one_file_only_shadows_that(tmp_path: Path) -> None:
+    from capsexp.compose import compose
+
+    (tmp_path / "load").mkdir()
+    (tmp_path / "load" / "all.yaml").write_text("repeats: 7\n")
+    assert compose([], tmp_path).load.repeats == 7
+    assert compose([]).load.repeats == 1
+    assert compose(["+experiment=quick"], tmp_path).name == "quick"

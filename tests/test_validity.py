@@ -59,6 +59,7 @@ def segments(first: float) -> list[dict[str, Any]]:
         ({}, monitor(mhz=lambda tick: 3000), [], []),
         ({}, monitor(mhz=lambda tick: 3000 if tick < 10 else 1500), [], ["FREQUENCY"]),
         ({}, [r for r in monitor() if not 2 < r["time_s"] < 7], [], ["MONITOR_GAP"]),
+        ({}, [r for r in monitor() if r["time_s"] % 4 == 0], [], []),  # a table that was thinned out
         ({}, monitor(), segments(9.0), ["WARMUP"]),
     ],
 )

@@ -37,7 +37,7 @@ class Record:
 
     def name(self, pid: int | None, part: str) -> None:
         """Tell the monitor what this process is."""
-        (self._dir / ".pids" / str(pid)).write_text(part)
+        self._write(lambda: (self._dir / ".pids" / str(pid)).write_text(part))
 
     def worker(self, what: str, info: WorkerInfo) -> None:
         """A worker started, is ready or died."""
@@ -78,7 +78,7 @@ class Record:
             write_json(self._dir / "segments.json", {"every": self._segments.every, **self._counts})
         self._segments.flush()
 
-    def _write(self, act: Callable[[], None]) -> None:
+    def _write(self, act: Callable[[], object]) -> None:
         if self.lost is not None:
             return
         try:
