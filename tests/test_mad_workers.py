@@ -148,6 +148,22 @@ def test_all_workers_at_once() -> None:
     assert len(run.deaths()) == 3
 
 
+class LateLauncher(ProcessLauncher):
+    """The first worker has the machine for itself, the others load all at once."""
+
+    def start(self, number: int) -> ProcessHand:
+        settings = {**SETTINGS, "engine": vars(NullConfig(load_s=1.5 if number else 0.0))}
+        return ProcessLauncher(settings, 1).start(number)
+
+
+def test_workers_that_load_together_may_take_longer_than_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "START_S", 0.0)
+    monkeypatch.setattr(pool_module, "LOADS", 1)
+    run, work = Run(LateLauncher(SETTINGS, 1), 3), segments(3)
+    assert_right(work, run.put(work))
+    assert run.deaths() == []
+
+
 def test_a_replacement_that_never_becomes_ready_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool_module, "START_S", 0.5)
     monkeypatch.setattr(pool_module, "LOADS", 3)  # times as long as the first one took

@@ -79,7 +79,8 @@ class WorkerPool:
         self._waiting: deque[Ticket] = deque()
         self._suspects: set[Ticket] = set()  # unfinished
         self._next_id = 0
-        self._longest_load: float | None = None
+        self._longest_load = 0.0
+        self._begun = False  # all have loaded once, together: how long that takes is known from then on
         self._stopping = False
         self._broken: str | None = None
         self._changed = asyncio.Event()
@@ -93,6 +94,7 @@ class WorkerPool:
             self.count = self._fits(self.count, self._launcher.each_mb(_hand(first)))
         rest = [self._spawn(_Worker(number)) for number in range(1, self.count)]
         await self._until_ready(rest)
+        self._begun = True
 
     @property
     def reason(self) -> str:
@@ -179,7 +181,7 @@ class WorkerPool:
         threading.Thread(target=self._write, args=(worker.hand.pipe, worker.outbox), daemon=True).start()
         threading.Thread(target=self._read, args=(worker, worker.hand.pipe), daemon=True).start()
         limit = self._load_patience
-        if self._longest_load is not None:
+        if self._begun:
             limit = min(limit, START_S + LOADS * self._longest_load)
         worker.timer = self._loop.call_later(limit, self._never_ready, worker, limit)
         if worker.hand.pid is not None:
@@ -249,7 +251,7 @@ class WorkerPool:
     def _is_ready(self, worker: _Worker, message: Ready) -> None:
         _disarm(worker)
         worker.ready, worker.loaded, worker.load_s, worker.failures = not worker.spared, True, message.load_s, 0
-        self._longest_load = max(self._longest_load or 0.0, time.monotonic() - worker.born)
+        self._longest_load = max(self._longest_load, time.monotonic() - worker.born)
         self.about = message.about
         self._on_event("ready", self._info(worker))
         self._changed.set()
