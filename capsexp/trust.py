@@ -22,7 +22,9 @@ from capsexp.errors import ArchiveError
 from capsexp.experiment.sweep import plan, split
 
 # References to other keys, the time, and what names our folders.
-_HARMLESS = re.compile(r"\$\{(?:now:[^${}]*|capsexp\.(?:slug|run_dir):[^${}]*|oc\.select:[\w.]+(?:,[\w.]*)?|[A-Za-z_][\w.]*)\}")
+_HARMLESS = re.compile(
+    r"\$\{(?:now:[^${}]*|capsexp\.(?:slug|run_dir):[^${}]*|oc\.select:[\w.]+(?:,[\w.]*)?|[A-Za-z_][\w.]*)\}"
+)
 # Of Hydra's own settings, those that differ from command to command.
 _VARIES = ("mode", "sweeper.params", "sweep.dir", "overrides", "runtime", "job.config_name", "job.override_dirname")
 
