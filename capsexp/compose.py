@@ -1,11 +1,17 @@
-"""Overrides -> Config, by Hydra's compose: for tools that are started alone, and to check a sweep before it runs."""
+"""Overrides -> Config, by Hydra: to check a sweep before it is launched, and for tools that are started alone."""
 
 from __future__ import annotations
 
+import logging
+import os
 import re
-from collections.abc import Iterator, Sequence
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import hydra
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
@@ -14,7 +20,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from capsexp.config import Config, conf_dir, nearest, resolve, to_dict
+from capsexp.config import Config, conf_dir, nearest, resolve, slug, to_dict
 from capsexp.errors import ConfigError
 
 
@@ -35,6 +41,41 @@ def raw(
 def compose(overrides: Sequence[str], config_dir: Path | None = None, config_name: str = "config") -> Config:
     """Compose and check; raises ConfigError with one line."""
     return resolve(raw(overrides, config_dir, config_name))
+
+
+def launch(
+    config_dir: Path | None,
+    config_name: str,
+    argv: Sequence[str],
+    job: Callable[[DictConfig], Any],
+    run_dirs: Sequence[str] = (),
+) -> int:
+    """Let Hydra compose and call `job` for each combination, run n in `run_dirs[n]`; or answer its own flags.
+
+    Raises ConfigError with one line.
+    """
+
+    def run_dir(num: int) -> str:
+        return run_dirs[num] if 0 <= num < len(run_dirs) else slug(str(num))
+
+    OmegaConf.register_new_resolver("capsexp.run_dir", run_dir, replace=True)
+    path, config_name, extra = tree(config_dir, config_name)
+    overrides = [word for word in argv if not word.startswith("-")]
+    flags = [word for word in argv if word.startswith("-")]
+    before = sys.argv
+    sys.argv = ["capsexp", *extra, *(spell(o) for o in overrides), *flags]
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # raise instead of printing and leaving with its own code
+    warnings.filterwarnings("ignore", category=UserWarning, module="hydra")
+    logging.captureWarnings(False)
+    try:
+        hydra.main(version_base="1.3", config_path=path, config_name=config_name)(job)()
+    except (HydraException, ValueError) as error:
+        raise ConfigError(one_line(error)) from None
+    except SystemExit as error:
+        return int(error.code or 0)
+    finally:
+        sys.argv = before
+    return 0
 
 
 def spell(override: str) -> str:

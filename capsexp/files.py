@@ -95,6 +95,11 @@ def tell(line: str, out: TextIO | None = None) -> None:
         print(line, file=out or sys.stdout, flush=True)
 
 
+def note(line: str) -> None:
+    """A line on stderr: how things go, and errors."""
+    tell(line, sys.stderr)
+
+
 def sync(file: IO[Any]) -> None:
     """Make durable what was written so far; raises OSError."""
     file.flush()

@@ -1,0 +1,222 @@
+"""A sweep from its plan to its report: every run that is due, the repeats, and the report whatever happens."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from capsexp import compose, interrupts, samples
+from capsexp.analysis import trials
+from capsexp.config import Config, conf_dir, resolve, to_dict
+from capsexp.engines.base import model_files
+from capsexp.engines.folders import prepare
+from capsexp.errors import ConfigError, EngineError, SampleError, StorageError
+from capsexp.experiment import environment
+from capsexp.experiment.resume import outstanding
+from capsexp.experiment.run import Planned, execute
+from capsexp.experiment.sweep import Sweep, add, alone, make_folder, record
+from capsexp.files import clear_parts, note, read_json, storing, tell, write_json, write_text
+from capsexp.report.build import assemble, rebuild
+from capsexp.report.load import read_sweep
+
+
+class Abandoned(BaseException):
+    """Nothing more can be kept: ends the sweep. After an Exception Hydra would go on with the next run."""
+
+
+class Performance:
+    """What is done of one sweep. `argv` is what was asked for; `config_dir` and `config_name` are its tree.
+
+    Making one checks that models and samples are there, before anything starts, and raises ConfigError.
+    """
+
+    def __init__(self, sweep: Sweep, argv: list[str], resumed: bool, config_dir: Path | None, config_name: str) -> None:
+        self._sweep, self._argv, self._resumed = sweep, argv, resumed
+        self._config_dir, self._config_name = config_dir, config_name
+        configs = [planned.config for planned in sweep.planned]
+        self._engines = list({repr(c.engine): c.engine for c in configs}.values())
+        try:
+            for engine in self._engines:
+                prepare(engine, note)
+                model_files(engine)
+            for wanted in {repr(c.samples): c.samples for c in configs}.values():
+                samples.paths(wanted)
+        except (EngineError, SampleError) as error:
+            raise ConfigError(str(error)) from None
+        self._due = outstanding(sweep) if resumed else [(planned, "") for planned in sweep.planned]
+        self._folder = sweep.folder if resumed else make_folder(sweep)
+
+    def run(self, asked: list[int]) -> int:
+        """Run what is due and report; the exit code. `asked`: the signals that have come. Raises StorageError."""
+        self._begin()
+        interrupted, lost, report = False, "", None
+        try:
+            code = self._all()
+        except KeyboardInterrupt:
+            interrupted, code = True, 130
+        except (Abandoned, StorageError, OSError) as error:
+            lost = str(error)
+        except Exception:
+            if not asked:  # libraries turn an interrupt into errors of their own
+                raise
+            interrupted, code = True, 130
+        finally:
+            with interrupts.ignored():  # reporting what is there must not be cut short by a second Ctrl-C
+                try:
+                    if interrupted:
+                        self._record(interrupted=True)
+                    report = self._finish()
+                except (StorageError, OSError) as error:
+                    lost = lost or str(error)
+        if lost:
+            where = shown(self._folder)
+            raise StorageError(f"{lost}; the sweep has ended: make room, then go on with resume={where}")
+        if interrupted:
+            return 130
+        assert report is not None
+        if code or any(c["status"] != "ok" for c in report["configurations"]):
+            return 1
+        if self._sweep.report["fail_on_gate"] and report["verdict"] not in ("FEASIBLE", "FEASIBLE_WITH_CAVEATS"):
+            return 3
+        return 0
+
+    def _begin(self) -> None:
+        folder, due = self._folder, self._due
+        clear_parts(folder)
+        if self._config_dir != folder / "conf":
+            _keep_tree(folder, self._config_dir)
+        write_json(folder / "environment.json", environment.describe(self._engines))
+        self._record(interrupted=False)  # from here on it can be resumed
+        if not self._sweep.launcher.endswith("BasicLauncher"):
+            note("warning: runs that share the machine disturb each other's figures; use hydra/launcher=basic")
+        note(f"{len(due)} run{'' if len(due) == 1 else 's'} into {shown(folder)}")
+        if self._resumed:
+            note(f"{len(self._sweep.planned) - len(due)} finished before and kept")
+            for planned, reason in due:
+                note(f"{planned.dir.partition('-')[2]} {reason}")
+
+    def _record(self, interrupted: bool) -> None:
+        write_json(self._folder / "sweep.json", record(self._sweep, self._argv, interrupted=interrupted))
+
+    def _all(self) -> int:
+        """What was planned, then what its figures ask for."""
+        code = 0
+        if self._resumed:
+            for planned, _ in self._due:
+                code |= self._launch([planned], alone(planned))
+        else:
+            code = self._launch(self._sweep.planned, self._sweep.overrides)
+        return code or self._more()
+
+    def _more(self) -> int:
+        """Repeat runs that are INVALID, and with trials=auto go on until the figures are known well enough."""
+        sweep, fruitless = self._sweep, 0
+        while True:
+            report = assemble(read_sweep(self._folder))
+            again = trials.repeats(report["configurations"], sweep.trials_max) if fruitless < trials.FRUITLESS else []
+            wanted = again[:1]
+            if not again and sweep.trials == "auto":
+                wanted = trials.further(report["configurations"], sweep.report["ci_width"], sweep.trials_max)
+            if not wanted:
+                return 0
+            if again:
+                note(f"{again[0][0]}, trial {again[0][1]} was disturbed and is repeated")
+            added = add(sweep, wanted, self._config_dir, self._config_name)
+            self._record(interrupted=False)
+            for planned, overrides in added:
+                code = self._launch([planned], overrides)
+                if code:
+                    return code
+            if again:
+                now = trials.repeats(assemble(read_sweep(self._folder))["configurations"], sys.maxsize)
+                fruitless = fruitless + 1 if again[0] in now else 0
+
+    def _launch(self, planned: Sequence[Planned], overrides: Sequence[str]) -> int:
+        """Some runs, by Hydra's launcher."""
+        planned = list(planned)
+        arguments = [*overrides, f"hydra.sweep.dir='{self._folder}'", "-m"]
+        dirs = [p.dir for p in planned]
+
+        def job(raw: DictConfig) -> str:
+            return self._job(planned, raw)
+
+        return compose.launch(self._config_dir, self._config_name, arguments, job, dirs)
+
+    def _job(self, planned: Sequence[Planned], raw: DictConfig) -> str:
+        """One run. Catches, records and returns: an exception would make Hydra show the first failure and no other."""
+        from hydra.core.hydra_config import HydraConfig
+
+        hydra = HydraConfig.get()
+        try:
+            return self._make(planned[hydra.job.num], Path(hydra.runtime.output_dir), resolve(raw))
+        except (StorageError, OSError) as error:
+            raise Abandoned(str(error)) from None
+
+    def _make(self, planned: Planned, run_dir: Path, config: Config) -> str:
+        if planned.num:
+            time.sleep(config.cooldown)
+        write_text(run_dir / "replay.yaml", _replay(config))
+        note(f"[{planned.num + 1}/{len(self._sweep.planned)}] {planned.dir.partition('-')[2]}")
+        status = execute(planned, config, run_dir, self._sweep.worker_counts, note, self._checkpoint)
+        note(f"      {_told(run_dir, status)}")
+        return status
+
+    def _checkpoint(self) -> None:
+        rebuild(self._folder)
+        note(f"      a checkpoint is in {shown(self._folder)}/report.txt")
+
+    def _finish(self) -> dict[str, Any]:
+        folder = self._folder
+        runs = [read_json(path) for path in sorted(folder.glob("*/run.json"))]
+        write_json(folder / "environment.json", environment.with_engines(read_json(folder / "environment.json"), runs))
+        report = rebuild(folder)
+        tell((folder / "report.txt").read_text("utf-8").removesuffix("\n"))
+        if self._sweep.archive["enabled"]:
+            from capsexp import archive
+
+            zipped = archive.build(folder, self._sweep.archive["samples"])
+            note(f"report in {shown(folder)}, archived as {zipped.name}")
+        return report
+
+
+def shown(path: Path) -> str:
+    """As short as it can be typed from here."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def _told(run_dir: Path, status: str) -> str:
+    run = read_json(run_dir / "run.json")
+    if status != "ok":
+        return f"{status}: {run['error']}"
+    metrics = run["metrics"]
+    if metrics["makespan_s"] is None:
+        return f"{metrics['completed']} of {metrics['requests']} requests completed"
+    peak = metrics["memory"]["peak_mb"]
+    memory = f", {peak:.0f} MB" if peak is not None else ""
+    return f"{metrics['makespan_s']:.2f} s, {metrics['throughput_xrt']:.1f} x real time{memory}"
+
+
+def _replay(config: Any) -> str:
+    """The whole configuration in one file: `--config-dir RUN --config-name replay` makes this one run again."""
+    hydra = OmegaConf.load(conf_dir() / "config.yaml").hydra
+    return OmegaConf.to_yaml(OmegaConf.create({**to_dict(config), "trials": 1, "hydra": hydra}))
+
+
+def _keep_tree(folder: Path, config_dir: Path | None) -> None:
+    """The YAML this sweep was composed from, the user's over the shipped one, so that an archive can be run again."""
+    for root in [conf_dir(), *([config_dir] if config_dir is not None else [])]:
+        for path in sorted(root.rglob("*.yaml")):
+            if root == config_dir and len(path.relative_to(root).parts) > 2:
+                continue  # a tree is two levels deep; --config-dir may be anywhere
+            kept = folder / "conf" / path.relative_to(root)
+            with storing("conf"):
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                kept.write_bytes(path.read_bytes())
