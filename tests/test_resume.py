@@ -51,6 +51,23 @@ def test_a_finished_sweep_is_kept_as_it_is(bench: Bench) -> None:
     assert zeros(bench.out) == before
 
 
+def test_more_configurations_and_trials_are_added_to_what_is_there(bench: Bench) -> None:
+    assert bench.run("workers=1,2", "trials=2", *QUICK, "-m") == 0
+    before = zeros(bench.out)
+    assert resume(bench, "workers=1,2,3", "trials=3") == 0
+    assert "4 finished before and kept" in bench.stderr
+    after = zeros(bench.out)
+    assert before.items() <= after.items()
+    assert sorted(set(after) - set(before)) == [
+        "4-workers=3,trial=1",
+        "5-workers=3,trial=2",
+        *(f"{6 + n}-workers={1 + n},trial=3" for n in range(3)),
+    ]
+    assert [c["trials"] for c in json.loads((bench.out / "report.json").read_text())["configurations"]] == [3, 3, 3]
+    assert resume(bench) == 0  # with what was added on the way
+    assert set(zeros(bench.out)) == set(after)
+
+
 def test_what_is_missing_or_broken_is_run_and_nothing_else(bench: Bench) -> None:
     assert bench.run("workers=1,2,3,4", *QUICK, "-m") == 0
     before, (first, second, third, fourth) = zeros(bench.out), sorted(runs(bench.out))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -34,11 +35,32 @@ def reopen(
     ]
     asked += overrides
     sweep = plan(asked, config_dir, config_name)
-    known = {p.dir for p in sweep.planned}
-    for more in planned:  # trials that were added on the way
-        if more["dir"] not in known and any(p.key == more["key"] for p in sweep.planned):
-            add(sweep, [(more["key"], more["trial"])], config_dir, config_name)
+    _as_before(sweep, planned, config_dir, config_name)
     return replace(sweep, folder=folder, folder_given=True), said, asked
+
+
+def _as_before(sweep: Sweep, recorded: Sequence[dict[str, Any]], config_dir: Path | None, config_name: str) -> None:
+    """Give the runs of `sweep` the numbers and directories that they have; others are numbered on, whatever the place
+    that more overrides give them. Trials that were added on the way are planned again."""
+    left: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for run in recorded:
+        left.setdefault((run["key"], run["trial"]), []).append(run)
+    following = itertools.count(1 + max((run["num"] for run in recorded), default=-1))
+    for place, run in enumerate(sweep.planned):
+        if before := left.get((run.key, run.trial)):
+            sweep.planned[place] = _at(run, before.pop(0))
+        else:
+            num = next(following)
+            name = run.dir.partition("-")[2]
+            sweep.planned[place] = replace(run, num=num, dir=f"{num}-{name}")
+    keys = {run.key for run in sweep.planned}
+    for more in (more for runs in left.values() for more in runs if more["key"] in keys):
+        [(run, _)] = add(sweep, [(more["key"], more["trial"])], config_dir, config_name)
+        sweep.planned[-1] = _at(run, more)
+
+
+def _at(run: Planned, recorded: dict[str, Any]) -> Planned:
+    return replace(run, num=recorded["num"], dir=recorded["dir"])
 
 
 def outstanding(sweep: Sweep) -> list[tuple[Planned, str]]:

@@ -98,7 +98,7 @@ def add(
         like = next(p for p in sweep.planned if p.key == key)
         overrides = [*(o for o in like.overrides if _key(o) != "trial"), f"trial={trial}"]
         config = resolve(compose.raw(overrides, config_dir, config_name))
-        num = len(sweep.planned)
+        num = 1 + max(p.num for p in sweep.planned)
         planned = Planned(num, f"{num}-{key},trial={trial}", key, trial, tuple(overrides), config)
         sweep.planned.append(planned)
         added.append((planned, alone(planned)))
