@@ -385,7 +385,7 @@ def check(config: Config) -> None:
         raise ConfigError("load.message_s: CapsWriter sends at most 60 s of audio in a message")
     if config.server.name == "command" and not config.server.cmd:
         raise ConfigError(
-            "server.cmd: server=command needs the line to start, e.g. server.cmd='python s.py {workers} {port}'"
+            "server.cmd: server=command needs the line to start, e.g. 'server.cmd=\"python s.py {workers} {port}\"'"
         )
     if config.server.name == "external" and not config.server.url:
         raise ConfigError("server.url: server=external needs an address, e.g. server.url=ws://127.0.0.1:6016")
