@@ -158,7 +158,45 @@ class TestNetwork:
         pytest.importorskip("torch")
         from training.train import Recipe
 
-        recipe = Recipe(steps=1000, cosine=800, settle=500, settled=900, last=700, warm_up=100)
+        recipe = Recipe(steps=1000, settle=500, warm_up=100)
         rates = [recipe.rate_at(step) for step in range(1000)]
         assert rates[99] == max(rates) == recipe.rate and rates[-1] < 1e-5 < rates[0]
-        assert recipe.as_heard(0) == 0 and recipe.as_heard(499) == 0.5
+        assert [recipe.as_heard(step) for step in (0, 250, 500, 999)] == [0, 0.35, 0.7, 0.7]
+
+    def test_every_character_has_a_frame_of_its_own_and_the_end_the_last(self) -> None:
+        pytest.importorskip("torch")
+        from training.train import middle
+
+        def at(starts: list[float], ends: list[float], frames: int) -> list[int]:
+            example = data.Example(np.zeros((0, 80), np.float16), "x" * len(starts), np.array(starts), np.array(ends))
+            return middle(example, frames).tolist()
+
+        assert at([0.1, 0.3], [0.3, 0.6], 20) == [3, 7, 19]  # 0.0125 s + 0.06 s each
+        assert at([], [], 5) == [4]
+        assert at([0.30, 0.33, 0.36], [0.33, 0.36, 0.39], 20) == [5, 6, 7, 19]  # two of them in one frame
+        assert at([0.1, 0.2], [0.2, 0.3], 4) == [1, 2, 3]  # cut right after them
+
+    def test_sums_drift_by_less_than_half_a_character_in_half_of_the_rows(self) -> None:
+        pytest.importorskip("torch")
+        from training.train import drifts
+
+        off = drifts(np.random.default_rng(0), 400, 500).numpy()
+        moved = np.abs(off).max(1) > 0
+        assert 0.4 < moved.mean() < 0.6 and 0.4 < np.abs(off).max() <= 0.45
+        assert np.array_equal(off, drifts(np.random.default_rng(0), 400, 500).numpy())
+
+    def test_characters_are_cut_by_predicted_weights_only_where_those_are_right(self) -> None:
+        torch = pytest.importorskip("torch")
+        from training.model import as_cut
+
+        middles = torch.tensor([[0.0, 1, 0, 0, 1, 0, 0, 1]]).repeat(4, 1)
+        near = torch.tensor([0.0, 0.1, 0.9, 0, 0.9, 0.1, 0, 0.9])  # the first is a frame late, which is as good
+        early = torch.tensor([1.0, 0, 1, 0, 0, 0, 0, 0.9])  # the second is two frames early: a whole character off
+        weights = torch.stack([near, near, near * 2, early])
+        heard, still = torch.tensor([True, False, True, True]), torch.zeros(4, 8)
+        cut = as_cut(weights, torch.tensor([3, 3, 3, 3]), middles, heard, still)
+        assert torch.equal(cut[0], near)
+        assert not any(torch.equal(cut[n], weights[n]) for n in (1, 2, 3))
+        assert torch.allclose(cut[1:].sum(1), torch.tensor(2.8), atol=1e-6)  # what is after the last frame is cut off
+        off = as_cut(weights, torch.tensor([3, 3, 3, 3]), middles, heard, still + 0.4)[1].cumsum(0)
+        assert torch.allclose(off, cut[1].cumsum(0) + 0.4, atol=1e-6)

@@ -1,4 +1,4 @@
-"""python -m training out=DIR work=DIR [seed=0] [utterances=12000] [steps=6800] [processes=2] [quantize=false]
+"""python -m training out=DIR work=DIR [seed=0] [utterances=12000] [steps=7000] [processes=2] [quantize=false]
 
 From nothing to a model folder: speech is made, the network is trained, then its timestamp head, and all is written to
 `out`. What is in `work` already is gone on from. The log is on the screen and in work/log.txt.
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-NUMBERS = {"seed": 0, "utterances": 12000, "steps": 6800, "places_steps": 1800, "times_steps": 600, "processes": 2}
+NUMBERS = {"seed": 0, "utterances": 12000, "steps": 7000, "places_steps": 1000, "times_steps": 600, "processes": 2}
 
 
 def main(arguments: Sequence[str]) -> int:

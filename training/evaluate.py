@@ -36,11 +36,11 @@ class TestSet:
 
 
 SETS = {
-    "heard": TestSet(1011, "one", 400, voice.HEARD),
-    "unheard": TestSet(1012, "one", 400, voice.UNHEARD),
-    "long": TestSet(1013, "long", 300, voice.HEARD),
-    "long-unheard": TestSet(1014, "long", 300, voice.UNHEARD),
-    "nothing": TestSet(1015, "nothing", 200, voice.HEARD),
+    "heard": TestSet(1021, "one", 400, voice.HEARD),
+    "unheard": TestSet(1022, "one", 400, voice.UNHEARD),
+    "long": TestSet(1023, "long", 300, voice.HEARD),
+    "long-unheard": TestSet(1024, "long", 300, voice.UNHEARD),
+    "nothing": TestSet(1025, "nothing", 200, voice.HEARD),
 }
 OVERLAP_S = 2.0
 

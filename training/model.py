@@ -18,7 +18,8 @@ from capsexp.twin.paraformer import BLANK, END
 from capsexp.twin.sanm import EPSILON
 from capsexp.twin.shapes import Paraformer
 
-NEAR = 8  # frames: about two characters
+BESIDE = 0.2  # of a character's weight lies on each side of its middle, as predicted weights do
+FAR = 2.0  # characters: sums that are further off count no more; their slopes would drown all others
 FARTHEST = 1000  # frames: positions in training begin anywhere below, so that long inputs have none never seen
 
 
@@ -186,26 +187,37 @@ def fire(weights: Tensor, hidden: Tensor, count: int) -> Tensor:
     return (high - low).clamp(min=0) @ hidden
 
 
-def as_cut(weights: Tensor, mask: Tensor, counts: Tensor, places: Tensor, as_heard: Tensor | None = None) -> Tensor:
-    """The weights as they are, as in use, for rows of `as_heard` that are right enough; scaled to the count for others.
+def astray(weights: Tensor, middles: Tensor) -> Tensor:
+    """How far the running sum (batch, frames) is from what it would be if each middle were a frame earlier or later."""
+    sums, wanted = weights.cumsum(1), middles.cumsum(1)
+    late = functional.pad(wanted, (1, 0))[:, :-1]
+    early = torch.cat([wanted[:, 1:], wanted[:, -1:]], 1)
+    return (late - sums).clamp(min=0) + (sums - early).clamp(min=0)
 
-    Where the count is wrong, or the place by a whole character, each would be taught another's name.
+
+def as_cut(weights: Tensor, counts: Tensor, middles: Tensor, as_heard: Tensor, drift: Tensor) -> Tensor:
+    """The weights as predicted, as in use, for rows of `as_heard` that are right enough; for others, true ones, whose
+    running sums are off by `drift`.
+
+    Where the count is wrong, or the place by more than half a character, each would be taught another's name.
     """
-    total = weights.sum(1)
-    astray = ((weights.cumsum(1) - places).abs() * mask).amax(1)
-    right = ((total - counts).abs() < 0.5) & (astray < 1.0)
-    kept = right if as_heard is None else as_heard & right
-    return weights * torch.where(kept, torch.ones_like(total), counts / total.clamp(min=1e-3))[:, None]
+    right = ((weights.sum(1) - counts).abs() < 0.5) & (astray(weights, middles).amax(1) < 0.6)
+    beside = functional.pad(middles, (1, 1))
+    true = (1 - 2 * BESIDE) * middles + BESIDE * (beside[:, 2:] + beside[:, :-2])
+    sums = (true.cumsum(1) + drift).clamp(min=0).cummax(1).values
+    return torch.where((as_heard & right)[:, None], weights, torch.diff(sums, prepend=torch.zeros_like(sums[:, :1])))
+
+
+def misplaced(weights: Tensor, mask: Tensor, middles: Tensor) -> tuple[Tensor, Tensor]:
+    """On average over frames: the cross entropy of weights and middles, and how far their sums are apart."""
+    here = functional.binary_cross_entropy(weights, middles, reduction="none")
+    apart = (weights.cumsum(1) - middles.cumsum(1)).abs().clamp(max=FAR)
+    return (here * mask).sum() / mask.sum(), (apart * mask).sum() / mask.sum()
 
 
 def naming(scores: Tensor, tokens: Tensor) -> Tensor:
     """The cross entropy of scores (batch, longest, vocabulary) and tokens (batch, longest), -1 where there is none."""
     return functional.cross_entropy(scores.flatten(0, 1), tokens.flatten(), ignore_index=-1, label_smoothing=0.05)
-
-
-def _within(weights: Tensor) -> Tensor:
-    """The sum of each `NEAR` frames on end."""
-    return functional.avg_pool1d(functional.pad(weights, (NEAR - 1, 0))[:, None], NEAR, stride=1)[:, 0] * NEAR
 
 
 class DecoderBlock(nn.Module):
@@ -248,12 +260,14 @@ class Decoder(nn.Module):
 
 @dataclass
 class Losses:
-    """Each a scalar: of characters, of their alignment-free reading, of how many there are, and of where they are."""
+    """Each a scalar: of characters, of their alignment-free reading, of how many there are, of which frames stand for
+    them, and of the sum of these, which must not run away."""
 
     characters: Tensor
     ctc: Tensor
     count: Tensor
-    places: Tensor
+    frames: Tensor
+    sums: Tensor
 
 
 class Network(nn.Module):
@@ -273,31 +287,26 @@ class Network(nn.Module):
         lengths: Tensor,
         tokens: Tensor,
         counts: Tensor,
-        places: Tensor,
+        middles: Tensor,
         as_heard: Tensor,
+        drift: Tensor,
         first: int,
-        full: float | None,
     ) -> Losses:
-        """speech (batch, frames, features); tokens (batch, longest), END last, -1 after it, `counts` of them; places
-        (batch, frames), how many have been said. Where `as_heard` (batch,), weights are taken as they are, as in use,
-        if they are right enough. Places count `full`, or relative to the length.
+        """speech (batch, frames, features); tokens (batch, longest), END last, -1 after it, `counts` of them; middles
+        (batch, frames), 1 where one of them is. Where `as_heard` (batch,), characters are cut by the predicted weights,
+        as in use, if those are right enough; elsewhere by true ones whose running sums are off by `drift` (batch,
+        frames).
         """
         hidden, mask = self.encode(speech, lengths, first)
         weights = self.predictor(hidden, mask)
-        total = weights.sum(1)
-        vectors = fire(as_cut(weights, mask, counts, places, as_heard), hidden, tokens.shape[1])
+        vectors = fire(as_cut(weights, counts, middles, as_heard, drift), hidden, tokens.shape[1])
         characters = naming(self.decoder(vectors, frame_mask(counts), hidden, mask), tokens)
         logs = self.ctc(hidden).log_softmax(-1).transpose(0, 1)
         spoken = (counts - 1).clamp(min=0)  # without END
         targets = tokens.clamp(min=0)
         ctc = functional.ctc_loss(logs, targets, lengths, spoken, BLANK, reduction="none", zero_infinity=True)
-        # Of a long input the sums are far off at first: taken as they are, their slopes would drown all others.
-        average = counts.float().mean()
-        off = (weights.cumsum(1) - places).abs()
-        off = off / average if full is None else full * off.clamp(max=2.0)
-        near = (_within(weights) - _within(torch.diff(places, prepend=torch.zeros_like(places[:, :1])))).abs()
-        where = ((off + near) * mask).sum() / mask.sum()
-        return Losses(characters, (ctc / counts).mean(), (total - counts).abs().mean() / average, where)
+        short = (weights.sum(1) - counts).abs().mean() / counts.float().mean()
+        return Losses(characters, (ctc / counts).mean(), short, *misplaced(weights, mask, middles))
 
     def scores(self, speech: Tensor) -> tuple[Tensor, Tensor]:
         """As the exported graph: of one input, log scores (1, tokens, vocabulary) and fine weights (1, frames x 3)."""

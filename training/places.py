@@ -11,13 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from training.model import Network
+from training.model import FAR, Network, misplaced
 from training.train import Corpus, Recipe, Say, digest
 
 RATE = 1e-3
-FAR = 3.0  # characters: what is further off than this counts no more
 
 
 def train(recipe: Recipe, corpus: Corpus, network: Network, folder: Path, steps: int, say: Say) -> None:
@@ -39,18 +37,20 @@ def train(recipe: Recipe, corpus: Corpus, network: Network, folder: Path, steps:
         for group in optimizer.param_groups:
             group["lr"] = RATE * 0.5 * (1 + np.cos(np.pi * step / steps))
         speech, lengths = corpus.inputs(batch, rng)
-        _, counts, places = corpus.targets(batch)
+        _, counts, middles = corpus.targets(batch)
         with torch.no_grad():
             hidden, mask = network.encode(speech, lengths)
-        off, wrong = _off(predictor(hidden, mask), mask, counts, places)
+        weights = predictor(hidden, mask)
+        _, apart = misplaced(weights, mask, middles)
+        wrong = (weights.sum(1) - counts).abs().clamp(max=FAR).mean()
         optimizer.zero_grad(set_to_none=True)
-        (off + 0.3 * wrong).backward()
+        (3 * apart + 0.3 * wrong).backward()
         torch.nn.utils.clip_grad_norm_(head.parameters(), recipe.clip)
         optimizer.step()
-        sums += [float(off.detach()), float(wrong.detach())]
+        sums += [float(part.detach()) for part in (apart, wrong)]
         if (step + 1) % 50 == 0:
             pace = (time.monotonic() - started) / 50
-            off_by = f"off {sums[0] / 50:.3f}, count {sums[1] / 50:.3f}"
+            off_by = "sums {:.3f}, count {:.3f}".format(*sums / 50)
             say(f"places: step {step + 1} of {steps}: {off_by}; {pace:.2f} s a step")
             started, sums = time.monotonic(), np.zeros(2)
     torch.save(head.state_dict(), done)
@@ -61,9 +61,3 @@ def _silent(corpus: Corpus) -> list[list[int]]:
     """Batches in which nothing is said: over a long silence little errors add up to a character too."""
     silent = [int(n) for n in np.argsort(corpus.lengths, kind="stable") if not corpus.examples[n].text]
     return [silent[n : n + 12] for n in range(0, len(silent), 12)]
-
-
-def _off(weights: Tensor, mask: Tensor, counts: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
-    """How far characters are from their places, and their number from the truth, on average."""
-    off = ((weights.cumsum(1) - places).abs().clamp(max=FAR) * mask).sum() / mask.sum()
-    return off, (weights.sum(1) - counts).abs().clamp(max=FAR).mean()

@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -20,28 +21,23 @@ from training import data, features
 from training.features import CENTRE_S, FRAME_S
 from training.model import FARTHEST, Network
 
-END_S = 0.3  # the weight of the end of text lies in this time after the last character
 SAVE_EVERY = 250  # steps
+JUMP_EVERY, JUMP, DRIFT = 40, 0.25, 0.45  # frames, characters, characters
 SHORT, SHORT_EPOCHS = 100, 2  # frames
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """`frames` (of 60 ms, padding counted) and `utterances` bound a batch.
+    """`frames` (of 60 ms, padding counted) and `utterances` bound a batch; the rate falls along a cosine.
 
-    The rate falls along cosines: towards `cosine`, from `settle` on towards `settled`, and from `last` on once more,
-    from `last_rate` to zero at `steps`. From `settle` on, where the characters are counts in full, and from `last` on
-    more so: by then they are nearly right, and in a long input small errors add up.
+    From `settle` on, the frames that stand for characters are nearly right, and what counts is their running sum: in a
+    long input small errors add up. It also makes weights nearly 0 or 1 where frames are about as good as each other.
     """
 
     seed: int = 0
-    steps: int = 6800
-    cosine: int = 4800
-    settle: int = 3500
-    settled: int = 5200
-    last: int = 4500
-    last_rate: float = 4e-4
+    steps: int = 7000
+    settle: int = 3000
     frames: int = 1800
     utterances: int = 40
     rate: float = 2e-3
@@ -50,27 +46,21 @@ class Recipe:
     decay: float = 0.01
 
     def rate_at(self, step: int) -> float:
-        if step < self.warm_up:
-            return self.rate * (step + 1) / self.warm_up
-        if step >= self.last:
-            done = (step - self.last) / (self.steps - self.last)
-            return self.last_rate * 0.5 * (1 + math.cos(math.pi * done))
-        if step >= self.settle:
-            done = (step - self.settle) / (self.settled - self.settle)
-            return self.rate_at(self.settle - 1) * 0.5 * (1 + math.cos(math.pi * done))
-        done = (step - self.warm_up) / max(1, self.cosine - self.warm_up)
-        return self.rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+        done = (step - self.warm_up) / (self.steps - self.warm_up)
+        return self.rate * min((step + 1) / self.warm_up, 0.5 * (1 + math.cos(math.pi * max(0.0, done))))
 
-    def places(self, step: int) -> float | None:
-        """What a character's distance from its place counts; None: relative to the length, at first."""
-        return None if step < self.settle else 0.3 if step < self.last else 1.0
+    def frames_weight(self, step: int) -> float:
+        return 1.0 if step < self.settle else 0.1
+
+    def sums_weight(self, step: int) -> float:
+        return 0.3 if step < self.settle else 2.0
 
     def ctc_weight(self, step: int) -> float:
-        return 0.5 if step < self.cosine // 4 else 0.2
+        return 0.5 if step < self.steps // 4 else 0.2
 
     def as_heard(self, step: int) -> float:
-        """The part of a batch whose weights are not scaled to the known count: as the model will be used."""
-        return 0.7 if step >= self.settle else 0.5 * min(1.0, step / (self.cosine / 3))
+        """The part of a batch that is cut by predicted weights: as the model will be used."""
+        return 0.7 * min(1.0, step / self.settle)
 
 
 class Corpus:
@@ -119,23 +109,31 @@ class Corpus:
         return torch.from_numpy(speech), torch.from_numpy(self.lengths[batch])
 
     def targets(self, batch: list[int]) -> tuple[Tensor, Tensor, Tensor]:
-        """Tokens (batch, longest) with -1 after their end, their counts, and how many have been said at each frame."""
+        """Tokens (batch, longest) with -1 after their end, their counts, and the frames (batch, frames) that stand for
+        one each."""
         counts = np.array([len(self.tokens[index]) for index in batch])
         tokens = np.full((len(batch), int(counts.max())), -1, np.int64)
-        places = np.zeros((len(batch), int(self.lengths[batch].max())), np.float32)
+        middles = np.zeros((len(batch), int(self.lengths[batch].max())), np.float32)
         for row, index in enumerate(batch):
             tokens[row, : counts[row]] = self.tokens[index]
-            places[row] = said(self.examples[index], int(self.lengths[index]), places.shape[1])
-        return torch.from_numpy(tokens), torch.from_numpy(counts), torch.from_numpy(places)
+            middles[row, middle(self.examples[index], int(self.lengths[index]))] = 1
+        return torch.from_numpy(tokens), torch.from_numpy(counts), torch.from_numpy(middles)
 
 
-def said(example: data.Example, frames: int, longest: int) -> features.Array:
-    """How many characters, and the end of the text as one more, have been said when each frame is over."""
-    over = CENTRE_S + FRAME_S * (np.arange(longest) + 0.5)
-    last = CENTRE_S + FRAME_S * (frames - 0.5)
-    ended = min(float(example.ends[-1]) if len(example.ends) else 0.0, last - 2 * FRAME_S)
-    starts, ends = np.append(example.starts, ended), np.append(example.ends, min(ended + END_S, last))
-    return features.ramp(starts, ends, over)
+def middle(example: data.Example, frames: int) -> npt.NDArray[np.int64]:
+    """The frame of each character's middle, and the last for the end of the text; no frame twice."""
+    at = np.rint(((example.starts + example.ends) / 2 - CENTRE_S) / FRAME_S).astype(np.int64)
+    order = np.arange(len(at))
+    at = np.maximum.accumulate(at - order) + order  # later, where two are in one
+    return np.append(np.clip(at, 0, frames - 1 - len(at) + order), frames - 1)
+
+
+def drifts(rng: np.random.Generator, rows: int, frames: int) -> Tensor:
+    """By how much running sums are off in (rows, frames), half of the rows: it jumps now and then, but stays below half
+    a character. So small errors add up in a long input, which must not keep its characters from being told."""
+    jumps = (rng.random((rows, frames)) < 1 / JUMP_EVERY) * rng.normal(0, JUMP, (rows, frames))
+    within = np.abs((jumps.cumsum(1) - DRIFT) % (4 * DRIFT) - 2 * DRIFT) - DRIFT
+    return torch.from_numpy((within * (rng.random((rows, 1)) < 0.5)).astype(np.float32))
 
 
 def _mask(plain: features.Array, rng: np.random.Generator) -> None:
@@ -157,7 +155,7 @@ def train(recipe: Recipe, corpus: Corpus, network: Network, folder: Path, say: S
     step = _resume(recipe, network, optimizer, folder / "checkpoint.pt", say)
     schedule: list[list[int]] = []
     epoch = begin = 0
-    started, sums = time.monotonic(), np.zeros(5)
+    started, sums = time.monotonic(), np.zeros(6)
     network.train()
     while step < recipe.steps:
         while step >= begin + len(schedule):
@@ -170,27 +168,29 @@ def train(recipe: Recipe, corpus: Corpus, network: Network, folder: Path, say: S
             group["lr"] = recipe.rate_at(step)
         as_heard = torch.from_numpy(rng.random(len(batch)) < recipe.as_heard(step))
         first = int(rng.integers(1, FARTHEST)) if rng.random() < 0.5 else 1
-        losses = network.losses(
-            *corpus.inputs(batch, rng), *corpus.targets(batch), as_heard, first, recipe.places(step)
+        drift = drifts(rng, len(batch), int(corpus.lengths[batch].max()))
+        losses = network.losses(*corpus.inputs(batch, rng), *corpus.targets(batch), as_heard, drift, first)
+        loss = (
+            losses.characters
+            + recipe.ctc_weight(step) * losses.ctc
+            + 2 * losses.count
+            + recipe.frames_weight(step) * losses.frames
         )
-        loss = losses.characters + recipe.ctc_weight(step) * losses.ctc + 2 * losses.count + losses.places
+        loss = loss + recipe.sums_weight(step) * losses.sums
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         size = float(torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.clip))
         if not math.isfinite(size):
             raise ArithmeticError(f"step {step}: the gradient is {size}")
         optimizer.step()
-        parts = (losses.characters, losses.ctc, losses.count, losses.places)
-        sums += [*(float(part.detach()) for part in parts), 1]
+        parts = {part.name: float(getattr(losses, part.name).detach()) for part in fields(losses)}
+        sums += [*parts.values(), 1]
         step += 1
         if step % 50 == 0:
-            means = ", ".join(
-                f"{name} {value:.3f}"
-                for name, value in zip(("characters", "ctc", "count", "places"), sums[:4] / sums[4], strict=True)
-            )
-            pace = (time.monotonic() - started) / sums[4]
+            means = ", ".join(f"{name} {value:.3f}" for name, value in zip(parts, sums[:-1] / sums[-1], strict=True))
+            pace = (time.monotonic() - started) / sums[-1]
             say(f"step {step} of {recipe.steps}, epoch {epoch}: {means}; {pace:.2f} s a step")
-            started, sums = time.monotonic(), np.zeros(5)
+            started, sums = time.monotonic(), np.zeros(6)
         if step % SAVE_EVERY == 0 or step == recipe.steps:
             _save(recipe, network, optimizer, step, folder / "checkpoint.pt", say)
 
