@@ -1,9 +1,11 @@
 """python -m training.evaluate [model=DIR] [quantize=true] [engine=sherpa] [sets=heard,long] [cut=15] [out=FILE.json]
+python -m training.evaluate [model=DIR] against=sherpa [sets=heard,long]
 python -m training.evaluate sets=long write=DIR
 
 How well a model folder does on sentences that nothing was trained on. Every set has a seed; nothing is selected on it.
 Measured through the engines of capsexp, so through funasr-onnx (or sherpa-onnx) as it is installed. With `cut`, also
-what segments of so many seconds and 2 s of overlap are merged into. `write` writes the audio and its transcripts, for
+what segments of so many seconds and 2 s of overlap are merged into. `against` counts the texts that two engines give
+alike. `write` writes the audio and its transcripts, for
 samples=dir.
 """
 
@@ -124,6 +126,13 @@ def engine(kind: str, folder: str | None, quantize: bool) -> Any:
     return base.load(config(model_dir=folder, quantize=quantize), threads=1)
 
 
+def alike(one: Any, other: Any, made: list[Utterance]) -> str:
+    """How many texts are the same, and those that are not."""
+    both = [["".join(engine.recognize(u.audio).tokens) for engine in (one, other)] for u in made]
+    differing = [f"{a} / {b}" for a, b in both if a != b]
+    return "\n  ".join([f"{len(both) - len(differing)} of {len(both)} texts alike", *differing])
+
+
 def results(
     kind: str, folder: str | None, quantize: bool, names: Sequence[str], seconds_cut: float | None
 ) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -139,6 +148,11 @@ def main(arguments: Sequence[str]) -> int:
     if "write" in given:
         for name in names:
             write(Path(given["write"]), name)
+        return 0
+    if "against" in given:
+        one, other = (engine(kind, given.get("model"), False) for kind in ("paraformer", given["against"]))
+        for name in names:
+            print(f"{name:14}{alike(one, other, utterances(name))}", flush=True)
         return 0
     found = {}
     seconds_cut = float(given["cut"]) if "cut" in given else None
