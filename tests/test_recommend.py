@@ -26,6 +26,11 @@ def test_the_next_worker_as_it_was_measured() -> None:
     assert found["binds"] == "Cores bind: 2 threads on 2 CPUs, 90 % used."
 
 
+def test_cores_that_bind_only_the_counts_that_did_not_pass() -> None:
+    found = advice(made_run(1, 10.0), made_run(2, 8.0), made_run(3, 8.0), cpus=2)
+    assert (found["workers"], found["binds"]) == (1, "Cores bind from 2 workers on: 2 threads on 2 CPUs.")
+
+
 def test_the_next_worker_as_it_is_predicted() -> None:
     found = advice(made_run(1, 10.0, 100.0), made_run(2, 5.0, 180.0))
     assert (found["next"]["workers"], found["next"]["predicted"]) == (3, True)

@@ -129,7 +129,11 @@ def binds(
     empty = timeline.get("queue_empty")
     if empty is not None and empty > 0.5:
         return f"Requests bind: no segment waited during {100 * empty:.0f} % of the time; load.repeats=3 brings more."
-    larger = max(scaling["counts"]) if scaling else chosen["workers"]
+    counts = sorted(scaling["counts"]) if scaling else [chosen["workers"]]
+    full = [n for n in counts if cpus and needs and n * chosen["threads"] >= cpus]
+    if full:
+        return f"Cores bind from {full[0]} workers on: {full[0] * chosen['threads']} threads on {cpus} CPUs."
+    larger = counts[-1]
     return f"Nothing was seen to bind up to {larger} workers; workers={2 * larger} would show what does."
 
 

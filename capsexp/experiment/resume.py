@@ -43,16 +43,15 @@ def _as_before(sweep: Sweep, recorded: Sequence[dict[str, Any]], config_dir: Pat
     """Give the runs of `sweep` the numbers and directories that they have; others are numbered on, whatever the place
     that more overrides give them. Trials that were added on the way are planned again."""
     left: dict[tuple[str, int], list[dict[str, Any]]] = {}
-    for run in recorded:
-        left.setdefault((run["key"], run["trial"]), []).append(run)
-    following = itertools.count(1 + max((run["num"] for run in recorded), default=-1))
+    for before in recorded:
+        left.setdefault((before["key"], before["trial"]), []).append(before)
+    following = itertools.count(1 + max((before["num"] for before in recorded), default=-1))
     for place, run in enumerate(sweep.planned):
-        if before := left.get((run.key, run.trial)):
-            sweep.planned[place] = _at(run, before.pop(0))
+        if same := left.get((run.key, run.trial)):
+            sweep.planned[place] = _at(run, same.pop(0))
         else:
             num = next(following)
-            name = run.dir.partition("-")[2]
-            sweep.planned[place] = replace(run, num=num, dir=f"{num}-{name}")
+            sweep.planned[place] = replace(run, num=num, dir=f"{num}-{run.dir.partition('-')[2]}")
     keys = {run.key for run in sweep.planned}
     for more in (more for runs in left.values() for more in runs if more["key"] in keys):
         [(run, _)] = add(sweep, [(more["key"], more["trial"])], config_dir, config_name)
