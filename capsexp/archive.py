@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from capsexp.config import SamplesConfig, resolve
+from capsexp.config import SamplesConfig
 from capsexp.errors import ArchiveError, ConfigError, SampleError
 from capsexp.files import PART, put, read_json, storing, sync, write_text
 from capsexp.samples import paths
@@ -183,7 +183,7 @@ def _pack_samples(folder: Path, wanted: bool | None) -> None:
 def _sample_sets(folder: Path) -> dict[str, SamplesConfig]:
     found: dict[str, SamplesConfig] = {}
     for path in sorted(folder.glob("*/run.json")):
-        config = resolve(read_json(path)["config"]).samples
+        config = SamplesConfig(**read_json(path)["config"]["samples"])
         found.setdefault(config.set, config)
     return found
 

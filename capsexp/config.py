@@ -7,6 +7,7 @@ Sizes are MB (2**20 bytes), times seconds, unless a name says otherwise.
 from __future__ import annotations
 
 import difflib
+import hashlib
 import ipaddress
 import re
 import sys
@@ -288,7 +289,11 @@ def schema(engine: str) -> DictConfig:
 def resolve(raw: DictConfig | dict[str, Any]) -> Config:
     """Merge a composed tree into the schema and check it; raises ConfigError with one line."""
     tree = raw if isinstance(raw, DictConfig) else OmegaConf.create(raw)
-    plain = OmegaConf.to_container(tree, resolve=True)
+    try:
+        plain = OmegaConf.to_container(tree, resolve=True)
+    except OmegaConfBaseException as error:
+        key = getattr(error, "full_key", None) or "configuration"
+        raise ConfigError(f"{key}: {str(error).splitlines()[0]}") from None
     assert isinstance(plain, dict)
     plain.pop("hydra", None)
     engine = plain.get("engine")
@@ -377,6 +382,8 @@ def check(config: Config) -> None:
     _at_least("load.timeout", config.load.timeout, 0.1)
     _at_least("monitor.interval", config.monitor.interval, 0.01)
     _at_least("server.ready_timeout", config.server.ready_timeout, 0.1)
+    if not 0 <= config.server.port <= 65535:
+        raise ConfigError(f"server.port: {config.server.port} is no port; give 1 to 65535, or 0 for any that is free")
     _at_least("server.max_retries", config.server.max_retries, 0)
     _at_least("server.stuck_s", config.server.stuck_s, 0.1)
     _at_least("server.stuck_rtf", config.server.stuck_rtf, 0)
@@ -494,9 +501,15 @@ def _unknown_keys(tree: dict[Any, Any], base: DictConfig, prefix: str = "") -> I
             yield from _unknown_keys(value, base[key], f"{prefix}{key}.")
 
 
+LONGEST = 80  # characters of a directory's name
+
+
 def slug(text: str) -> str:
-    """A directory name from overrides: short, without separators."""
-    return re.sub(r"[^A-Za-z0-9=.,_-]+", "-", text).strip("-")[:80] or "run"
+    """A directory name from overrides: short, without separators; with a hash where it would lose what tells."""
+    name = re.sub(r"[^A-Za-z0-9=.,_-]+", "-", text).strip("-")
+    if len(name) <= LONGEST and text.isascii():
+        return name or "run"
+    return f"{name[: LONGEST - 7]}-{hashlib.sha256(text.encode()).hexdigest()[:6]}".strip("-")
 
 
 OmegaConf.register_new_resolver("capsexp.slug", slug, replace=True)

@@ -19,7 +19,7 @@ def in_order() -> Iterator[list[int]]:
         asked.append(signum)
         raise KeyboardInterrupt
 
-    with _handled(interrupt):
+    with _handled(interrupt, heard=False):
         yield asked
 
 
@@ -31,8 +31,20 @@ def ignored() -> Iterator[None]:
 
 
 @contextmanager
-def _handled(handler: Callable[..., object] | int) -> Iterator[None]:
+def deferred() -> Iterator[None]:
+    """What comes meanwhile takes effect at the end."""
+    came: list[int] = []
+    with _handled(lambda signum, frame: came.append(signum)):
+        yield
+    if came:
+        signal.raise_signal(came[0])
+
+
+@contextmanager
+def _handled(handler: Callable[..., object] | int, heard: bool = True) -> Iterator[None]:
+    """`heard`: also signals that were ignored when we were started (by nohup, by a shell for a background job)."""
     known = [getattr(signal, name) for name in ENDING if hasattr(signal, name)]  # Windows has no SIGHUP
+    known = [signum for signum in known if heard or signal.getsignal(signum) != signal.SIG_IGN]
     before = {signum: signal.signal(signum, handler) for signum in known}
     try:
         yield

@@ -121,8 +121,15 @@ def _folder(folder: str | None) -> list[tuple[str, Path, str | None]]:
         if names[name] > 1:  # "a b.wav" beside "a-b.wav"
             name = f"{names[name]}-{name}"
         text = path.with_suffix(".txt")
-        found.append((name, path, text.read_text("utf-8").strip() if text.is_file() else None))
+        found.append((name, path, _transcript(text)))
     return found
+
+
+def _transcript(path: Path) -> str | None:
+    try:
+        return path.read_text("utf-8").strip() if path.is_file() else None
+    except UnicodeDecodeError:
+        raise SampleError(f"samples.dir: {path.name} is not UTF-8; convert it, e.g. iconv -f GBK -t UTF-8") from None
 
 
 def _sha256(path: Path) -> str:

@@ -245,6 +245,9 @@ def test_a_run_that_fails_says_why(bench: Bench, overrides: tuple[str, ...], sai
         (("server=command",), "server.cmd"),
         (("--config-dir", "/nowhere"), "--config-dir"),
         (("samples.dir=/nowhere",), "samples.dir: /nowhere is not a folder"),
+        (("samples.dir=/a/b,/a-b", "-m"), "would both be called"),
+        (("server.token=${oc.env:CAPSEXP_NOT_SET}",), "'CAPSEXP_NOT_SET' not found"),
+        (("server.port=70000",), "server.port: 70000"),
     ],
 )
 def test_what_cannot_be_composed_is_one_line_and_starts_nothing(
@@ -254,6 +257,49 @@ def test_what_cannot_be_composed_is_one_line_and_starts_nothing(
     assert said in bench.stderr
     assert bench.stderr.strip().count("\n") == 0
     assert not bench.out.exists()
+
+
+def test_a_token_and_an_address_that_others_reach(bench: Bench) -> None:
+    # The monitor listens nowhere, and an archive holds no token: neither may ask for one.
+    given = ("server.host=0.0.0.0", "server.token=${oc.env:MY_TOKEN}", "archive.enabled=true")
+    bench.prefix = ["env", "MY_TOKEN=hunter2"]
+    assert bench.run("workers=1", *given) == 0, bench.stderr
+    assert bench.report()["configurations"][0]["correctness"]["ratio"] == 1.0
+    assert bench.out.with_suffix(".zip").is_file()
+
+
+def test_configurations_that_differ_late_or_in_chinese_have_names_of_their_own() -> None:
+    from capsexp.config import slug
+
+    long = "engine.model_dir=/models/" + "x" * 80
+    assert slug(f"{long},workers=1") != slug(f"{long},workers=2")
+    assert slug("samples.dir=/data/会议") != slug("samples.dir=/data/电话")
+    assert max(len(slug(f"{long},workers=1")), len(slug("话" * 200))) <= 80
+    assert slug("workers=2,pool=prefork") == "workers=2,pool=prefork"
+
+
+def test_what_was_ignored_from_the_start_stays_so_and_what_comes_while_it_must_not_waits() -> None:
+    import signal
+
+    from capsexp import interrupts
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with interrupts.in_order() as asked:
+            signal.raise_signal(signal.SIGHUP)
+            assert not asked
+            reached: list[bool] = []
+
+            def work() -> None:
+                with interrupts.deferred():
+                    signal.raise_signal(signal.SIGTERM)
+                    reached.append(True)
+
+            with pytest.raises(KeyboardInterrupt):
+                work()
+            assert reached and asked == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_an_output_folder_that_exists_or_cannot_be(bench: Bench) -> None:

@@ -173,3 +173,10 @@ def test_joined_file_has_no_transcript_where_a_clip_has_none(tmp_path: Path) -> 
     (joined,) = samples.load(SamplesConfig(set="dir", dir=str(tmp_path), minutes=0.05)).samples
     assert joined.reference is None
     assert joined.duration_s == pytest.approx(3.0, abs=0.01)
+
+
+def test_a_transcript_in_another_encoding_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(b"")
+    (tmp_path / "a.txt").write_bytes("会议".encode("gbk"))
+    with pytest.raises(SampleError, match=r"a\.txt is not UTF-8"):
+        samples.paths(SamplesConfig(set="dir", dir=str(tmp_path)))

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from capsexp import lifeline, tool
 from capsexp.client import soak
@@ -203,7 +203,10 @@ class _Progress:
         self.requests, self.began, self.shown = requests, time.monotonic(), 0.0
         # In a run our output is the log; the runner names the terminal that its own user looks at.
         tty = os.environ.get("CAPSEXP_TTY")
-        self.out = open(tty, "w") if tty else sys.stderr  # noqa: SIM115
+        self.out: TextIO = sys.stderr
+        if tty:
+            with contextlib.suppress(OSError):  # not ours to write to
+                self.out = open(tty, "w")  # noqa: SIM115
         self.alive = self.out.isatty()
 
     def on_result(self, request: Request) -> None:
@@ -212,10 +215,11 @@ class _Progress:
             self.shown = now
             done = sum(r.final is not None for r in self.requests)
             results = sum(r.results for r in self.requests)
-            print(
-                f"\r  {done}/{len(self.requests)} requests, {results} results, {now - self.began:.0f} s \x1b[K",
-                end="", file=self.out, flush=True,
-            )  # fmt: skip
+            line = f"{done}/{len(self.requests)} requests, {results} results, {now - self.began:.0f} s"
+            try:
+                print(f"\r  {line} \x1b[K", end="", file=self.out, flush=True)
+            except OSError:  # the terminal has gone; the requests have not
+                self.alive = False
 
     def end(self) -> None:
         if self.alive:

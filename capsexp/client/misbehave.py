@@ -24,7 +24,7 @@ from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
 from websockets.uri import parse_uri
 
-from capsexp.client.request import Way
+from capsexp.client.request import Way, port_of
 from capsexp.lifeline import die_with_parent
 from capsexp.protocol import RATE, AudioMessage, encode_audio
 
@@ -42,7 +42,7 @@ class Line:
         if buffer is not None:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         raw.settimeout(TIMEOUT_S)
-        raw.connect((parts.hostname or "127.0.0.1", parts.port or 80))
+        raw.connect((parts.hostname or "127.0.0.1", port_of(url)))
         options = way.options(url)
         context: ssl.SSLContext | None = options.get("ssl")
         self.socket = context.wrap_socket(raw, server_hostname=parts.hostname) if context else raw

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
@@ -99,6 +100,12 @@ async def perform(
         request.error = f"connection refused at {url}: is the server running?"
     except (OSError, TimeoutError, asyncio.TimeoutError, WebSocketException) as error:
         request.error = str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def port_of(url: str) -> int:
+    """The port of a WebSocket's address, also where none is said."""
+    parts = urlsplit(url)
+    return parts.port or (443 if parts.scheme == "wss" else 80)
 
 
 async def _send(request: Request, connection: ClientConnection, load: LoadConfig) -> None:

@@ -71,7 +71,10 @@ def outstanding(sweep: Sweep) -> list[tuple[Planned, str]]:
         if reason:
             found.append((planned, reason))
     kept = {planned.dir for planned in sweep.planned} - {planned.dir for planned, _ in found}
-    for planned, _ in found:
+    for planned, reason in found:
+        if "samples" in reason:  # the control heard what they were before
+            control = read_json(sweep.folder / planned.dir / "run.json").get("control") or "none"
+            shutil.rmtree(sweep.folder / "control" / control, ignore_errors=True)
         shutil.rmtree(sweep.folder / planned.dir, ignore_errors=True)
     if not kept:
         shutil.rmtree(sweep.folder / "control", ignore_errors=True)

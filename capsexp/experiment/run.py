@@ -3,6 +3,7 @@ run.json says what happened."""
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import shlex
@@ -18,8 +19,10 @@ from urllib.parse import urlsplit
 import psutil
 from omegaconf import OmegaConf
 
+from capsexp import interrupts
 from capsexp.analysis import faults
 from capsexp.analysis.metrics import run_metrics
+from capsexp.client.request import port_of
 from capsexp.config import Config, to_dict, worker_count
 from capsexp.engines.folders import is_twin
 from capsexp.errors import CapsexpError, RunRefused, ServerError, StorageError
@@ -74,7 +77,8 @@ def execute(
     except Exception as error:  # one run's surprise must not take the others with it
         run.status, run.error = "failed", f"{type(error).__name__}: {error}"
     finally:
-        run.record()
+        with interrupts.deferred():
+            run.record()
     return run.status
 
 
@@ -106,7 +110,7 @@ class _Run:
             with self._phase("control"):
                 self.control = control.ensure(config, self.dir.parent, self.sweep_workers)
         self.zero = time.monotonic()  # the run's own clock begins here: the control is not part of it
-        with ExitStack() as stack:
+        with _taken_down() as stack:
             stack.callback(self._end_stop)
             with self._phase("launch"):
                 with storing(".pids"):
@@ -133,7 +137,7 @@ class _Run:
                     (self.dir / ".pids" / str(client.pid)).write_text("client 0")
                 root = server.pid if server is not None else _listener(url)
                 watch = ("--watch", f"front:{root}") if root else ()
-                monitor = Child(python("capsexp.monitor", *common, *watch), self.dir / "monitor.log")
+                monitor = Child(python("capsexp.monitor", *common, *watch), self.dir / "monitor.log", env=secret)
                 stack.callback(monitor.stop, config.server.grace)
                 injector = self._injector(*common, *watch)
                 if injector is not None:
@@ -155,6 +159,8 @@ class _Run:
                     raise ServerError(f"the client did not end within load.timeout = {config.load.timeout:g} s")
             if injector is not None:
                 self._end_faults(injector, server)
+            if server is not None and not server.alive():
+                self.warnings.append(f"the server ended during the load: {server.last_lines()}")
             self.phases["stop"] = -time.monotonic()
             watched = monitor.alive()
             monitor.stop(config.server.grace)  # first, so that its last tick still sees everybody
@@ -211,8 +217,6 @@ class _Run:
                 f"fault={self.config.fault.name}: nothing was done, as the load ended before fault.at_s = "
                 f"{self.config.fault.at_s:g} s or there was no worker to be found: {injector.last_lines()}"
             )
-        if server is not None and not server.alive():
-            self.warnings.append(f"the server ended during the load: {server.last_lines()}")
         deadline = time.monotonic() + self.config.server.grace
         while time.monotonic() < deadline and server is not None and server.alive():
             events = read_rows(self.dir / "workers.csv")
@@ -342,6 +346,17 @@ class _Run:
         return run
 
 
+@contextmanager
+def _taken_down() -> Iterator[ExitStack]:
+    """What is pushed is undone to the end: a second Ctrl-C waits, or it would leave half of it running."""
+    stack = ExitStack()
+    try:
+        yield stack
+    finally:
+        with interrupts.deferred():
+            stack.close()
+
+
 def _json(path: Path) -> Any:
     return read_json(path) if path.is_file() else None
 
@@ -354,7 +369,7 @@ def _free_port() -> int:
 def _answers(url: str) -> bool:
     parts = urlsplit(url)
     try:
-        socket.create_connection((parts.hostname or "127.0.0.1", parts.port or 80), timeout=1).close()
+        socket.create_connection((parts.hostname or "127.0.0.1", port_of(url)), timeout=1).close()
     except OSError:
         return False
     return True
@@ -362,7 +377,9 @@ def _answers(url: str) -> bool:
 
 def _listener(url: str) -> int | None:
     """The process behind an external server's port, when it is on this machine and may be looked at."""
-    port = urlsplit(url).port
+    port = port_of(url)
+    if not _is_here(urlsplit(url).hostname or "127.0.0.1"):
+        return None
     try:
         found = (
             c.pid for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN and c.laddr[1:] == (port,)
@@ -370,6 +387,16 @@ def _listener(url: str) -> int | None:
         return next((pid for pid in found if pid), None)
     except psutil.Error:
         return None
+
+
+def _is_here(host: str) -> bool:
+    """Whether a host is this machine."""
+    try:
+        wanted = {str(found[4][0]) for found in socket.getaddrinfo(host, None)}
+    except OSError:
+        return False
+    mine = {address.address for card in psutil.net_if_addrs().values() for address in card}
+    return any(ipaddress.ip_address(a.partition("%")[0]).is_loopback or a in mine for a in wanted)
 
 
 def _belongs(pid: int, server: int) -> bool:

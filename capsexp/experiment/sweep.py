@@ -59,7 +59,8 @@ def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str) ->
     if len(combinations) > MANY:
         raise ConfigError(f"this sweep has {len(combinations)} runs; more than {MANY} are not what anybody waits for")
     keys = {_key(o) for o in swept}
-    planned = []
+    planned: list[Planned] = []
+    named: dict[str, list[str]] = {}
     for num, combination in enumerate(combinations):
         try:
             config = resolve(compose.raw(combination, config_dir, config_name))
@@ -68,6 +69,8 @@ def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str) ->
             raise ConfigError(f"{error} [{shown}]" if len(combinations) > 1 else str(error)) from None
         said = [o for o in combination if _key(o) in keys and _key(o) != "trial"]
         key = slug(",".join(_plain(o) for o in said) or f"workers={config.workers}")
+        if named.setdefault(key, said) != said:
+            raise ConfigError(f"{','.join(said)} and {','.join(named[key])} would both be called {key}; rename one")
         name = f"{num}-{key}" + (f",trial={config.trial}" if "trial" in keys else "")
         planned.append(Planned(num, name, key, config.trial, tuple(combination), config))
     first = planned[0].config

@@ -54,6 +54,10 @@ class ForkedHand:
             self._descriptor = None
         return self._descriptor is not None  # one that was not forked yet is the loader's business
 
+    def __del__(self) -> None:
+        if self._descriptor is not None:  # of one that was replaced: nobody asked how it ended
+            os.close(self._descriptor)
+
     def terminate(self) -> None:
         self._signal(signal.SIGTERM)
 
