@@ -218,7 +218,9 @@ def test_a_poison_segment_in_a_shared_process_takes_no_innocent_with_it() -> Non
     assert isinstance(poison, ServerError)
     assert "segment 4 failed 2 times" in str(poison)
     assert_right([s for s in work if s.index != 4], outcomes)
-    assert len(run.deaths()) == 2 * 3  # it ran twice: with others, and alone; each time three workers died
+    # It ran twice, with others and alone, and each time three workers died; once more where a death was seen before the
+    # answer to what its worker had finished just then, so that another was taken for the one that had begun.
+    assert len(run.deaths()) in (2 * 3, 3 * 3)
 
 
 def test_what_nobody_waits_for_any_more_is_not_recognized() -> None:
