@@ -292,8 +292,7 @@ def resolve(raw: DictConfig | dict[str, Any]) -> Config:
     try:
         plain = OmegaConf.to_container(tree, resolve=True)
     except OmegaConfBaseException as error:
-        key = getattr(error, "full_key", None) or "configuration"
-        raise ConfigError(f"{key}: {str(error).splitlines()[0]}") from None
+        raise _unusable(error) from None
     assert isinstance(plain, dict)
     plain.pop("hydra", None)
     engine = plain.get("engine")
@@ -306,11 +305,14 @@ def resolve(raw: DictConfig | dict[str, Any]) -> Config:
     try:
         config = OmegaConf.to_object(OmegaConf.merge(base, plain))
     except OmegaConfBaseException as error:
-        key = getattr(error, "full_key", None) or "configuration"
-        raise ConfigError(f"{key}: {str(error).splitlines()[0]}") from None
+        raise _unusable(error) from None
     assert isinstance(config, Config)
     check(config)
     return config
+
+
+def _unusable(error: OmegaConfBaseException) -> ConfigError:
+    return ConfigError(f"{getattr(error, 'full_key', None) or 'configuration'}: {str(error).splitlines()[0]}")
 
 
 def to_dict(config: Config) -> dict[str, Any]:

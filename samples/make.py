@@ -7,7 +7,6 @@ cmu_us_slt_arctic_hts. --check makes nothing and prints how much of each clip th
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import re
 import shutil
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import encode
 import numpy as np
 import numpy.typing as npt
 import soundfile
@@ -27,7 +27,7 @@ HERE = Path(__file__).resolve().parent
 PROGRAMS = ("flite", "text2wave", "ffmpeg")
 PAUSE_S = 0.6  # between paragraphs
 LEVEL = 0.7  # peak of every clip
-LOSSY = {".mp3": ["-c:a", "libmp3lame", "-b:a", "96k"], ".ogg": ["-c:a", "libvorbis", "-q:a", "4"]}
+QUALITY = {".mp3": ["-b:a", "96k"], ".ogg": ["-q:a", "4"]}
 
 
 @dataclass(frozen=True)
@@ -207,29 +207,8 @@ def make(clip: Clip, folder: Path) -> dict[str, Any]:
     audio = np.concatenate(parts)
     audio = soxr.resample(audio, rate, clip.rate) if rate != clip.rate else audio
     audio *= LEVEL / np.abs(audio).max()
-    if clip.channels == 2:
-        audio = np.stack([audio, 0.8 * audio], axis=1)  # unequal, so that mixing down does something
-    target = HERE / clip.file
-    target.parent.mkdir(exist_ok=True)
-    if target.suffix in LOSSY:
-        whole = folder / "whole.wav"
-        soundfile.write(whole, audio, clip.rate, "PCM_16")
-        # bitexact: no random serial number, no encoder's version.
-        command = ["ffmpeg", "-v", "error", "-nostdin", "-y", "-i", str(whole), *LOSSY[target.suffix]]
-        exact = ["-map_metadata", "-1", "-fflags", "+bitexact", "-flags:a", "+bitexact"]
-        subprocess.run([*command, *exact, str(target)], check=True)
-    else:
-        soundfile.write(target, audio, clip.rate, "PCM_16")
-    decoded, rate = soundfile.read(target, always_2d=True)
-    return {
-        "file": clip.file,
-        "text": plain(" ".join(clip.text)),
-        "duration_s": round(len(decoded) / rate, 3),
-        "sha256": hashlib.sha256(target.read_bytes()).hexdigest(),
-        "rate": rate,
-        "channels": decoded.shape[1],
-        "voice": clip.voice,
-    }
+    facts = encode.write(HERE / clip.file, audio, clip.rate, clip.channels, QUALITY.get(Path(clip.file).suffix, []))
+    return {"file": clip.file, "text": plain(" ".join(clip.text)), **facts, "voice": clip.voice}
 
 
 def make_all() -> None:

@@ -1,33 +1,30 @@
 """Makes the Mandarin samples and their entries in the manifest anew: python samples/make_zh.py
 
-Needs espeak-ng (the library) and ffmpeg. The sentences are drawn from the half of `training/` that nothing is trained
-on, by a seed, and none was chosen for being easy; two of the voices were never trained on either.
+Needs espeak-ng (the library) and ffmpeg. The sentences are drawn from those that `training/` holds out, by a
+seed, and none was chosen for being easy; two of the voices were never trained on either.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 import soxr
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
+
+import encode  # noqa: E402
 
 from training import augment, texts, voice  # noqa: E402
 
 SEED = 2001
 PAUSE_S = (0.3, 0.8)  # between sentences
 LEVEL = 0.7  # peak of every clip
-LOSSY = {".mp3": ["-c:a", "libmp3lame", "-b:a"], ".ogg": ["-c:a", "libvorbis", "-b:a"]}
 
 
 @dataclass(frozen=True)
@@ -77,39 +74,18 @@ def spoken(speaker: voice.Voice, clip: Clip, rng: np.random.Generator) -> tuple[
     return audio * np.float32(LEVEL / np.abs(audio).max()), said, starts
 
 
-def make(speaker: voice.Voice, clip: Clip, number: int, folder: Path) -> dict[str, Any]:
+def make(speaker: voice.Voice, clip: Clip, number: int) -> dict[str, Any]:
     """Write a clip; returns its entry in the manifest, with `starts_s`, which go into a file of their own."""
     audio, said, starts = spoken(speaker, clip, np.random.default_rng((SEED, number)))
     audio = soxr.resample(audio, voice.RATE, clip.rate) if clip.rate != voice.RATE else audio
-    if clip.channels == 2:
-        audio = np.stack([audio, 0.8 * audio], axis=1)  # unequal, so that mixing down does something
-    target = HERE / clip.file
-    target.parent.mkdir(exist_ok=True)
-    if target.suffix in LOSSY:
-        whole = folder / "whole.wav"
-        soundfile.write(whole, audio, clip.rate, "PCM_16")
-        command = ["ffmpeg", "-v", "error", "-nostdin", "-y", "-i", str(whole), *LOSSY[target.suffix], clip.bits]
-        exact = ["-map_metadata", "-1", "-fflags", "+bitexact", "-flags:a", "+bitexact"]
-        subprocess.run([*command, *exact, str(target)], check=True)
-    else:
-        soundfile.write(target, audio, clip.rate, "PCM_16")
-    decoded, rate = soundfile.read(target, always_2d=True)
-    return {
-        "file": clip.file,
-        "text": said,
-        "duration_s": round(len(decoded) / rate, 3),
-        "sha256": hashlib.sha256(target.read_bytes()).hexdigest(),
-        "rate": rate,
-        "channels": decoded.shape[1],
-        "voice": f"espeak-ng cmn-latn-pinyin+{clip.variant}",
-        "starts_s": starts,
-    }
+    facts = encode.write(HERE / clip.file, audio, clip.rate, clip.channels, ["-b:a", clip.bits])
+    voiced = f"espeak-ng cmn-latn-pinyin+{clip.variant}"
+    return {"file": clip.file, "text": said, **facts, "voice": voiced, "starts_s": starts}
 
 
 def main() -> None:
     speaker = voice.Voice()
-    with tempfile.TemporaryDirectory() as folder:
-        entries = [make(speaker, clip, number, Path(folder)) for number, clip in enumerate(CLIPS)]
+    entries = [make(speaker, clip, number) for number, clip in enumerate(CLIPS)]
     starts = {entry["file"]: entry.pop("starts_s") for entry in entries}
     (HERE / "zh" / "times.json").write_text(json.dumps(starts) + "\n", "utf-8")
     path = HERE / "manifest.json"

@@ -68,13 +68,6 @@ def test_moments_make_features_standard() -> None:
     assert np.allclose(whole.mean(0), 0) and np.allclose(whole.std(0), 1)
 
 
-def test_a_ramp_counts_characters_and_rests_in_pauses() -> None:
-    starts, ends = np.array([0.5, 1.0, 3.0]), np.array([1.0, 1.5, 3.5])
-    times = np.array([0.0, 0.5, 0.75, 1.0, 2.0, 3.0, 3.25, 9.0])
-    assert features.ramp(starts, ends, times).tolist() == [0, 0, 0.5, 1, 2, 2, 2.5, 3]
-    assert features.ramp(np.zeros(0), np.zeros(0), times).tolist() == [0] * 8
-
-
 def test_a_piece_holds_the_characters_that_are_mostly_inside() -> None:
     audio = np.arange(4 * RATE, dtype=np.float32)
     whole = data.Utterance(audio, "一二三", np.array([0.0, 1.0, 2.0]), np.array([1.0, 2.0, 3.0]), "m1")

@@ -41,12 +41,3 @@ def moments(pieces: list[Array]) -> tuple[Array, Array]:
     mean = sum(piece.sum(0, dtype=np.float64) for piece in pieces) / count
     square = sum(np.square(piece, dtype=np.float64).sum(0) for piece in pieces) / count
     return -mean, 1 / np.sqrt(np.maximum(square - mean**2, 1e-6))
-
-
-def ramp(starts: Array, ends: Array, times: Array) -> Array:
-    """How many characters have been said at each of `times`: i at the start of character i, i + 1 at its end."""
-    if not len(starts):
-        return np.zeros(len(times))
-    points = np.stack([starts, ends], 1).ravel()
-    counts = np.stack([np.arange(len(starts)), np.arange(len(starts)) + 1], 1).ravel()
-    return np.interp(times, np.maximum.accumulate(points), counts)

@@ -64,7 +64,7 @@ def _at(run: Planned, recorded: dict[str, Any]) -> Planned:
 
 def outstanding(sweep: Sweep) -> list[tuple[Planned, str]]:
     """Runs that have to be made, each with the reason; what was there of them is removed, also of the controls where
-    the code has changed."""
+    code or samples have changed."""
     found = []
     for planned in sweep.planned:
         reason = _why(sweep.folder / planned.dir, planned)
