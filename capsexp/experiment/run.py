@@ -159,6 +159,8 @@ class _Run:
                     raise ServerError(f"the client did not end within load.timeout = {config.load.timeout:g} s")
             if injector is not None:
                 self._end_faults(injector, server)
+            else:
+                self._look_for_deaths()
             if server is not None and not server.alive():
                 self.warnings.append(f"the server ended during the load: {server.last_lines()}")
             self.phases["stop"] = -time.monotonic()
@@ -207,6 +209,14 @@ class _Run:
         with storing(".pids"):
             (self.dir / ".pids" / str(child.pid)).write_text("fault 0")
         return child
+
+    def _look_for_deaths(self) -> None:
+        """Nobody was to harm a worker: one that died was replaced, and its figures hold what that took."""
+        events = read_rows(self.dir / "workers.csv")
+        died = [f"worker {event['worker']} ({event['reason']})" for event in events if event["event"] == "died"]
+        if died:
+            more = f" and {len(died) - 3} more" if len(died) > 3 else ""
+            self.warnings.append(f"died and had to be replaced: {', '.join(died[:3])}{more}; see server.log")
 
     def _end_faults(self, injector: Child, server: Child | None) -> None:
         """Stop harming the server, and give it a moment to be whole again, so that it is known how long that takes."""
