@@ -222,3 +222,12 @@ def test_nothing_was_done_is_said_and_a_request_that_was_given_up_is_counted(ben
     failed = [row for row in rows(bench.out / "0-workers=2" / "segments.csv") if row["status"] == "failed"]
     assert [(row["segment"], row["retries"]) for row in failed] == [("0", "1")]
     assert json.loads((bench.out / "0-workers=2" / "run.json").read_text())["status"] == "ok"
+
+
+def test_workers_that_die_by_themselves_are_in_the_warnings(bench: Bench) -> None:
+    poison = NullEngine(NullConfig()).recognize(noise(6, 1)).tokens[0]
+    assert bench.run("workers=2", f"engine.crash_on='{poison}'", "server.max_retries=1", "control=off") == 0
+    (said,) = [w for w in bench.report()["warnings"] if "had to be replaced" in w]
+    assert said.startswith("workers=2: died and had to be replaced: worker ")
+    died = [row for row in rows(bench.out / "0-workers=2" / "workers.csv") if row["event"] == "died"]
+    assert len(died) == 2 and all(f"worker {row['worker']} ({row['reason']})" in said for row in died)
