@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
-# ./do run [overrides]   set up if needed, then python -m capsexp (default: workers=1,2,3 -m)
-# ./do test [arguments]  set up if needed, then ruff, mypy and pytest
+# ./do run [overrides]    set up if needed, then python -m capsexp (default: workers=1,2,3 -m)
+# ./do test [arguments]   set up if needed, then ruff, mypy, codespell and pytest
+# ./do report DIR         build the report of a sweep again from its files, and show it
+# ./do serve [overrides]  start our server alone, on 127.0.0.1:6016
+# ./do help               what capsexp offers
 # Everything goes into .venv here: nothing of the system is touched, "externally managed" or not.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -36,15 +39,23 @@ make_venv() {
     fi
 }
 
+bin() { if [ -d .venv/Scripts ]; then echo .venv/Scripts; else echo .venv/bin; fi; } # Scripts: Windows
+
 setup() { # $1: what to install, e.g. .[dev]
     local stamp=".venv/.installed-$(printf '%s' "$1" | cksum | cut -d' ' -f1)"
-    [ -x .venv/bin/python ] || { rm -rf .venv; make_venv; }
-    if [ ! -f "$stamp" ] || [ pyproject.toml -nt "$stamp" ]; then
+    [ -x "$(bin)/python" ] || { rm -rf .venv; make_venv; }
+    if [ ! -f "$stamp" ] || [ pyproject.toml -nt "$stamp" ] || [ constraints.txt -nt "$stamp" ]; then
         say "setting up .venv ..."
-        .venv/bin/python -m pip install -q --disable-pip-version-check -e "$1"
+        # The versions that are tested; other Pythons may need others.
+        local tested=
+        "$(bin)/python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' && tested="-c constraints.txt"
+        # shellcheck disable=SC2086
+        "$(bin)/python" -m pip install -q --disable-pip-version-check $tested -e "$1"
         touch "$stamp"
     fi
 }
+
+run() { exec "$(bin)/python" -m "$@"; }
 
 command=${1:-}
 [ $# -gt 0 ] && shift
@@ -55,16 +66,26 @@ run)
     case " $* " in *engine=sherpa*) extras=$extras,sherpa ;; esac
     setup ".${extras:+[${extras#,}]}"
     [ $# -gt 0 ] || set -- workers=1,2,3 -m
-    exec .venv/bin/python -m capsexp "$@"
+    run capsexp "$@"
     ;;
 test)
     setup '.[dev]'
-    .venv/bin/python -m ruff check .
-    .venv/bin/python -m mypy
-    exec .venv/bin/python -m pytest "$@"
+    "$(bin)/python" -m ruff check .
+    "$(bin)/python" -m ruff format --check -q .
+    "$(bin)/python" -m mypy
+    "$(bin)/python" -m codespell_lib
+    run pytest "$@"
+    ;;
+report | serve | help)
+    setup .
+    case "$command" in
+    report) run capsexp.report "$@" ;;
+    serve) run capsexp.server "$@" ;;
+    help) run capsexp --help ;;
+    esac
     ;;
 *)
-    say "usage: ./do run [overrides] | ./do test [pytest arguments]"
+    sed -n 's/^# \(\.\/do .*\)/\1/p' do >&2
     exit 2
     ;;
 esac
