@@ -18,9 +18,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from capsexp import escape
 from capsexp.config import SamplesConfig
 from capsexp.errors import ArchiveError, ConfigError, SampleError
-from capsexp.files import PART, put, read_json, storing, sync, write_text
+from capsexp.files import PART, put, read_json, storing, sync, tell, write_text
 from capsexp.samples import paths
 
 MANIFEST = "MANIFEST.json"
@@ -204,7 +205,7 @@ def main(argv: Sequence[str]) -> int:
     if len(argv) != 2 or argv[0] != "verify":
         raise ConfigError("usage: python -m capsexp.archive verify X, a sweep's folder or its zip")
     problems = verify(Path(argv[1]))
-    print("\n".join(problems) if problems else json.dumps({"verified": Path(argv[1]).name}))
+    tell("\n".join(map(escape.one_line, problems)) if problems else json.dumps({"verified": Path(argv[1]).name}))
     return 1 if problems else 0
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from capsexp import compose, interrupts
+from capsexp import compose, escape, interrupts
 from capsexp.errors import CapsexpError, ConfigError
 from capsexp.experiment.perform import Performance
 from capsexp.experiment.resume import reopen
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _main(argv)
     except CapsexpError as error:
-        note(f"capsexp: {error}")
+        note(f"capsexp: {escape.one_line(error)}")
         return 2 if isinstance(error, ConfigError) else 1
     except OSError as error:
         note(f"capsexp: {error.filename or ''}: {error.strerror or error}")

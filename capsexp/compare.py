@@ -11,9 +11,10 @@ from typing import Any
 
 from tabulate import tabulate
 
-from capsexp import archive
+from capsexp import archive, escape
 from capsexp.analysis import differences, validity
 from capsexp.errors import ConfigError
+from capsexp.files import tell
 from capsexp.report.load import SweepFiles, read_sweep
 from capsexp.report.tables import interval, number
 
@@ -27,7 +28,7 @@ def main(argv: Sequence[str]) -> int:
     with ExitStack() as stack:
         sweeps = [_read(Path(word), stack) for word in argv]
     for name, other in zip(argv[1:], sweeps[1:], strict=True):
-        print(side_by_side(Path(argv[0]).name, sweeps[0], Path(name).name, other))
+        tell(side_by_side(Path(argv[0]).name, sweeps[0], Path(name).name, other))
     return 0
 
 
@@ -45,9 +46,11 @@ def side_by_side(old_name: str, old: SweepFiles, new_name: str, new: SweepFiles)
         ]
         for f in found
     ]  # fmt: skip
-    parts = [f"{new_name} against {old_name}", "", tabulate(rows, HEADERS, disable_numparse=True)]
+    rows = [[escape.one_line(cell) for cell in row] for row in rows]
+    names = f"{escape.one_line(new_name)} against {escape.one_line(old_name)}"
+    parts = [names, "", tabulate(rows, HEADERS, disable_numparse=True)]
     alone = sorted({r.run["key"] for r in old.runs} ^ {r.run["key"] for r in new.runs})
-    parts += [f"In one of them only: {', '.join(alone)}"] if alone else []
+    parts += [f"In one of them only: {escape.one_line(', '.join(alone))}"] if alone else []
     parts += _listed("Environment:", differences.changes(old.environment, new.environment))
     parts += _listed("Configuration:", _configurations(old, new))
     if _samples(old) != _samples(new):
@@ -78,7 +81,7 @@ def _samples(files: SweepFiles) -> set[str]:
 
 
 def _listed(title: str, found: list[tuple[str, Any, Any]]) -> list[str]:
-    return [title, *(f"  {key}: {before} -> {after}" for key, before, after in found)] if found else []
+    return [title, *(escape.one_line(f"  {key}: {before} -> {after}") for key, before, after in found)] if found else []
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, TextIO
 
+from capsexp import escape
 from capsexp.errors import StorageError
 
 PART = ".part"  # ends the name of a file that is being written
@@ -89,10 +90,12 @@ def clear_parts(folder: Path) -> None:
             path.unlink()
 
 
-def tell(line: str, out: TextIO | None = None) -> None:
-    """A line for whoever looks (stdout by default): a full disk below the log must not end a server."""
+def tell(text: str, out: TextIO | None = None) -> None:
+    """Lines for whoever looks (stdout by default), without what would act on a terminal or cannot be shown there: a
+    full disk below the log must not end a server."""
+    out = out or sys.stdout
     with contextlib.suppress(OSError):
-        print(line, file=out or sys.stdout, flush=True)
+        print(escape.encodable(escape.lines(text), out), file=out, flush=True)
 
 
 def note(line: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from capsexp import archive, cli
+from capsexp import archive, cli, escape
 from capsexp.errors import ArchiveError, ConfigError
 from capsexp.files import read_json, tell
 from capsexp.report.tables import number
@@ -39,7 +39,7 @@ def main(argv: Sequence[str]) -> int:
         out = _out(overrides)
         code = cli.main([*words, f"hydra.sweep.dir='{out}'"])
         if (out / "report.json").is_file():
-            print(side_by_side(before, read_json(out / "report.json")))
+            tell(side_by_side(before, read_json(out / "report.json")))
         return code
 
 
@@ -51,7 +51,7 @@ def _ask(source: Path, folder: Path, words: list[str], overrides: list[str], tru
     if found and not trusted:
         raise ArchiveError(f"{source.name} would {'; '.join(found)}: if you trust it, add {TRUST}")
     for one in found:
-        tell(f"trusted: it will {one}", sys.stderr)
+        tell(f"trusted: it will {escape.one_line(one)}", sys.stderr)
 
 
 def line(sweep: dict[str, Any], folder: Path, overrides: Sequence[str]) -> list[str]:
@@ -87,7 +87,7 @@ def side_by_side(before: dict[str, Any], after: dict[str, Any]) -> str:
         cells = [key]
         for value in (_makespan, _speedup, _peak, _correct, lambda c: c["verdict"]):
             cells += [value(c[key]) if key in c else "-" for c in (old, new)]
-        rows.append(cells)
+        rows.append([escape.one_line(cell) for cell in cells])
     names = ("makespan s", "speedup", "peak MB", "correct", "verdict")
     headers = ["configuration", *(f"{name} {when}" for name in names for when in ("then", "now"))]
     return "\nThen and now:\n" + tabulate(rows, headers, disable_numparse=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
+from capsexp import escape
 from capsexp.config import Config, resolve
 from capsexp.errors import CapsexpError, ConfigError, StorageError
 from capsexp.files import tell
@@ -77,7 +78,7 @@ def entry(run: Callable[[Sequence[str]], int], prog: str) -> int:
     try:
         return run(sys.argv[1:])
     except CapsexpError as error:
-        tell(f"{prog}: {error}", sys.stderr)
+        tell(f"{prog}: {escape.one_line(error)}", sys.stderr)
         return StorageError.EXIT if isinstance(error, StorageError) else 2 if isinstance(error, ConfigError) else 1
     except KeyboardInterrupt:
         return 130

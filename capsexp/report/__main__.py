@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from capsexp.errors import ConfigError
+from capsexp.files import tell
 from capsexp.report.build import rebuild
 from capsexp.tool import entry
 
@@ -13,7 +14,7 @@ def main(argv: Sequence[str]) -> int:
     if len(argv) != 1 or argv[0].startswith("-"):
         raise ConfigError("usage: python -m capsexp.report DIR, the folder of a sweep")
     rebuild(Path(argv[0]))
-    print((Path(argv[0]) / "report.txt").read_text("utf-8"), end="")
+    tell((Path(argv[0]) / "report.txt").read_text("utf-8").removesuffix("\n"))
     return 0
 
 
