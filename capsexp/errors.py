@@ -5,6 +5,7 @@ CapsexpError
 ├── SampleError      audio that is missing or cannot be decoded
 ├── EngineError      a recognizer that is missing or failed
 ├── ServerError      a server that died, was not ready or hung
+├── HarnessError     ourselves: no descriptors, no ports, a bug; no verdict on what was measured
 ├── RunRefused       a run that was not started because it would not fit
 ├── StorageError     a disk that is full, read-only or gone
 └── ArchiveError     an archive that is damaged or unsafe
@@ -31,6 +32,10 @@ class EngineError(CapsexpError):
 
 class ServerError(CapsexpError):
     """A server that died, was not ready in time or could not be reached."""
+
+
+class HarnessError(CapsexpError):
+    """What measures has failed, not what is measured: the run decides nothing."""
 
 
 class RunRefused(CapsexpError):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from capsexp import escape
+from capsexp import debug, escape
 from capsexp.config import Config, resolve
 from capsexp.errors import CapsexpError, ConfigError, StorageError
 from capsexp.files import tell
@@ -50,6 +50,8 @@ def parse(argv: Sequence[str], prog: str, description: str, aliases: dict[str, s
     args = parser.parse_intermixed_args(argv)
     if args.stdin_guard and PARENT in os.environ:
         die_with_parent(int(os.environ[PARENT]))  # the end of stdin is not seen while it is busy or stopped
+    if args.run_dir is not None:
+        debug.keep(args.run_dir)
     zero = time.monotonic() if args.zero is None else args.zero
     if args.config is not None:
         # Reading a resolved file spares each child of a run the import and the work of Hydra.
@@ -74,7 +76,7 @@ def _quoted(value: str) -> str:
 
 
 def entry(run: Callable[[Sequence[str]], int], prog: str) -> int:
-    """Run a tool: one line for every error a user can act on, 130 for Ctrl-C."""
+    """Run a tool: one line for every error, 130 for Ctrl-C."""
     try:
         return run(sys.argv[1:])
     except CapsexpError as error:
@@ -82,3 +84,6 @@ def entry(run: Callable[[Sequence[str]], int], prog: str) -> int:
         return StorageError.EXIT if isinstance(error, StorageError) else 2 if isinstance(error, ConfigError) else 1
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        tell(f"{prog}: {debug.told(error)}", sys.stderr)
+        return 1

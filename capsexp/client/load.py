@@ -16,6 +16,7 @@ from capsexp.protocol import Result
 from capsexp.samples import Sample
 
 LAG_EVERY_S = 0.05
+TIMED_OUT = "not finished within load.timeout"  # begins the error of a request that was given up
 
 
 @dataclass
@@ -73,20 +74,36 @@ async def run(
     load: LoadConfig,
     on_result: Callable[[Request], None] = lambda request: None,
     way: Way = OPEN,
+    room: int | None = None,
 ) -> Outcome:
-    """Perform all requests within `load.timeout`; what is then unfinished fails."""
-    places = asyncio.Semaphore(load.concurrency or len(requests))
+    """Perform all requests within `load.timeout`; what is then unfinished fails. A request holds its place until its
+    outcome is known, its connection (of which there is `room` for so many) until that is closed. Raises what is no
+    failure of the server but ours."""
+    everybody = max(1, len(requests))
+    places, connections = (asyncio.Semaphore(most or everybody) for most in (load.concurrency, room))
+    outcome, lag = Outcome(requests, 0.0, 0.0), Lag()
+    cpu = time.process_time()
+
+    def ended() -> None:
+        places.release()
+        outcome.cpu_s, outcome.max_loop_lag_s = time.process_time() - cpu, lag.longest
 
     async def one(request: Request) -> None:
-        async with places:
-            await perform(request, url, load, on_result, way)
+        await places.acquire()
+        on_end = once(ended)
+        try:
+            async with connections:
+                await perform(request, url, load, on_result, way, on_end)
+        finally:
+            on_end()
 
-    lag = Lag()
     watching = asyncio.create_task(lag.watch())
-    cpu = time.process_time()
     jobs = [asyncio.create_task(one(request)) for request in requests]
     try:
-        await asyncio.wait(jobs, timeout=load.timeout)
+        if jobs:
+            done, _ = await asyncio.wait(jobs, timeout=load.timeout, return_when=asyncio.FIRST_EXCEPTION)
+            for job in done:
+                job.result()
     finally:
         for job in jobs:
             job.cancel()
@@ -94,8 +111,18 @@ async def run(
         watching.cancel()
         for request in requests:
             if request.final is None and request.error is None:
-                request.error = f"not finished within load.timeout = {load.timeout:g} s"
-    return Outcome(requests, time.process_time() - cpu, lag.longest)
+                request.error = timed_out(load)
+    return outcome
+
+
+def timed_out(load: LoadConfig) -> str:
+    return f"{TIMED_OUT} = {load.timeout:g} s"
+
+
+def once(act: Callable[[], None]) -> Callable[[], None]:
+    """`act`, which a second call does not repeat."""
+    left = [act]
+    return lambda: left.pop()() if left else None
 
 
 class Lag:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 import time
 from collections.abc import Callable
@@ -12,11 +13,15 @@ from urllib.parse import urlsplit
 
 import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from capsexp.client.reasons import CAUGHT, OPEN_S, no_address, why
 from capsexp.config import LoadConfig
+from capsexp.errors import ConfigError
 from capsexp.protocol import RATE, SUBPROTOCOL, Audio, AudioMessage, ProtocolError, Result, decode_result, encode_audio
+
+WATCH_S = 0.1  # after a final result, for a second one to show
 
 
 @dataclass(frozen=True)
@@ -67,9 +72,20 @@ class Request:
 
 
 async def perform(
-    request: Request, url: str, load: LoadConfig, on_result: Callable[[Request], None], way: Way = OPEN
+    request: Request,
+    url: str,
+    load: LoadConfig,
+    on_result: Callable[[Request], None],
+    way: Way = OPEN,
+    on_end: Callable[[], None] = lambda: None,
 ) -> None:
-    """Send the sample in messages and take results until the final one; every failure ends up in `request.error`."""
+    """Send the sample in messages and take results until the final one; whatever the server does wrong ends up in
+    `request.error`. `on_end` is called as soon as it is known what came of the request; the connection then stays for
+    a moment (see _watch) and is closed. Raises HarnessError, and what is a fault of ours."""
+    try:
+        options = way.options(url)
+    except OSError as error:
+        raise ConfigError(f"server.certfile={way.certfile}: cannot be read: {error.strerror or error}") from None
     try:
         async with connect(
             url,
@@ -77,35 +93,30 @@ async def perform(
             compression=None,
             max_size=None,
             ping_interval=None,  # the server may hold the connection back for long
-            open_timeout=30,
+            open_timeout=OPEN_S,
             close_timeout=1,
             proxy=None,
-            **way.options(url),
+            **options,
         ) as connection:
-            sender = asyncio.create_task(_send(request, connection, load))
-            try:
-                await _receive(request, connection, on_result)
-                await sender
-            finally:
-                sender.cancel()
-    except ProtocolError as error:
-        request.error = f"the server answered: {error}"
-    except ConnectionClosed as error:
-        code = error.rcvd.code if error.rcvd else 1006
-        request.error = f"the connection ended (code {code}) before the final result"
-    except InvalidStatus as error:
-        said = (error.response.body or b"").decode("utf-8", "replace").strip()
-        request.error = f"{url} refused the connection ({error.response.status_code}): {said or 'no reason given'}"
-    except ConnectionRefusedError:
-        request.error = f"connection refused at {url}: is the server running?"
-    except (OSError, TimeoutError, asyncio.TimeoutError, WebSocketException) as error:
-        request.error = str(error).splitlines()[0] if str(error) else type(error).__name__
+            await _converse(request, connection, load, on_result, on_end)
+            await _watch(request, connection)
+    except CAUGHT as error:
+        if request.final is None or request.sent is None:  # what happens to the connection afterwards is no matter
+            request.error = why(error, url, load.message_s)
+    except (ValueError, OverflowError):
+        if request.start is not None:
+            raise
+        request.error = no_address(url)
 
 
 def port_of(url: str) -> int:
-    """The port of a WebSocket's address, also where none is said."""
+    """The port of a WebSocket's address, also where none is said; raises ConfigError for what is no port."""
     parts = urlsplit(url)
-    return parts.port or (443 if parts.scheme == "wss" else 80)
+    try:
+        said = parts.port
+    except ValueError:
+        raise ConfigError(f"server.url: {no_address(url)}") from None
+    return said or (443 if parts.scheme == "wss" else 80)
 
 
 async def _send(request: Request, connection: ClientConnection, load: LoadConfig) -> None:
@@ -131,9 +142,38 @@ async def _send(request: Request, connection: ClientConnection, load: LoadConfig
     request.sent = time.monotonic()
 
 
-async def _receive(request: Request, connection: ClientConnection, on_result: Callable[[Request], None]) -> None:
-    async for frame in connection:
-        result = decode_result(frame)
+async def _converse(
+    request: Request,
+    connection: ClientConnection,
+    load: LoadConfig,
+    on_result: Callable[[Request], None],
+    on_end: Callable[[], None],
+) -> None:
+    """Until all is sent and the final result is there. What ends the one ends the other, so that nothing waits for
+    what cannot come; where both failed it is what was received that says why."""
+    sending = asyncio.create_task(_send(request, connection, load))
+    receiving = asyncio.create_task(_receive(request, connection, on_result, on_end))
+    try:
+        await asyncio.wait({sending, receiving}, return_when=asyncio.FIRST_EXCEPTION)
+        broken = sending.exception() if sending.done() else None
+        if broken is not None and not isinstance(broken, ConnectionClosed):
+            raise broken
+        await receiving
+        await sending
+    finally:
+        for task in (sending, receiving):
+            task.cancel()
+        await asyncio.gather(sending, receiving, return_exceptions=True)  # what they raised was raised above
+
+
+async def _receive(
+    request: Request,
+    connection: ClientConnection,
+    on_result: Callable[[Request], None],
+    on_end: Callable[[], None],
+) -> None:
+    while True:
+        result = decode_result(await connection.recv())
         now = time.monotonic()
         if result.task_id != request.task_id:
             request.foreign += 1
@@ -143,19 +183,23 @@ async def _receive(request: Request, connection: ClientConnection, on_result: Ca
         if result.is_final:
             request.finals += 1
             request.final, request.result = now, result
+            on_end()
         on_result(request)
         if result.is_final:
-            break
-    else:
-        raise ConnectionClosed(None, None)
-    # A second final message would be a fault of the server: give it a moment to show.
-    try:
+            return
+
+
+async def _watch(request: Request, connection: ClientConnection) -> None:
+    """A second final message would be a fault of the server: give it a moment to show. Nobody waits for this."""
+
+    async def late() -> None:
         while True:
-            late = decode_result(await asyncio.wait_for(connection.recv(), 0.02))
-            if late.task_id != request.task_id:
+            result = decode_result(await connection.recv())
+            if result.task_id != request.task_id:
                 request.foreign += 1
             else:
                 request.results += 1
-                request.finals += late.is_final
-    except (asyncio.TimeoutError, ConnectionClosed, ProtocolError):
-        pass
+                request.finals += result.is_final
+
+    with contextlib.suppress(asyncio.TimeoutError, ConnectionClosed, ProtocolError):
+        await asyncio.wait_for(late(), WATCH_S)

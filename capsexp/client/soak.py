@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
-from capsexp.client.load import Lag, Outcome, plan
+from capsexp.client.load import Lag, Outcome, plan, timed_out
 from capsexp.client.request import OPEN, Request, Way, perform
 from capsexp.config import LoadConfig
 from capsexp.protocol import Result
@@ -131,19 +132,33 @@ async def run(
     save: Callable[[Record], Awaitable[None]],
     save_s: float,
     way: Way = OPEN,
+    room: int | None = None,
 ) -> None:
-    """Keep `lanes` requests going; after `seconds` no new one begins. Each may take load.timeout. What was recorded is
-    saved every `save_s` seconds."""
+    """Keep `lanes` requests going; after `seconds` no new one begins. Each may take load.timeout. A lane goes on with
+    the next request when the outcome of one is known, and of connections `room` are open at most. What was recorded is
+    saved every `save_s` seconds. Raises what is no failure of the server but ours."""
     until = time.monotonic() + seconds
+    connections, under_way = asyncio.Semaphore(room or sys.maxsize), set[asyncio.Task[None]]()
+
+    async def one(request: Request, on_end: Callable[[], None]) -> None:
+        try:
+            async with connections:
+                await asyncio.wait_for(perform(request, url, load, lambda request: None, way, on_end), load.timeout)
+        except asyncio.TimeoutError:
+            if request.final is None:
+                request.error = timed_out(load)
+        finally:
+            on_end()
+        record.add(request)
 
     async def lane() -> None:
         while time.monotonic() < until:
-            request = next(requests)
-            try:
-                await asyncio.wait_for(perform(request, url, load, lambda request: None, way), load.timeout)
-            except asyncio.TimeoutError:
-                request.error = f"not finished within load.timeout = {load.timeout:g} s"
-            record.add(request)
+            request, ended = next(requests), asyncio.Event()
+            under_way.add(asyncio.create_task(one(request, ended.set)))
+            await ended.wait()
+            for task in [task for task in under_way if task.done()]:
+                under_way.discard(task)
+                task.result()
             if not request.ok:
                 await asyncio.sleep(min(REST_S, max(0.0, until - time.monotonic())))
 
@@ -155,10 +170,17 @@ async def run(
             record.cpu_s, record.max_loop_lag_s = time.process_time() - began, lag.longest
             await save(record.snapshot())
 
-    beside = [asyncio.create_task(lag.watch()), asyncio.create_task(saving())]
+    watching, saver = asyncio.create_task(lag.watch()), asyncio.create_task(saving())
+    working: asyncio.Future[Any] = asyncio.gather(*(lane() for _ in range(lanes)))
+    beside: tuple[asyncio.Future[Any], ...] = (saver, watching)
     try:
-        await asyncio.gather(*(lane() for _ in range(lanes)))
-    finally:
-        for task in beside:
-            task.cancel()
+        await asyncio.wait((working, *beside), return_when=asyncio.FIRST_COMPLETED)
+        if saver.done():  # only by an error
+            saver.result()
+        await working
         record.cpu_s, record.max_loop_lag_s = time.process_time() - began, lag.longest
+        await asyncio.gather(*under_way)
+    finally:
+        for task in (working, *beside, *under_way):
+            task.cancel()
+        await asyncio.gather(working, *beside, *under_way, return_exceptions=True)

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import psutil
 from omegaconf import OmegaConf
 
-from capsexp import interrupts
+from capsexp import debug, interrupts
 from capsexp.analysis import faults
 from capsexp.analysis.metrics import run_metrics
 from capsexp.client.request import port_of
@@ -61,6 +61,7 @@ def execute(
     `checkpoint` is called whenever run.json says more. Raises KeyboardInterrupt and StorageError, after the run was
     taken down and, if it can be, recorded."""
     run = _Run(plan, config, run_dir, sweep_workers, say, checkpoint)
+    debug.keep(run_dir)
     try:
         run.perform()
         run.status = "ok"
@@ -75,10 +76,11 @@ def execute(
         run.status, run.error = "interrupted", "interrupted"
         raise
     except Exception as error:  # one run's surprise must not take the others with it
-        run.status, run.error = "failed", f"{type(error).__name__}: {error}"
+        run.status, run.error = "failed", debug.told(error)
     finally:
         with interrupts.deferred():
             run.record()
+            debug.keep(None)
     return run.status
 
 

@@ -42,7 +42,10 @@ def main(argv: Sequence[str]) -> int:
         argv, "python -m capsexp.server", "A CapsWriter speech-recognition server with N workers.", aliases
     )
     prepare(call.config.engine, print)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    told = logging.StreamHandler(sys.stderr)  # beside the run's debug.log
+    told.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    logging.getLogger().addHandler(told)
+    logging.getLogger().setLevel(logging.INFO)
     logging.getLogger("websockets").setLevel(logging.CRITICAL)  # a scan of the port is not our error
     try:
         return asyncio.run(_Server(call).run())

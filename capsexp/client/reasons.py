@@ -1,0 +1,119 @@
+"""Why a request failed, in a line that says what to do; and which failures are the client's own."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import re
+import socket
+import ssl
+from urllib.parse import urlsplit
+
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI, WebSocketException
+
+from capsexp.errors import HarnessError
+from capsexp.protocol import ProtocolError
+
+OPEN_S = 30.0  # for a connection to be opened
+LONGEST = 300  # characters of what a server says
+# What this machine has no more of, whatever the server is like.
+_OURS = {
+    errno.EMFILE: "its limit of open files is reached (ulimit -n)",
+    errno.ENFILE: "the system has no more files to open",
+    errno.EADDRNOTAVAIL: "this machine has no free port left",
+    errno.ENOBUFS: "the system has no more room for sockets",
+    errno.ENOMEM: "the system has no more memory",
+}
+_UNREACHABLE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
+
+
+def why(error: Exception, url: str, message_s: float) -> str:
+    """What a request's user is told. Raises HarnessError for what is not the server's doing."""
+    if isinstance(error, ProtocolError):
+        return f"the server answered: {brief(str(error))}"
+    if isinstance(error, ConnectionClosed):
+        return _closed(error, message_s)
+    if isinstance(error, InvalidStatus):
+        return _refused(error, url)
+    if isinstance(error, InvalidURI):
+        return no_address(url)
+    if isinstance(error, InvalidHandshake):
+        other = "" if url.startswith("wss:") else ", or wants TLS (wss://)"
+        return f"{url}: what answers there is no WebSocket server{other}: check server.url"
+    if isinstance(error, (TimeoutError, asyncio.TimeoutError)):
+        return f"{url} did not answer within {OPEN_S:g} s: check server.url, and whether the server is overloaded"
+    if isinstance(error, OSError):
+        return _system(error, url)
+    return brief(str(error)) or type(error).__name__
+
+
+CAUGHT = (ProtocolError, OSError, TimeoutError, asyncio.TimeoutError, WebSocketException)
+
+
+def no_address(url: str) -> str:
+    return f"{url} is no address of a WebSocket server: give server.url=ws://HOST:PORT, or wss:// for TLS"
+
+
+def brief(text: str) -> str:
+    """What somebody else wrote, on one line and not too long of it."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line if len(line) <= LONGEST else line[:LONGEST] + "..."
+
+
+def _closed(error: ConnectionClosed, message_s: float) -> str:
+    rcvd, sent = error.rcvd, error.sent
+    if rcvd is None and sent is not None and sent.code in (1002, 1007, 1009):
+        return f"what the server sent is no WebSocket message ({sent.code}: {brief(sent.reason) or 'no reason given'})"
+    code = rcvd.code if rcvd else 1006
+    reason = f": {brief(rcvd.reason)}" if rcvd and rcvd.reason else ""
+    said = f"the connection ended (code {code}{reason}) before the final result"
+    if code == 1009:
+        megabytes = message_s * 16_000 * 4 * 4 / 3 / 2**20
+        said += (
+            f": its messages ({message_s:g} s of audio, {megabytes:.1f} MB) are too big for it; lower load.message_s"
+        )
+    return said
+
+
+def _refused(error: InvalidStatus, url: str) -> str:
+    status = error.response.status_code
+    said = brief((error.response.body or b"").decode("utf-8", "replace")) or "no reason given"
+    if status in (401, 407):
+        return f"{url} refused the connection ({status}): {said}; give its token as server.token=SECRET"
+    if status == 403:
+        return f"{url} refused the connection ({status}): {said}; is the token right, may this machine connect?"
+    if status in (429, 503):
+        return f"{url} refused the connection ({status}): {said}; fewer at once (load.concurrency=N), or later"
+    if status >= 500:
+        return f"{url} refused the connection ({status}): {said}; see the server's own log"
+    return f"{url} answers ({status}), but not as a WebSocket server: check host, port and path of server.url"
+
+
+def _system(error: OSError, url: str) -> str:
+    host = urlsplit(url).hostname or url
+    if isinstance(error, socket.gaierror):
+        if error.errno in (getattr(socket, "EAI_SYSTEM", None), getattr(socket, "EAI_MEMORY", None)):
+            raise HarnessError(f"the client cannot look up {host}: {error.strerror}") from None
+        return f"{host}: no such host ({error.strerror}): check server.url"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"{url}: its certificate is not trusted ({error.verify_message}); name it as server.certfile=PEM"
+    # asyncio tells of several addresses in one text without a number of its own.
+    numbers = {error.errno, *map(int, re.findall(r"\[Errno (\d+)\]", str(error)))}
+    for number, what in _OURS.items():
+        if number in numbers:
+            raise HarnessError(
+                f"the client can open no more connections: {what}; raise it, or fewer at once (load.concurrency=N)"
+            ) from None
+    if isinstance(error, ConnectionRefusedError) or errno.ECONNREFUSED in numbers:
+        return f"connection refused at {url}: is the server running?"
+    if isinstance(error, ssl.SSLError) or (url.startswith("wss:") and isinstance(error, ConnectionError)):
+        return f"{url} does not speak TLS ({_first(error)}): is it ws:// instead of wss://?"
+    if numbers & _UNREACHABLE:
+        return f"{url} cannot be reached ({_first(error)}): check server.url and the network"
+    if isinstance(error, ConnectionError):
+        return f"{url} broke off the connection ({_first(error)}): see the server's own log"
+    return f"{url}: {_first(error)}"
+
+
+def _first(error: OSError) -> str:
+    return brief(error.strerror or str(error)) or type(error).__name__
