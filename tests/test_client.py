@@ -3,29 +3,24 @@ wrong, and that nothing of its own goes wrong unseen."""
 
 import asyncio
 import contextlib
-import http.server
 import json
-import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from bench import Bench
-from conftest import PATIENCE, SLOW, noise
+from conftest import PATIENCE, noise
 from websockets.asyncio.server import ServerConnection, serve
 
 from capsexp.client import request as requests_module
 from capsexp.client import soak
-from capsexp.client.load import Outcome, plan, run
-from capsexp.client.request import OPEN, Request, Way
+from capsexp.client.load import Outcome, run
+from capsexp.client.request import Request
 from capsexp.config import LoadConfig
-from capsexp.errors import HarnessError
 from capsexp.samples import Sample
 
 Handler = Callable[[ServerConnection], Awaitable[None]]
@@ -167,7 +162,7 @@ def test_a_place_is_free_as_soon_as_the_final_result_is_there() -> None:
     outcome = against(slow_to_close, made(8), LoadConfig(concurrency=1, timeout=PATIENCE))
     assert all(r.ok and r.finals == 1 for r in outcome.requests)
     starts = sorted((r.start, r.final) for r in outcome.requests)
-    for (_, final), (start, _) in zip(starts, starts[1:], strict=False):
+    for (_, final), (start, _) in pairwise(starts):
         assert start is not None and final is not None and start > final  # one at a time all the same
     assert outcome.start is not None and outcome.end is not None
     assert outcome.end - outcome.start < 8 * 0.5 / 2

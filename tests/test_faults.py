@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from bench import Bench
 from conftest import noise
+from hypothesis import given
+from hypothesis import strategies as st
 from test_analysis import CONTROLS, LIMITS, RIGHT, config, made_run
 
-from capsexp.analysis import aggregate, faults, recommend
+from capsexp.analysis import aggregate, correctness, faults, recommend
 from capsexp.compose import compose
 from capsexp.config import FaultConfig, NullConfig
 from capsexp.engines.null import NullEngine
@@ -94,6 +96,29 @@ def test_what_faults_did() -> None:
     )
 
 
+@given(st.lists(st.tuples(st.sampled_from(["ok", "lost", "told", "twice"]), st.integers(1, 500)), max_size=20))
+def test_a_row_counts_for_as_many_requests_as_it_stands_for(kinds: list[tuple[str, int]]) -> None:
+    """hours= keeps those that came to the same as one row."""
+    as_rows = {
+        "ok": request("a"), "lost": request("b", "failed", 0, "1006"), "twice": request("c", finals=2),
+        "told": request("d", "failed", 0, "the server answered: no"),
+    }  # fmt: skip
+    folded = [{**as_rows[kind], "count": count} for kind, count in kinds]
+    unfolded = [as_rows[kind] for kind, count in kinds for _ in range(count)]
+    run = {"window_s": {"start": 2.0, "end": 10.0}}
+    wrong = sum(count for kind, count in kinds if kind != "ok")
+    one, other = (faults.effect(run, rows, [], BORN, [], wrong) for rows in (folded, unfolded))
+    assert one == other
+    assert one["wrong"] == 0
+
+
+def test_segments_of_a_table_that_was_thinned_out_count_for_those_that_are_not_there() -> None:
+    run = {"window_s": {"start": 2.0, "end": 10.0}, "metrics": {"retries": 40, "segments_every": 8}}
+    struck = [deed(1, "slow_worker", 4.0, 10, 6.0)]
+    found = faults.effect(run, [request("kept")], [segment("not kept", 4.0, 6.0, 1)], BORN, struck, 0)
+    assert (found["again"], found["throughput_xrt"]) == (40, pytest.approx(8 * 10 / 2))
+
+
 def test_a_server_that_is_not_ours_tells_less() -> None:
     run = {"window_s": {"start": 2.0, "end": 10.0}}
     found = faults.effect(run, [request("a")], [], [], [deed(1, "kill_worker", 5.0, 20)], None)
@@ -158,6 +183,13 @@ def test_what_was_lost_under_faults_limits_the_verdict_and_recommends_nothing() 
     alone = judged([ONCE], runs[2], wrong=1)
     assert aggregate.overall(alone) == "NOT_FEASIBLE"
     assert recommend.recommend(alone, 0.05) is None
+
+
+def test_as_many_as_were_wrong_are_said_to_be() -> None:
+    rows = [{**request(f"t{n}", "failed", 0, "1006"), "request": n, "sample": "s"} for n in range(300)]
+    found = correctness.judge({}, rows, None, [])
+    (one,) = aggregate.configurations([made_run(1, 10.0)] * 2, [found] * 2, CONTROLS, LIMITS)
+    assert one["wrong_count"] == 600 > len(one["wrong"]) > 0
 
 
 def test_a_fault_that_never_struck_proves_nothing() -> None:

@@ -36,7 +36,7 @@ def empty(key: str, status: str, why: str) -> dict[str, Any]:
             "wer_ci95": None, "cer_ci95": None,
         },
         "fault": fault_effects.summary("none", []),
-        "adds_workers": True, "wrong": [], "intervals": {}, "gates": [], "caveats": [],
+        "adds_workers": True, "wrong": [], "wrong_count": 0, "intervals": {}, "gates": [], "caveats": [],
         "verdict": gates.NOT_FEASIBLE if status in ("failed", "refused") else gates.INCONCLUSIVE,
     }  # fmt: skip
 
@@ -206,7 +206,8 @@ def _correctness(one: dict[str, Any], judged: list[dict[str, Any]]) -> None:
         ci95 = statistics.rate(each)
         one["correctness"] |= {name: rate, f"{name}_ci95": ci95}
         one["intervals"][name] = evidence([], ci95, "samples")
-    one["wrong"] = [w for j in judged for w in j["wrong"]]
+    one["wrong"] = [w for j in judged for w in j["wrong"]]  # the first of each run
+    one["wrong_count"] = sum(j.get("wrong_count", len(j["wrong"])) for j in judged)
 
 
 def _server_efficiency(one: dict[str, Any], control: dict[str, Any] | None) -> float | None:

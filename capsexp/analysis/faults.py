@@ -7,12 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from capsexp.analysis.metrics import stands_for
 from capsexp.analysis.timeline import covered
 
 Row = dict[str, Any]
 Span = tuple[float, float]
 
 COUNTS = ("injected", "lost", "told", "duplicated", "wrong", "again")
+FOREIGN = "fault-"  # begins the ids of tasks of clients that misbehave
 TOLD = "the server answered:"  # begins the error of a request that the server ended with one
 # After these a worker has to be replaced; after the others it is when it could not go on.
 REPLACED = frozenset({"kill_worker", "kill_all_workers", "crash_engine", "freeze_worker"})
@@ -67,21 +69,32 @@ def effect(
     wrong_count: int | None,
 ) -> dict[str, Any]:
     """Counts, recoveries and throughput of one run. `wrong_count`: requests that are not right, whatever the reason."""
-    own = {r["task_id"] for r in requests}
-    mine = [s for s in segments if s["task_id"] in own]  # a client that misbehaves has tasks of its own
+    # A client that misbehaves has tasks of its own. With hours= not every request has a row by which to know its own.
+    mine = [s for s in segments if not str(s["task_id"]).startswith(FOREIGN)]
+    metrics = run.get("metrics") or {}
+    every = metrics.get("segments_every", 1)
     lost = [r for r in requests if r["status"] != "ok"]
     twice = [r for r in requests if r["status"] == "ok" and (r["finals"] != 1 or r["foreign"])]
     spans = _spans(deeds, events, run["window_s"]["start"], run["window_s"]["end"])
     return {
         "injected": len(_by_fault(deeds)),
-        "lost": len(lost),
-        "told": sum(str(r["error"] or "").startswith(TOLD) for r in lost),
-        "duplicated": len(twice),
-        "wrong": None if wrong_count is None else max(0, wrong_count - len(lost) - len(twice)),
-        "again": sum(s["retries"] or 0 for s in mine) if segments else None,
+        "lost": _number(lost),
+        "told": _number([r for r in lost if str(r["error"] or "").startswith(TOLD)]),
+        "duplicated": _number(twice),
+        "wrong": None if wrong_count is None else max(0, wrong_count - _number(lost) - _number(twice)),
+        "again": _again(mine, every, metrics) if segments else None,
         "recoveries_s": recoveries(deeds, events),
-        "throughput_xrt": _throughput(mine, spans),
+        "throughput_xrt": _throughput(mine, spans, every),
     }
+
+
+def _number(requests: Sequence[Row]) -> int:
+    return sum(map(stands_for, requests))
+
+
+def _again(segments: Sequence[Row], every: int, metrics: Mapping[str, Any]) -> int:
+    """Of a table that was thinned out the server's own count, which knows of no tasks."""
+    return int(metrics["retries"]) if every > 1 else sum(s["retries"] or 0 for s in segments)
 
 
 def _spans(deeds: Sequence[Row], events: Sequence[Row], start: float | None, end: float | None) -> list[Span]:
@@ -95,8 +108,9 @@ def _spans(deeds: Sequence[Row], events: Sequence[Row], start: float | None, end
     return [span for span in found if span[1] > span[0]]
 
 
-def _throughput(segments: Sequence[Row], spans: Sequence[Span]) -> float | None:
-    """Seconds of new audio recognized per second of `spans`; a segment's is spread over its time on a worker."""
+def _throughput(segments: Sequence[Row], spans: Sequence[Span], every: int) -> float | None:
+    """Seconds of new audio recognized per second of `spans`; a segment's is spread over its time on a worker, and each
+    stands for `every` many."""
     if not spans or not segments:  # a server that is not ours tells nothing of its segments
         return None
     length = covered(spans, (min(s[0] for s in spans), max(s[1] for s in spans)))
@@ -108,7 +122,7 @@ def _throughput(segments: Sequence[Row], spans: Sequence[Span]) -> float | None:
                 audio += s["new_s"] * covered(spans, (s["started_s"], s["finished_s"])) / took
             elif any(a <= s["finished_s"] <= b for a, b in spans):
                 audio += s["new_s"]
-    return audio / length
+    return audio * every / length
 
 
 def summary(kind: str, effects: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

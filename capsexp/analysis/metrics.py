@@ -61,6 +61,7 @@ def run_metrics(
         "completed": sum(map(stands_for, done)),
         "segments": counts.get("ok", 0) if counts else len(recognized),
         "retries": counts["retries"] if counts else sum(s["retries"] or 0 for s in recognized),
+        "segments_every": counts["every"] if counts else 1,  # that a row of segments stands for
         "thinned": bool(counts or (client and client.get("thinned"))),
         "memory": memory(monitor, window),
         "cpu": _cpu(monitor, window, makespan, run["cpu_count"], client),

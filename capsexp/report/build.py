@@ -179,7 +179,8 @@ def _warnings(files: SweepFiles, configurations: list[dict[str, Any]]) -> list[s
             found.append(f"{key}: {configuration['status']}: {'; '.join(configuration['errors'])}")
         wrong = configuration.get("wrong") or []
         if wrong:
-            more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+            others = configuration["wrong_count"] - 1
+            more = f" and {others} more" if others > 0 else ""
             found.append(f"{key}: wrong: {wrong[0]['sample']}: {wrong[0]['reason']}{more}")
     return list(dict.fromkeys(found))
 
