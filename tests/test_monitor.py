@@ -20,7 +20,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from capsexp.config import schema
-from capsexp.monitor.app import Stop, ticks
+from capsexp.files import BoundedCsv
+from capsexp.monitor.app import Stop, ticks, used_mb
 from capsexp.monitor.sampler import COLUMNS, Row, Sampler
 
 SCALE = float(os.environ.get("CAPSEXP_TEST_SCALE", "1"))  # of all time limits, for slow machines
@@ -269,3 +270,44 @@ def test_alone_until_the_server_ends(tmp_path: Path) -> None:
     assert lines[-1].startswith("the server has ended after ")
     assert lines[-1].endswith(" MiB")
     assert {int(row["pid"]) for row in read(log) if row["role"] == "front"} == {listener.pid}
+
+
+def test_busy_idle_and_stolen_seconds_only_grow_and_make_up_the_machine(front: Obedient) -> None:
+    sampler = Sampler({front.pid: "front"}, None)
+    first, began = sampler.tick()[-1], time.monotonic()
+    front("work")
+    middle = sampler.tick()[-1]
+    front("work")
+    last, took = sampler.tick()[-1], time.monotonic() - began
+    assert first["busy_s"] <= middle["busy_s"] <= last["busy_s"]
+    assert last["busy_s"] - first["busy_s"] > 0.4  # two times 0.3 s of CPU, in ticks of the kernel
+    parts = sum(last.get(c, 0.0) - first.get(c, 0.0) for c in ("busy_s", "idle_s", "steal_s"))
+    assert parts == pytest.approx(took * (psutil.cpu_count() or 1), rel=0.3, abs=0.1)
+
+
+def test_a_thinned_table_tells_the_share_of_the_cpus_as_the_whole_one_does(tmp_path: Path) -> None:
+    """Ticks are kept for their memory; here the machine is idle whenever the server is large."""
+    table, busy = BoundedCsv(tmp_path / "m.csv", COLUMNS, 10, used_mb), 0.0
+    for tick in range(400):
+        large = tick % 2
+        busy += 0.0 if large else 1.0
+        system = {"role": "system", "cpu_percent": 0.0 if large else 100.0, "busy_s": busy, "idle_s": tick + 1 - busy}
+        server = {"role": "front", "pid": 7, "pss_mb": 100.0 + large, "rss_mb": 500.0}
+        table.write([{"time_s": float(tick), **row} for row in (server, system)])
+    table.close()
+    rows = [row for row in read(tmp_path / "m.csv") if row["role"] == "system"]
+    assert len(rows) <= 12
+    busy, idle = (float(rows[-1][c]) - float(rows[0][c]) for c in ("busy_s", "idle_s"))
+    assert busy / (busy + idle) == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("known", ["pss_mb", "uss_mb", "rss_mb"])
+def test_a_thinned_table_keeps_the_peak_by_what_the_platform_knows(tmp_path: Path, known: str) -> None:
+    """macOS knows no PSS, and other users' processes show RSS alone."""
+    columns = ("pss_mb", "uss_mb", "rss_mb")
+    table = BoundedCsv(tmp_path / "m.csv", COLUMNS, 10, used_mb)
+    for tick in range(400):
+        sizes = dict.fromkeys(columns[columns.index(known) :], 900.0 if tick == 123 else 100.0)
+        table.write([{"time_s": float(tick), "role": "front", "pid": 7, **sizes}])
+    table.close()
+    assert max(float(row[known]) for row in read(tmp_path / "m.csv")) == 900.0

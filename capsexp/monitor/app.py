@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import queue
 import signal
 import time
@@ -17,6 +18,7 @@ from capsexp import lifeline, tool
 from capsexp.config import Config
 from capsexp.errors import ConfigError, ServerError
 from capsexp.files import BoundedCsv, CsvFile, storing, write_text
+from capsexp.monitor import neighbours
 from capsexp.monitor.sampler import COLUMNS, SERVER_ROLES, Row, Sampler
 
 # What asks us to stop is a thread or a signal handler; unlike an Event, a SimpleQueue may be used in the latter.
@@ -52,11 +54,19 @@ def _in_run(call: tool.Call, run_dir: Path, stop: Stop) -> None:
     gc.collect()
     gc.disable()
     most = call.config.report.max_rows // 4
-    table = BoundedCsv(run_dir / "monitor.csv", COLUMNS, most, lambda rows: total(rows, "pss_mb"))
-    with contextlib.closing(table):
+    table = BoundedCsv(run_dir / "monitor.csv", COLUMNS, most, used_mb)
+    others = BoundedCsv(run_dir / "neighbours.csv", neighbours.COLUMNS, most)
+    around, is_due = neighbours.Neighbours(), neighbours.due()
+    with contextlib.closing(table), contextlib.closing(others):
         for number, now in enumerate(ticks(call.config.monitor.interval, stop)):
-            table.write([{"time_s": now - call.zero, **row} for row in sampler.tick()])
+            rows = sampler.tick()
+            table.write([{"time_s": now - call.zero, **row} for row in rows])
             table.flush()
+            if is_due(now):
+                seen = {row["pid"] for row in rows if "pid" in row}
+                looked = around.look(neighbours.everybody(), seen, os.getppid())
+                others.write([{"time_s": now - call.zero, **row} for row in looked])
+                others.flush()
             if number == 0:
                 write_text(run_dir / ".monitor-ready", "")
 
@@ -110,6 +120,14 @@ def memory_column(rows: Sequence[Row]) -> str:
     shared pages once for each process."""
     server = [row for row in rows if row["role"] in SERVER_ROLES]
     return next((c for c in ("pss_mb", "uss_mb") if server and all(row.get(c) is not None for row in server)), "rss_mb")
+
+
+def used_mb(rows: Sequence[Mapping[str, Any]]) -> float:
+    """What the server's processes use, by the best measure that this platform has: where one of them knows it, what
+    the others do not know (they are ending) is nothing."""
+    server = [row for row in rows if row["role"] in SERVER_ROLES]
+    columns = ("pss_mb", "uss_mb", "rss_mb")
+    return total(server, next((c for c in columns if any(row.get(c) is not None for row in server)), "rss_mb"))
 
 
 def total(rows: Sequence[Mapping[str, Any]], column: str) -> float:

@@ -16,8 +16,8 @@ from capsexp.machine import MB, available_mb
 
 COLUMNS = (
     "time_s", "role", "worker", "pid", "rss_mb", "pss_mb", "uss_mb", "cpu_s", "threads", "major_faults", "read_mb",
-    "write_mb", "cpu_percent", "steal_percent", "available_mb", "swap_used_mb", "swap_in_mb",
-    "cpu_mhz",
+    "write_mb", "cpu_percent", "steal_percent", "busy_s", "idle_s", "steal_s", "available_mb", "swap_used_mb",
+    "swap_in_mb", "cpu_mhz",
 )  # fmt: skip
 SERVER_ROLES = ("front", "loader", "worker", "helper")
 APART = ("client", "fault")  # not the server's, with all that they start
@@ -44,6 +44,7 @@ class Sampler:
         self._numbers: dict[tuple[int, object], int] = {}
         self._cpu = psutil.cpu_times()
         self._first = True
+        self._spent = {"busy_s": 0.0, "idle_s": 0.0}
         self._swapped: int | None = None
         # Not in every virtual machine. A clock that is throttled is so on all cores: a few of many say enough.
         self._clocks = sorted(Path("/sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))[:8]
@@ -123,13 +124,17 @@ class Sampler:
         # The guests' time is part of user and nice already.
         names = [name for name in now._fields if not name.startswith("guest")]
         spent = {name: max(0.0, getattr(now, name) - getattr(before, name)) for name in names}
-        total = sum(spent.values())
-        row: Row = {"role": "system", "available_mb": available_mb()}
+        total, idle, steal = sum(spent.values()), spent["idle"] + spent.get("iowait", 0.0), spent.get("steal")
+        busy = total - idle - (steal or 0.0)
+        # Sums since the first tick: what a table that was thinned out leaves of them is exact.
+        self._spent["busy_s"] += busy
+        self._spent["idle_s"] += idle
+        if steal is not None:
+            self._spent["steal_s"] = self._spent.get("steal_s", 0.0) + steal
+        row: Row = {"role": "system", "available_mb": available_mb(), **self._spent}
         # A difference needs two ticks.
         if not self._first and total > 0:
-            idle = spent["idle"] + spent.get("iowait", 0.0)
-            steal = spent.get("steal")
-            row["cpu_percent"] = 100 * (total - idle - (steal or 0.0)) / total
+            row["cpu_percent"] = 100 * busy / total
             row["steal_percent"] = None if steal is None else 100 * steal / total
         self._cpu, self._first = now, False
         with contextlib.suppress(OSError, ValueError):
@@ -177,7 +182,7 @@ class _Linux:
 
     def read(self, pid: int) -> _Process | None:
         # The name, in brackets, may hold anything.
-        stat = _bytes(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+        stat = read_bytes(f"/proc/{pid}/stat").rpartition(b")")[2].split()
         if stat[0] in (b"Z", b"X", b"x"):
             return None
         columns: Row = {
@@ -188,9 +193,9 @@ class _Linux:
         }
         # Other users' processes show no more than that.
         with contextlib.suppress(PermissionError):
-            columns |= _memory(_bytes(f"/proc/{pid}/smaps_rollup"))
+            columns |= _memory(read_bytes(f"/proc/{pid}/smaps_rollup"))
         with contextlib.suppress(PermissionError):
-            io = dict(line.split(b": ") for line in _bytes(f"/proc/{pid}/io").splitlines())
+            io = dict(line.split(b": ") for line in read_bytes(f"/proc/{pid}/io").splitlines())
             columns["read_mb"] = int(io[b"read_bytes"]) / MB
             columns["write_mb"] = int(io[b"write_bytes"]) / MB
         return _Process(stat[19], columns)
@@ -201,14 +206,15 @@ class _Linux:
         found: list[int] = []
         for thread in os.listdir(f"/proc/{pid}/task"):
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                found += map(int, _bytes(f"/proc/{pid}/task/{thread}/children").split())
+                found += map(int, read_bytes(f"/proc/{pid}/task/{thread}/children").split())
         return found
 
     def cmdline(self, pid: int) -> bytes:
-        return _bytes(f"/proc/{pid}/cmdline")
+        return read_bytes(f"/proc/{pid}/cmdline")
 
 
-def _bytes(path: str) -> bytes:
+def read_bytes(path: str) -> bytes:
+    """The whole of a file of /proc; raises OSError."""
     # Half the cost of a file object, dozens of times a tick.
     fd = os.open(path, os.O_RDONLY)
     try:

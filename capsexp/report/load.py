@@ -10,7 +10,7 @@ from typing import Any
 from capsexp.errors import ArchiveError
 from capsexp.files import read_json
 
-_TEXT = frozenset({"task_id", "sample", "status", "error", "role", "event", "reason", "kind"})
+_TEXT = frozenset({"task_id", "sample", "status", "error", "role", "event", "reason", "kind", "name"})
 
 Row = dict[str, Any]
 
@@ -26,6 +26,7 @@ class RunFiles:
     monitor: list[Row] = field(repr=False)
     workers: list[Row] = field(repr=False, default_factory=list)
     faults: list[Row] = field(repr=False, default_factory=list)
+    neighbours: list[Row] = field(repr=False, default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,8 @@ def read_sweep(folder: Path) -> SweepFiles:
                 missing.append(planned)
                 continue
             texts = {path.stem: read_json(path) for path in sorted((here / "transcripts").glob("*.json"))}
-            requests, *rest = (
-                read_rows(here / f"{n}.csv") for n in ("requests", "segments", "monitor", "workers", "faults")
-            )
+            names = ("requests", "segments", "monitor", "workers", "faults", "neighbours")
+            requests, *rest = (read_rows(here / f"{n}.csv") for n in names)
             runs.append(RunFiles(read_json(here / "run.json"), requests, texts, *rest))
         found = {path.parent.name: read_json(path) for path in sorted(folder.glob("control/*/control.json"))}
         environment = folder / "environment.json"
