@@ -15,10 +15,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from capsexp.bounds import faults, number
 from capsexp.errors import ConfigError
 from capsexp.limits import ReportConfig, ThresholdsConfig, ValidityConfig
 
@@ -41,10 +43,10 @@ class SphinxConfig(EngineConfig):
 
     name: str = "sphinx"
     model_dir: str | None = None  # a folder with acoustic model, *.lm.bin and *.dict
-    beam: float = 1e-48
-    pbeam: float = 1e-48
-    wbeam: float = 7e-29
-    maxhmmpf: int = 30000
+    beam: float = number(1e-48, high=1, above=True)
+    pbeam: float = number(1e-48, high=1, above=True)
+    wbeam: float = number(7e-29, high=1, above=True)
+    maxhmmpf: int = number(30000, low=-1)  # -1: no limit
     fwdflat: bool = True
     bestpath: bool = True
 
@@ -59,7 +61,7 @@ class NullConfig(EngineConfig):
     name: str = "null"
     rtf: float = 0.0
     jitter: float = 0.0  # sigma of a log-normal factor on the sleep
-    seed: int | None = 0  # of the jitter; null: another factor each time, as on a machine with a life of its own
+    seed: int | None = number(0, high=2**64)  # of the jitter; null: another factor each time, as machines have
     load_s: float = 0.0  # pretended time to load a model
     memory_mb: float = 0.0  # pretended size of a model
     scratch_mb: float = 0.0  # address space that a segment takes while it is recognized
@@ -153,20 +155,21 @@ class SamplesConfig:
     name: str = "speech"
     set: str = "speech"  # a named list in samples/manifest.json, or `dir`
     dir: str | None = None
-    minutes: float | None = None  # join clips into one file of this length
-    repeats: int = 1  # what load.repeats is, unless it is given
+    minutes: float | None = number(None, above=True)  # join clips into one file of this length
+    repeats: int = number(1, low=1)  # what load.repeats is, unless it is given
     concurrency: int = 0  # likewise load.concurrency
 
 
 @dataclass
 class LoadConfig:
     concurrency: int = 0  # connections at once; 0 = all requests
-    repeats: int = 1
-    seg_duration: float = 15.0
+    repeats: int = number(1, low=1)
+    seg_duration: float = number(15.0, low=0.1)
     seg_overlap: float = 2.0
-    message_s: float = 60.0  # seconds of audio per message
-    seed: int = 0  # order of the requests; 0 = as listed
-    timeout: float = 600.0  # for the whole measured phase
+    # seconds of audio per message
+    message_s: float = number(60.0, low=0.01, high=60, hint="CapsWriter sends at most 60 s of audio in a message")
+    seed: int = number(0, high=2**64)  # order of the requests; 0 = as listed
+    timeout: float = number(600.0, low=0.1)  # for the whole measured phase
     progress: bool = True
 
 
@@ -174,14 +177,16 @@ class LoadConfig:
 class ServerConfig:
     name: str = "local"
     host: str = "127.0.0.1"
-    port: int = 6016
+    port: int = number(6016, high=65535, hint="give 1 to 65535, or 0 for any that is free")
     dispatch: str = "segment"
     max_queue: int = 0  # segments waiting in the server; 0 = 4 x workers
     max_retries: int = 2
-    stuck_s: float = 10.0  # a worker that takes longer than stuck_s + stuck_rtf x audio counts as stuck and is replaced
+    stuck_s: float = number(
+        10.0, low=0.1
+    )  # a worker that takes longer than stuck_s + stuck_rtf x audio counts as stuck and is replaced
     stuck_rtf: float = 5.0
-    max_message: int = 64 * 2**20
-    ready_timeout: float = 300.0
+    max_message: int = number(64 * 2**20, low=1, high=2**31)
+    ready_timeout: float = number(300.0, low=0.1)
     grace: float = 5.0
     on_low_memory: str = "reduce"
     cmd: str | None = None
@@ -190,17 +195,17 @@ class ServerConfig:
     allow_anonymous: bool = False  # ... unless anybody may come
     certfile: str | None = None  # TLS: certificate and key, PEM
     keyfile: str | None = None
-    max_connections: int = 4096
-    max_audio_s: float = 43_200.0  # of audio in one task
-    max_tasks: int = 1000  # of one connection, without their final message
-    send_timeout: float = 120.0  # s that a client may leave a result untaken, before it is let go
+    max_connections: int = number(4096, low=1)
+    max_audio_s: float = number(43_200.0, low=1)  # of audio in one task
+    max_tasks: int = number(1000, low=1)  # of one connection, without their final message
+    send_timeout: float = number(120.0, low=0.1)  # s that a client may leave a result untaken, before it is let go
 
 
 @dataclass
 class MonitorConfig:
-    interval: float = 0.5
-    port: int | None = None
-    pid: int | None = None
+    interval: float = number(0.5, low=0.01)
+    port: int | None = number(None, high=65535, hint="give 1 to 65535, or 0 for any that is free")
+    pid: int | None = number(None, low=1)
     log: str | None = None
     live: bool = True
 
@@ -222,9 +227,9 @@ class FaultConfig:
     at_s: float = 1.0
     rate: float = 0.0
     most: int = 0
-    seed: int = 1
+    seed: int = number(1, high=2**64)
     for_s: float = 5.0
-    slowdown: float = 10.0
+    slowdown: float = number(10.0, low=1)
     room_mb: float = 0.0
 
 
@@ -237,12 +242,12 @@ class ArchiveConfig:
 @dataclass
 class Config:
     workers: Any = 1  # int >= 1 or "auto"
-    threads: int = 1
+    threads: int = number(1, low=1, high=1024)
     trials: Any = 3  # int >= 1 or "auto"
-    trials_max: int = 10  # runs of a configuration, with those that are repeated or added
-    trial: int = 1
+    trials_max: int = number(10, low=1)  # runs of a configuration, with those that are repeated or added
+    trial: int = number(1, low=1)
     cooldown: float = 0.0  # between runs
-    hours: float | None = None  # cycle the requests for so long
+    hours: float | None = number(None, high=10_000, above=True)  # cycle the requests for so long
     name: str = "sweep"
     resume: str | None = None
     engine: EngineConfig = field(default_factory=SphinxConfig)
@@ -351,17 +356,11 @@ def nearest(name: str, names: object) -> str:
 
 
 def check(config: Config) -> None:
-    """Bounds that types cannot say; raises ConfigError naming the key."""
+    """What types cannot say; raises ConfigError naming the key."""
     worker_count(config.workers)
-    _at_least("threads", config.threads, 1)
     trial_count(config.trials)
-    _at_least("trials_max", config.trials_max, 1)
-    _at_least("cooldown", config.cooldown, 0)
-    if config.hours is not None and not 0 < config.hours <= 10_000:
-        raise ConfigError(f"hours: {config.hours} is no time to soak; give hours above 0, or null")
-    _at_least("report.checkpoint_s", config.report.checkpoint_s, 1)
-    _at_least("report.max_rows", config.report.max_rows, 100)
-    _at_least("report.ci_width", config.report.ci_width, 0.001)
+    for fault in faults(config):
+        raise ConfigError(fault)
     _one_of("pool", config.pool.name, POOLS)
     _pool_serves(config)
     if isinstance(config.engine, ModelConfig):
@@ -376,22 +375,6 @@ def check(config: Config) -> None:
             "punctuation=ct_transformer: no model named; give the folder with model.onnx, config.yaml and tokens.json "
             "as punctuation.model_dir=FOLDER"
         )
-    _at_least("load.concurrency", config.load.concurrency, 0)
-    _at_least("load.repeats", config.load.repeats, 1)
-    _at_least("load.seg_duration", config.load.seg_duration, 0.1)
-    _at_least("load.seg_overlap", config.load.seg_overlap, 0)
-    _at_least("load.message_s", config.load.message_s, 0.01)
-    _at_least("load.timeout", config.load.timeout, 0.1)
-    _at_least("monitor.interval", config.monitor.interval, 0.01)
-    _at_least("server.ready_timeout", config.server.ready_timeout, 0.1)
-    if not 0 <= config.server.port <= 65535:
-        raise ConfigError(f"server.port: {config.server.port} is no port; give 1 to 65535, or 0 for any that is free")
-    _at_least("server.max_retries", config.server.max_retries, 0)
-    _at_least("server.stuck_s", config.server.stuck_s, 0.1)
-    _at_least("server.stuck_rtf", config.server.stuck_rtf, 0)
-    _at_least("server.send_timeout", config.server.send_timeout, 0.1)
-    if config.load.message_s > 60:
-        raise ConfigError("load.message_s: CapsWriter sends at most 60 s of audio in a message")
     if config.server.name == "command" and not config.server.cmd:
         raise ConfigError(
             "server.cmd: server=command needs the line to start, e.g. 'server.cmd=\"python s.py {workers} {port}\"'"
@@ -401,9 +384,7 @@ def check(config: Config) -> None:
     _address(config.server)
     _fault(config)
     processes = config.control.processes
-    if processes != "sweep" and not (
-        isinstance(processes, list) and all(isinstance(p, int) and p >= 1 for p in processes)
-    ):
+    if processes != "sweep" and not (isinstance(processes, list) and all(type(p) is int and p >= 1 for p in processes)):
         raise ConfigError(f"control.processes: {processes!r} is neither `sweep` nor a list such as [1,2]")
 
 
@@ -449,9 +430,6 @@ def _pool_serves(config: Config) -> None:
 def _fault(config: Config) -> None:
     fault = config.fault
     _one_of("fault", fault.name, ("none", *WORKER_FAULTS, *CLIENT_FAULTS))
-    for key in ("at_s", "rate", "most", "for_s", "room_mb"):
-        _at_least(f"fault.{key}", getattr(fault, key), 0)
-    _at_least("fault.slowdown", fault.slowdown, 1)
     if fault.name in WORKER_FAULTS and config.server.name == "external":
         raise ConfigError(f"fault={fault.name}: a server that runs already is not to be harmed; use server=command")
     if fault.name == "memory_limit" and sys.platform != "linux":
@@ -461,8 +439,8 @@ def _fault(config: Config) -> None:
 
 
 def _address(server: ServerConfig) -> None:
-    for key in ("max_connections", "max_audio_s", "max_tasks", "max_message"):
-        _at_least(f"server.{key}", getattr(server, key), 1)
+    if server.url is not None:
+        _url(server.url)
     if server.keyfile is not None and server.certfile is None:
         raise ConfigError("server.keyfile: needs server.certfile")
     if server.token is not None and not server.token:
@@ -474,16 +452,25 @@ def _address(server: ServerConfig) -> None:
         )
 
 
+def _url(url: str) -> None:
+    """Whether it is an address of a WebSocket server."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ConfigError(f"server.url: {url}: {error}") from None
+    if parts.scheme not in ("ws", "wss") or not parts.hostname:
+        bare = re.sub(r"^\w*:?//", "", url)
+        raise ConfigError(f"server.url: {url!r} is no address of a WebSocket server; give server.url=ws://{bare}")
+    if port == 0:
+        raise ConfigError(f"server.url: {url}: nothing listens on port 0; give 1 to 65535")
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _at_least(key: str, value: float, limit: float) -> None:
-    if not value >= limit:  # also catches NaN
-        raise ConfigError(f"{key}: {value} is below {limit}")
 
 
 def _one_of(key: str, value: str, names: tuple[str, ...]) -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from capsexp.bounds import number
+
 
 def _tiers() -> dict[str, dict[str, float]]:
     return {
@@ -50,9 +52,9 @@ class ValidityConfig:
 @dataclass
 class ReportConfig:
     fail_on_gate: bool = False
-    tolerance: float = 0.05  # within this of the best throughput counts as equally fast
-    ci_width: float = 0.05  # trials=auto goes on until every gated ratio is known to +- this
+    tolerance: float = number(0.05, high=1)  # within this of the best throughput counts as equally fast
+    ci_width: float = number(0.05, low=0.001)  # trials=auto goes on until every gated ratio is known to +- this
     leak_min_s: float = 1800.0  # of steady state, before a slope of memory is judged
-    checkpoint_s: float = 300.0  # between reports of a run that is under way, with hours=
-    max_rows: int = 20_000  # that a run keeps of requests and segments, four times as many as ticks of the monitor
+    checkpoint_s: float = number(300.0, low=1)  # between reports of a run that is under way, with hours=
+    max_rows: int = number(20_000, low=100)  # of requests and of segments; a quarter as many ticks of the monitor
     reserve_mb: float = 2048.0  # left to everything else in the table of worker counts by memory size

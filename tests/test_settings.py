@@ -1,0 +1,100 @@
+"""What may be set: every number has bounds, and what is out of them is told in one line before anything starts."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from capsexp.config import ENGINES, Config, resolve, to_dict
+from capsexp.errors import ConfigError
+
+
+def numbers(tree: object, prefix: str = "") -> Iterator[str]:
+    """The dotted keys of all numbers, by what their types say."""
+    if is_dataclass(tree):
+        for each in fields(tree):
+            value = getattr(tree, each.name)
+            if is_dataclass(value):
+                yield from numbers(value, f"{prefix}{each.name}.")
+            elif any(word in str(each.type).split(" | ") for word in ("int", "float")):
+                yield f"{prefix}{each.name}"
+
+
+def changed(key: str, value: Any, engine: str = "null") -> dict[str, Any]:
+    tree = to_dict(Config(engine=ENGINES[engine]()))
+    *path, last = key.split(".")
+    at = tree
+    for name in path:
+        at = at[name]
+    at[last] = value
+    return tree
+
+
+NUMBERS = sorted(
+    {
+        (e, key)
+        for e, cls in ENGINES.items()
+        for key in numbers(Config(engine=cls()))
+        if e == "null" or key[:7] == "engine."
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("samples.minutes", 0), ("engine.rtf", -1), ("report.tolerance", -3), ("monitor.port", 99999999),
+        ("server.port", 70000), ("load.message_s", 61), ("load.repeats", 0), ("threads", 10**9), ("hours", 0),
+        ("control.processes", [True]), ("thresholds.tiers.speedup.good", -1), ("cooldown", 1e300),
+        ("load.repeats", 10**400),
+    ],
+)  # fmt: skip
+def test_a_number_out_of_its_bounds_is_named(key: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=rf"^{key}: ") as told:
+        resolve(changed(key, value))
+    assert len(str(told.value)) < 200
+
+
+@given(st.sampled_from(NUMBERS), st.sampled_from([math.nan, math.inf, -math.inf, -1e-9, -7, 1e30, 2**70]))
+def test_no_number_is_infinite_negative_or_absurd(at: tuple[str, str], value: float) -> None:
+    """Whatever number it is; a setting that is added has bounds without a word."""
+    engine, key = at
+    with pytest.raises(ConfigError, match=rf"^{key}: "):
+        resolve(changed(key, value, engine))
+
+
+def test_the_defaults_are_within_their_bounds() -> None:
+    for engine in ("null", "sphinx", "paraformer", "sherpa"):
+        resolve(to_dict(Config(engine=ENGINES[engine]())))
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("localhost:6016", "server.url=ws://localhost:6016"),
+        ("127.0.0.1:6016", "server.url=ws://127.0.0.1:6016"),
+        ("http://asr.example:80/x", "server.url=ws://asr.example:80/x"),
+        ("ws://127.0.0.1:99999", "Port out of range"),
+        ("ws://127.0.0.1:x", "Port could not be cast"),
+        ("ws://127.0.0.1:0", "port 0"),
+        ("ws://", "no address"),
+        ("ws://[::1", "Invalid IPv6"),
+    ],
+)
+def test_an_address_that_nobody_can_have(url: str, said: str) -> None:
+    tree = changed("server.url", url)
+    tree["server"]["name"] = "external"
+    with pytest.raises(ConfigError, match=r"^server\.url: ") as told:
+        resolve(tree)
+    assert said in str(told.value)
+
+
+@pytest.mark.parametrize("url", ["ws://localhost:6016", "wss://asr.example/v1?token=x", "ws://[::1]:6016"])
+def test_an_address_that_somebody_has(url: str) -> None:
+    tree = changed("server.url", url)
+    tree["server"]["name"] = "external"
+    assert resolve(tree).server.url == url
