@@ -232,7 +232,7 @@ def test_a_sweep_is_compared_with_its_baseline() -> None:
         1.8,
     )
     assert (one["speedup"]["median"], one["server_efficiency"], two["server_efficiency"]) == (None, 1.0, None)
-    assert (one["verdict"], two["verdict"]) == ("FEASIBLE", "FEASIBLE")
+    assert (one["verdict"], two["verdict"]) == ("BASELINE", "FEASIBLE")
     assert aggregate.overall([one, two]) == "FEASIBLE"
     chosen = recommend.recommend([one, two], 0.05)
     assert chosen
@@ -275,7 +275,7 @@ def test_the_fewest_workers_that_are_as_fast() -> None:
 
 def test_when_nothing_pays_the_baseline_is_recommended() -> None:
     found = report(made_run(1, 10.0), made_run(2, 9.0))
-    assert [c["verdict"] for c in found] == ["FEASIBLE", "NOT_FEASIBLE"]
+    assert [c["verdict"] for c in found] == ["BASELINE", "NOT_FEASIBLE"]
     assert aggregate.overall(found) == "NOT_FEASIBLE"
     chosen = recommend.recommend(found, 0.05)
     assert chosen
@@ -343,16 +343,15 @@ CPU = {"client_s": 0.1, "front_s": 0.1, "utilisation": 0.4, "system_percent": 40
     [
         ({}, "none of the known causes"),
         ({"makespan_s": None, "completed": 3}, "only 3 of 40 requests"),
-        ({"segments": 5}, "5 segments on 2 workers"),
         ({"worker_busy": [0.9, 0.1]}, "workers idle: they recognized during 90 %, 10 %"),
         ({"worker_busy": []}, "none of the known causes"),
         ({"swap_in_mb": 50.0}, "50 MB read back"),
         ({"major_faults": 9000.0}, "1000 major faults per second"),
         ({"client_max_loop_lag_s": 2.0}, "client the bottleneck"),
         ({"cpu": {**CPU, "front_s": 8.9}}, "front the bottleneck: it used 99 %"),
-        ({"dispatch": "task", "requests": 3}, "server.dispatch=task"),
-        ({"threads": 4}, "2 workers x 4 = 8 threads on 4 CPUs"),
-        ({"threads": 2, "cpu": {**CPU, "utilisation": 0.97}}, "97 % of 4 CPUs"),
+        ({"dispatch": "task", "requests": 3, "worker_busy": [0.9, 0.1]}, "server.dispatch=task"),
+        ({"threads": 4, "cpu": {**CPU, "utilisation": 0.97}}, "8 threads on 4 CPUs, 97 % used"),
+        ({"threads": 2, "cpu": {**CPU, "system_percent": 97.0}}, "4 threads on 4 CPUs, 97 % used"),
         ({"compute_s": {"p50": 2.0}}, "2.00 times as long as in workers=1"),
     ],
 )
@@ -369,7 +368,23 @@ def test_workers_idle_says_what_they_waited_for() -> None:
     run = {**made_run(2, 9.0)["metrics"], **WELL, "cpu": CPU, "worker_busy": [0.9, 0.1]}
     two["timeline"] = {"queue_empty": 0.6, "client_waiting": 0.7}
     said = next(s for s in diagnosis.causes(two, one, run, 4) if s.startswith("workers idle"))
-    assert "no segment waited for 60 % of it, and for 70 % the client had nothing left to send" in said
+    assert "no segment waited during 60 % of the time, and for 70 % the client had nothing left to send" in said
+    assert "load.repeats" in said
+    bounded = " ".join(diagnosis.causes(two, one, run, 4, concurrency=3))
+    assert "load.concurrency=3" in bounded
+    assert "load.repeats" not in bounded
+
+
+@pytest.mark.parametrize("change", [{"threads": 64}, {"segments": 5}, {"dispatch": "task", "requests": 3}])
+def test_counts_alone_are_no_cause(change: dict[str, Any]) -> None:
+    """64 threads on 2 CPUs of which 7 % are used, or few segments for workers that are busy all the time."""
+    one, two = report(made_run(1, 10.0), made_run(2, 9.0))
+    two |= {key: value for key, value in change.items() if key in ("dispatch", "threads")}
+    cpu = {**CPU, "utilisation": 0.07, "system_percent": 7.0}
+    run = {**made_run(2, 9.0)["metrics"], **WELL, "cpu": cpu, **change}
+    assert diagnosis.causes(two, one, run, 2) == [
+        "none of the known causes shows in the data; look at segments.csv and monitor.csv of the run"
+    ]
 
 
 def test_what_does_well_needs_no_cause() -> None:

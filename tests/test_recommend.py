@@ -21,14 +21,17 @@ def advice(*runs: dict[str, Any], cpus: int = 4, **change: Any) -> dict[str, Any
 
 def test_the_next_worker_as_it_was_measured() -> None:
     found = advice(made_run(1, 10.0, 900.0), made_run(2, 5.0, 1600.0), made_run(3, 4.95, 3400.0), cpus=2)
-    assert found["next"] == {"workers": 3, "gain": pytest.approx(0.0101, abs=1e-4), "more_mb": 1800, "predicted": False}
-    assert found["next_sentence"] == "Run 2; a third adds +1 % for +1.8 GB."
+    assert found["next"] == {
+        "workers": 3, "gain": pytest.approx(0.0101, abs=1e-4), "more_mb": 1800, "predicted": False,
+        "but": "does not pass (memory_growth)",
+    }  # fmt: skip
+    assert found["next_sentence"] == "Run 2; a third adds +1 % for +1.8 GB, but does not pass (memory_growth)."
     assert found["binds"] == "Cores bind: 2 threads on 2 CPUs, 90 % used."
 
 
 def test_cores_that_bind_only_the_counts_that_did_not_pass() -> None:
     found = advice(made_run(1, 10.0), made_run(2, 8.0), made_run(3, 8.0), cpus=2)
-    assert (found["workers"], found["binds"]) == (1, "Cores bind from 2 workers on: 2 threads on 2 CPUs.")
+    assert (found["workers"], found["binds"]) == (1, "Cores bind from 2 workers on: 2 threads on 2 CPUs, 90 % used.")
 
 
 def test_the_next_worker_as_it_is_predicted() -> None:
@@ -57,7 +60,22 @@ def test_what_binds(change: dict[str, Any], said: str) -> None:
         if gate["name"] == "peak_memory_mb":
             gate["limit"] = change.get("limit", 6144.0)
     following = {"workers": 4, "gain": 0.1, "more_mb": 160.0, "predicted": False}
-    assert recommend.binds(two, following, None, 16).startswith(said)
+    assert recommend.binds(two, [two], following, 16, {}, 0.05).startswith(said)
+
+
+def test_what_binds_is_said_from_use_and_not_from_counts() -> None:
+    two = report(made_run(1, 10.0), made_run(2, 5.0, 180.0))[1]
+    two |= {"threads": 64, "cpu": {"utilisation": 0.07, "client_s": 0.1}}
+    two["timeline"] = {"workers_busy": [0.97, 0.96], "queue_empty": 0.1, "client_waiting": 0.9}
+    said = recommend.binds(two, [two], None, 2, {}, 0.05)
+    assert "Cores" not in said  # 128 threads on 2 CPUs, of which 7 % are used
+    two["timeline"] = {"workers_busy": [0.5, 0.5], "queue_empty": 0.7, "client_waiting": 0.9}
+    assert "load.repeats" in recommend.binds(two, [two], None, 2, {}, 0.05)
+    bounded = recommend.binds(two, [two], None, 2, {"workers=2": 4}, 0.05)
+    assert "load.concurrency=4" in bounded
+    assert "load.repeats" not in bounded  # as short clips under bounded load: more of them change nothing
+    two["timeline"] = {"workers_busy": [0.95, 0.95], "queue_empty": 0.7, "client_waiting": 0.9}
+    assert "Requests" not in recommend.binds(two, [two], None, 2, {}, 0.05)  # nobody is idle
 
 
 def test_a_single_worker_with_as_many_threads_is_compared() -> None:

@@ -37,6 +37,7 @@ def empty(key: str, status: str, why: str) -> dict[str, Any]:
         },
         "fault": fault_effects.summary("none", []),
         "adds_workers": True, "wrong": [], "wrong_count": 0, "intervals": {}, "gates": [], "caveats": [],
+        "incomplete": None,
         "verdict": gates.NOT_FEASIBLE if status in ("failed", "refused") else gates.INCONCLUSIVE,
     }  # fmt: skip
 
@@ -126,9 +127,25 @@ def _judge(one: dict[str, Any], base: dict[str, Any], thresholds: Mapping[str, A
     one["adds_workers"] = unjudged is None
     one["gates"] = gates.judge(one, thresholds, unjudged, ok, mine, theirs)
     one["caveats"] = gates.caveats(one["gates"], thresholds, one["validity"]["invalid"])
-    one["verdict"] = gates.verdict(one["gates"], one["caveats"], bool(mine or theirs))
+    is_baseline = one is base and one["fault"]["kind"] == "none"
+    one["verdict"] = gates.verdict(one["gates"], one["caveats"], bool(mine or theirs), is_baseline)
     if one["fault"]["kind"] != "none" and not one["fault"]["injected"] and one["verdict"] != gates.NOT_FEASIBLE:
         one["verdict"] = gates.INCONCLUSIVE  # it withstood nothing
+
+
+def incomplete(found: list[dict[str, Any]], planned: Sequence[str], missing: Sequence[str]) -> None:
+    """Say so of each configuration of which runs are missing: `planned` and `missing` hold a key for each run. What
+    passes so far, or is compared with a baseline of which runs are missing, is open."""
+    for one in found:
+        if one["status"] == "ok" and (lost := missing.count(one["key"])):
+            total = planned.count(one["key"])
+            one["incomplete"] = f"{total - lost} of {total} runs were made"
+    by_key = {c["key"]: c for c in found}
+    for one in found:
+        base = by_key.get(one["baseline"], one)
+        passes = one["verdict"] in (gates.FEASIBLE, gates.CAVEATS, gates.BASELINE)
+        if passes and (one["incomplete"] or base["incomplete"]):
+            one["verdict"] = gates.INCONCLUSIVE
 
 
 def _unjudged(one: dict[str, Any], base: dict[str, Any]) -> str | None:
@@ -226,10 +243,12 @@ def _median(values: Iterable[float | None]) -> float | None:
     return median(known) if known else None
 
 
-def overall(found: list[dict[str, Any]]) -> str:
+def overall(found: list[dict[str, Any]], unfinished: bool = False) -> str:
     """Of a sweep: the best that any configuration other than a baseline comes to. What could not be decided weighs
     more than what was decided against, and a sweep of baselines only decides nothing. What requests were lost or wrong
-    under injected faults limits it."""
+    under injected faults limits it. An `unfinished` sweep has decided nothing yet."""
+    if unfinished:
+        return gates.INCONCLUSIVE
     fragile = any(c["fault"]["kind"] != "none" and c["verdict"] == gates.NOT_FEASIBLE for c in found)
     said = {c["verdict"] for c in found if c["adds_workers"]}
     if not said and found and all(c["verdict"] == gates.INVALID for c in found):

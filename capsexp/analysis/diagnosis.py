@@ -1,10 +1,83 @@
-"""Why a configuration disappoints, as far as the data say; each sentence with the number behind it."""
+"""What a configuration spent its time on, and why one disappoints: from what was used, never from how much there is.
+
+Causes only: what to run instead is the recommendation's to say. What is said to try changes what clients do or how
+segments are given out, which no recommendation is about.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from capsexp.analysis import gates
+
+FULL = 0.8  # share of all CPUs (of one, for a process that uses one), from which on it is what there is no more of
+IDLE = 0.8  # share of the time that workers recognize, below which they wait for something
+EMPTY = 0.5  # share of the time without a waiting segment, from which on workers that wait lack segments
+SENT = 0.8  # share of the time that the client was sending, from which on that is what segments wait for
+
+
+@dataclass(frozen=True)
+class Use:
+    """Of a run, or a configuration's typical run; what is not known is None. `cpu`: share of all CPUs that was used;
+    `front`, `client`: shares of one CPU; `busy`, `queue_empty`, `waiting`: shares of the time."""
+
+    workers: int
+    threads: int
+    cpus: int
+    cpu: float | None
+    front: float | None
+    client: float | None
+    busy: float | None
+    queue_empty: float | None
+    waiting: float | None
+    concurrency: int = 0
+
+    @property
+    def short_of_segments(self) -> bool:
+        """Workers that had time, and no segment to spend it on."""
+        idle = self.busy is None or self.busy < IDLE
+        return idle and self.queue_empty is not None and self.queue_empty > EMPTY
+
+
+def use(configuration: Mapping[str, Any], cpus: int, concurrency: int = 0) -> Use:
+    """From a configuration's row."""
+    c = configuration
+    where, makespan = c["timeline"] or {}, c["makespan_s"]["median"]
+    seconds = {role: c["cpu"].get(f"{role}_s") for role in ("client", "monitor", "front")}
+    shares = {role: s / makespan if s is not None and makespan else None for role, s in seconds.items()}
+    server, busy = c["cpu"]["utilisation"], where.get("workers_busy")
+    beside = ((shares["client"] or 0.0) + (shares["monitor"] or 0.0)) / cpus
+    front = where["front_busy"] if "front_busy" in where else shares["front"]
+    return Use(
+        c["workers"] or 1, c["threads"] or 1, cpus, None if server is None else server + beside, front,
+        shares["client"], sum(busy) / len(busy) if busy else None, where.get("queue_empty"),
+        where.get("client_waiting"), concurrency,
+    )  # fmt: skip
+
+
+def cores(u: Use) -> str | None:
+    """Whether the CPUs were used up."""
+    if u.cpu is None or u.cpu <= FULL:
+        return None
+    threads = u.workers * u.threads
+    return f"{threads} thread{'s' if threads > 1 else ''} on {u.cpus} CPUs, {100 * min(u.cpu, 1.0):.0f} % used"
+
+
+def requests(u: Use) -> str | None:
+    """Whether workers waited for segments, and why none came."""
+    if not u.short_of_segments:
+        return None
+    said = f"no segment waited during {100 * (u.queue_empty or 0.0):.0f} % of the time"
+    if u.waiting is None:
+        return said
+    if u.waiting < 1 - SENT:
+        return f"{said}, and for {100 * (1 - u.waiting):.0f} % the client was sending; a larger load.message_s helps"
+    said += f", and for {100 * u.waiting:.0f} % the client had nothing left to send"
+    if u.concurrency:
+        return f"{said}, as load.concurrency={u.concurrency} lets no more begin; a larger one would fill the queue"
+    return f"{said}; more requests (load.repeats) would fill the queue"
 
 
 def causes(
@@ -13,28 +86,28 @@ def causes(
     metrics: dict[str, Any],
     cpu_count: int,
     as_fast_with_fewer: str | None = None,
+    concurrency: int = 0,
 ) -> list[str]:
-    """Sentences, each with its figure and what to try, for a configuration that fails its speedup or efficiency gate
-    or is no faster than one with fewer workers; none for one that does well."""
+    """Sentences, each with its figure, for a configuration that fails its speedup or efficiency gate or is no faster
+    than one with fewer workers; none for one that does well. `metrics`: of its typical run."""
     missed = any(g["name"] in ("speedup", "efficiency") and g["verdict"] == gates.FAIL for g in configuration["gates"])
     if not missed and as_fast_with_fewer is None:
         return []
     makespan = metrics["makespan_s"]
     if not makespan:
         return [f"only {metrics['completed']} of {metrics['requests']} requests completed"]
-    workers, threads = configuration["workers"] or 1, configuration["threads"] or 1
+    used = _of_run(configuration, metrics, cpu_count, concurrency)
     gain = f"no faster than {as_fast_with_fewer}, with more workers" if as_fast_with_fewer else None
     found = [
         gain,
-        _oversubscribed(workers, threads, cpu_count),
-        _saturated(workers * threads, cpu_count, metrics),
-        _too_few(configuration, workers, metrics),
-        _idle(metrics, configuration["timeline"]),
+        _saturated(used),
+        _bound(configuration, metrics, used),
+        _idle(metrics, used),
         _slower_segments(configuration, baseline),
         _paging(metrics, makespan),
         _disk(metrics, makespan),
-        _client(metrics, makespan),
-        _front(metrics, makespan),
+        _client(metrics, used),
+        _front(used),
     ]
     said = [sentence for sentence in found if sentence]
     if len(said) > bool(gain):
@@ -42,50 +115,52 @@ def causes(
     return [*said, "none of the known causes shows in the data; look at segments.csv and monitor.csv of the run"]
 
 
-def _oversubscribed(workers: int, threads: int, cpus: int) -> str | None:
-    if workers * threads <= cpus:
+def _of_run(configuration: dict[str, Any], metrics: dict[str, Any], cpus: int, concurrency: int) -> Use:
+    """The run's own figures where it has them; the whole system's use of the CPUs counts as well as the server's."""
+    makespan, cpu, busy = metrics["makespan_s"], metrics["cpu"], metrics["worker_busy"]
+    where = configuration["timeline"] or {}
+    server, system = cpu["utilisation"], cpu["system_percent"]
+    known = [share for share in (server, None if system is None else system / 100) if share is not None]
+    return Use(
+        configuration["workers"] or 1, configuration["threads"] or 1, cpus, max(known, default=None),
+        None if cpu["front_s"] is None else cpu["front_s"] / makespan,
+        None if cpu["client_s"] is None else cpu["client_s"] / makespan,
+        sum(busy) / len(busy) if busy else None, where.get("queue_empty"), where.get("client_waiting"), concurrency,
+    )  # fmt: skip
+
+
+def _saturated(u: Use) -> str | None:
+    said = cores(u)
+    return said and f"the CPUs are full: {said}; more workers have nothing to run on"
+
+
+def _bound(configuration: dict[str, Any], metrics: dict[str, Any], u: Use) -> str | None:
+    """Requests that are bound to one worker leave others without any."""
+    if configuration["dispatch"] not in ("task", "hash") or u.busy is None or u.busy >= IDLE:
         return None
     return (
-        f"threads oversubscribed: {workers} workers x {threads} = {workers * threads} threads on {cpus} CPUs; "
-        f"try {f'threads={max(1, cpus // workers)}' if threads > 1 else f'workers={cpus}'}"
+        f"{metrics['requests']} requests on {u.workers} workers, each bound to one by "
+        f"server.dispatch={configuration['dispatch']}, and workers busy {_each(metrics)} of the time; "
+        "server.dispatch=segment lets any take any"
     )
 
 
-def _saturated(threads: int, cpus: int, metrics: dict[str, Any]) -> str | None:
-    busiest = max(100 * (metrics["cpu"]["utilisation"] or 0.0), metrics["cpu"]["system_percent"] or 0.0)
-    if threads < cpus or busiest <= 90:
+def _idle(metrics: dict[str, Any], u: Use) -> str | None:
+    if u.busy is None:
+        return f"workers short of segments: {said}" if (said := requests(u)) else None
+    if u.busy >= IDLE:
         return None
+    why = requests(u)
+    if why is None and u.queue_empty is not None:
+        why = f"segments waited during {100 * (1 - u.queue_empty):.0f} % of it all the same"
+    return f"workers idle: they recognized during {_each(metrics)} of the time" + (f"; {why}" if why else "")
+
+
+def _each(metrics: dict[str, Any]) -> str:
+    busy = [f"{100 * share:.0f} %" for share in metrics["worker_busy"]]
     return (
-        f"CPU saturated: {busiest:.0f} % of {cpus} CPUs in use; more workers have nothing to run on; "
-        "try fewer workers or a smaller model"
+        ", ".join(busy) if len(busy) <= 8 else f"{min(metrics['worker_busy']):.0%} to {max(metrics['worker_busy']):.0%}"
     )
-
-
-def _too_few(configuration: dict[str, Any], workers: int, metrics: dict[str, Any]) -> str | None:
-    if configuration["dispatch"] in ("task", "hash") and metrics["requests"] < 3 * workers:
-        return (
-            f"too few requests for the workers: {metrics['requests']} requests on {workers} workers, "
-            f"each bound to one by server.dispatch={configuration['dispatch']}; try server.dispatch=segment"
-        )
-    if 0 < metrics["segments"] < 3 * workers:
-        return (
-            f"too few requests for the workers: {metrics['segments']} segments on {workers} workers; try load.repeats=3"
-        )
-    return None
-
-
-def _idle(metrics: dict[str, Any], timeline: dict[str, Any] | None) -> str | None:
-    busy = metrics["worker_busy"]
-    if not busy or sum(busy) / len(busy) >= 0.8:
-        return None
-    shares = ", ".join(f"{100 * share:.0f} %" for share in busy)
-    said = f"workers idle: they recognized during {shares} of the time"
-    where = timeline or {}
-    if where.get("queue_empty") is not None:
-        said += f", no segment waited for {100 * where['queue_empty']:.0f} % of it"
-    if where.get("client_waiting") is not None:
-        said += f", and for {100 * where['client_waiting']:.0f} % the client had nothing left to send"
-    return said + "; try load.repeats=3"
 
 
 def _slower_segments(configuration: dict[str, Any], baseline: dict[str, Any]) -> str | None:
@@ -94,7 +169,7 @@ def _slower_segments(configuration: dict[str, Any], baseline: dict[str, Any]) ->
         return None
     return (
         f"the same segments take {mine / theirs:.2f} times as long as in {baseline['key']}: "
-        "workers contend for cores, cache or memory; try fewer workers"
+        "workers contend for cores, cache or memory"
     )
 
 
@@ -102,34 +177,28 @@ def _paging(metrics: dict[str, Any], makespan: float) -> str | None:
     faults, swapped = metrics["major_faults"] or 0.0, metrics["swap_in_mb"] or 0.0
     if faults / makespan <= 100 and swapped <= 1:
         return None
-    return (
-        f"memory paging: {faults / makespan:.0f} major faults per second, {swapped:.0f} MB read back from swap; "
-        "try fewer workers"
-    )
+    return f"memory paging: {faults / makespan:.0f} major faults per second, {swapped:.0f} MB read back from swap"
 
 
 def _disk(metrics: dict[str, Any], makespan: float) -> str | None:
     rate = (metrics.get("read_mb") or 0.0) / makespan
+    return f"disk: the server read {rate:.0f} MB/s" if rate > 50 else None
+
+
+def _client(metrics: dict[str, Any], u: Use) -> str | None:
+    lag = metrics["client_max_loop_lag_s"] or 0.0
+    if (u.client or 0.0) <= FULL and lag <= 0.5:
+        return None
     return (
-        f"disk: the server read {rate:.0f} MB/s; try a set that fits in memory, or fewer workers" if rate > 50 else None
+        f"client the bottleneck: it used {100 * (u.client or 0.0):.0f} % of a CPU and kept results waiting for up to "
+        f"{lag:.2f} s; a smaller load.concurrency asks less of it"
     )
 
 
-def _client(metrics: dict[str, Any], makespan: float) -> str | None:
-    used, lag = (metrics["cpu"]["client_s"] or 0.0) / makespan, metrics["client_max_loop_lag_s"] or 0.0
-    if used <= 0.8 and lag <= 0.5:
+def _front(u: Use) -> str | None:
+    if (u.front or 0.0) <= FULL:
         return None
     return (
-        f"client the bottleneck: it used {100 * used:.0f} % of a CPU and kept results waiting for up to "
-        f"{lag:.2f} s; try a smaller load.concurrency"
-    )
-
-
-def _front(metrics: dict[str, Any], makespan: float) -> str | None:
-    used = (metrics["cpu"]["front_s"] or 0.0) / makespan
-    if used <= 0.8:
-        return None
-    return (
-        f"front the bottleneck: it used {100 * used:.0f} % of a CPU to receive, cut and merge; "
-        "try a larger load.message_s"
+        f"front the bottleneck: it used {100 * (u.front or 0.0):.0f} % of a CPU to receive, cut and merge; "
+        "a larger load.message_s asks less of it"
     )

@@ -11,6 +11,7 @@ from capsexp.analysis import statistics
 PASS, FAIL, INCONCLUSIVE, NOT_JUDGED = "PASS", "FAIL", "INCONCLUSIVE", "NOT_JUDGED"
 FEASIBLE, CAVEATS, NOT_FEASIBLE = "FEASIBLE", "FEASIBLE_WITH_CAVEATS", "NOT_FEASIBLE"
 INVALID = "INVALID"
+BASELINE = "BASELINE"  # what others are compared with: right and within its memory, and asked for no speedup
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def compare(gate: Gate, value: float, limit: float, evidence: dict[str, Any] | N
     """Decided only when the value and its whole interval lie on one side of the limit."""
 
     def keeps(x: float) -> bool:
-        return x <= limit if gate.at_most else x >= limit
+        return _keeps(gate, x, limit)
 
     verdict = PASS if keeps(value) else FAIL
     if evidence is None or evidence["ci95"] is None:
@@ -113,6 +114,15 @@ def compare(gate: Gate, value: float, limit: float, evidence: dict[str, Any] | N
     needed = statistics.trials_to_settle(trials, limit, gate.logs) if trials else None
     more = f"trials={needed} ({needed - len(trials)} more)" if needed else "no reasonable number of trials"
     return INCONCLUSIVE, f"{said} holds the limit; {more} would settle it"
+
+
+def _keeps(gate: Gate, value: float, limit: float) -> bool:
+    return value <= limit if gate.at_most else value >= limit
+
+
+def keeps_all(configuration: dict[str, Any]) -> bool:
+    """Whether the values alone, without their intervals, keep within the limits, as far as they are known."""
+    return all(g["value"] is None or _keeps(GATES[g["name"]], g["value"], g["limit"]) for g in configuration["gates"])
 
 
 def _short(value: float) -> str:
@@ -137,8 +147,11 @@ def caveats(gates: list[dict[str, Any]], thresholds: Mapping[str, Any], discarde
     return found
 
 
-def verdict(gates: list[dict[str, Any]], caveats: Sequence[str] = (), invalid: bool = False) -> str:
-    """Of a configuration, from its gates. A gate that needed a baseline or a control it did not get leaves it open."""
+def verdict(
+    gates: list[dict[str, Any]], caveats: Sequence[str] = (), invalid: bool = False, baseline: bool = False
+) -> str:
+    """Of a configuration, from its gates. A gate that needed a baseline or a control it did not get leaves it open. A
+    baseline that passes is just that: whether more workers are feasible is said of others."""
     said = {gate["verdict"] for gate in gates}
     if FAIL in said:
         return NOT_FEASIBLE
@@ -150,4 +163,6 @@ def verdict(gates: list[dict[str, Any]], caveats: Sequence[str] = (), invalid: b
     )
     if unknown or INCONCLUSIVE in said:
         return INCONCLUSIVE
+    if baseline:
+        return BASELINE
     return CAVEATS if caveats else FEASIBLE

@@ -1,150 +1,334 @@
-"""Which configuration to run, what one worker more would bring, what binds, and what to tell the server."""
+"""Which configuration to run, what one worker more would bring, what binds; and where the trials do not decide it, what
+is likely and what would decide it. Every sentence is derived from the same verdicts and gates as the table.
+
+Only what a server can be told is recommended. Configurations that differ in what clients do, or in the engine, are
+answers to different questions: each group of them gets an advice of its own.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from capsexp.analysis import gates, pools
+from capsexp.analysis import baseline, diagnosis, gates, pools, statistics
 
 Configuration = dict[str, Any]
+Configs = Mapping[str, Mapping[str, Any]]
+
+SURE = (gates.FEASIBLE, gates.CAVEATS, gates.BASELINE)
+# Of server=, what makes another server of it; everything else there is a setting of the same one.
+_WHICH_SERVER = ("name", "cmd", "url")
+
+
+def advise(
+    found: list[Configuration],
+    configs: Configs,
+    tolerance: float,
+    scalings: Sequence[dict[str, Any]] = (),
+    cpus: int | None = None,
+) -> list[dict[str, Any]]:
+    """For each group of configurations that differ in the server's settings only: `group`, what tells it from the
+    others (empty: there are no others), `recommendation`, and `reason`, why there is none."""
+    groups = _groups([c for c in found if c["key"] in configs], configs)
+    if not groups:
+        return [{"group": "", "recommendation": None, "reason": "no run was made"}]
+    if len(groups) > 1 and all(len(group) == 1 for group in groups.values()):
+        varied = ", ".join(dict.fromkeys(part.partition("=")[0] for name in groups for part in name.split(", ")))
+        why = f"only {varied} was varied, which is not the server's to set; the table compares"
+        return [{"group": "", "recommendation": None, "reason": why}]
+    advices: list[dict[str, Any]] = []
+    for name, group in groups.items():
+        loads = {c["key"]: int(configs[c["key"]].get("load", {}).get("concurrency") or 0) for c in group}
+        chosen = recommend(group, tolerance, scalings, cpus, loads)
+        nothing = None if chosen else _why_nothing(group, configs)
+        advices.append({"group": name, "recommendation": chosen, "reason": nothing})
+    return advices
+
+
+def _groups(found: list[Configuration], configs: Configs) -> dict[str, list[Configuration]]:
+    groups: dict[str, list[Configuration]] = {}
+    for c in found:
+        groups.setdefault(_question(configs[c["key"]]), []).append(c)
+    flat = {
+        question: dict(_leaves({k: v for k, v in json.loads(question).items() if k != "fault"})) for question in groups
+    }
+    varied = {key for one in flat.values() for other in flat.values() for key in one if one[key] != other.get(key)}
+    # A group of settings with a name is told by its name: engine=null says more than each setting of both engines.
+    varied -= {key for key in varied if f"{key.partition('.')[0]}.name" in varied and not key.endswith(".name")}
+    named: dict[str, list[Configuration]] = {}
+    for question, own in groups.items():
+        said = [f"{key.removesuffix('.name')}={flat[question].get(key)}" for key in sorted(varied)]
+        named.setdefault(", ".join(said), []).extend(own)
+    return named
+
+
+def _question(config: Mapping[str, Any]) -> str:
+    """Equal for configurations that differ only in what the same server can be told, or in injected faults."""
+    kept = json.loads(baseline.group_key(dict(config), "threads", "fault"))
+    kept["server"] = {key: config["server"].get(key) for key in _WHICH_SERVER}
+    return json.dumps(kept, sort_keys=True)
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for key, value in tree.items():
+        found += _leaves(value, f"{prefix}{key}.") if isinstance(value, Mapping) else [(f"{prefix}{key}", value)]
+    return found
+
+
+def _why_nothing(group: list[Configuration], configs: Configs) -> str:
+    if all(configs[c["key"]]["server"].get("name") == "external" for c in group):
+        return (
+            "a server that runs already was measured as it is; measure it again with another number of workers, and "
+            "let python -m capsexp.compare FOLDER FOLDER say what that brought"
+        )
+    if all(c["fault"]["kind"] != "none" for c in group):
+        return "faults were injected in every run"
+    failed = {g["name"]: None for c in group for g in c["gates"] if g["verdict"] == gates.FAIL}
+    if failed:
+        return f"no configuration passes its gates ({', '.join(failed)})"
+    return "no configuration completed its requests"
 
 
 def recommend(
-    found: list[Configuration], tolerance: float, scalings: Sequence[dict[str, Any]] = (), cpus: int | None = None
+    found: list[Configuration],
+    tolerance: float,
+    scalings: Sequence[dict[str, Any]] = (),
+    cpus: int | None = None,
+    loads: Mapping[str, int] | None = None,
 ) -> dict[str, Any] | None:
-    """The fewest workers among those whose throughput is within `tolerance` of the best that passes its gates; a
-    baseline when nothing does. None when no configuration is right and within its memory. Figures taken while faults
-    were injected recommend nothing."""
+    """Of configurations that pass their gates and are within `tolerance` of the fastest of them: the smallest in
+    memory, again within `tolerance`, then the fewest workers and threads. While nothing with more workers passes and
+    something is open, `decided` is false, and what is recommended is what is likely, by the values alone. None where
+    no configuration is without a failed gate. `loads`: of each key the client's load.concurrency."""
     found = [c for c in found if c["fault"]["kind"] == "none"]
-    sound = [
-        c
-        for c in found
-        if c["throughput_xrt"] is not None and c["status"] == "ok" and not _fails(c, "correctness", "peak_memory_mb")
+    known = [
+        c for c in found if c["throughput_xrt"] and c["workers"] and c["status"] == "ok" and not _missed(c, gates.FAIL)
     ]
-    if not sound:
+    sure = [c for c in known if c["verdict"] in SURE]
+    unsure = [c for c in known if c["adds_workers"] and c["verdict"] not in SURE]
+    decided = bool(sure) and (any(c["adds_workers"] for c in sure) or not unsure)
+    candidates = sure if decided else [c for c in known if gates.keeps_all(c)]
+    if not candidates:
         return None
-    passing = [c for c in sound if c["verdict"] in (gates.FEASIBLE, gates.CAVEATS) and c["adds_workers"]]
-    candidates = passing or [c for c in sound if c["key"] == c["baseline"]] or sound
-    best = max(c["throughput_xrt"] for c in candidates)
-    enough = [c for c in candidates if c["throughput_xrt"] >= (1 - tolerance) * best]
-    chosen = min(enough, key=lambda c: (c["workers"] or 1, c["memory"]["peak_mb"] or 0.0))
+    best = max(candidates, key=lambda c: float(c["throughput_xrt"]))
+    chosen = smallest(candidates, tolerance)
     scaling = next((s for s in scalings if chosen["key"] in s["keys"]), None)
     following = _following(chosen, found, scaling)
+    reason = [_why(chosen, best, found), pools.sentence(chosen, found)]
     return {
         "workers": chosen["workers"], "threads": chosen["threads"], "pool": chosen["pool"], "key": chosen["key"],
-        "reason": " ".join(filter(None, (_why(chosen, best, sound, bool(passing)), pools.sentence(chosen, found)))),
+        "decided": decided,
+        "reason": " ".join(filter(None, reason)),
+        "open": [_open(c) for c in unsure],
         "saved": pools.saved(chosen, found),
         "next": following,
-        "next_sentence": _next_sentence(chosen, following),
-        "binds": binds(chosen, following, scaling, cpus),
-        "server": snippet(chosen),
+        "next_sentence": _next_sentence(chosen, following, decided),
+        "binds": binds(chosen, found, following, cpus, loads or {}, tolerance),
     }  # fmt: skip
 
 
-def _fails(c: Configuration, *names: str) -> bool:
-    return any(gate["name"] in names and gate["verdict"] == gates.FAIL for gate in c["gates"])
+def smallest(candidates: list[Configuration], tolerance: float) -> Configuration:
+    """No other of them is as fast and smaller, where differences within `tolerance` are none."""
+    best = max(c["throughput_xrt"] for c in candidates)
+    fast = [c for c in candidates if c["throughput_xrt"] >= (1 - tolerance) * best]
+    least = min(_memory(c) for c in fast)
+    small = [c for c in fast if _memory(c) * (1 - tolerance) <= least]
+    return min(small, key=lambda c: (c["workers"], c["threads"] or 1, -c["throughput_xrt"], c["key"]))
 
 
-def _speedup(c: Configuration) -> float:
-    return float(c["speedup"]["median"])
+def _memory(c: Configuration) -> float:
+    peak = c["memory"]["peak_mb"]
+    return float("inf") if peak is None else float(peak)
 
 
-def _why(chosen: Configuration, best: float, sound: list[Configuration], passing: bool) -> str:
-    speed, peak = f"{chosen['throughput_xrt']:.1f} x real time", chosen["memory"]["peak_mb"]
-    memory = f" in {peak:.0f} MB" if peak is not None else ""
-    if not passing:
-        others = [c for c in sound if c["key"] != chosen["key"] and c["speedup"]["median"] is not None]
+def _missed(c: Configuration, verdict: str) -> list[str]:
+    return [gate["name"] for gate in c["gates"] if gate["verdict"] == verdict]
+
+
+def _speedup(c: Configuration) -> str | None:
+    """Of its baseline, with its interval."""
+    speedup = c["speedup"]
+    if speedup["median"] is None:
+        return None
+    ci95 = speedup["ci95"]
+    known = f" (95 % interval {ci95[0]:.2f} to {ci95[1]:.2f})" if ci95 else ""
+    return f"{speedup['median']:.2f}x of {c['baseline']}{known}"
+
+
+def _figures(c: Configuration) -> str:
+    peak = c["memory"]["peak_mb"]
+    return f"{c['throughput_xrt']:.1f} x real time" + (f" in {peak:.0f} MB" if peak is not None else "")
+
+
+def _why(chosen: Configuration, best: Configuration, found: list[Configuration]) -> str:
+    said = [_figures(chosen)]
+    if own := _speedup(chosen):
+        said.append(own)
+    if chosen is not best:
+        said.append(f"the fastest, {best['key']}, reaches {_figures(best)}, which is no more than the tolerance")
+    elif not chosen["adds_workers"]:
+        others = [c for c in found if c["adds_workers"] and c["key"] != chosen["key"]]
         if not others:
-            return f"{speed}{memory}; there was nothing to compare it with."
-        fastest = max(others, key=_speedup)
-        failed = ", ".join(g["name"] for g in fastest["gates"] if g["verdict"] == gates.FAIL) or "not decided"
-        return (
-            f"{speed}{memory}; more workers did not pass: {fastest['key']} reached {_speedup(fastest):.2f}x ({failed})."
-        )
-    gain = f"{_speedup(chosen):.2f}x of {chosen['baseline']}" if chosen["speedup"]["median"] else "as fast as any"
-    faster = chosen["throughput_xrt"] < best
-    less = f"; the fastest reaches {best:.1f} with more workers, which is no more than the tolerance" if faster else ""
-    return f"{speed}{memory}, {gain}{less}."
+            return f"{said[0]}; there was nothing to compare it with."
+        failed = [c for c in others if _missed(c, gates.FAIL) and c["speedup"]["median"]]
+        if failed:
+            fastest = max(failed, key=lambda c: float(c["speedup"]["median"]))
+            reached = f"{fastest['key']} reached {fastest['speedup']['median']:.2f}x"
+            said.append(f"more workers did not pass: {reached} ({', '.join(_missed(fastest, gates.FAIL))})")
+    return f"{'; '.join(said)}."
+
+
+def _open(c: Configuration) -> str:
+    """What is known of a configuration that is not decided."""
+    gains = _speedup(c)
+    values = {g["name"]: g["reason"] for g in c["gates"] if g["verdict"] == gates.INCONCLUSIVE}
+    if c["verdict"] == gates.INVALID:
+        why = "its runs, or its baseline's, are INVALID"
+    elif c.get("incomplete"):
+        why = c["incomplete"]
+    else:
+        why = "; ".join(f"{name}: {reason}" for name, reason in values.items()) or "not all gates could be judged"
+    return f"{c['key']}: " + (f"{gains}; " if gains else "") + why
+
+
+def settle(found: list[Configuration], trials: int, interrupted: bool, most: int = 200) -> dict[str, Any] | None:
+    """What would decide what is open: `overrides` to resume the sweep with, and `note`. None where more runs of this
+    sweep decide nothing. `trials`: what was planned of each; `most`: runs that a sweep may have."""
+    unsure = [c for c in found if c["fault"]["kind"] == "none" and c["verdict"] not in (*SURE, gates.NOT_FEASIBLE)]
+    if interrupted or any(c.get("incomplete") or c["status"] == "missing" for c in found):
+        return {"overrides": [], "note": "makes the runs that are missing"}
+    disturbed = [c for c in found if not c["validity"]["valid"] and c["validity"]["invalid"]]
+    if any(c["verdict"] == gates.INVALID for c in unsure) and disturbed:
+        codes = {reason["code"] for c in disturbed for run in c["validity"]["runs"] for reason in run["reasons"]}
+        if codes == {"TOO_SHORT"}:
+            return {"overrides": None, "note": "another sweep with longer runs: raise load.repeats, or load.min_s"}
+        runs = max(len(c["validity"]["runs"]) for c in disturbed) + trials
+        return {"overrides": [f"trials_max={runs}"], "note": "on a machine that is left alone"}
+    needed = [_trials(c, gate, trials) for c in unsure for gate in c["gates"] if gate["verdict"] == gates.INCONCLUSIVE]
+    if not needed:
+        return None
+    counts = [n for n in needed if n]
+    if len(counts) < len(needed) or max(counts) * len(found) > most:
+        return {
+            "overrides": None,
+            "note": "no reasonable number of trials: another sweep with longer runs (load.repeats)",
+        }
+    return {"overrides": [f"trials={max(counts)}"], "note": "if the spread of the trials stays what it is"}
+
+
+def _trials(c: Configuration, gate: Mapping[str, Any], planned: int) -> int | None:
+    evidence = c["intervals"].get(gate["name"])
+    if evidence is None or evidence["unit"] != "trials":
+        return None
+    values = evidence["values"]
+    if len(values) < statistics.FEWEST:
+        return max(planned + 1, statistics.FEWEST)
+    total = statistics.trials_to_settle(values, gate["limit"], gates.GATES[gate["name"]].logs)
+    return None if total is None else max(planned + total - len(values), planned + 1)
+
+
+def _line(chosen: Configuration, found: list[Configuration]) -> list[Configuration]:
+    """Those that differ from it in having more workers only, fewest first."""
+    alike = [
+        c for c in found
+        if c["baseline"] == chosen["baseline"] and c["pool"] == chosen["pool"] and c["threads"] == chosen["threads"]
+        and (c["workers"] or 0) > chosen["workers"]
+    ]  # fmt: skip
+    return sorted(alike, key=lambda c: int(c["workers"]))
 
 
 def _following(
     chosen: Configuration, found: list[Configuration], scaling: dict[str, Any] | None
 ) -> dict[str, Any] | None:
     """The next larger number of workers: measured where it was, else predicted."""
-    measured = [
-        c for c in found
-        if scaling and c["key"] in scaling["keys"] and c["workers"] > chosen["workers"] and c["throughput_xrt"]
-    ]  # fmt: skip
-    if measured:
-        one = min(measured, key=lambda c: c["workers"])
-        return _step(chosen, one["workers"], one["throughput_xrt"], one["memory"]["peak_mb"], False)
+    for one in _line(chosen, found):
+        speed, peak = one["throughput_xrt"], one["memory"]["peak_mb"]
+        step = _step(chosen, one["workers"], speed, peak, False)
+        if one["status"] != "ok" or not speed:
+            step["but"] = f"ended as {one['status']}" if one["status"] != "ok" else "did not complete all requests"
+        elif failed := _missed(one, gates.FAIL):
+            step["but"] = f"does not pass ({', '.join(failed)})"
+        elif one["verdict"] == gates.INVALID:
+            step["but"] = "was disturbed, so that this is not known"
+        elif one["verdict"] == gates.INCONCLUSIVE:
+            step["but"] = "is not decided"
+        return step
     for row in scaling["predicted"] if scaling else []:
         return _step(chosen, row["workers"], row["throughput_xrt"], row["peak_mb"], True)
     return None
 
 
-def _step(chosen: Configuration, workers: int, speed: float, peak: float | None, predicted: bool) -> dict[str, Any]:
+def _step(
+    chosen: Configuration, workers: int, speed: float | None, peak: float | None, predicted: bool
+) -> dict[str, Any]:
     mine = chosen["memory"]["peak_mb"]
     return {
         "workers": workers,
-        "gain": speed / chosen["throughput_xrt"] - 1,
+        "gain": speed / chosen["throughput_xrt"] - 1 if speed else None,
         "more_mb": peak - mine if peak is not None and mine is not None else None,
         "predicted": predicted,
+        "but": None,
     }
 
 
 _NAMES = {2: "a second", 3: "a third", 4: "a fourth", 5: "a fifth", 6: "a sixth"}
 
 
-def _next_sentence(chosen: Configuration, following: dict[str, Any] | None) -> str | None:
+def _next_sentence(chosen: Configuration, following: dict[str, Any] | None, decided: bool) -> str | None:
     if following is None:
         return None
     more = following["workers"] - chosen["workers"]
     name = _NAMES.get(following["workers"], "one more") if more == 1 else f"{more} more"
-    mb = following["more_mb"]
+    but, mb = following["but"], following["more_mb"]
+    first = f"Run {chosen['workers']}" if decided else f"Beside {chosen['workers']}"
+    if following["gain"] is None:
+        return f"{first}; {name} {but}."
     cost = "" if mb is None else f" for {mb / 1024:+.1f} GB" if abs(mb) >= 1000 else f" for {mb:+.0f} MB"
-    said = f"Run {chosen['workers']}; {name} add{'s' if more == 1 else ''} {100 * following['gain']:+.0f} %{cost}"
-    return f"{said} (predicted, not measured)." if following["predicted"] else f"{said}."
+    said = f"{name} add{'s' if more == 1 else ''} {100 * following['gain']:+.0f} %{cost}"
+    said += " (predicted, not measured)" if following["predicted"] else f", but {but}" if but else ""
+    return f"{first}; {said}."
 
 
 def binds(
-    chosen: Configuration, following: dict[str, Any] | None, scaling: dict[str, Any] | None, cpus: int | None
+    chosen: Configuration,
+    found: list[Configuration],
+    following: dict[str, Any] | None,
+    cpus: int | None,
+    loads: Mapping[str, int],
+    tolerance: float,
 ) -> str:
-    """What keeps more workers from bringing more, with its figure."""
-    used, timeline = chosen["cpu"]["utilisation"], chosen["timeline"] or {}
+    """What keeps more workers from bringing more, from what was used: by the chosen configuration, or else by those
+    that have more workers."""
     limit = next((g["limit"] for g in chosen["gates"] if g["name"] == "peak_memory_mb"), None)
     peak, more = chosen["memory"]["peak_mb"], following and following["more_mb"]
     if limit and peak and more and peak + more > limit:
         return f"Memory binds: {peak + more:.0f} MB with {following['workers']} workers, of {limit:.0f}."  # type: ignore[index]
-    threads, needs = chosen["workers"] * chosen["threads"], not scaling or scaling["uses_cpu"] is not False
-    if cpus and needs and threads >= cpus:
-        share = f", {100 * used:.0f} % used" if used is not None else ""
-        return f"Cores bind: {threads} thread{'s' if threads > 1 else ''} on {cpus} CPUs{share}."
-    if (timeline.get("front_busy") or 0.0) > 0.8:
-        return f"The server's front binds: it was busy {100 * timeline['front_busy']:.0f} % of the time."
-    client, makespan = chosen["cpu"]["client_s"], chosen["makespan_s"]["median"]
-    if client and makespan and client / makespan > 0.8:
-        return f"The client binds: it used {100 * client / makespan:.0f} % of a CPU."
-    empty = timeline.get("queue_empty")
-    if empty is not None and empty > 0.5:
-        return f"Requests bind: no segment waited during {100 * empty:.0f} % of the time; load.repeats=3 brings more."
-    counts = sorted(scaling["counts"]) if scaling else [chosen["workers"]]
-    full = [n for n in counts if cpus and needs and n * chosen["threads"] >= cpus]
-    if full:
-        return f"Cores bind from {full[0]} workers on: {full[0] * chosen['threads']} threads on {cpus} CPUs."
-    larger = counts[-1]
-    return f"Nothing was seen to bind up to {larger} workers; workers={2 * larger} would show what does."
+    line = [c for c in _line(chosen, found) if c["throughput_xrt"]]
+    for one in [chosen, *line]:
+        used = diagnosis.use(one, cpus or 1, loads.get(one["key"], 0))
+        if said := _binds(used, bool(cpus), "" if one is chosen else f" from {one['workers']} workers on"):
+            return said
+    largest = line[-1] if line else chosen
+    used = diagnosis.use(largest, cpus or 1)
+    if (line and largest["throughput_xrt"] < (1 + tolerance) * chosen["throughput_xrt"]) or (
+        following and following["predicted"] and following["gain"] < tolerance
+    ):
+        share = "" if used.cpu is None or not cpus else f", {100 * used.cpu:.0f} % of {cpus} CPUs used"
+        busy = "" if used.busy is None else f", workers busy {100 * used.busy:.0f} % of the time"
+        return f"What binds does not show in the data{share}{busy}."
+    workers = int(largest["workers"])
+    return f"Nothing was seen to bind up to {workers} workers; workers={2 * workers} would show what does."
 
 
-def snippet(chosen: Mapping[str, Any]) -> dict[str, str]:
-    """The recommended configuration for our own server: as a command, and as a file for --config-dir."""
-    workers, threads, pool, engine = (chosen[name] for name in ("workers", "threads", "pool", "engine"))
-    quoted = "'null'" if engine == "null" else engine
-    return {
-        "command": f"python -m capsexp.server workers={workers} threads={threads} pool={pool} engine={engine}",
-        "yaml": (
-            f"defaults: [config, override engine: {quoted}, override pool: {pool}]\n"
-            f"workers: {workers}\nthreads: {threads}\nserver: {{dispatch: {chosen['dispatch']}}}\n"
-        ),
-    }
+def _binds(used: diagnosis.Use, known: bool, where: str) -> str | None:
+    if known and (full := diagnosis.cores(used)):
+        return f"Cores bind{where}: {full}."
+    if (used.front or 0.0) > diagnosis.FULL:
+        return f"The server's front binds{where}: it was busy {100 * (used.front or 0.0):.0f} % of the time."
+    if (used.client or 0.0) > diagnosis.FULL:
+        return f"The client binds{where}: it used {100 * (used.client or 0.0):.0f} % of a CPU."
+    if said := diagnosis.requests(used):
+        return f"Requests bind{where}: {said}."
+    return None

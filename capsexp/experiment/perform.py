@@ -79,7 +79,7 @@ class Performance:
         if interrupted:
             return 130
         assert report is not None
-        if code or any(c["status"] != "ok" for c in report["configurations"]):
+        if code or any(c["status"] != "ok" or c["incomplete"] for c in report["configurations"]):
             return 1
         if self._sweep.report["fail_on_gate"] and report["verdict"] not in ("FEASIBLE", "FEASIBLE_WITH_CAVEATS"):
             return 3
@@ -101,7 +101,7 @@ class Performance:
                 note(f"{planned.dir.partition('-')[2]} {reason}")
 
     def _record(self, interrupted: bool) -> None:
-        write_json(self._folder / "sweep.json", record(self._sweep, self._argv, interrupted=interrupted))
+        write_json(self._folder / "sweep.json", record(self._sweep, self._argv, self._folder, interrupted=interrupted))
 
     def _all(self) -> int:
         """What was planned, then what its figures ask for."""

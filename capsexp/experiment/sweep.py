@@ -131,11 +131,12 @@ def make_folder(sweep: Sweep) -> Path:
     raise ConfigError(f"hydra.sweep.dir: {folder} exists; give a new folder")
 
 
-def record(sweep: Sweep, argv: Sequence[str], interrupted: bool) -> dict[str, Any]:
+def record(sweep: Sweep, argv: Sequence[str], folder: Path, interrupted: bool) -> dict[str, Any]:
     """sweep.json: what was asked for, so that the report can say what is missing and a replay can ask again."""
     return {
         "schema": 1,
         "name": sweep.name,
+        "folder": _as_typed(folder),
         "argv": list(argv),
         "planned": [
             {"num": p.num, "dir": p.dir, "key": p.key, "trial": p.trial, "overrides": [_plain(o) for o in p.overrides]}
@@ -148,6 +149,14 @@ def record(sweep: Sweep, argv: Sequence[str], interrupted: bool) -> dict[str, An
         "validity": sweep.validity,
         "report": sweep.report,
     }
+
+
+def _as_typed(folder: Path) -> str:
+    """The folder as it is named from where the sweep was started; its name alone where that is elsewhere."""
+    try:
+        return folder.relative_to(Path.cwd()).as_posix()
+    except ValueError:
+        return folder.name
 
 
 def _parse(overrides: Sequence[str]) -> Any:

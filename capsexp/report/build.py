@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from capsexp.analysis import (
     correctness,
     diagnosis,
     faults,
+    gates,
     leak,
     pools,
     recommend,
@@ -22,7 +25,7 @@ from capsexp.analysis import (
 )  # fmt: skip
 from capsexp.files import write_json, write_text
 from capsexp.limits import ReportConfig
-from capsexp.report import markdown, text
+from capsexp.report import markdown, start, text
 from capsexp.report.load import RunFiles, SweepFiles, read_sweep
 
 
@@ -38,6 +41,7 @@ def rebuild(folder: Path) -> dict[str, Any]:
 
 def assemble(files: SweepFiles) -> dict[str, Any]:
     """The report as plain values; see the README for its fields."""
+    files, cut = _without_halves(files)
     settings = {**vars(ReportConfig()), **files.sweep["report"]}
     judged = [_judge(run, files.controls) for run in files.runs]
     runs = [_look_closer(run, settings) for run in files.runs]
@@ -49,14 +53,18 @@ def assemble(files: SweepFiles) -> dict[str, Any]:
     ]
     thresholds = files.sweep["thresholds"]
     configurations = aggregate.configurations(runs, judged, files.controls, thresholds, disturbed, effects)
+    planned, missing = [p["key"] for p in files.sweep["planned"]], [m["key"] for m in files.missing] + cut
+    aggregate.incomplete(configurations, planned, missing)
     configurations += _missing(files, {c["key"] for c in configurations})
     cpus = runs[0]["cpu_count"] if runs else None
     scalings = _scalings(runs, configurations, thresholds, settings)
     asked, most = files.sweep.get("trials", 1), files.sweep.get("trials_max", 1)
+    unfinished = bool(files.sweep["interrupted"] or missing)
+    advice = _advise(files, configurations, scalings, cpus, settings["tolerance"])
     return {
         "schema": 1,
         "name": files.sweep["name"],
-        "verdict": aggregate.overall(configurations),
+        "verdict": aggregate.overall(configurations, unfinished),
         "valid": not files.sweep["interrupted"]
         and all(c["status"] == "ok" and not aggregate.invalid(c) for c in configurations),
         "interrupted": files.sweep["interrupted"],
@@ -78,8 +86,55 @@ def assemble(files: SweepFiles) -> dict[str, Any]:
         "configurations": configurations,
         "diagnosis": _diagnose(files, configurations, settings["tolerance"]),
         "scaling": scalings,
-        "recommendation": recommend.recommend(configurations, settings["tolerance"], scalings, cpus),
+        "recommendation": _one(advice),
+        "advice": advice,
+        "decide": _decide(files, configurations, bool(files.sweep["interrupted"])),
     }
+
+
+def _without_halves(files: SweepFiles) -> tuple[SweepFiles, list[str]]:
+    """Without runs that were interrupted, where their configuration has others; and the keys of those."""
+    whole = {r.run["key"] for r in files.runs if r.run["status"] != "interrupted"}
+    halves = [r for r in files.runs if r.run["status"] == "interrupted" and r.run["key"] in whole]
+    kept = [r for r in files.runs if r not in halves]
+    return replace(files, runs=kept), [r.run["key"] for r in halves]
+
+
+def _advise(
+    files: SweepFiles,
+    configurations: list[dict[str, Any]],
+    scalings: list[dict[str, Any]],
+    cpus: int | None,
+    tolerance: float,
+) -> list[dict[str, Any]]:
+    """What to run, each with how to start it."""
+    configs = {r.run["key"]: r.run["config"] for r in files.runs}
+    advice = recommend.advise(configurations, configs, tolerance, scalings, cpus)
+    for one in advice:
+        if chosen := one["recommendation"]:
+            chosen["server"] = start.start(configs[chosen["key"]], chosen["workers"])
+            chosen["command"] = chosen["server"]["command"]
+    return advice
+
+
+def _one(advice: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """The recommendation, where all advices are the same."""
+    chosen = [one["recommendation"] for one in advice]
+    if not all(chosen) or len({one["command"] for one in chosen}) != 1:
+        return None
+    return dict(next((one for one in chosen if not one["decided"]), chosen[0]))
+
+
+def _decide(files: SweepFiles, configurations: list[dict[str, Any]], interrupted: bool) -> dict[str, Any] | None:
+    """The line that makes the runs which would decide what is open."""
+    planned = len({p["trial"] for p in files.sweep["planned"]})
+    found = recommend.settle(configurations, planned, interrupted)
+    if found is None:
+        return None
+    where = files.sweep.get("folder") or "FOLDER"
+    more = found["overrides"]
+    command = None if more is None else shlex.join(["python", "-m", "capsexp", f"resume={where}", *more])
+    return {"command": command, "note": found["note"]}
 
 
 def _judge(run: RunFiles, controls: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
@@ -138,11 +193,14 @@ def _scalings(
         if sound and c["fault"]["kind"] == "none":
             groups.setdefault((baseline.group_key(configs[c["key"]]), c["pool"]), []).append(c)
     limit, cpus = thresholds.get("peak_memory_mb"), runs[0]["cpu_count"] if runs else 1
-    found = [
-        scaling.extrapolate(group, cpus, limit, settings["tolerance"], settings["reserve_mb"])
-        for group in groups.values()
-    ]
-    return [one for one in found if one]
+    found = []
+    for group in groups.values():
+        if one := scaling.extrapolate(group, cpus, limit, settings["tolerance"], settings["reserve_mb"]):
+            line = [c for c in configurations if (c["baseline"], c["pool"]) == (group[0]["baseline"], group[0]["pool"])]
+            known = {c["workers"] for c in line}  # what was measured and does not count is not predicted either
+            one["predicted"] = [row for row in one["predicted"] if row["workers"] not in known]
+            found.append(one)
+    return found
 
 
 def _warnings(files: SweepFiles, configurations: list[dict[str, Any]]) -> list[str]:
@@ -170,11 +228,12 @@ def _warnings(files: SweepFiles, configurations: list[dict[str, Any]]) -> list[s
             )
     for configuration in configurations:
         key = configuration["key"]
-        for one in configuration["validity"]["runs"]:
-            if one["reasons"]:
-                reasons = "; ".join(f"{r['code']}: {r['reason']}" for r in one["reasons"])
-                found.append(f"{key}, run {one['num']} (trial {one['trial']}) is INVALID: {reasons}")
-        found += [f"{key}: {caveat}" for caveat in configuration["caveats"]]
+        if disturbed := _disturbed(configuration):
+            found.append(disturbed)
+        tiers = gates.caveats(configuration["gates"], files.sweep["thresholds"], 0)
+        found += [f"{key}: {caveat}" for caveat in tiers]
+        if configuration["incomplete"]:
+            found.append(f"{key}: {configuration['incomplete']}")
         if configuration["status"] != "ok":
             found.append(f"{key}: {configuration['status']}: {'; '.join(configuration['errors'])}")
         wrong = configuration.get("wrong") or []
@@ -185,24 +244,51 @@ def _warnings(files: SweepFiles, configurations: list[dict[str, Any]]) -> list[s
     return list(dict.fromkeys(found))
 
 
+def _disturbed(configuration: dict[str, Any]) -> str | None:
+    """All that disturbed a configuration's runs in one line: each code once, with the worst that was seen of it."""
+    runs = configuration["validity"]["runs"]
+    bad = [run for run in runs if run["reasons"]]
+    if not bad:
+        return None
+    said: dict[str, list[str]] = {}
+    for run in bad:
+        for reason in run["reasons"]:
+            said.setdefault(reason["code"], []).append(reason["reason"])
+    each = [
+        f"{code}: {found[0]}" + (f" (and {len(found) - 1} like it)" if found[1:] else "")
+        for code, found in said.items()
+    ]
+    left = "none is left" if len(bad) == len(runs) else 'left out of all figures but "correct"'
+    of = f"{len(bad)} of {len(runs)} runs" if len(runs) > 1 else "its run"
+    return f"{configuration['key']}: {of} INVALID, {left}: {'; '.join(each)}"
+
+
 def _wrong_threads(run: dict[str, Any]) -> str | None:
     return pools.wrong_threads(run["key"], run["workers"] or 1, run["threads"], run["cpu_count"], run["metrics"])
 
 
 def _diagnose(files: SweepFiles, configurations: list[dict[str, Any]], tolerance: float) -> dict[str, list[str]]:
     """Per configuration that disappoints: what the data say is the cause."""
-    by_key = {c["key"]: c for c in configurations}
-    metrics = {r.run["key"]: r.run for r in files.runs if r.run["metrics"]}
-    found = {}
+    by_key, found = {c["key"]: c for c in configurations}, {}
     for configuration in configurations:
         key, base = configuration["key"], by_key.get(configuration.get("baseline") or "")
-        if key in metrics and base is not None and base["key"] != key and configuration["fault"]["kind"] == "none":
-            run = metrics[key]
+        run = _typical(files, configuration)
+        if run is not None and base is not None and base["key"] != key and configuration["fault"]["kind"] == "none":
             fewer = _as_fast_with_fewer(configuration, configurations, tolerance)
-            causes = diagnosis.causes(configuration, base, run["metrics"], run["cpu_count"], fewer)
+            load = int(run["config"].get("load", {}).get("concurrency") or 0)
+            causes = diagnosis.causes(configuration, base, run["metrics"], run["cpu_count"], fewer, load)
             if causes:
                 found[key] = causes
     return found
+
+
+def _typical(files: SweepFiles, configuration: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Of the runs that count, the one with the middle makespan."""
+    own = [r.run for r in files.runs if r.run["key"] == configuration["key"] and r.run["metrics"]]
+    valid = {run["num"] for run in configuration["validity"]["runs"] if run["valid"]}
+    own = [run for run in own if run.get("num") in valid] or own
+    own.sort(key=lambda run: run["metrics"]["makespan_s"] or float("inf"))
+    return own[(len(own) - 1) // 2] if own else None
 
 
 def _as_fast_with_fewer(one: dict[str, Any], every: list[dict[str, Any]], tolerance: float) -> str | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from capsexp import escape
 from capsexp.report import tables
 
 
@@ -17,6 +18,7 @@ def render(report: dict[str, Any]) -> str:
         *(_escape(line) for line in tables.sentences(report)),
         "## Configurations",
         _table(tables.rows(report), [header.replace("\n", " ") for header in tables.HEADERS]),
+        *(_escape(line) for line in tables.counted_lines(report)),
         "## Gates",
         _table(tables.gate_rows(report), tables.GATE_HEADERS),
     ]
@@ -35,9 +37,13 @@ def render(report: dict[str, Any]) -> str:
         sections.append(_table(predicted, tables.PREDICTED_HEADERS))
     if machines := tables.machine_table(report):
         sections += ["## Recommended workers on machines of other sizes (predicted)", _table(machines[1], machines[0])]
-    if report["recommendation"]:
-        server = report["recommendation"]["server"]
-        sections += ["## For the server", f"    {server['command']}", f"```yaml\n{server['yaml']}```"]
+    for advice in report["advice"]:
+        server = advice["recommendation"] and advice["recommendation"]["server"]
+        if server and server["command"]:
+            where = f" ({_escape(advice['group'])})" if advice["group"] else ""
+            sections += [f"## For the server{where}", f"    {escape.one_line(server['command'])}"]
+            sections += [f"```yaml\n{escape.lines(server['yaml'])}```"] if server["yaml"] else []
+            sections += [_escape(server["note"])] if server["note"] else []
     if report["warnings"]:
         sections += ["## Warnings", "\n".join(f"- {_escape(line)}" for line in report["warnings"])]
     return "\n\n".join(sections) + "\n"
@@ -48,4 +54,5 @@ def _table(rows: list[list[str]], headers: Sequence[str]) -> str:
 
 
 def _escape(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+    """Foreign text may hold what a page or a terminal would act on."""
+    return escape.one_line(text.replace("\n", " ")).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

@@ -26,6 +26,7 @@ VERDICTS = {
     "FEASIBLE_WITH_CAVEATS": "more workers pay here, within the limits that were set, but see the warnings",
     "NOT_FEASIBLE": "no configuration with more workers keeps within the limits that were set",
     "INCONCLUSIVE": "the data do not decide it",
+    "BASELINE": "what others are compared with",
     "INVALID": "the machine was disturbed during the runs that would have to decide it; see the warnings",
 }
 
@@ -56,7 +57,7 @@ def _row(c: dict[str, Any]) -> list[str]:
     share = f"{correct['identical']}/{correct['requests']}" if correct["identical"] is not None else "-"
     mark = f" ({c['role']})" if c["role"] else ""
     return [
-        c["key"] + mark, str(c["trials"]), number(c["makespan_s"]["median"]), number(c["throughput_xrt"]),
+        c["key"] + mark, _trials(c), number(c["makespan_s"]["median"]), number(c["throughput_xrt"]),
         number(c["speedup"]["median"]), interval(c["speedup"]["ci95"]), number(c["efficiency"]),
         number(c["server_efficiency"]), number(memory["peak_mb"], 0), number(memory["growth"]),
         percent(c["cpu"]["utilisation"], 0),
@@ -65,22 +66,39 @@ def _row(c: dict[str, Any]) -> list[str]:
     ]  # fmt: skip
 
 
+def _trials(c: dict[str, Any]) -> str:
+    """Those that the figures are made of, and where some were left out, of how many."""
+    runs = len(c["validity"]["runs"])
+    return str(c["trials"]) if c["trials"] == runs or not runs else f"{c['trials']} of {runs}"
+
+
+def counted_lines(report: dict[str, Any]) -> list[str]:
+    """Where counts in a row are not of the same runs."""
+    if not any(c["validity"]["valid"] and c["validity"]["invalid"] for c in report["configurations"]):
+        return []
+    return ['Figures are of the valid trials only; "correct" counts the requests of all, as a wrong text stays wrong.']
+
+
 def gate_rows(report: dict[str, Any]) -> list[list[str]]:
-    """A row per gate of each configuration that ran."""
-    return [
-        [
-            c["key"],
-            gate["name"],
-            number(gate["value"], digits),
-            f"{'>=' if gate['name'] in _AT_LEAST else '<='} {number(gate['limit'], digits)}",
-            gate["verdict"],
-            gate["tier"] or "",
-            gate["reason"] or "",
-        ]
-        for c in report["configurations"]
-        for gate in c["gates"]
-        for digits in [0 if gate["name"] in _WHOLE else 2]
-    ]
+    """A row per gate of each configuration that ran; those that could not be judged for the same reason share one."""
+    found = []
+    for c in report["configurations"]:
+        unjudged: dict[str, list[str]] = {}
+        for gate in c["gates"]:
+            if gate["verdict"] == "NOT_JUDGED":
+                unjudged.setdefault(gate["reason"] or "", []).append(gate["name"])
+                continue
+            digits = 0 if gate["name"] in _WHOLE else 2
+            limit = f"{'>=' if gate['name'] in _AT_LEAST else '<='} {number(gate['limit'], digits)}"
+            found.append(
+                [
+                    c["key"], gate["name"], number(gate["value"], digits), limit, gate["verdict"], gate["tier"] or "",
+                    gate["reason"] or "",
+                ]
+            )  # fmt: skip
+        for reason, names in unjudged.items():
+            found.append([c["key"], ", ".join(names), "-", "-", "NOT JUDGED", "", reason])
+    return found
 
 
 def fault_rows(report: dict[str, Any]) -> list[list[str]]:
@@ -206,21 +224,57 @@ def equal_core_lines(report: dict[str, Any]) -> list[str]:
 
 def sentences(report: dict[str, Any]) -> list[str]:
     """The verdict, the recommendation and what the data say about disappointing results."""
-    said = [f"Verdict: {spelled(report['verdict'])}: {VERDICTS[report['verdict']]}."]
-    advice = report["recommendation"]
-    if advice is None:
-        faulted = all(c["fault"]["kind"] != "none" for c in report["configurations"])
-        why = "faults were injected in every run" if faulted else "no configuration is right and within its memory"
-        said.append(f"Recommended: nothing; {why}.")
-    else:
-        said.append(f"Recommended: {advice['key']}: {advice['reason']}")
-        said += [line for line in (advice["next_sentence"], advice["binds"]) if line]
+    verdict = report["verdict"]
+    said = [
+        f"Verdict: {spelled(verdict)}: {'the sweep is not finished' if _unfinished(report) else VERDICTS[verdict]}."
+    ]
+    for advice in report["advice"]:
+        said += _advice(advice)
+    said += _decide(report)
     said += equal_core_lines(report)
     if report["trials"]["stopped"]:
         said.append(report["trials"]["stopped"] + ".")
     for key, causes in report["diagnosis"].items():
         said += [f"{key}: {cause}" for cause in causes]
     return said
+
+
+def _unfinished(report: dict[str, Any]) -> bool:
+    missing = any(c["incomplete"] or c["status"] == "missing" for c in report["configurations"])
+    return bool(report["interrupted"] or missing)
+
+
+def _advice(advice: dict[str, Any]) -> list[str]:
+    chosen, where = advice["recommendation"], f" for {advice['group']}" if advice["group"] else ""
+    if chosen is None:
+        return [f"Recommended{where}: nothing; {advice['reason']}."]
+    word = "Recommended" if chosen["decided"] else "Likely, but not decided"
+    said = [f"{word}{where}: {chosen['key']}: {chosen['reason']}"]
+    said += [f"Not decided: {line}." for line in chosen["open"]]
+    return said + [line for line in (chosen["next_sentence"], chosen["binds"]) if line]
+
+
+def _decide(report: dict[str, Any]) -> list[str]:
+    decide = report["decide"]
+    if decide is None:
+        return []
+    return [
+        f"To decide it: {decide['command']}   ({decide['note']})"
+        if decide["command"]
+        else f"To decide it: {decide['note']}."
+    ]
+
+
+def start_lines(report: dict[str, Any]) -> list[str]:
+    """How to start what is recommended, or likely."""
+    found = []
+    for advice in report["advice"]:
+        if chosen := advice["recommendation"]:
+            where, server = f" ({advice['group']})" if advice["group"] else "", chosen["server"]
+            what = server["command"] or server["note"]
+            note = f"   ({server['note']})" if server["command"] and server["note"] else ""
+            found.append(f"Start it so{where}: {what}{note}")
+    return list(dict.fromkeys(found))
 
 
 def headline(report: dict[str, Any]) -> str:

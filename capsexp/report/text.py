@@ -6,6 +6,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from capsexp import escape
 from capsexp.report import tables
 
 
@@ -16,6 +17,7 @@ def render(report: dict[str, Any]) -> str:
         tables.headline(report),
         "",
         tabulate(tables.rows(report), tables.HEADERS, disable_numparse=True, colalign=sides),
+        *tables.counted_lines(report),
         "",
         tabulate(tables.gate_rows(report), tables.GATE_HEADERS, disable_numparse=True),
         "",
@@ -41,9 +43,8 @@ def render(report: dict[str, Any]) -> str:
         parts += [tabulate(machines[1], machines[0], disable_numparse=True)]
     parts += ["", *(f"Warning: {line}" for line in report["warnings"])] if report["warnings"] else []
     parts += ["", *tables.sentences(report)]
-    if report["recommendation"]:
-        parts += [f"Start it so: {report['recommendation']['server']['command']}"]
-    return "\n".join([*parts, ""])
+    parts += tables.start_lines(report)
+    return escape.lines("\n".join([*parts, ""]))
 
 
 def _list(title: str, lines: list[str]) -> list[str]:
