@@ -36,7 +36,7 @@ def render(report: dict[str, Any]) -> str:
     if predicted := tables.predicted_rows(report):
         sections.append(_table(predicted, tables.PREDICTED_HEADERS))
     if machines := tables.machine_table(report):
-        sections += ["## Recommended workers on machines of other sizes (predicted)", _table(machines[1], machines[0])]
+        sections += [f"## {tables.MACHINES}", _table(machines[1], machines[0])]
     for advice in report["advice"]:
         server = advice["recommendation"] and advice["recommendation"]["server"]
         if server and server["command"]:

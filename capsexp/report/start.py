@@ -95,7 +95,9 @@ def spelled(value: Any) -> str:
 
 
 def _yaml(groups: Mapping[str, str], settings: list[tuple[str, Any]]) -> str:
-    tree: dict[str, Any] = {"defaults": ["config", *({f"override {key}": name} for key, name in groups.items())]}
+    tree: dict[str, Any] = {
+        "defaults": ["config", *({f"override {key}": name} for key, name in groups.items()), "_self_"]
+    }
     for key, value in settings:
         group, _, name = key.rpartition(".")
         (tree.setdefault(group, {}) if group else tree)[name] = _literal(value) if isinstance(value, str) else value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+MACHINES = "Workers for machines of other sizes with cores like these, by throughput and memory alone (predicted)"
 HEADERS = (
     "configuration", "trials", "makespan\ns", "xRT", "speed\nup", "95 %\ninterval", "effi-\nciency", "server\neff.",
     "peak\nMB", "mem.\ngrowth", "CPU\n%", "latency\np50 s", "latency\np95 s", "latency\nmax s", "correct", "WER\n%",
@@ -161,12 +162,13 @@ def scaling_lines(report: dict[str, Any]) -> list[str]:
 
 
 def machine_table(report: dict[str, Any]) -> tuple[list[str], list[list[str]]] | None:
-    """Recommended workers by memory and cores, from the recommended configuration's group."""
+    """Workers by memory and cores, from the recommended configuration's group, for machines that were not measured."""
     advice = report["recommendation"]
     scaling = next((s for s in report["scaling"] if advice and advice["key"] in s["keys"]), None)
     if scaling is None:
         return None
-    cells = {(c["memory_gb"], c["cpus"]): c["workers"] for c in scaling["by_machine"]}
+    here = report["environment"].get("cpus_usable")
+    cells = {(c["memory_gb"], c["cpus"]): c["workers"] for c in scaling["by_machine"] if c["cpus"] != here}
     sizes, cpus = sorted({gb for gb, _ in cells}), sorted({n for _, n in cells})
     return ["memory", *(f"{n} cores" for n in cpus)], [[f"{gb} GB", *(str(cells[gb, n]) for n in cpus)] for gb in sizes]
 

@@ -39,7 +39,7 @@ def render(report: dict[str, Any]) -> str:
         parts += ["", tabulate(predicted, tables.PREDICTED_HEADERS, disable_numparse=True)]
     machines = tables.machine_table(report)
     if machines:
-        parts += ["", "Recommended workers on machines of other sizes with cores like these (predicted):"]
+        parts += ["", f"{tables.MACHINES}:"]
         parts += [tabulate(machines[1], machines[0], disable_numparse=True)]
     parts += ["", *(f"Warning: {line}" for line in report["warnings"])] if report["warnings"] else []
     parts += ["", *tables.sentences(report)]

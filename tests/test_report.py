@@ -1,0 +1,148 @@
+"""What a report says, in words: one vocabulary, nothing recommended that is not decided, one line for one thing."""
+
+from typing import Any
+
+import pytest
+from reports import a_run, reported
+
+
+def trials(workers: int, *makespans: float, **more: Any) -> list[Any]:
+    return [a_run(workers, s, trial=n, **more) for n, s in enumerate(makespans, start=1)]
+
+
+def lines(said: str, start: str) -> list[str]:
+    return [line for line in said.splitlines() if line.startswith(start)]
+
+
+def test_a_baseline_is_called_one() -> None:
+    report, said = reported(*trials(1, 10.0, 10.1, 9.9), *trials(2, 9.0, 9.1, 9.2))
+    assert [c["verdict"] for c in report["configurations"]] == ["BASELINE", "NOT_FEASIBLE"]
+    row = next(line for line in said.splitlines() if line.startswith("workers=1 (baseline)"))
+    assert row.endswith("BASELINE")
+    assert "  FEASIBLE" not in said
+
+
+def test_while_it_is_undecided_what_is_likely_and_what_decides_it_is_said() -> None:
+    report, said = reported(*trials(1, 10.0, 10.1, 9.9), *trials(2, 6.1, 7.0, 5.6))
+    chosen = report["recommendation"]
+    assert (report["verdict"], chosen["key"], chosen["decided"]) == ("INCONCLUSIVE", "workers=2", False)
+    assert not lines(said, "Recommended")
+    (likely,) = lines(said, "Likely, but not decided: workers=2: ")
+    assert "95 % interval" in likely
+    (command,) = lines(said, "To decide it: python -m capsexp resume=outputs/2026-01-01/10-00-00-sweep trials=")
+    assert int(command.partition("trials=")[2].split()[0]) > 3
+
+
+def test_what_is_decided_is_recommended_and_nothing_is_to_be_decided() -> None:
+    report, said = reported(*trials(1, 10.0, 10.1, 9.9), *trials(2, 5.0, 5.1, 4.9))
+    assert (report["verdict"], report["recommendation"]["decided"]) == ("FEASIBLE", True)
+    assert lines(said, "Recommended: workers=2")
+    assert "To decide it" not in said
+    assert "Likely" not in said
+
+
+def test_two_of_nine_runs_are_not_feasible_but_interrupted() -> None:
+    missing = [("workers=3", 1), *((f"workers={n}", t) for t in (2, 3) for n in (1, 2, 3))]
+    report, said = reported(a_run(1, 10.0), a_run(2, 5.0), missing=missing, interrupted=True)
+    assert report["verdict"] == "INCONCLUSIVE"
+    assert {c["verdict"] for c in report["configurations"]} == {"INCONCLUSIVE"}
+    assert lines(said, "Verdict: INCONCLUSIVE: the sweep is not finished")
+    assert lines(said, "To decide it: python -m capsexp resume=outputs/2026-01-01/10-00-00-sweep ")
+    assert not lines(said, "Recommended")
+    assert "1 of 3 runs were made" in said
+
+
+def test_a_run_that_was_cut_short_does_not_hide_the_others_of_its_configuration() -> None:
+    cut = a_run(2, None, status="interrupted", error="interrupted", metrics=None, trial=2)
+    cut.requests.clear()
+    report, _ = reported(*trials(1, 10.0, 10.0), a_run(2, 5.0), cut, interrupted=True)
+    two = report["configurations"][1]
+    assert (two["status"], two["speedup"]["median"], two["incomplete"]) == ("ok", 2.0, "1 of 2 runs were made")
+    assert report["recommendation"]["key"] == "workers=2"
+
+
+def test_a_clients_setting_is_never_recommended() -> None:
+    runs = [
+        a_run(2, 10.0 / n, key=f"load.concurrency={n}", trial=t, settings={"load.concurrency": n})
+        for n in (1, 5)
+        for t in (1, 2, 3)
+    ]
+    report, said = reported(*runs)
+    assert report["recommendation"] is None
+    assert lines(said, "Recommended: nothing; only load.concurrency was varied")
+
+
+def test_each_load_has_an_advice_of_its_own() -> None:
+    runs = [
+        a_run(w, s, key=f"load.concurrency={n},workers={w}", trial=t, settings={"load.concurrency": n})
+        for n, w, s in ((1, 1, 10.0), (1, 2, 9.9), (8, 1, 10.0), (8, 2, 5.0))
+        for t in (1, 2, 3)
+    ]
+    report, said = reported(*runs)
+    assert report["recommendation"] is None  # they differ
+    assert lines(said, "Recommended for load.concurrency=1: load.concurrency=1,workers=1")
+    assert lines(said, "Recommended for load.concurrency=8: load.concurrency=8,workers=2")
+    same = [r for r in runs if r.run["config"]["load"]["concurrency"] == 8 or r.run["workers"] == 1]
+    assert reported(*same)[0]["advice"][0]["recommendation"]["workers"] == 1
+
+
+def test_engines_are_not_chosen_between() -> None:
+    runs = [
+        a_run(w, s, key=f"{e},{w}", trial=t, settings={"engine": {"name": e}})
+        for e, w, s in (("null", 1, 1.0), ("null", 2, 0.5), ("sphinx", 1, 10.0), ("sphinx", 2, 5.0))
+        for t in (1, 2, 3)
+    ]
+    _, said = reported(*runs)
+    assert lines(said, "Recommended for engine=null: null,2")
+    assert lines(said, "Recommended for engine=sphinx: sphinx,2")
+
+
+def test_one_noisy_neighbour_is_one_line_for_each_configuration() -> None:
+    runs = [a_run(w, s, trial=t, disturbed=100 + t) for w, s in ((1, 10.0), (2, 5.0), (3, 4.0)) for t in (1, 2, 3)]
+    report, said = reported(*runs)
+    assert report["verdict"] == "INVALID"
+    warned = lines(said, "Warning: ")
+    assert [line.split(":")[1].strip() for line in warned] == ["workers=1", "workers=2", "workers=3"]
+    assert all("3 of 3 runs INVALID" in line and line.count("PAGING") == 1 for line in warned)
+    assert sum("no valid run" in line for line in said.splitlines()) <= 6  # relative and other gates of each
+    assert "FEASIBLE" not in said.replace("NOT_FEASIBLE", "")
+    (command,) = lines(said, "To decide it: python -m capsexp resume=")
+    assert "trials_max=6" in command
+
+
+def test_counts_say_what_they_are_over() -> None:
+    runs = [a_run(w, 10.0 / w, trial=t, disturbed=100 * (w == 2 and t == 3)) for w in (1, 2) for t in (1, 2, 3)]
+    _, said = reported(*runs)
+    row = next(line for line in said.splitlines() if line.startswith("workers=2"))
+    assert "2 of 3" in row
+    assert "3/3" in row
+    assert '"correct" counts the requests of all' in said
+
+
+def test_a_server_that_runs_already_is_not_ours() -> None:
+    made = [a_run(None, 10.0, key="external", trial=t, settings={"server.name": "external", "server.url": "ws://x:1"})
+            for t in (1, 2, 3)]  # fmt: skip
+    report, said = reported(*made)
+    assert report["recommendation"] is None
+    assert "capsexp.server" not in said
+    assert "workers=1" not in said
+    assert "python -m capsexp.compare" in said
+
+
+def test_what_others_wrote_does_not_act_on_a_terminal() -> None:
+    nasty = "\x1b[2Jverified\u202e"
+    run = a_run(1, 10.0, key="workers=1", heard=nasty, warnings=[nasty])
+    run.run["skipped"] = [{"file": nasty, "reason": nasty}]
+    report, said = reported(run, name=nasty)
+    from capsexp.report import markdown
+
+    for shown in (said, markdown.render(report)):
+        assert "\x1b" not in shown
+        assert "\u202e" not in shown
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_single_configuration_has_nothing_to_be_compared_with(count: int) -> None:
+    report, said = reported(*trials(1, *[10.0] * count))
+    assert report["verdict"] == "INCONCLUSIVE"
+    assert "nothing to compare it with" in said
