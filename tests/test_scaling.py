@@ -1,5 +1,7 @@
 """The scalability law and the memory line, on values of known truth."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,3 +62,34 @@ def test_predictions_are_marked_and_go_to_twice_the_largest() -> None:
     assert sleeping
     assert sleeping["cap_workers"] is None
     assert scaling.extrapolate(rows[:1], 2, None) is None
+
+
+@pytest.mark.parametrize(("speeds", "cpus"), [({8: 100.0, 16: 92.0}, 16), ({4: 50.0, 8: 42.0}, 8), ({16: 90.0}, 8)])
+def test_a_law_without_one_worker_and_with_a_slower_larger_count(speeds: dict[int, float], cpus: int) -> None:
+    law = scaling.Law(speeds, cap=cpus)
+    assert law.parameters["lambda"] <= max(speeds.values())
+    for workers, speed in speeds.items():
+        assert law.at(workers) == pytest.approx(speed, rel=0.15)
+
+
+@given(
+    st.dictionaries(st.integers(1, 256), st.floats(1e-3, 1e5), min_size=2, max_size=8),
+    st.integers(1, 128), st.integers(1, 8), st.sampled_from([None, 0.01, 0.9]),
+)  # fmt: skip
+def test_whatever_was_measured_there_are_predictions_that_are_numbers(
+    speeds: dict[int, float], cpus: int, threads: int, used: float | None
+) -> None:
+    rows = [{**measured(n, x, 100.0 + n * x % 70, 0.5), "threads": threads} for n, x in speeds.items()]
+    for row in rows:
+        row["cpu"] = {"utilisation": used}
+    found = scaling.extrapolate(rows, cpus, 6144.0)
+    assert found
+    assert all(math.isfinite(value) for value in found["usl"].values())
+    assert 0 < found["usl"]["lambda"] <= max(speeds.values()) * (1 + 1e-9)
+    for row in found["predicted"]:
+        assert 0 < row["throughput_xrt"] < math.inf
+        for value, ci95 in (("throughput_xrt", "throughput_ci95"), ("peak_mb", "peak_ci95")):
+            if row[ci95] is not None:
+                low, high = row[ci95]
+                assert low * (1 - 1e-9) <= row[value] <= high * (1 + 1e-9)
+    assert all(cell["workers"] >= 0 for cell in found["by_machine"])

@@ -31,11 +31,13 @@ Vector = NDArray[np.float64]
 
 
 class Fit:
-    """Least squares of y on the columns of x with nonnegative coefficients, in relative errors of y."""
+    """Least squares of y on the columns of x with nonnegative coefficients, in relative errors of y; the first
+    coefficient is at least `least`."""
 
-    def __init__(self, x: Vector, y: Vector) -> None:
+    def __init__(self, x: Vector, y: Vector, least: float = 0.0) -> None:
         x, ones = x / y[:, None], np.ones(len(y))
-        self.coefficients = _nonnegative(x, ones)
+        self.coefficients = _nonnegative(x, ones - least * x[:, 0])
+        self.coefficients[0] += least
         # Intervals come from the fit without signs: its theory is exact, also where a true coefficient is zero.
         free, *_ = np.linalg.lstsq(x, ones, rcond=None)
         self._free, self._degrees = free, len(y) - x.shape[1]
@@ -73,11 +75,13 @@ class Law:
 
     def __init__(self, points: Mapping[int, float], cap: int | None = None) -> None:
         self.cap = cap
-        below = {n: x for n, x in points.items() if cap is None or n <= cap} or {min(points): points[min(points)]}
+        below = {n: x for n, x in points.items() if cap is None or n <= cap} or {cap or 1: points[min(points)]}
         counts = np.array(sorted(below), float)
         self.counts = len(below)
         self._columns = min(self.counts, 3)
-        self.fit = Fit(self._rows(counts), counts / np.array([below[int(n)] for n in counts]))
+        # Nothing says how fast a single worker is where none was measured and more of them were slower: no faster than
+        # the fastest of all.
+        self.fit = Fit(self._rows(counts), counts / np.array([below[int(n)] for n in counts]), 1 / max(below.values()))
         self.beyond = 1.0
         over = [x for n, x in points.items() if cap is not None and n > cap]
         if over and cap is not None:
@@ -91,7 +95,7 @@ class Law:
     def parameters(self) -> dict[str, float]:
         """lambda in the unit of throughput, sigma and kappa without one."""
         a, b, c = [*self.fit.coefficients, 0.0, 0.0][:3]
-        return {"lambda": float(1 / a), "sigma": float(b / a), "kappa": float(c / a)} if a > 0 else {}
+        return {"lambda": float(1 / a), "sigma": float(b / a), "kappa": float(c / a)}
 
     def _law(self, n: float) -> float:
         return n / self.fit.at(self._rows(np.array([n], float))[0])
