@@ -9,7 +9,7 @@ import pytest
 from conftest import noise
 
 from capsexp import cli
-from capsexp.analysis.correctness import normalise
+from capsexp.analysis.texts import normalise
 from capsexp.compose import compose
 from capsexp.config import NullConfig, SphinxConfig
 from capsexp.engines import base
