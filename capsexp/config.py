@@ -156,14 +156,14 @@ class SamplesConfig:
     set: str = "speech"  # a named list in samples/manifest.json, or `dir`
     dir: str | None = None
     minutes: float | None = number(None, above=True)  # join clips into one file of this length
-    repeats: int = number(1, low=1)  # what load.repeats is, unless it is given
-    concurrency: int = 0  # likewise load.concurrency
+    concurrency: int = 0  # what load.concurrency is, unless it is given
 
 
 @dataclass
 class LoadConfig:
-    concurrency: int = 0  # connections at once; 0 = all requests
-    repeats: int = number(1, low=1)
+    concurrency: int = 0  # requests at once; 0 = all, with repeats=auto or hours= all samples
+    repeats: Any = "auto"  # of every sample: int >= 1, or as many as last for `min_s`
+    min_s: float = number(10.0)  # that the fastest configuration is to take, with repeats=auto
     seg_duration: float = number(15.0, low=0.1)
     seg_overlap: float = 2.0
     # seconds of audio per message
@@ -346,6 +346,17 @@ def trial_count(value: object) -> int:
     return value
 
 
+def repeat_count(value: object) -> int | None:
+    """`load.repeats` as a number, None for `auto`; raises ConfigError for anything else."""
+    if value == "auto":
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigError(
+            f"load.repeats: {value!r} is not how often to send the samples; give a whole number from 1 or `auto`"
+        )
+    return value
+
+
 def nearest(name: str, names: object) -> str:
     """`; did you mean 'x'?` or the list of valid names."""
     known = sorted(str(n) for n in names)  # type: ignore[attr-defined]
@@ -375,6 +386,7 @@ def check(config: Config) -> None:
             "punctuation=ct_transformer: no model named; give the folder with model.onnx, config.yaml and tokens.json "
             "as punctuation.model_dir=FOLDER"
         )
+    repeat_count(config.load.repeats)
     if config.server.name == "command" and not config.server.cmd:
         raise ConfigError(
             "server.cmd: server=command needs the line to start, e.g. 'server.cmd=\"python s.py {workers} {port}\"'"

@@ -38,6 +38,7 @@ class ThresholdsConfig:
 class ValidityConfig:
     """Above (frequency: below) any of these a run's times are not the server's own, and the run is INVALID."""
 
+    min_s: float | None = 5.0  # that the measured phase lasts
     client_cpu: float | None = 0.95  # share of one CPU that the client used
     client_lag_s: float | None = 0.5  # longest time the client kept a result waiting
     major_faults_per_s: float | None = 100.0  # of the server's processes

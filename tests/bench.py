@@ -18,6 +18,7 @@ BASE = (
     "load.seg_duration=2",
     "load.seg_overlap=0.5",
     "load.message_s=2",
+    "load.repeats=1",
     "monitor.interval=0.1",
     "trials=1",
     "validity=off",

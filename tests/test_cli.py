@@ -367,5 +367,5 @@ def test_a_config_folder_with_one_file_only_shadows_that(tmp_path: Path) -> None
     (tmp_path / "load").mkdir()
     (tmp_path / "load" / "all.yaml").write_text("repeats: 7\n")
     assert compose([], tmp_path).load.repeats == 7
-    assert compose([]).load.repeats == 1
+    assert compose([]).load.repeats == "auto"
     assert compose(["+experiment=quick"], tmp_path).name == "quick"

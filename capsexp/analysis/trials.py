@@ -5,20 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 from capsexp.analysis import statistics
+from capsexp.analysis.validity import TOO_SHORT
 
 FRUITLESS = 3  # repetitions in a row that were disturbed again: the machine is not going to be quiet
 RATIOS = ("speedup", "memory_growth", "efficiency")
 
 
 def repeats(configurations: list[dict[str, Any]], most: int) -> list[tuple[str, int]]:
-    """(key, trial) of each trial without a valid run, while its configuration has had fewer than `most` runs."""
+    """(key, trial) of each trial without a valid run, while its configuration has had fewer than `most` runs. One that
+    was too short would be so again."""
     found = []
     for c in configurations:
         runs = c["validity"]["runs"]
-        good = {run["trial"] for run in runs if run["valid"]}
+        good = {run["trial"] for run in runs if run["valid"] or _too_short(run)}
         if c["status"] == "ok" and len(runs) < most:
             found += [(c["key"], trial) for trial in sorted({run["trial"] for run in runs} - good)]
     return found
+
+
+def _too_short(run: dict[str, Any]) -> bool:
+    return any(reason["code"] == TOO_SHORT for reason in run.get("reasons", ()))
 
 
 def undecided(configurations: list[dict[str, Any]], ci_width: float) -> dict[str, float | None]:

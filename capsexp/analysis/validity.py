@@ -19,6 +19,7 @@ Window = tuple[float, float]
 Limits = Mapping[str, float | None]
 Reason = tuple[str, str]
 
+TOO_SHORT = "TOO_SHORT"  # a run that ends as soon when it is repeated
 FEWEST_TICKS = 8  # of the clock's rate, before its halves are compared
 FEWEST_SEGMENTS = 5  # of a worker, before its first is compared with the others
 
@@ -30,6 +31,7 @@ def reasons(run: Mapping[str, Any], segments: list[Row], monitor: list[Row], lim
         return []
     window = (start, end)
     found = [
+        *_length(run, end - start, limits.get("min_s")),
         *_client(run["metrics"], end - start, limits),
         *_paging(run["metrics"], end - start, limits),
         *_cpus(run, monitor, window, limits),
@@ -38,6 +40,13 @@ def reasons(run: Mapping[str, Any], segments: list[Row], monitor: list[Row], lim
         *_warmup(segments, limits.get("warmup")),
     ]
     return [{"code": code, "reason": reason} for code, reason in found]
+
+
+def _length(run: Mapping[str, Any], seconds: float, least: float | None) -> Iterator[Reason]:
+    if least is not None and seconds < least:
+        decided = run["config"].get("load", {}).get("repeats") == "auto" and (run.get("repeats") or 1) > 1
+        what = "hours" if run["config"].get("hours") else "load.min_s" if decided else "load.repeats"
+        yield TOO_SHORT, f"the load took {seconds:.2f} s (limit {least:g} s); raise {what}"
 
 
 def _client(metrics: Mapping[str, Any], seconds: float, limits: Limits) -> Iterator[Reason]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from capsexp.client.request import OPEN, Request, Way, perform
-from capsexp.config import LoadConfig
+from capsexp.config import LoadConfig, repeat_count
 from capsexp.protocol import Result
 from capsexp.samples import Sample
 
@@ -60,8 +60,9 @@ def order_seed(load: LoadConfig, trial: int) -> int:
 
 
 def plan(samples: list[Sample], load: LoadConfig, trial: int = 1) -> list[Request]:
-    """Every sample `repeats` times, in the order listed or shuffled by `seed` and trial."""
-    order = [sample for _ in range(load.repeats) for sample in samples]
+    """Every sample `repeats` times (once where nobody has decided how often), in the order listed or shuffled by `seed`
+    and trial."""
+    order = [sample for _ in range(repeat_count(load.repeats) or 1) for sample in samples]
     seed = order_seed(load, trial)
     if seed:
         random.Random(seed).shuffle(order)

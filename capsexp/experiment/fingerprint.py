@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
@@ -21,9 +22,14 @@ def fingerprint(config: Config) -> dict[str, str]:
     kept = {key: value for key, value in to_dict(config).items() if key not in _ASIDE}
     return {
         "configuration": _hash(json.dumps(kept, sort_keys=True).encode()),
-        "samples": _samples(json.dumps(kept["samples"], sort_keys=True)),
+        "samples": of_samples(config.samples),
         "code": _code(),
     }
+
+
+def of_samples(config: SamplesConfig) -> str:
+    """Of what the samples hold, wherever they are."""
+    return _samples(json.dumps(asdict(config), sort_keys=True))
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,17 @@ from omegaconf import DictConfig, OmegaConf
 
 from capsexp import compose, interrupts, samples
 from capsexp.analysis import trials
-from capsexp.config import Config, conf_dir, resolve, to_dict
+from capsexp.config import Config, LoadConfig, conf_dir, resolve, to_dict
 from capsexp.engines.base import model_files
 from capsexp.engines.folders import prepare
 from capsexp.errors import ConfigError, EngineError, SampleError, StorageError
 from capsexp.experiment import environment
+from capsexp.experiment.repeats import Reference, settle
 from capsexp.experiment.resume import outstanding
 from capsexp.experiment.run import Planned, execute
 from capsexp.experiment.sweep import Sweep, add, alone, make_folder, record
 from capsexp.files import clear_parts, note, read_json, storing, tell, write_json, write_text
+from capsexp.machine import usable_cpus
 from capsexp.report.build import assemble, rebuild
 from capsexp.report.load import read_sweep
 
@@ -162,9 +165,24 @@ class Performance:
             time.sleep(config.cooldown)
         write_text(run_dir / "replay.yaml", _replay(config))
         note(f"[{planned.num + 1}/{len(self._sweep.planned)}] {planned.dir.partition('-')[2]}")
-        status = execute(planned, config, run_dir, self._sweep.worker_counts, note, self._checkpoint)
+
+        def load_of(config: Config, reference: Reference | None) -> LoadConfig:
+            return self._settle(run_dir, config, reference)
+
+        status = execute(planned, config, run_dir, self._sweep.worker_counts, note, load_of, self._checkpoint)
         note(f"      {_told(run_dir, status)}")
         return status
+
+    def _settle(self, run_dir: Path, config: Config, reference: Reference | None) -> LoadConfig:
+        """What load a run makes: the same for all that are compared, and again when the sweep is resumed."""
+        decided, planned = self._sweep.repeats, [p.config for p in self._sweep.planned]
+        before = len(decided)
+        load = settle(config, reference, decided, planned, usable_cpus(), lambda line: note(f"      {line}"))
+        if len(decided) > before:
+            self._record(interrupted=False)
+        if load != config.load:
+            write_text(run_dir / "replay.yaml", _replay(replace(config, load=load)))
+        return load
 
     def _checkpoint(self) -> None:
         rebuild(self._folder)

@@ -36,7 +36,8 @@ def reopen(
     asked += overrides
     sweep = plan(asked, config_dir, config_name)
     _as_before(sweep, planned, config_dir, config_name)
-    return replace(sweep, folder=folder, folder_given=True), said, asked
+    kept = {str(key): dict(one) for key, one in recorded.get("repeats", {}).items()}
+    return replace(sweep, folder=folder, folder_given=True, repeats=kept), said, asked
 
 
 def _as_before(sweep: Sweep, recorded: Sequence[dict[str, Any]], config_dir: Path | None, config_name: str) -> None:

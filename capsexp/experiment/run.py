@@ -23,12 +23,13 @@ from capsexp import debug, interrupts
 from capsexp.analysis import faults
 from capsexp.analysis.metrics import run_metrics
 from capsexp.client.request import port_of
-from capsexp.config import Config, to_dict, worker_count
+from capsexp.config import Config, LoadConfig, to_dict, worker_count
 from capsexp.engines.folders import is_twin
 from capsexp.errors import CapsexpError, RunRefused, ServerError, StorageError
 from capsexp.experiment import control
 from capsexp.experiment.child import POLL_S, Child, python
 from capsexp.experiment.fingerprint import fingerprint
+from capsexp.experiment.repeats import Reference, foretold
 from capsexp.files import bound_log, read_json, storing, sync_tree, write_json, write_text
 from capsexp.machine import usable_cpus
 from capsexp.report.load import read_rows
@@ -55,12 +56,13 @@ def execute(
     run_dir: Path,
     sweep_workers: Sequence[int],
     say: Callable[[str], None],
+    settle: Callable[[Config, Reference | None], LoadConfig],
     checkpoint: Callable[[], None] = lambda: None,
 ) -> str:
-    """Make a run in `run_dir`, which is there and holds nothing of a run yet; returns its status. With hours=,
-    `checkpoint` is called whenever run.json says more. Raises KeyboardInterrupt and StorageError, after the run was
-    taken down and, if it can be, recorded."""
-    run = _Run(plan, config, run_dir, sweep_workers, say, checkpoint)
+    """Make a run in `run_dir`, which is there and holds nothing of a run yet; returns its status. `settle` says what
+    load it makes. With hours=, `checkpoint` is called whenever run.json says more. Raises KeyboardInterrupt and
+    StorageError, after the run was taken down and, if it can be, recorded."""
+    run = _Run(plan, config, run_dir, sweep_workers, say, settle, checkpoint)
     debug.keep(run_dir)
     try:
         run.perform()
@@ -92,8 +94,10 @@ class _Run:
         run_dir: Path,
         sweep_workers: Sequence[int],
         say: Callable[[str], None],
+        settle: Callable[[Config, Reference | None], LoadConfig],
         checkpoint: Callable[[], None],
     ) -> None:
+        self.settle, self.load = settle, config.load
         self.checkpoint, self.saved = checkpoint, 0
         self.plan, self.config, self.dir, self.sweep_workers, self.say = plan, config, run_dir, sweep_workers, say
         self.zero = time.monotonic()
@@ -111,6 +115,7 @@ class _Run:
         if config.control.name == "on":
             with self._phase("control"):
                 self.control = control.ensure(config, self.dir.parent, self.sweep_workers)
+        self._settle_load()
         self.zero = time.monotonic()  # the run's own clock begins here: the control is not part of it
         with _taken_down() as stack:
             stack.callback(self._end_stop)
@@ -118,7 +123,7 @@ class _Run:
                 with storing(".pids"):
                     (self.dir / ".pids").mkdir()
                 resolved = self.dir / ".config.yaml"
-                tree = replace(config, server=replace(config.server, port=0, token=None))
+                tree = replace(config, load=self.load, server=replace(config.server, port=0, token=None))
                 write_text(resolved, OmegaConf.to_yaml(OmegaConf.structured(tree)))
                 common = (
                     "--config",
@@ -174,6 +179,15 @@ class _Run:
             raise ServerError(f"the monitor ended with code {monitor.process.returncode}: {monitor.last_lines()}")
         if client.process.returncode or not (self.dir / "client.json").is_file():
             raise ServerError(f"the client ended with code {client.process.returncode}: {client.last_lines()}")
+
+    def _settle_load(self) -> None:
+        """How much is sent, and whether that can be done in time."""
+        record = self.dir.parent / "control" / (self.control or "none") / "control.json"
+        reference = Reference.of(read_json(record)) if self.control else None
+        self.load = self.settle(self.config, reference)
+        if reference is not None and (warning := foretold(self.config, self.load, reference, usable_cpus())):
+            self.warnings.append(warning)
+            self.say(f"      warning: {warning}")
 
     def _launch_server(self, common: tuple[str, ...], stack: ExitStack) -> tuple[Child | None, str]:
         config = self.config.server
@@ -338,6 +352,7 @@ class _Run:
             "workers": self.workers, "workers_requested": config.workers, "threads": config.threads,
             "pool": config.pool.name, "engine": config.engine.name, "engine_about": self.about,
             "twin": is_twin(config.engine), "dispatch": config.server.dispatch,
+            "repeats": self.load.repeats, "concurrency": self.load.concurrency,
             "server": config.server.name, "config": to_dict(config), "control": self.control,
             "phases_s": {name: round(seconds, 6) for name, seconds in self.phases.items()},
             "window_s": window, "order_seed": client and client["order_seed"], **described,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ class Sweep:
     trials: int | str
     trials_max: int
     launcher: str
+    repeats: dict[str, dict[str, int]] = field(default_factory=dict)  # what load.repeats=auto came to
 
     @property
     def worker_counts(self) -> list[int]:
@@ -143,6 +144,7 @@ def record(sweep: Sweep, argv: Sequence[str], folder: Path, interrupted: bool) -
             for p in sweep.planned
         ],
         "interrupted": interrupted,
+        "repeats": sweep.repeats,
         "trials": sweep.trials,
         "trials_max": sweep.trials_max,
         "thresholds": sweep.thresholds,

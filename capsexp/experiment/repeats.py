@@ -1,0 +1,116 @@
+"""load.repeats=auto: how often every sample is sent, so that a run is long enough to be judged.
+
+Decided once in a sweep for all that is compared, from what the reference reached, before the load: the configuration
+that can be the fastest is to take load.min_s. All others then send the same requests, and take longer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from math import ceil
+from typing import Any
+
+from capsexp.config import Config, LoadConfig, repeat_count, worker_count
+from capsexp.experiment.fingerprint import of_samples
+
+REQUEST_S = 0.002  # of client and server, for a request of next to no audio
+FILL = 0.5  # of load.timeout that the slowest configuration may be expected to take
+AHEAD = 4  # requests at once for each worker, so that none waits for the next
+
+Decision = dict[str, int]  # repeats, concurrency (0: all at once)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What one process reached with the samples: seconds it took, CPU seconds, and how many samples there are."""
+
+    took_s: float
+    cpu_s: float
+    threads: int
+    samples: int
+
+    @classmethod
+    def of(cls, control: Mapping[str, Any]) -> Reference:
+        """From control.json, in which one process always ran."""
+        run = next(run for run in control["runs"] if run["processes"] == 1)
+        return cls(run["makespan_s"], run["cpu_s"], control["threads"], len(control["texts"]))
+
+    def round_s(self, config: Config, cpus: int) -> float:
+        """About how long a configuration takes for every sample once. A process that uses a whole CPU can be had as
+        often as there are CPUs; one that uses half of one twice as often."""
+        share = max(self.cpu_s / self.took_s if self.took_s > 0 else 0.0, 1e-6)
+        parallel = max(1.0, min(_workers(config, cpus) * config.threads / self.threads, cpus / share))
+        return max(self.took_s / parallel, self.samples * REQUEST_S)
+
+
+def _workers(config: Config, cpus: int) -> int:
+    return worker_count(config.workers) or max(1, cpus // config.threads)
+
+
+def settle(
+    config: Config,
+    reference: Reference | None,
+    decided: dict[str, Decision],
+    planned: Sequence[Config],
+    cpus: int,
+    say: Callable[[str], None],
+) -> LoadConfig:
+    """The load that a run is to make. What is not `decided` yet for runs of its kind is, for all of them that are
+    `planned`, kept there and said. Without a reference every sample is sent once."""
+    load = config.load
+    if load.repeats != "auto" or config.hours is not None:  # hours= cycles them anyway
+        return load
+    own = key(config)
+    if own not in decided:
+        alike = [c for c in planned if key(c) == own] or [config]
+        if reference is None:
+            decided[own] = {"repeats": 1, "concurrency": 0}
+            say("load.repeats=auto: with control=off nothing tells how many would do; every sample is sent once")
+        else:
+            decided[own] = decide(reference, alike, cpus)
+            say(_said(reference, alike, decided[own], cpus))
+    decision = decided[own]
+    return replace(load, repeats=decision["repeats"], concurrency=load.concurrency or decision["concurrency"])
+
+
+def key(config: Config) -> str:
+    """Equal for all runs that are to send the same: the same samples, cut and recognized the same way, by however many
+    workers and threads."""
+    load = config.load
+    alike = [
+        asdict(config.engine), asdict(config.punctuation), asdict(config.samples),
+        [load.seg_duration, load.seg_overlap, load.min_s, load.timeout], of_samples(config.samples),
+    ]  # fmt: skip
+    return hashlib.sha256(json.dumps(alike, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def decide(reference: Reference, configs: Sequence[Config], cpus: int) -> Decision:
+    """For configurations with the same key: the fastest takes load.min_s, the slowest not too much of load.timeout."""
+    rounds = [reference.round_s(config, cpus) for config in configs]
+    load = configs[0].load
+    wanted, possible = ceil(load.min_s / min(rounds)), int(FILL * load.timeout / max(rounds))
+    return {
+        "repeats": max(1, min(wanted, possible)),
+        "concurrency": max(reference.samples, AHEAD * max(_workers(config, cpus) for config in configs)),
+    }
+
+
+def _said(reference: Reference, configs: Sequence[Config], decision: Decision, cpus: int) -> str:
+    took = {_workers(c, cpus): decision["repeats"] * reference.round_s(c, cpus) for c in configs}
+    times = " and ".join(f"{took[n]:.0f} s with workers={n}" for n in sorted({min(took), max(took)}))
+    count = decision["repeats"] * reference.samples
+    return f"load.repeats=auto: every sample {decision['repeats']} times ({count} requests), about {times}"
+
+
+def foretold(config: Config, load: LoadConfig, reference: Reference, cpus: int) -> str | None:
+    """Why a load cannot be done in time, going by the reference; None where it can."""
+    took = reference.round_s(config, cpus) * (repeat_count(load.repeats) or 1)
+    if config.hours is not None or took <= load.timeout:
+        return None
+    return (
+        f"this load takes about {took:.0f} s, going by the control's speed, and what is not finished within "
+        f"load.timeout = {load.timeout:g} s fails: set load.timeout={ceil(1.5 * took)}, or send less"
+    )

@@ -1,0 +1,137 @@
+"""load.repeats=auto: runs are long enough to be judged, all that is compared sends the same, and it is said before."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from bench import Bench
+from conftest import SLOW
+from hypothesis import given
+from hypothesis import strategies as st
+from test_validity import DEFAULT, QUIET, run
+
+from capsexp.analysis import trials, validity
+from capsexp.compose import compose
+from capsexp.config import Config, LoadConfig, NullConfig
+from capsexp.errors import ConfigError
+from capsexp.experiment.repeats import Reference, foretold, settle
+
+
+def config(workers: Any = 1, load: LoadConfig | None = None, **more: Any) -> Config:
+    return Config(workers=workers, engine=NullConfig(), load=load or LoadConfig(), **more)
+
+
+references = st.builds(
+    Reference, st.floats(0.001, 1000), st.floats(0, 4000), st.integers(1, 4), st.integers(1, 50)
+)  # seconds, CPU seconds, threads, samples
+
+
+@given(references, st.lists(st.integers(1, 16), min_size=1, max_size=4), st.integers(1, 64), st.floats(0.1, 60))
+def test_the_fastest_takes_min_s_and_no_other_sends_less(
+    reference: Reference, workers: list[int], cpus: int, min_s: float
+) -> None:
+    planned = [config(n, LoadConfig(min_s=min_s)) for n in workers]
+    decided: dict[str, dict[str, int]] = {}
+    said: list[str] = []
+    loads = [settle(c, reference, decided, planned, cpus, said.append) for c in planned]
+    (repeats,) = {load.repeats for load in loads}
+    assert len({load.concurrency for load in loads}) == len(decided) == len(said) == 1
+    assert f"every sample {repeats} times" in said[0]
+    rounds = [reference.round_s(c, cpus) for c in planned]
+    assert repeats == 1 or max(rounds) * repeats <= 600 / 2  # of load.timeout
+    if repeats < 600 / 2 / max(rounds) - 1:
+        assert min(rounds) * repeats >= 0.999 * min_s
+        assert repeats == 1 or min(rounds) * (repeats - 1) < 1.001 * min_s
+
+
+def test_how_many_run_at_once_is_seen_from_the_cpu_they_use() -> None:
+    busy, waiting = Reference(10.0, 10.0, 1, 4), Reference(10.0, 0.1, 1, 4)
+    assert busy.round_s(config(8), cpus=2) == pytest.approx(5.0)
+    assert waiting.round_s(config(8), cpus=2) == pytest.approx(1.25)
+    wide = Reference(10.0, 20.0, 2, 4)  # one process of two threads
+    assert wide.round_s(config(1, threads=2), cpus=2) == pytest.approx(10.0)
+    assert wide.round_s(config(1), cpus=2) == pytest.approx(10.0)
+
+
+def test_what_is_decided_for_some_samples_is_not_for_others() -> None:
+    decided: dict[str, dict[str, int]] = {}
+    first = config(load=LoadConfig(seg_duration=5.0))
+    for one in (first, config()):
+        settle(one, Reference(1.0, 1.0, 1, 4), decided, [first, config()], 2, lambda line: None)
+    assert len(decided) == 2
+
+
+def test_numbers_that_were_given_are_kept_and_hours_cycle_anyway() -> None:
+    reference, decided = Reference(1.0, 1.0, 1, 4), dict[str, dict[str, int]]()
+    for load, hours in ((LoadConfig(repeats=3), None), (LoadConfig(), 1.0)):
+        one = config(load=load, hours=hours)
+        assert settle(one, reference, decided, [one], 2, pytest.fail) == load
+    one = config(load=LoadConfig(concurrency=3))
+    assert settle(one, reference, decided, [one], 2, lambda line: None).concurrency == 3
+
+
+def test_without_a_reference_it_is_said_that_every_sample_is_sent_once() -> None:
+    said: list[str] = []
+    load = settle(config(), None, {}, [config()], 2, said.append)
+    assert (load.repeats, len(said)) == (1, 1)
+    assert "control=off" in said[0] and "once" in said[0]
+
+
+def test_a_load_that_cannot_be_done_in_time_is_foretold() -> None:
+    slow = Reference(400.0, 400.0, 1, 4)
+    load = LoadConfig(repeats=2)
+    warning = foretold(config(1, load), load, slow, 2)
+    assert warning is not None and "about 800 s" in warning and "load.timeout=1200" in warning
+    assert foretold(config(2, load), load, slow, 2) is None
+    assert foretold(config(1, load, hours=1.0), load, slow, 2) is None  # each request has that time
+
+
+@pytest.mark.parametrize("wrong", ["0", "-1", "1.5", "true", "often", "null"])
+def test_what_is_no_number_of_repeats(wrong: str) -> None:
+    with pytest.raises(ConfigError, match=r"load\.repeats"):
+        compose([f"load.repeats={wrong}"])
+
+
+def too_short(**more: Any) -> list[dict[str, str]]:
+    short = {**run(), "window_s": {"start": 0.0, "end": 0.3}, **more}
+    return [r for r in validity.reasons(short, [], [], DEFAULT) if r["code"] == "TOO_SHORT"]
+
+
+def test_a_run_that_is_too_short_is_invalid_with_its_remedy_and_not_repeated() -> None:
+    (found,) = too_short()
+    assert "0.30 s" in found["reason"] and "load.repeats" in found["reason"]
+    settings = {"monitor": {"interval": 0.5}, "load": {"repeats": "auto"}}
+    assert "load.min_s" in too_short(config=settings, repeats=20)[0]["reason"]
+    assert "hours" in too_short(config={**settings, "hours": 0.0001})[0]["reason"]
+    assert QUIET and not validity.reasons(run(), [], [], {"min_s": 5.0})
+    judged = {"trial": 1, "valid": False, "reasons": [found]}
+    one = {"key": "workers=2", "status": "ok", "validity": {"runs": [judged]}}
+    assert trials.repeats([one], 10) == []
+    judged["reasons"] = [{"code": "OTHER_CPU", "reason": "hog"}]
+    assert trials.repeats([one], 10) == [("workers=2", 1)]
+
+
+def runs(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text()) for path in sorted(out.glob("*/run.json"))]
+
+
+def test_runs_of_a_sweep_last_long_enough_and_are_resumed_as_they_were(bench: Bench) -> None:
+    given = ("load.repeats=auto", "load.min_s=1.5", "engine.rtf=0.02", "workers=1,2")
+    assert bench.run(*given, "-m") == 0, bench.stderr
+    assert bench.stderr.count("load.repeats=auto: every sample") == 1
+    made = runs(bench.out)
+    (repeats,) = {r["repeats"] for r in made}
+    # 41 s of audio, 0.82 s for one worker: four rounds are the least that keeps two workers at it for 1.5 s.
+    assert 4 <= repeats <= 4 + SLOW
+    assert [r["metrics"]["requests"] for r in made] == [4 * repeats] * 2
+    assert all(r["metrics"]["makespan_s"] > 1.0 for r in made)
+    replay = yaml.safe_load((next(bench.out.glob("0-*")) / "replay.yaml").read_text())
+    assert replay["load"]["repeats"] == repeats
+    assert json.loads((bench.out / "sweep.json").read_text())["repeats"]
+    # Going on adds to what is there, with the same requests.
+    assert bench.finish(bench.start(f"resume={bench.out}", "workers=1,2,3", "-m", bare=True)) == 0, bench.stderr
+    assert "load.repeats=auto: every sample" not in bench.stderr
+    assert {r["repeats"] for r in runs(bench.out)} == {repeats}
+    assert len(runs(bench.out)) == 3
