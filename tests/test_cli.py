@@ -192,7 +192,7 @@ def test_trials_auto_goes_on_in_the_same_folder(bench: Bench) -> None:
 
 def test_a_disturbed_run_is_repeated_and_decides_nothing(bench: Bench) -> None:
     # No client is that fast: every run counts as disturbed.
-    given = ("validity=default", "validity.client_cpu=0.000001", "trials_max=2", "control=off")
+    given = ("validity=default", "validity.min_s=null", "validity.client_cpu=0.000001", "trials_max=2", "control=off")
     assert bench.run("workers=1,2", "-m", *given) == 0, bench.stderr
     report = bench.report()
     assert (report["verdict"], report["valid"]) == ("INVALID", False)

@@ -32,7 +32,8 @@ def test_a_wheel_carries_its_settings_and_samples(tmp_path: Path) -> None:
         ).decode().replace(" ", "")
     # Isolated from the checkout: another folder, and the unpacked wheel first on the path.
     done = subprocess.run(
-        [sys.executable, "-m", "capsexp", "+experiment=quick", "engine=null", f"hydra.sweep.dir={tmp_path}/out"],
+        [sys.executable, "-m", "capsexp", "+experiment=quick", "engine=null", "load.repeats=1",
+         f"hydra.sweep.dir={tmp_path}/out"],
         capture_output=True, text=True, cwd=tmp_path, check=False,
         env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
     )  # fmt: skip

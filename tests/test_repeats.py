@@ -24,8 +24,8 @@ def config(workers: Any = 1, load: LoadConfig | None = None, **more: Any) -> Con
 
 
 references = st.builds(
-    Reference, st.floats(0.001, 1000), st.floats(0, 4000), st.integers(1, 4), st.integers(1, 50)
-)  # seconds, CPU seconds, threads, samples
+    Reference, st.floats(0.001, 1000), st.floats(0, 4000), st.integers(1, 4), st.integers(1, 50), st.floats(0.1, 3600)
+)  # seconds, CPU seconds, threads, samples, seconds of audio
 
 
 @given(references, st.lists(st.integers(1, 16), min_size=1, max_size=4), st.integers(1, 64), st.floats(0.1, 60))
@@ -47,10 +47,10 @@ def test_the_fastest_takes_min_s_and_no_other_sends_less(
 
 
 def test_how_many_run_at_once_is_seen_from_the_cpu_they_use() -> None:
-    busy, waiting = Reference(10.0, 10.0, 1, 4), Reference(10.0, 0.1, 1, 4)
+    busy, waiting = Reference(10.0, 10.0, 1, 4, 40.0), Reference(10.0, 0.1, 1, 4, 40.0)
     assert busy.round_s(config(8), cpus=2) == pytest.approx(5.0)
     assert waiting.round_s(config(8), cpus=2) == pytest.approx(1.25)
-    wide = Reference(10.0, 20.0, 2, 4)  # one process of two threads
+    wide = Reference(10.0, 20.0, 2, 4, 40.0)  # one process of two threads
     assert wide.round_s(config(1, threads=2), cpus=2) == pytest.approx(10.0)
     assert wide.round_s(config(1), cpus=2) == pytest.approx(10.0)
 
@@ -59,12 +59,12 @@ def test_what_is_decided_for_some_samples_is_not_for_others() -> None:
     decided: dict[str, dict[str, int]] = {}
     first = config(load=LoadConfig(seg_duration=5.0))
     for one in (first, config()):
-        settle(one, Reference(1.0, 1.0, 1, 4), decided, [first, config()], 2, lambda line: None)
+        settle(one, Reference(1.0, 1.0, 1, 4, 40.0), decided, [first, config()], 2, lambda line: None)
     assert len(decided) == 2
 
 
 def test_numbers_that_were_given_are_kept_and_hours_cycle_anyway() -> None:
-    reference, decided = Reference(1.0, 1.0, 1, 4), dict[str, dict[str, int]]()
+    reference, decided = Reference(1.0, 1.0, 1, 4, 40.0), dict[str, dict[str, int]]()
     for load, hours in ((LoadConfig(repeats=3), None), (LoadConfig(), 1.0)):
         one = config(load=load, hours=hours)
         assert settle(one, reference, decided, [one], 2, pytest.fail) == load
@@ -80,7 +80,7 @@ def test_without_a_reference_it_is_said_that_every_sample_is_sent_once() -> None
 
 
 def test_a_load_that_cannot_be_done_in_time_is_foretold() -> None:
-    slow = Reference(400.0, 400.0, 1, 4)
+    slow = Reference(400.0, 400.0, 1, 4, 40.0)
     load = LoadConfig(repeats=2)
     warning = foretold(config(1, load), load, slow, 2)
     assert warning is not None and "about 800 s" in warning and "load.timeout=1200" in warning

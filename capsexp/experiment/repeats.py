@@ -17,6 +17,7 @@ from capsexp.config import Config, LoadConfig, repeat_count, worker_count
 from capsexp.experiment.fingerprint import of_samples
 
 REQUEST_S = 0.002  # of client and server, for a request of next to no audio
+CARRIED_XRT = 1500  # seconds of audio that they carry per second, however fast the workers are
 FILL = 0.5  # of load.timeout that the slowest configuration may be expected to take
 AHEAD = 4  # requests at once for each worker, so that none waits for the next
 
@@ -25,25 +26,27 @@ Decision = dict[str, int]  # repeats, concurrency (0: all at once)
 
 @dataclass(frozen=True)
 class Reference:
-    """What one process reached with the samples: seconds it took, CPU seconds, and how many samples there are."""
+    """What one process reached with the samples: seconds it took, CPU seconds, and how many samples of how much audio
+    there are."""
 
     took_s: float
     cpu_s: float
     threads: int
     samples: int
+    audio_s: float
 
     @classmethod
     def of(cls, control: Mapping[str, Any]) -> Reference:
         """From control.json, in which one process always ran."""
         run = next(run for run in control["runs"] if run["processes"] == 1)
-        return cls(run["makespan_s"], run["cpu_s"], control["threads"], len(control["texts"]))
+        return cls(run["makespan_s"], run["cpu_s"], control["threads"], len(control["texts"]), run["audio_s"])
 
     def round_s(self, config: Config, cpus: int) -> float:
         """About how long a configuration takes for every sample once. A process that uses a whole CPU can be had as
         often as there are CPUs; one that uses half of one twice as often."""
         share = max(self.cpu_s / self.took_s if self.took_s > 0 else 0.0, 1e-6)
         parallel = max(1.0, min(_workers(config, cpus) * config.threads / self.threads, cpus / share))
-        return max(self.took_s / parallel, self.samples * REQUEST_S)
+        return max(self.took_s / parallel, self.samples * REQUEST_S + self.audio_s / CARRIED_XRT)
 
 
 def _workers(config: Config, cpus: int) -> int:
