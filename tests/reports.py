@@ -16,12 +16,15 @@ CONTROL = {
 }  # fmt: skip
 
 
+_TREE = config()
+
+
 def a_run(workers: int | None, makespan: float | None, mb: float = 100.0, **more: Any) -> RunFiles:
     """`texts`: what was heard of the one request; `settings`: of its configuration; `disturbed`: by swapping."""
     heard, settings, disturbed = (
         more.pop(k, d) for k, d in (("heard", "so it is"), ("settings", {}), ("disturbed", 0))
     )
-    tree = config(workers=workers or 1)
+    tree = {**_TREE, "workers": workers or 1}
     for key, value in settings.items():
         group, _, name = key.rpartition(".")
         if group:
@@ -29,7 +32,7 @@ def a_run(workers: int | None, makespan: float | None, mb: float = 100.0, **more
         else:
             tree[key] = value
     run = {
-        **made_run(workers or 1, makespan, mb), "num": 0, "twin": False, "warnings": [], "skipped": [],
+        **made_run(workers or 1, makespan, mb, config=tree), "num": 0, "twin": False, "warnings": [], "skipped": [],
         "machine_cpus": 4,
         "window_s": {"start": 0.0, "end": makespan}, "samples": [{"name": "s0", "duration_s": 10.0, "sha256": "0"}],
         "engine": tree["engine"]["name"], "dispatch": tree["server"]["dispatch"], "threads": tree["threads"],

@@ -211,7 +211,7 @@ def made_run(workers: int, makespan: float | None, mb: float = 100.0, **more: An
     return {
         "key": f"workers={workers}", "workers": workers, "workers_requested": workers, "threads": 1, "pool": "process",
         "engine": "null", "dispatch": "segment", "status": "ok", "error": None, "control": "c", "cpu_count": 4,
-        "config": config(workers=workers), "metrics": found, "trial": 1, **more,
+        "config": more.pop("config", None) or config(workers=workers), "metrics": found, "trial": 1, **more,
     }  # fmt: skip
 
 

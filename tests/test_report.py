@@ -110,6 +110,22 @@ def test_one_noisy_neighbour_is_one_line_for_each_configuration() -> None:
     assert "trials_max=6" in command
 
 
+def test_who_took_the_cpus_is_named() -> None:
+    run = a_run(1, 10.0)
+    nothing = {"pid": None, "cpu_s": None, "pss_mb": None, "steal_percent": 0.0, "idle_s": 0.0, "steal_s": 0.0}
+    for at in range(0, 11):
+        used = {"cpu_percent": 100.0 if at else None, "busy_s": 4.0 * at}
+        run.monitor.append({"time_s": at, "role": "system", **nothing, **used})
+        run.monitor.append({"time_s": at, "role": "worker", "pid": 1, "cpu_s": 1.0 * at, "pss_mb": 100.0})
+    run.neighbours.extend(
+        [{"time_s": at, "name": n, "cpu_s": s * at} for at in (0, 10) for n, s in (("ffmpeg", 2.5), ("X", 0.2))]
+    )
+    _, said = reported(run, validity={"other_cpu": 0.25})
+    (warned,) = lines(said, "Warning: ")
+    assert "OTHER_CPU" in warned
+    assert "the CPUs were taken by ffmpeg (25.0 CPU s), X (2.0 CPU s)" in warned
+
+
 def test_counts_say_what_they_are_over() -> None:
     runs = [a_run(w, 10.0 / w, trial=t, disturbed=100 * (w == 2 and t == 3)) for w in (1, 2) for t in (1, 2, 3)]
     _, said = reported(*runs)

@@ -318,7 +318,9 @@ def binds(
         share = "" if used.cpu is None or not cpus else f", {100 * used.cpu:.0f} % of {cpus} CPUs used"
         busy = "" if used.busy is None else f", workers busy {100 * used.busy:.0f} % of the time"
         return f"What binds does not show in the data{share}{busy}."
-    workers = int(largest["workers"])
+    workers, tried = int(largest["workers"]), [c for c in _line(chosen, found) if c not in line]
+    if tried:
+        return f"Nothing was seen to bind up to {workers} workers; with {tried[0]['workers']} there is no figure."
     return f"Nothing was seen to bind up to {workers} workers; workers={2 * workers} would show what does."
 
 

@@ -13,7 +13,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from capsexp import compose
-from capsexp.config import resolve, slug, trial_count, worker_count
+from capsexp.config import Config, resolve, slug, trial_count, worker_count
 from capsexp.errors import ConfigError
 from capsexp.experiment.run import Planned
 
@@ -69,7 +69,7 @@ def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str) ->
             shown = ",".join(o for o in combination if _key(o) in keys)
             raise ConfigError(f"{error} [{shown}]" if len(combinations) > 1 else str(error)) from None
         said = [o for o in combination if _key(o) in keys and _key(o) != "trial"]
-        key = slug(",".join(_plain(o) for o in said) or f"workers={config.workers}")
+        key = slug(",".join(_plain(o) for o in said) or _alone(config))
         if named.setdefault(key, said) != said:
             raise ConfigError(f"{','.join(said)} and {','.join(named[key])} would both be called {key}; rename one")
         name = f"{num}-{key}" + (f",trial={config.trial}" if "trial" in keys else "")
@@ -151,6 +151,12 @@ def record(sweep: Sweep, argv: Sequence[str], folder: Path, interrupted: bool) -
         "validity": sweep.validity,
         "report": sweep.report,
     }
+
+
+def _alone(config: Config) -> str:
+    """What a configuration is called where nothing is varied. How many workers a server that runs already has, nobody
+    said."""
+    return "external" if config.server.name == "external" else f"workers={config.workers}"
 
 
 def _as_typed(folder: Path) -> str:

@@ -16,6 +16,7 @@ from capsexp.analysis import (
     faults,
     gates,
     leak,
+    neighbours,
     pools,
     recommend,
     scaling,
@@ -228,7 +229,7 @@ def _warnings(files: SweepFiles, configurations: list[dict[str, Any]]) -> list[s
             )
     for configuration in configurations:
         key = configuration["key"]
-        if disturbed := _disturbed(configuration):
+        if disturbed := _disturbed(configuration, files.runs):
             found.append(disturbed)
         tiers = gates.caveats(configuration["gates"], files.sweep["thresholds"], 0)
         found += [f"{key}: {caveat}" for caveat in tiers]
@@ -244,8 +245,8 @@ def _warnings(files: SweepFiles, configurations: list[dict[str, Any]]) -> list[s
     return list(dict.fromkeys(found))
 
 
-def _disturbed(configuration: dict[str, Any]) -> str | None:
-    """All that disturbed a configuration's runs in one line: each code once, with the worst that was seen of it."""
+def _disturbed(configuration: dict[str, Any], files: Sequence[RunFiles]) -> str | None:
+    """All that disturbed a configuration's runs in one line: each code once, and who took the CPUs by name."""
     runs = configuration["validity"]["runs"]
     bad = [run for run in runs if run["reasons"]]
     if not bad:
@@ -254,13 +255,29 @@ def _disturbed(configuration: dict[str, Any]) -> str | None:
     for run in bad:
         for reason in run["reasons"]:
             said.setdefault(reason["code"], []).append(reason["reason"])
-    each = [
-        f"{code}: {found[0]}" + (f" (and {len(found) - 1} like it)" if found[1:] else "")
-        for code, found in said.items()
-    ]
+    each = [f"{code}: {all_[0]}{_more(len(all_) - 1)}" for code, all_ in said.items()]
+    nums = {run["num"] for run in bad if any(r["code"] == "OTHER_CPU" for r in run["reasons"])}
+    if names := _neighbours([f for f in files if f.run.get("num") in nums]):
+        each.append(f"the CPUs were taken by {names}")
     left = "none is left" if len(bad) == len(runs) else 'left out of all figures but "correct"'
     of = f"{len(bad)} of {len(runs)} runs" if len(runs) > 1 else "its run"
     return f"{configuration['key']}: {of} INVALID, {left}: {'; '.join(each)}"
+
+
+def _more(count: int) -> str:
+    return f" (and {count} like it)" if count else ""
+
+
+def _neighbours(files: Sequence[RunFiles]) -> str:
+    """The processes of others that took most of the CPUs while these runs were measured."""
+    total: dict[str, float] = {}
+    for one in files:
+        start, end = one.run["window_s"]["start"], one.run["window_s"]["end"]
+        if start is not None and end is not None:
+            for name, seconds in neighbours.took(one.neighbours, start, end):
+                total[name] = total.get(name, 0.0) + seconds
+    most = sorted(total.items(), key=lambda pair: -pair[1])[:3]
+    return ", ".join(f"{name} ({seconds:.1f} CPU s)" for name, seconds in most if seconds >= 0.1)
 
 
 def _wrong_threads(run: dict[str, Any]) -> str | None:
