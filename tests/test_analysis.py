@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capsexp.analysis import aggregate, baseline, correctness, diagnosis, gates, metrics, pools, recommend, statistics
+from capsexp.analysis import trials as plan
 from capsexp.config import Config, to_dict
 
 LIMITS = {"speedup": 1.5, "memory_growth": 2.5, "peak_memory_mb": 6144.0, "correctness": 1.0}
@@ -220,7 +221,11 @@ CONTROLS = {"c": {"runs": [{"processes": 1, "throughput_xrt": 10.0}, {"processes
 
 
 def report(*runs: dict[str, Any], judged: Any = RIGHT, limits: Any = LIMITS) -> list[dict[str, Any]]:
-    return aggregate.configurations(list(runs), [judged] * len(runs), CONTROLS, limits)
+    """Runs of a first trial only are made twice: one trial decides nothing."""
+    made = list(runs)
+    if all(run["trial"] == 1 for run in made) and len({run["key"] for run in made}) == len(made):
+        made += [{**run, "trial": 2} for run in runs if run["metrics"]]
+    return aggregate.configurations(made, [judged] * len(made), CONTROLS, limits)
 
 
 def test_a_sweep_is_compared_with_its_baseline() -> None:
@@ -496,3 +501,136 @@ def test_chinese_is_counted_by_characters(said: str, heard: str, wer: float, cer
     answer = {"task_id": "1", "text": heard, "text_accu": heard}
     judged = correctness.judge({"a": {"reference": said, "results": [answer]}}, [], None, [])
     assert (judged["wer"], judged["cer"]) == (pytest.approx(wer), pytest.approx(cer))
+
+
+def counted(*runs: dict[str, Any], judged: Any = RIGHT, limits: Any = LIMITS) -> list[dict[str, Any]]:
+    """As they are: no trial is added."""
+    return aggregate.configurations(list(runs), [judged] * len(runs), CONTROLS, limits)
+
+
+def gate_of(configuration: dict[str, Any], name: str) -> tuple[str, str]:
+    found = next(g for g in configuration["gates"] if g["name"] == name)
+    return found["verdict"], found["reason"] or ""
+
+
+def test_one_pair_of_trials_decides_nothing() -> None:
+    _, two = counted(made_run(1, 10.0), made_run(2, 3.0))
+    assert (two["speedup"]["n"], two["verdict"]) == (1, "INCONCLUSIVE")
+    for name in ("speedup", "memory_growth"):
+        assert gate_of(two, name) == ("INCONCLUSIVE", "1 pair of trials decides nothing; trials=3 would settle it")
+    assert aggregate.overall([_, two]) == "INCONCLUSIVE"
+    _, two = counted(*trials(1, 10.0, 10.0), *trials(2, 3.0, 3.0))
+    assert (two["speedup"]["n"], two["verdict"]) == (2, "FEASIBLE")
+    assert "2 pairs" in gate_of(two, "speedup")[1]
+
+
+def test_no_common_trial_is_not_a_request_that_was_lost() -> None:
+    runs = [made_run(1, 10.0), made_run(2, 3.0, trial=2), made_run(2, 3.1, trial=3)]
+    _, two = counted(*runs)
+    assert (two["speedup"]["n"], two["speedup"]["median"], two["verdict"]) == (0, None, "INCONCLUSIVE")
+    verdict, reason = gate_of(two, "speedup")
+    assert verdict == "INCONCLUSIVE"
+    assert "no trial in which both" in reason
+    assert "not all requests" not in str(two["gates"])
+    further = plan.further([_, two], 0.05, 10)
+    assert further == [("workers=1", 4), ("workers=2", 4)]  # trials=auto goes on
+    lost = counted(*trials(1, 10.0, 10.0), made_run(2, None), made_run(2, 3.0, trial=2))[1]
+    assert gate_of(lost, "speedup") == ("FAIL", "not all requests completed")
+
+
+@pytest.mark.parametrize(
+    ("real", "asked", "counts", "speedup"),
+    [
+        ((2, 3, 3), 3, 3, 2.5), ((3, 2, 2), 3, 3, 10 / 3.4), ((2, 2, 1), 3, 2, 10 / 3.7), ((3, 3, 3), 3, 3, 10 / 3.7),
+    ],
+)  # fmt: skip
+def test_trials_with_another_number_of_workers_are_not_averaged(
+    real: tuple[int, ...], asked: int, counts: int, speedup: float
+) -> None:
+    times = (3.4, 4.0, 4.0)
+    runs = [
+        made_run(n, t, trial=at, key="workers=3", workers_requested=asked)
+        for at, (n, t) in enumerate(zip(real, times, strict=True), start=1)
+    ]
+    _one, several = counted(*trials(1, 10.0, 10.0, 10.0), *runs)
+    other = [at for at, n in enumerate(real, start=1) if n != counts]
+    assert (several["workers"], several["trials"]) == (counts, 3 - len(other))
+    assert [left["trial"] for left in several["left_out"]] == other
+    mine = [10.0 / t for t, n in zip(times, real, strict=True) if n == counts]
+    assert several["speedup"]["trials"] == pytest.approx(mine)
+    if other:
+        assert any(f"workers instead of {counts}" in caveat for caveat in several["caveats"])
+    assert several["correctness"]["requests"] == 12  # a wrong text of any of them is wrong
+
+
+def test_trials_with_other_models_are_not_averaged() -> None:
+    runs = trials(1, 10.0, 20.0, 21.0)
+    for run, model in zip(runs, "abb", strict=True):
+        run["fingerprint"] = {"code": "x", "models": model}
+    (only,) = counted(*runs)
+    assert (only["trials"], only["makespan_s"]["median"]) == (2, 20.5)
+    assert only["left_out"] == [{"trial": 1, "num": None, "why": "made with other models"}]
+
+
+@given(st.lists(st.floats(10, 20000), min_size=1, max_size=6), st.floats(10, 20000))
+def test_peak_memory_is_judged_as_a_maximum(peaks: list[float], limit: float) -> None:
+    runs = [made_run(1, 10.0, mb, trial=at) for at, mb in enumerate(peaks)]
+    (only,) = counted(*runs, limits={"peak_memory_mb": limit})
+    gate = only["gates"][0]
+    assert (gate["value"], gate["ci95"]) == (max(peaks), None)
+    assert gate["verdict"] == ("FAIL" if any(mb > limit for mb in peaks) else "PASS")
+    assert "more trials can only raise it" in gate["reason"]
+
+
+@pytest.mark.parametrize("limits", [{}, {"correctness": None}, LIMITS])
+def test_nothing_completed_is_never_feasible(limits: dict[str, Any]) -> None:
+    none = {**RIGHT, "requests": 10, "completed": 0, "identical": None, "ratio": None}
+    runs = trials(1, 10.0, 10.0)
+    for run in runs:
+        run["metrics"] |= {"makespan_s": None, "throughput_xrt": None}
+    (only,) = counted(*runs, judged=none, limits=limits)
+    assert only["verdict"] == "NOT_FEASIBLE"
+    assert gate_of(only, "completed") == ("FAIL", "none of 20 requests completed")
+    empty = {**none, "requests": 0}
+    assert counted(*runs, judged=empty, limits={})[0]["verdict"] == "INCONCLUSIVE"
+
+
+def test_a_run_that_the_harness_failed_is_a_missing_trial() -> None:
+    bad = made_run(2, None, trial=2, status="failed", failure="harness", error="the monitor ended with code -9")
+    bad["metrics"] = None
+    lost = {**RIGHT, "completed": 0, "identical": 0, "ratio": 0.0, "wrong": [{"sample": "s", "reason": "gone"}]}
+    runs = [*trials(1, 10.0, 10.0, 10.0), made_run(2, 5.0), bad, made_run(2, 5.0, trial=3)]
+    judged = [lost if run is bad else RIGHT for run in runs]
+    found = aggregate.configurations(runs, judged, CONTROLS, LIMITS)
+    two = found[1]
+    assert (two["status"], two["verdict"], two["speedup"]["n"]) == ("ok", "FEASIBLE_WITH_CAVEATS", 2)
+    assert two["correctness"]["ratio"] == 1.0  # what was lost was not the server's
+    assert two["validity"]["runs"][1]["reasons"][0]["code"] == "HARNESS"
+    assert plan.repeats(found, 10) == [("workers=2", 2)]
+    alone = aggregate.configurations([bad], [lost], CONTROLS, LIMITS)
+    assert (alone[0]["status"], alone[0]["verdict"]) == ("failed", "INCONCLUSIVE")
+    assert plan.repeats(alone, 10) == [("workers=2", 2)]
+    killed = {**bad, "failure": "server"}
+    assert counted(*trials(1, 10.0), killed)[1]["verdict"] == "NOT_FEASIBLE"
+
+
+def test_percentiles_are_of_all_trials() -> None:
+    runs = trials(1, 10.0, 30.0, 20.0)
+    for at, run in enumerate(runs):
+        run["durations"] = {"latency_s": [float(100 * at + n) for n in range(50)], "turnaround_s": [1.0 + at]}
+    (only,) = counted(*runs)
+    assert (only["latency_s"]["n"], only["latency_s"]["max"], only["latency_s"]["p50"]) == (150, 249.0, 124.5)
+    assert only["latency_s"]["p95"] == pytest.approx(241.55)  # 150 requests are enough where 50 were not
+    assert only["latency_s"]["p99"] is None
+    low, high = only["intervals"]["latency_p95_s"]["ci95"]
+    assert low < only["latency_s"]["p95"] < high
+    assert (only["turnaround_s"]["n"], only["turnaround_s"]["max"]) == (3, 3.0)
+
+
+def test_growth_and_its_interval_are_of_the_same_pairs() -> None:
+    ones = [made_run(1, 10.0, mb, trial=n) for n, mb in enumerate((100.0, 150.0, 100.0))]
+    twos = [made_run(2, 5.0, mb, trial=n) for n, mb in enumerate((200.0, 300.0, 201.0))]
+    two = counted(*ones, *twos)[1]
+    assert (two["memory"]["growth"], two["memory"]["marginal_mb"]) == (2.0, 101.0)
+    low, high = two["intervals"]["memory_growth"]["ci95"]
+    assert low <= 2.0 <= high

@@ -26,17 +26,21 @@ def tool(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_sweep_its_report_its_archive_and_its_replay(bench: Bench) -> None:
     (bench.audio / "n1.txt").write_text("nothing that noise could say")
-    assert bench.run("workers=1,2", "-m", "engine.rtf=0.1", "control.processes=sweep") == 0, bench.stderr
+    given = ("engine.rtf=0.1", "control.processes=sweep", "trials=2")
+    assert bench.run("workers=1,2", "-m", *given) == 0, bench.stderr
     report = bench.report()
     assert report["verdict"] == "FEASIBLE"
     assert report["valid"]
     assert [c["key"] for c in report["configurations"]] == ["workers=1", "workers=2"]
     one, two = report["configurations"]
     assert one["baseline"] == two["baseline"] == "workers=1"
-    assert two["speedup"]["median"] == pytest.approx(one["makespan_s"]["median"] / two["makespan_s"]["median"])
+    runs = [json.loads(path.read_text()) for path in bench.out.glob("*/run.json")]
+    took = {(run["workers"], run["trial"]): run["metrics"]["makespan_s"] for run in runs}
+    assert two["speedup"]["n"] == 2
+    assert two["speedup"]["trials"] == pytest.approx([took[1, trial] / took[2, trial] for trial in (1, 2)])
     assert two["speedup"]["median"] > 1.5  # sleeping workers: no shared core slows them
     assert [gate(one, n) for n in ("speedup", "memory_growth", "correctness")] == ["NOT_JUDGED", "NOT_JUDGED", "PASS"]
-    assert one["correctness"] == {**one["correctness"], "requests": 4, "completed": 4, "identical": 4, "ratio": 1.0}
+    assert one["correctness"] == {**one["correctness"], "requests": 8, "completed": 8, "identical": 8, "ratio": 1.0}
     assert one["correctness"]["wer"] is not None
     assert 0 < one["memory"]["steady_peak_mb"] < two["memory"]["steady_peak_mb"] < 1000
     assert one["latency_s"]["p95"] is None
@@ -354,7 +358,8 @@ def test_a_config_folder_of_ones_own_shadows_the_shipped_one(bench: Bench, tmp_p
     (own / "thresholds").mkdir(parents=True)
     (own / "thresholds" / "strict.yaml").write_text("defaults: [default]\nspeedup: 99.0\n")
     (own / "mine.yaml").write_text("defaults: [config, override thresholds: strict]\nname: mine\n")
-    assert bench.run("--config-dir", str(own), "--config-name", "mine", "workers=1,2", "-m") == 0, bench.stderr
+    given = ("--config-dir", str(own), "--config-name", "mine", "workers=1,2", "trials=2", "-m")
+    assert bench.run(*given) == 0, bench.stderr
     report = bench.report()
     assert report["thresholds"]["speedup"] == 99
     assert (report["name"], report["verdict"]) == ("mine", "NOT_FEASIBLE")

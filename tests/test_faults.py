@@ -149,8 +149,9 @@ def faulted(workers: int, kind: str, makespan: float | None, **more: Any) -> dic
 
 def judged(effects: list[dict[str, Any]], *runs: dict[str, Any], wrong: int = 0) -> list[dict[str, Any]]:
     bad = {**RIGHT, "identical": 4 - wrong, "ratio": 1 - wrong / 4}
-    verdicts = [bad if run["config"]["fault"]["name"] != "none" else RIGHT for run in runs]
-    return aggregate.configurations(list(runs), verdicts, CONTROLS, LIMITS, None, effects)
+    twice = [*runs, *({**run, "trial": 2} for run in runs)]
+    verdicts = [bad if run["config"]["fault"]["name"] != "none" else RIGHT for run in twice]
+    return aggregate.configurations(twice, verdicts, CONTROLS, LIMITS, None, [*effects, *effects])
 
 
 NOTHING = {

@@ -88,12 +88,12 @@ HOG = [{"code": "OTHER_CPU", "reason": "hog"}]
 
 
 def test_a_disturbed_trial_is_left_out_and_makes_a_caveat() -> None:
-    runs = [made_run(1, 10.0), made_run(2, 5.0), made_run(1, 10.0, trial=2), made_run(2, 50.0, trial=2)]
-    found = swept([[], [], [], HOG], *runs)[1]
-    assert (found["speedup"]["median"], found["trials"], found["verdict"]) == (2.0, 1, gates.CAVEATS)
+    runs = [made_run(w, t, trial=n) for n in (1, 2, 3) for w, t in ((1, 10.0), (2, 50.0 if n == 3 else 5.0))]
+    found = swept([[], [], [], [], [], HOG], *runs)[1]
+    assert (found["speedup"]["median"], found["trials"], found["verdict"]) == (2.0, 2, gates.CAVEATS)
     assert found["validity"]["invalid"] == 1
-    again = swept([[], [], [], HOG, []], *runs, made_run(2, 5.0, trial=2))[1]
-    assert again["speedup"]["trials"] == [2.0, 2.0]
+    again = swept([[], [], [], [], [], HOG, []], *runs, made_run(2, 5.0, trial=3))[1]
+    assert again["speedup"]["trials"] == [2.0, 2.0, 2.0]
 
 
 def test_when_every_run_is_disturbed_the_figures_are_shown_and_decide_nothing() -> None:

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from capsexp.analysis import baseline, comparison, gates, statistics
+from capsexp.analysis import alike, baseline, comparison, gates, statistics
 from capsexp.analysis import faults as fault_effects
 from capsexp.analysis.comparison import evidence
+from capsexp.analysis.metrics import spread
 
 _SPREADS = ("turnaround_s", "latency_s", "queue_wait_s", "compute_s")
 _MEMORY = ("peak_mb", "load_peak_mb", "steady_peak_mb", "rss_peak_mb")
-_NO_SPREAD = {"p50": None, "p90": None, "p95": None, "p99": None, "max": None, "n": 0}
 _NO_LEAK: dict[str, Any] = {"mb_per_h": None, "ci95": None, "roles": {}, "steady_s": None}
 
 Disturbances = Sequence[Sequence[Mapping[str, str]]]
@@ -25,17 +25,18 @@ def empty(key: str, status: str, why: str) -> dict[str, Any]:
         "pool": None, "engine": None, "dispatch": None, "status": status, "errors": [why], "trials": 0,
         "validity": {"valid": 0, "invalid": 0, "runs": []},
         "makespan_s": {"median": None, "ci95": None}, "throughput_xrt": None, "throughput_ci95": None,
-        "speedup": {"median": None, "ci95": None}, "efficiency": None, "server_efficiency": None,
+        "speedup": {"median": None, "ci95": None, "n": 0}, "efficiency": None, "server_efficiency": None,
         "equal_core": None,
         "memory": {"metric": None, **dict.fromkeys(_MEMORY), "growth": None, "marginal_mb": None},
         "cpu": {"front_s": None, "workers_s": None, "client_s": None, "monitor_s": None, "utilisation": None},
-        **{name: dict(_NO_SPREAD) for name in _SPREADS},
+        **{name: spread([]) for name in _SPREADS},
         "timeline": None, "leak": dict(_NO_LEAK),
         "correctness": {
             "requests": 0, "completed": 0, "identical": None, "ratio": None, "wer": None, "cer": None,
-            "wer_ci95": None, "cer_ci95": None,
+            "wer_ci95": None, "cer_ci95": None, "unlike": None,
         },
         "fault": fault_effects.summary("none", []),
+        "left_out": [], "failure": None,
         "adds_workers": True, "wrong": [], "wrong_count": 0, "intervals": {}, "gates": [], "caveats": [],
         "incomplete": None,
         "verdict": gates.NOT_FEASIBLE if status in ("failed", "refused") else gates.INCONCLUSIVE,
@@ -52,17 +53,23 @@ def configurations(
 ) -> list[dict[str, Any]]:
     """Runs of one key are trials of one configuration. `judged[i]` is the correctness of `runs[i]`,
     `disturbed[i]` the reasons why its figures are not the server's own (none: it is VALID), `effects[i]` what injected
-    faults did to it."""
+    faults did to it. A run that failed for a reason of the harness is a trial that is missing; those that measured
+    something else than the others (see `alike`) are left out."""
     disturbed = disturbed or [[]] * len(runs)
     found: list[dict[str, Any]] = []
     groups, trials, configs = [], {}, {}
     for key in dict.fromkeys(run["key"] for run in runs):
-        own = [i for i, run in enumerate(runs) if run["key"] == key]
-        first = runs[own[0]]
-        counted = _counted(runs, disturbed, own)
+        every = [i for i, run in enumerate(runs) if run["key"] == key]
+        own = [i for i in every if not alike.is_harness(runs[i])]
+        same, left_out = alike.choose([runs[i] for i in own])
+        counted = _counted(disturbed, [own[at] for at in same])
+        first = runs[(counted or every)[0]]
         trials[key] = {runs[i]["trial"]: runs[i]["metrics"] for i in counted}
-        one = _configuration(key, [runs[i] for i in own], [runs[i] for i in counted], trials[key], controls)
-        one["validity"] = _validity([runs[i] for i in own], [disturbed[i] for i in own])
+        one = _configuration(first, [runs[i] for i in every], [runs[i] for i in counted], trials[key], controls)
+        one["left_out"] = left_out
+        out = {(left["trial"], left["num"]) for left in left_out}
+        kept = [i for i in every if (runs[i]["trial"], runs[i].get("num")) not in out]
+        one["validity"] = _validity([runs[i] for i in kept], [disturbed[i] for i in kept])
         one["fault"] = fault_effects.summary(_fault(first), [effects[i] for i in own] if effects else [])
         _correctness(one, [j for i in own if (j := judged[i])])
         found.append(one)
@@ -92,9 +99,8 @@ def configurations(
     return found
 
 
-def _counted(runs: Sequence[dict[str, Any]], disturbed: Disturbances, own: list[int]) -> list[int]:
+def _counted(disturbed: Disturbances, known: list[int]) -> list[int]:
     """The runs that figures are made of: the valid ones, or, as there is nothing better to show, all."""
-    known = [i for i in own if runs[i]["metrics"]]
     return [i for i in known if not disturbed[i]] or known
 
 
@@ -104,8 +110,9 @@ def _fault(run: Mapping[str, Any]) -> str:
 
 def _validity(runs: list[dict[str, Any]], disturbed: Disturbances) -> dict[str, Any]:
     said = [
-        {"num": run.get("num"), "trial": run["trial"], "valid": not reasons, "reasons": [dict(r) for r in reasons]}
-        for run, reasons in zip(runs, disturbed, strict=True) if run["metrics"]
+        {"num": run.get("num"), "trial": run["trial"], "valid": not why, "reasons": [dict(r) for r in why]}
+        for run, reasons in zip(runs, disturbed, strict=True) if run["metrics"] or alike.is_harness(run)
+        for why in [[{"code": "HARNESS", "reason": run["error"] or ""}] if alike.is_harness(run) else reasons]
     ]  # fmt: skip
     valid = sum(one["valid"] for one in said)
     return {"valid": valid, "invalid": len(said) - valid, "runs": said}
@@ -127,8 +134,12 @@ def _judge(one: dict[str, Any], base: dict[str, Any], thresholds: Mapping[str, A
     one["adds_workers"] = unjudged is None
     one["gates"] = gates.judge(one, thresholds, unjudged, ok, mine, theirs)
     one["caveats"] = gates.caveats(one["gates"], thresholds, one["validity"]["invalid"])
+    if left_out := alike.said(one["left_out"]):
+        one["caveats"].append(left_out)
     is_baseline = one is base and one["fault"]["kind"] == "none"
     one["verdict"] = gates.verdict(one["gates"], one["caveats"], bool(mine or theirs), is_baseline)
+    if not one["correctness"]["completed"] and one["verdict"] not in (gates.NOT_FEASIBLE, gates.INVALID):
+        one["verdict"] = gates.INCONCLUSIVE  # nothing is known of it
     if one["fault"]["kind"] != "none" and not one["fault"]["injected"] and one["verdict"] != gates.NOT_FEASIBLE:
         one["verdict"] = gates.INCONCLUSIVE  # it withstood nothing
 
@@ -158,16 +169,18 @@ def _unjudged(one: dict[str, Any], base: dict[str, Any]) -> str | None:
 
 
 def _configuration(
-    key: str,
+    first: dict[str, Any],
     runs: list[dict[str, Any]],
     counted: list[dict[str, Any]],
     trials: Mapping[int, dict[str, Any]],
     controls: Mapping[str, dict[str, Any]],
 ) -> dict[str, Any]:
-    first = runs[0]
-    status = next((run["status"] for run in runs if run["status"] != "ok"), "ok")
-    one = empty(key, status, "")
-    one["errors"] = [run["error"] for run in runs if run["error"]]
+    mine = [run for run in runs if not alike.is_harness(run)]
+    status = next((run["status"] for run in mine or runs if run["status"] != "ok"), "ok")
+    one = empty(first["key"], status, "")
+    one["errors"] = [run["error"] for run in mine or runs if run["error"]]
+    if not mine:
+        one |= {"failure": "harness", "verdict": gates.INCONCLUSIVE}
     for name in ("workers", "workers_requested", "threads", "pool", "engine", "dispatch"):
         one[name] = first[name]
     known = list(trials.values())
@@ -187,15 +200,15 @@ def _configuration(
     one["cpu"] = {name: _median(m["cpu"][name] for m in known) for name in one["cpu"]}
     typical = sorted(known, key=lambda m: m["makespan_s"] or float("inf"))[(len(known) - 1) // 2]
     for name in _SPREADS:
-        one[name] = {**typical[name], "max": _most(m[name]["max"] for m in known)}
+        one[name] = spread(value for run in counted for value in run.get("durations", {}).get(name, ()))
     one["timeline"] = next((run.get("timeline") for run in counted if run["metrics"] is typical), None)
     leaks = [run["leak"] for run in counted if run.get("leak")]
     one["leak"] = max(leaks, key=lambda leak: (leak["mb_per_h"] is not None, leak["steady_s"] or 0.0), default=_NO_LEAK)
     peaks = [m["memory"]["peak_mb"] for m in known if m["memory"]["peak_mb"]]
-    tails = [m["latency_s"]["p95"] for m in known if m["latency_s"]["p95"]]
+    waits = [value for run in counted for value in run.get("durations", {}).get("latency_s", ())]
     one["intervals"] = {
-        "peak_memory_mb": evidence(peaks, statistics.interval(peaks)),
-        "latency_p95_s": evidence(tails, statistics.interval(tails)),
+        "peak_memory_mb": evidence(peaks, None),  # a maximum: what is seen is its least
+        "latency_p95_s": evidence([], statistics.quantile_interval(waits, 0.95), "requests"),
         "leak_mb_per_h": evidence([], one["leak"]["ci95"]),
     }
     return one
@@ -211,16 +224,18 @@ def _correctness(one: dict[str, Any], judged: list[dict[str, Any]]) -> None:
         "completed": sum(j["completed"] for j in judged),
         "identical": identical,
         "ratio": identical / requests if identical is not None and requests else None,
+        "unlike": kinds.pop() if len(kinds := {j.get("unlike") for j in judged}) == 1 else None,
     }
     for name in ("wer", "cer"):
-        rate = _median(j[name] for j in judged)
         counts: dict[str, list[int]] = {}
         for sample, (errors, words) in ((s, e[name]) for j in judged for s, e in j.get("errors", {}).items()):
             so_far = counts.setdefault(sample, [0, 0])
             counts[sample] = [so_far[0] + errors, so_far[1] + words]
         # A trial repeats the same samples: what is counted is a sample's average over trials.
         each = [(errors / len(judged), words / len(judged)) for errors, words in counts.values()]
-        ci95 = statistics.rate(each)
+        ci95, total = statistics.rate(each), sum(words for _, words in counts.values())
+        said = sum(errors for errors, _ in counts.values()) / max(1, total)
+        rate = said if counts else _median(j[name] for j in judged)
         one["correctness"] |= {name: rate, f"{name}_ci95": ci95}
         one["intervals"][name] = evidence([], ci95, "samples")
     one["wrong"] = [w for j in judged for w in j["wrong"]]  # the first of each run

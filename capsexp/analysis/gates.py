@@ -16,19 +16,21 @@ BASELINE = "BASELINE"  # what others are compared with: right and within its mem
 
 @dataclass(frozen=True)
 class Gate:
-    """`relative`: needs a baseline. `timed`: a disturbed run says nothing about it, but a wrong text stays wrong."""
+    """`relative`: needs a baseline. `timed`: a disturbed run says nothing about it, but a wrong text stays wrong.
+    `highest`: a maximum over trials, of which one over the limit decides."""
 
     at_most: bool = True
     relative: bool = False
     timed: bool = True
     unknown: str = "not measured"
     logs: bool = True
+    highest: bool = False
 
 
 GATES = {
     "speedup": Gate(at_most=False, relative=True),
     "memory_growth": Gate(relative=True),
-    "peak_memory_mb": Gate(),
+    "peak_memory_mb": Gate(highest=True),
     "correctness": Gate(at_most=False, timed=False, unknown="no control to compare with"),
     "wer": Gate(timed=False, unknown="no reference transcripts"),
     "cer": Gate(timed=False, unknown="no reference transcripts"),
@@ -36,7 +38,9 @@ GATES = {
     "efficiency": Gate(at_most=False, relative=True),
     "leak_mb_per_h": Gate(unknown="no run was long enough (report.leak_min_s)", logs=False),
     "marginal_memory_mb": Gate(relative=True, logs=False),
+    "completed": Gate(at_most=False, timed=False),
 }
+FEWEST_PAIRS = 2  # of trials, before a comparison decides anything
 
 
 def values(configuration: dict[str, Any]) -> dict[str, float | None]:
@@ -79,6 +83,8 @@ def judge(
             verdict, reason, value = NOT_JUDGED, "no baseline with one worker completed", None
         elif gate.timed and (invalid or (gate.relative and baseline_invalid)):
             verdict, reason = NOT_JUDGED, invalid or f"the baseline: {baseline_invalid}"
+        elif gate.relative and (open_ := _pairs(evidence, configuration)):
+            verdict, reason = INCONCLUSIVE, open_
         elif value is None:
             unfinished = name == "speedup"
             verdict = FAIL if unfinished else NOT_JUDGED
@@ -92,7 +98,26 @@ def judge(
                 "tier": _tier(name, value, thresholds),
             }
         )  # fmt: skip
+    requests, completed = (configuration["correctness"][name] for name in ("requests", "completed"))
+    if requests and not completed:
+        found.append(
+            {
+                "name": "completed", "value": 0, "limit": 1, "verdict": FAIL, "ci95": None, "tier": None,
+                "reason": f"none of {requests} requests completed",
+            }
+        )  # fmt: skip
     return found
+
+
+def _pairs(evidence: Mapping[str, Any] | None, configuration: Mapping[str, Any]) -> str | None:
+    """Why a comparison decides nothing: too few trials in which both were measured."""
+    pairs = evidence.get("pairs") if evidence else None
+    if pairs is None or pairs >= FEWEST_PAIRS or configuration["makespan_s"]["median"] is None:
+        return None
+    trials = max((run["trial"] for run in configuration["validity"]["runs"]), default=1)
+    needed = max(FEWEST_PAIRS + 1, trials + FEWEST_PAIRS - pairs)
+    what = "1 pair of trials decides nothing" if pairs else "no trial in which both it and its baseline were measured"
+    return f"{what}; trials={needed} would settle it"
 
 
 def compare(gate: Gate, value: float, limit: float, evidence: dict[str, Any] | None) -> tuple[str, str | None]:
@@ -102,14 +127,20 @@ def compare(gate: Gate, value: float, limit: float, evidence: dict[str, Any] | N
         return _keeps(gate, x, limit)
 
     verdict = PASS if keeps(value) else FAIL
+    if gate.highest and evidence is not None and evidence["values"]:
+        count = len(evidence["values"])
+        of = f"the highest of {count} trials" if count > 1 else "one trial"
+        return verdict, f"{of}; more trials can only raise it"
     if evidence is None or evidence["ci95"] is None:
-        return verdict, None
+        return verdict, f"from {evidence['pairs']} pairs of trials" if evidence and evidence.get("pairs") else None
     low, high = evidence["ci95"]
     said = f"95 % interval {_short(low)} to {_short(high)}"
+    if evidence.get("pairs"):
+        said += f" from {evidence['pairs']} pairs"
     if keeps(low) == keeps(high) == keeps(value):
         return verdict, said
-    if evidence["unit"] == "samples":
-        return INCONCLUSIVE, f"{said} holds the limit; more samples would settle it"
+    if evidence["unit"] != "trials":
+        return INCONCLUSIVE, f"{said} holds the limit; more {evidence['unit']} would settle it"
     trials: Sequence[float] = evidence["values"]
     needed = statistics.trials_to_settle(trials, limit, gate.logs) if trials else None
     more = f"trials={needed} ({needed - len(trials)} more)" if needed else "no reasonable number of trials"

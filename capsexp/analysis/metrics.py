@@ -53,6 +53,7 @@ def run_metrics(
     audio = sum(r["duration_s"] * stands_for(r) for r in done)
     window = (min(starts), max(finals)) if starts and finals else None
     recognized = [s for s in segments if s["status"] == "ok"]
+    took = durations(requests, segments)
     return {
         "makespan_s": makespan,
         "audio_s": audio,
@@ -65,14 +66,23 @@ def run_metrics(
         "thinned": bool(counts or (client and client.get("thinned"))),
         "memory": memory(monitor, window),
         "cpu": _cpu(monitor, window, makespan, run["cpu_count"], client),
-        "turnaround_s": spread(r["final_s"] - r["start_s"] for r in done),
-        "latency_s": spread(r["final_s"] - r["sent_s"] for r in done if r["sent_s"] is not None),
-        "rtf": spread((r["final_s"] - r["start_s"]) / r["duration_s"] for r in done if r["duration_s"]),
-        "queue_wait_s": spread(s["queue_wait_s"] for s in recognized),
-        "compute_s": spread(s["compute_s"] for s in recognized),
+        **{name: spread(values) for name, values in took.items()},
         "worker_busy": _busy(recognized, run["workers"], makespan, counts["every"] if counts else 1),
         **_system(monitor, window),
         "client_max_loop_lag_s": client["max_loop_lag_s"] if client else None,
+    }
+
+
+def durations(requests: list[Row], segments: list[Row]) -> dict[str, list[float]]:
+    """What percentiles are made of: of each request and segment that was completed."""
+    done = [r for r in requests if r["status"] == "ok"]
+    recognized = [s for s in segments if s["status"] == "ok"]
+    return {
+        "turnaround_s": [r["final_s"] - r["start_s"] for r in done],
+        "latency_s": [r["final_s"] - r["sent_s"] for r in done if r["sent_s"] is not None],
+        "rtf": [(r["final_s"] - r["start_s"]) / r["duration_s"] for r in done if r["duration_s"]],
+        "queue_wait_s": [s["queue_wait_s"] for s in recognized],
+        "compute_s": [s["compute_s"] for s in recognized],
     }
 
 

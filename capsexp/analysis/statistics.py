@@ -3,9 +3,9 @@
 Times, ratios and sizes get 95 % Student t intervals of logarithms: they are positive and skewed to the right, and their
 logarithms are near enough to normal for the few trials there are (a bootstrap of 3 covers 75-90 %, not 95).
 The paired form takes the ratio within each trial first, so that drift of the machine from trial to trial cancels:
-see Kalibera and Jones, "Rigorous Benchmarking in Reasonable Time", ISMM 2013, for both points. Memory is treated in
-the same way, on the peaks of the trials: what is reported and judged is the highest of them, and the interval says how
-far a peak can be trusted to come out the same again. Error rates vary with the utterance, not the trial: see `rate`.
+see Kalibera and Jones, "Rigorous Benchmarking in Reasonable Time", ISMM 2013, for both points. Peak memory has none:
+it is the highest of the trials, which more trials can only raise. Error rates vary with the utterance, not the trial:
+see `rate`.
 """
 
 from __future__ import annotations
@@ -106,6 +106,14 @@ def rate(counts: Sequence[tuple[float, float]]) -> Interval | None:
     middle = (found + z**2 / (2 * effective)) / (1 + z**2 / effective)
     half = z / (1 + z**2 / effective) * math.sqrt(found * (1 - found) / effective + z**2 / (4 * effective**2))
     return max(0.0, middle - half), middle + half
+
+
+def quantile_interval(values: Sequence[float], share: float) -> Interval | None:
+    """95 % interval for a quantile, from the ordered values themselves (Conover, Practical Nonparametric Statistics,
+    3.2, by the normal approximation of the binomial); None where they are too few to hold it on both sides."""
+    ordered, half = sorted(values), NormalDist().inv_cdf(0.975) * math.sqrt(len(values) * share * (1 - share))
+    low, high = math.floor(len(ordered) * share - half), math.ceil(len(ordered) * share + half)
+    return (ordered[low - 1], ordered[high - 1]) if low >= 1 and high <= len(ordered) else None
 
 
 def trials_to_settle(values: Sequence[float], limit: float, logs: bool = True) -> int | None:

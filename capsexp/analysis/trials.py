@@ -13,12 +13,12 @@ RATIOS = ("speedup", "memory_growth", "efficiency")
 
 def repeats(configurations: list[dict[str, Any]], most: int) -> list[tuple[str, int]]:
     """(key, trial) of each trial without a valid run, while its configuration has had fewer than `most` runs. One that
-    was too short would be so again."""
+    that failed for a reason of the harness has none; one that was too short would be so again."""
     found = []
     for c in configurations:
         runs = c["validity"]["runs"]
         good = {run["trial"] for run in runs if run["valid"] or _too_short(run)}
-        if c["status"] == "ok" and len(runs) < most:
+        if (c["status"] == "ok" or c.get("failure") == "harness") and len(runs) < most:
             found += [(c["key"], trial) for trial in sorted({run["trial"] for run in runs} - good)]
     return found
 
@@ -31,7 +31,7 @@ def undecided(configurations: list[dict[str, Any]], ci_width: float) -> dict[str
     """Per configuration with a gated ratio that is known worse than +- `ci_width`: how well, None where unknown."""
     found: dict[str, float | None] = {}
     for c in configurations:
-        gated = {gate["name"] for gate in c["gates"] if gate["name"] in RATIOS and gate["value"] is not None}
+        gated = {g["name"] for g in c["gates"] if g["name"] in RATIOS and _is_open(g)}
         widths = [statistics.width(c["intervals"][name]["ci95"]) for name in sorted(gated)]
         known = [w for w in widths if w is not None]
         if len(known) < len(widths):
@@ -39,6 +39,11 @@ def undecided(configurations: list[dict[str, Any]], ci_width: float) -> dict[str
         elif known and max(known) > ci_width:
             found[c["key"]] = max(known)
     return found
+
+
+def _is_open(gate: dict[str, Any]) -> bool:
+    """Whether more trials would say more: it has a value, or lacks pairs of trials to have one."""
+    return gate["value"] is not None or gate.get("verdict") == "INCONCLUSIVE"
 
 
 def further(configurations: list[dict[str, Any]], ci_width: float, most: int) -> list[tuple[str, int]]:

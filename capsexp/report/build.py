@@ -10,6 +10,7 @@ from typing import Any
 
 from capsexp.analysis import (
     aggregate,
+    alike,
     baseline,
     correctness,
     diagnosis,
@@ -24,6 +25,7 @@ from capsexp.analysis import (
     trials,
     validity,
 )  # fmt: skip
+from capsexp.analysis.metrics import durations
 from capsexp.files import write_json, write_text
 from capsexp.limits import ReportConfig
 from capsexp.report import markdown, start, text
@@ -166,6 +168,7 @@ def _look_closer(files: RunFiles, settings: Mapping[str, Any]) -> dict[str, Any]
     span = (window["start"], window["end"]) if window["start"] is not None and window["end"] is not None else None
     return {
         **run,
+        "durations": durations(files.requests, files.segments),
         "timeline": timeline.shares(run, files.requests, files.segments),
         "leak": leak.watch(files.monitor, metric, span, settings["leak_min_s"]),
     }
@@ -231,6 +234,8 @@ def _warnings(files: SweepFiles, configurations: list[dict[str, Any]]) -> list[s
         key = configuration["key"]
         if disturbed := _disturbed(configuration, files.runs):
             found.append(disturbed)
+        if left_out := alike.said(configuration["left_out"]):
+            found.append(f"{key}: {left_out}")
         tiers = gates.caveats(configuration["gates"], files.sweep["thresholds"], 0)
         found += [f"{key}: {caveat}" for caveat in tiers]
         if configuration["incomplete"]:

@@ -20,7 +20,7 @@ FAULTS_EXPLAINED = (
     "is final, or another's; again: segments recognized again; recovery: until every worker struck was ready again."
 )
 PREDICTED_HEADERS = ("configuration", "xRT", "95 % interval", "peak MB", "95 % interval", "")
-_AT_LEAST = frozenset({"speedup", "efficiency", "correctness"})
+_AT_LEAST = frozenset({"speedup", "efficiency", "correctness", "completed"})
 _WHOLE = frozenset({"peak_memory_mb", "marginal_memory_mb"})
 VERDICTS = {
     "FEASIBLE": "more workers pay here, within the limits that were set",
