@@ -634,3 +634,29 @@ def test_growth_and_its_interval_are_of_the_same_pairs() -> None:
     assert (two["memory"]["growth"], two["memory"]["marginal_mb"]) == (2.0, 101.0)
     low, high = two["intervals"]["memory_growth"]["ci95"]
     assert low <= 2.0 <= high
+
+
+@given(
+    st.floats(0.05, 1.0), st.floats(0.0, 3.0), st.floats(0.001, 5.0),
+    st.lists(st.tuples(st.integers(0, 30), st.floats(0, 1)), min_size=1, max_size=2),
+)  # fmt: skip
+def test_no_share_of_cpu_time_exceeds_what_was_there(
+    interval: float, start: float, length: float, busy: list[tuple[int, float]]
+) -> None:
+    """Two CPUs, a process on each from some tick on: whatever the window, they used no more than two."""
+    rows = [
+        process(tick * interval, "worker", pid, rate * (tick - born) * interval, 100)
+        for tick in range(40)
+        for pid, (born, rate) in enumerate(busy)
+        if tick >= born
+    ]
+    rows += [system(tick * interval, 50.0) for tick in range(40)]
+    requests = [request(0, start, start + length)]
+    cpu = metrics.run_metrics(RUN, requests, [], rows, CLIENT)["cpu"]
+    inside = [t for t in range(40) if start <= t * interval <= start + length]
+    if len(inside) < 3:
+        assert (cpu["utilisation"], cpu["workers_s"], cpu["system_percent"]) == (None, None, None)
+    elif cpu["utilisation"] is not None:
+        assert 0 <= cpu["utilisation"] <= 1 + 1e-9
+        assert cpu["workers_s"] <= 2 * length * (1 + 1e-9)
+    assert cpu["client_s"] == 0.25  # it counts its own

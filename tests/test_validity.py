@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from test_analysis import CONTROLS, LIMITS, RIGHT, made_run
 
 from capsexp.analysis import aggregate, gates, timeline, validity
@@ -72,12 +74,31 @@ def test_each_disturbance_has_its_code(changed: Any, rows: Any, done: Any, code:
 def test_what_is_not_known_is_no_reason() -> None:
     assert validity.reasons({**run(), "metrics": None}, segments(9.0), monitor(), DEFAULT) == []
     assert validity.reasons({**run(), "window_s": {"start": 5.0, "end": 5.0}}, [], monitor(), DEFAULT) == []
-    # The first tick inside the run has nothing before it to count from.
-    late = [row for row in monitor(cpu_percent=100.0) if row["time_s"] > 0]
+    # A few ticks say nothing of a share of CPU time.
+    late = [row for row in monitor(cpu_percent=100.0) if row["time_s"] > 9]
     assert validity.reasons(run(), [], late, {"other_cpu": 0.25}) == []
     # The end of a file is short: what each segment costs weighs more in it, and says nothing of a warm-up.
     short = [{"worker": 0, "status": "ok", "audio_s": 1.0, "compute_s": 5.0, "started_s": -1.0}]
     assert validity.reasons(run(), [*short, *segments(1.0)], monitor(), DEFAULT) == []
+
+
+@given(st.lists(st.booleans(), min_size=21, max_size=21), st.floats(0, 1), st.floats(0, 1))
+def test_a_thinned_table_says_the_same_of_other_processes(kept: list[bool], ours: float, others: float) -> None:
+    """Others are busy in the ticks that a table keeps (where memory peaks), and in no others: percentages of those
+    ticks alone would be wrong."""
+    rows, busy = [], 0.0
+    for tick in range(21):
+        # All that others use falls into ticks that are kept.
+        busy += 0.5 * ours + (0.5 * others if kept[tick] else 0.0)
+        seconds = {"busy_s": busy, "idle_s": tick - busy, "steal_s": 0.0}
+        percent = 100 * (ours + others) / 2 if tick else None
+        system = {"role": "system", "pid": None, "cpu_s": None, "cpu_percent": percent, "steal_percent": 0.0}
+        rows.append({"time_s": tick / 2, **system, **seconds})
+        rows.append({"time_s": tick / 2, "role": "worker", "pid": 1, "cpu_s": ours * tick / 2})
+    thin = [row for row in rows if kept[int(2 * row["time_s"])] or row["time_s"] in (0.0, 5.0, 10.0)]
+    whole, thinned = (validity.reasons(run(), [], table, {"other_cpu": 0.25}) for table in (rows, thin))
+    if len({row["time_s"] for row in thin}) > 3:
+        assert thinned == whole
 
 
 def swept(faults: list[list[dict[str, str]]], *runs: dict[str, Any]) -> list[dict[str, Any]]:

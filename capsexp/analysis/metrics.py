@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 Row = dict[str, Any]
 
 SERVER_ROLES = frozenset({"front", "loader", "worker", "helper"})
+FEWEST_TICKS = 3  # of the monitor in a window, before shares of its CPU time are known
 # Requests a percentile needs before it says anything (MLPerf's early-stopping counts).
 PERCENTILES = {"p50": (50, 1), "p90": (90, 64), "p95": (95, 130), "p99": (99, 662)}
 
@@ -136,6 +138,33 @@ def difference(rows: list[Row], column: str, window: tuple[float, float]) -> flo
     return max(0.0, grown)
 
 
+def cpu_seconds(rows: list[Row], ticks: Sequence[float], window: tuple[float, float]) -> float:
+    """CPU seconds that processes used in the window; between two ticks as if evenly, so that no share of a window can
+    exceed what was used of the ticks around it. A process first seen at a later tick began at zero after the one
+    before; one that ended keeps what it had. `ticks`: all of the monitor, in order."""
+    series: dict[Any, list[tuple[float, float]]] = defaultdict(list)
+    for row in rows:
+        if row.get("cpu_s") is not None:
+            series[row["pid"]].append((row["time_s"], row["cpu_s"]))
+    used = 0.0
+    for own in series.values():
+        own.sort()
+        born = bisect_left(ticks, own[0][0])
+        if born:
+            own.insert(0, (ticks[born - 1], 0.0))
+        used += _at(own, window[1]) - _at(own, window[0])
+    return max(0.0, used)
+
+
+def _at(series: Sequence[tuple[float, float]], time: float) -> float:
+    """A counter's value at a time, on the line between its two neighbours; at its ends the nearest."""
+    after = bisect_left(series, (time,))
+    if after in (0, len(series)):
+        return series[min(after, len(series) - 1)][1]
+    (t0, c0), (t1, c1) = series[after - 1], series[after]
+    return c0 + (c1 - c0) * (time - t0) / (t1 - t0)
+
+
 def _cpu(
     monitor: list[Row],
     window: tuple[float, float] | None,
@@ -143,16 +172,20 @@ def _cpu(
     cpus: int,
     client: dict[str, Any] | None,
 ) -> dict[str, Any]:
+    """Nothing, but for what the client counts itself, where the monitor looked too seldom in the window to tell."""
+    ticks = sorted({r["time_s"] for r in monitor})
+    inside = [t for t in ticks if window and window[0] <= t <= window[1]]
+    enough = len(inside) >= FEWEST_TICKS
+
     def used(*roles: str) -> float | None:
         rows = [r for r in monitor if r["role"] in roles]
-        return difference(rows, "cpu_s", window) if window and rows else None
+        return cpu_seconds(rows, ticks, window) if window and rows and enough else None
 
     front, workers, helpers = used("front"), used("worker", "loader"), used("helper")
     server = (front or 0.0) + (workers or 0.0) + (helpers or 0.0)
-    system = [
-        r["cpu_percent"] for r in monitor
-        if r["role"] == "system" and window and window[0] <= r["time_s"] <= window[1] and r["cpu_percent"] is not None
-    ]  # fmt: skip
+    at = {t for t in inside if enough}
+    rows = [r for r in monitor if r["role"] == "system" and r["time_s"] in at]
+    system = [r["cpu_percent"] for r in rows if r["cpu_percent"] is not None]
     return {
         "front_s": front,
         "workers_s": workers,

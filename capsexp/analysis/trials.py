@@ -12,7 +12,7 @@ RATIOS = ("speedup", "memory_growth", "efficiency")
 
 
 def repeats(configurations: list[dict[str, Any]], most: int) -> list[tuple[str, int]]:
-    """(key, trial) of each trial without a valid run, while its configuration has had fewer than `most` runs. One that
+    """(key, trial) of each trial without a valid run, while its configuration has had fewer than `most` runs. One
     that failed for a reason of the harness has none; one that was too short would be so again."""
     found = []
     for c in configurations:

@@ -12,7 +12,7 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
-from capsexp.analysis.metrics import difference
+from capsexp.analysis.metrics import FEWEST_TICKS, difference
 
 Row = dict[str, Any]
 Window = tuple[float, float]
@@ -20,7 +20,7 @@ Limits = Mapping[str, float | None]
 Reason = tuple[str, str]
 
 TOO_SHORT = "TOO_SHORT"  # a run that ends as soon when it is repeated
-FEWEST_TICKS = 8  # of the clock's rate, before its halves are compared
+FEWEST_RATES = 8  # of the clock, before their halves are compared
 FEWEST_SEGMENTS = 5  # of a worker, before its first is compared with the others
 
 
@@ -69,25 +69,48 @@ def _paging(metrics: Mapping[str, Any], seconds: float, limits: Limits) -> Itera
 
 def _cpus(run: Mapping[str, Any], monitor: list[Row], window: Window, limits: Limits) -> Iterator[Reason]:
     """Other processes': what the system used, less what the processes we watch used between the same two ticks."""
-    ticks = [r for r in monitor if r["role"] == "system" and r["cpu_percent"] is not None]
-    inside = [r for r in ticks if window[0] < r["time_s"] <= window[1]]
-    steal = [r["steal_percent"] for r in inside if r.get("steal_percent") is not None]
+    system = sorted((r for r in monitor if r["role"] == "system"), key=lambda r: r["time_s"])
+    inside = [at for at, r in enumerate(system) if at and window[0] < r["time_s"] <= window[1]]
+    if len(inside) < FEWEST_TICKS:
+        return
+    first, last = system[inside[0] - 1], system[inside[-1]]
+    spent = {name: _grown(first, last, name) for name in ("busy_s", "idle_s", "steal_s")}
+    if spent["busy_s"] is None:  # a table of before there were sums
+        spent = _from_percents(system[inside[0] - 1 : inside[-1] + 1], run.get("machine_cpus") or run["cpu_count"])
+    busy, idle, steal = spent["busy_s"], spent["idle_s"], spent["steal_s"]
     most, share = limits.get("steal_percent"), limits.get("other_cpu")
-    if most is not None and steal and sum(steal) / len(steal) > most:
-        yield "STEAL", f"the host took {sum(steal) / len(steal):.0f} % of the CPU time (limit {most:g} %)"
-    if share is None or not inside:
+    if busy is None or idle is None or busy + idle + (steal or 0.0) <= 0:
         return
-    times = [r["time_s"] for r in monitor if r["role"] == "system"]
-    first = max((t for t in times if t < inside[0]["time_s"]), default=None)
-    if first is None:
+    total = busy + idle + (steal or 0.0)
+    if most is not None and steal is not None and 100 * steal / total > most:
+        yield "STEAL", f"the host took {100 * steal / total:.0f} % of the CPU time (limit {most:g} %)"
+    if share is None:
         return
-    cpus, last = run.get("machine_cpus") or run["cpu_count"], inside[-1]["time_s"]
-    spans = [b - a for a, b in pairwise(times) if first <= a and b <= last]
-    busy = sum(r["cpu_percent"] / 100 * span for r, span in zip(inside, spans, strict=False)) * cpus
-    ours = difference([r for r in monitor if r["role"] != "system"], "cpu_s", (first, last))
-    other = max(0.0, busy - ours) / (cpus * (last - first))
+    ours = difference([r for r in monitor if r["role"] != "system"], "cpu_s", (first["time_s"], last["time_s"]))
+    other = max(0.0, busy - ours) / total
     if other > share:
         yield "OTHER_CPU", f"other processes used {_percent(other)} of all CPUs (limit {_percent(share)})"
+
+
+def _grown(first: Row, last: Row, column: str) -> float | None:
+    """How much a sum grew from one tick to another, whatever was left out between them."""
+    before, after = first.get(column), last.get(column)
+    return None if before is None or after is None else after - before
+
+
+def _from_percents(ticks: Sequence[Row], cpus: int) -> dict[str, float | None]:
+    """The same from the shares of CPU time since the tick before; the first one's is not of the window."""
+    found: dict[str, float | None] = {"busy_s": 0.0, "idle_s": 0.0, "steal_s": None}
+    for before, tick in pairwise(ticks):
+        if tick["cpu_percent"] is not None:
+            seconds = cpus * (tick["time_s"] - before["time_s"])
+            steal = tick.get("steal_percent")
+            busy, taken = tick["cpu_percent"] / 100 * seconds, (steal or 0.0) / 100 * seconds
+            found["busy_s"] = (found["busy_s"] or 0.0) + busy
+            found["idle_s"] = (found["idle_s"] or 0.0) + seconds - busy - taken
+            if steal is not None:
+                found["steal_s"] = (found["steal_s"] or 0.0) + taken
+    return found
 
 
 def _frequency(monitor: list[Row], window: Window, least: float | None) -> Iterator[Reason]:
@@ -95,7 +118,7 @@ def _frequency(monitor: list[Row], window: Window, least: float | None) -> Itera
         r["cpu_mhz"] for r in monitor
         if r["role"] == "system" and window[0] <= r["time_s"] <= window[1] and r.get("cpu_mhz") is not None
     ]  # fmt: skip
-    if least is None or len(known) < FEWEST_TICKS:
+    if least is None or len(known) < FEWEST_RATES:
         return
     early, late = median(known[: len(known) // 2]), median(known[len(known) // 2 :])
     if late < least * early:
