@@ -3,9 +3,14 @@ wrong, and that nothing of its own goes wrong unseen."""
 
 import asyncio
 import contextlib
+import errno
 import json
+import os
+import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import pairwise
@@ -13,15 +18,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import soundfile
 from conftest import PATIENCE, noise
 from websockets.asyncio.server import ServerConnection, serve
 
 from capsexp.client import request as requests_module
 from capsexp.client import soak
+from capsexp.client.app import write_run
 from capsexp.client.load import Outcome, run
-from capsexp.client.request import Request
+from capsexp.client.reasons import why
+from capsexp.client.request import OPEN, Request, Way
 from capsexp.config import LoadConfig
-from capsexp.samples import Sample
+from capsexp.errors import HarnessError
+from capsexp.samples import Sample, SampleSet
 
 Handler = Callable[[ServerConnection], Awaitable[None]]
 LOAD = LoadConfig(timeout=PATIENCE)
@@ -214,3 +223,229 @@ def test_what_ends_the_sending_does_not_hide_what_was_received() -> None:
 
     outcome = against(refuses, made(1, 20.0), LoadConfig(message_s=0.1, timeout=PATIENCE), close_timeout=0.2)
     assert outcome.requests[0].error == "the server answered: too much audio"
+
+
+def refusing(status: int, body: bytes = b"no\n") -> dict[str, Any]:
+    from http import HTTPStatus
+
+    def refuse(connection: ServerConnection, request: object) -> Any:
+        return connection.respond(HTTPStatus(status), body.decode())
+
+    return {"process_request": refuse}
+
+
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [
+        (401, "server.token"),
+        (403, "token"),
+        (503, "load.concurrency"),
+        (500, "log"),
+        (404, "check host, port and path"),
+    ],
+)
+def test_a_handshake_that_is_refused_says_what_to_do(status: int, says: str) -> None:
+    (one,) = against(answer, made(1), **refusing(status, b"\x1b[2Jhidden\n")).requests
+    assert one.error is not None and f"({status})" in one.error and says in one.error
+    assert one.error.isprintable()
+
+
+def test_our_own_server_that_is_full_is_the_run_s_mistake() -> None:
+    async def main() -> None:
+        async with serve(answer, "127.0.0.1", 0, **refusing(503)) as server:
+            url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            await run(made(3), url, LOAD, way=Way(own=True))
+
+    with pytest.raises(HarnessError, match=r"server\.max_connections"):
+        asyncio.run(main())
+
+
+def test_a_message_that_is_too_big_says_which_setting_makes_it_smaller() -> None:
+    (one,) = against(answer, made(1, 20.0), max_size=100_000).requests
+    assert one.error is not None and "1009" in one.error and "load.message_s" in one.error
+
+
+def tried(url: str, way: Way = OPEN) -> str:
+    (one,) = asyncio.run(run(made(1), url, LOAD, way=way)).requests
+    assert one.error is not None and not one.ok
+    assert "\n" not in one.error and "Error" not in one.error and "Invalid" not in one.error  # no name of ours
+    return one.error
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("ws://127.0.0.1:1", "is the server running"),
+        ("ws://localhost:1", "is the server running"),
+        ("ws://127.0.0.1:99999", "server.url=ws://HOST:PORT"),
+        ("ws://127.0.0.1:x", "server.url=ws://HOST:PORT"),
+        ("ws://", "server.url=ws://HOST:PORT"),
+        ("http://127.0.0.1:1", "server.url=ws://HOST:PORT"),
+        ("localhost:6016", "server.url=ws://HOST:PORT"),
+        ("", "server.url=ws://HOST:PORT"),
+        ("ws://no-such-host.invalid:6016", "check server.url"),
+    ],
+)
+def test_an_address_where_nobody_is(url: str, says: str) -> None:
+    assert says in tried(url)
+
+
+@contextlib.contextmanager
+def talker(greeting: bytes) -> Iterator[int]:
+    """A port where something speaks that is no WebSocket server."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        stop = threading.Event()
+
+        def talk() -> None:
+            while not stop.is_set():
+                with contextlib.suppress(OSError):
+                    connection, _ = listener.accept()
+                    with connection:
+                        connection.settimeout(0.2)
+                        with contextlib.suppress(OSError):
+                            connection.recv(4096)
+                        connection.sendall(greeting)
+
+        thread = threading.Thread(target=talk, daemon=True)
+        listener.settimeout(0.1)
+        thread.start()
+        yield listener.getsockname()[1]
+        stop.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("greeting", [b"", b"220 mail ready\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"])
+def test_what_answers_is_no_websocket_server(greeting: bytes) -> None:
+    with talker(greeting) as port:
+        assert "server.url" in tried(f"ws://127.0.0.1:{port}")
+        assert "ws:// instead of wss://" in tried(f"wss://127.0.0.1:{port}")
+
+
+def test_what_the_client_runs_out_of_is_no_failure_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(*_: object, **__: object) -> socket.socket:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(socket, "socket", none_left)
+    with pytest.raises(HarnessError, match="ulimit -n"):
+        why(OSError(errno.EMFILE, "Too many open files"), "ws://h:1", 60.0)
+
+
+FEW_FILES = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))
+from capsexp.client.room import room
+there = room({wanted}, {admitted})
+print(there.requests, there.connections, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+print(there.warning or "")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such limit")
+@pytest.mark.parametrize(
+    ("soft", "hard", "wanted", "admitted", "fits"),
+    [
+        (256, 1024, 300, None, True), (256, 256, 300, None, False), (1024, 1024, 300, 200, False),
+        (1024, 1024, 4, 4, True), (256, 4096, 3000, 4096, True), (256, 8192, 5000, 4096, False),
+    ],
+)  # fmt: skip
+def test_a_load_fits_into_the_limits_or_is_made_to_and_it_is_said(
+    soft: int, hard: int, wanted: int, admitted: int | None, fits: bool
+) -> None:
+    code = FEW_FILES.format(soft=soft, hard=hard, wanted=wanted, admitted=admitted)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    figures, warning = done.stdout.splitlines()
+    requests, connections, limit = map(int, figures.split())
+    assert requests <= connections < limit <= hard
+    assert connections <= (admitted or hard)
+    assert (requests == wanted) == (warning == "") == fits
+    if not fits:
+        assert f"{requests} at once instead" in warning
+        assert ("ulimit -n" if admitted is None else "server.max_connections") in warning
+
+
+def test_more_requests_than_files_may_be_open_all_succeed(tmp_path: Path) -> None:
+    """The client's own limits bound what it has open, and nothing is lost for it."""
+    for number in range(3):
+        soundfile.write(tmp_path / f"{number}.wav", noise(0.1, number), 16_000)
+
+    async def main() -> tuple[int, str, str]:
+        async with serve(answer, "127.0.0.1", 0) as server:
+            url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            line = (
+                f"ulimit -n 120; exec {sys.executable} -m capsexp.client --url {url} --dir {tmp_path} load.repeats=60"
+            )
+            client = await asyncio.create_subprocess_shell(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            out, err = await asyncio.wait_for(client.communicate(), PATIENCE)
+            return client.returncode or 0, out.decode(), err.decode()
+
+    code, out, err = asyncio.run(main())
+    assert code == 0, err
+    assert "180 requests, " in out and "FAILED" not in out
+    assert "at once instead" in err
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_client_that_is_stopped_says_what_was_done(audio_dir: Path, signum: int) -> None:
+    async def two_only(connection: ServerConnection) -> None:
+        nonlocal answered
+        task = await task_of(connection)
+        if answered < 2:
+            answered += 1
+            await connection.send(result(task))
+        await connection.wait_closed()
+
+    answered = 0
+
+    async def main() -> tuple[int, str, str]:
+        async with serve(two_only, "127.0.0.1", 0) as server:
+            url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            client = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "capsexp.client", "--url", url, "--dir", str(audio_dir), "load.concurrency=1",
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            )  # fmt: skip
+            until = time.monotonic() + PATIENCE
+            while answered < 2 and time.monotonic() < until:
+                await asyncio.sleep(0.02)
+            await asyncio.sleep(0.3)
+            client.send_signal(signum)
+            out, err = await asyncio.wait_for(client.communicate(), PATIENCE)
+            return client.returncode or 0, out.decode(), err.decode()
+
+    code, out, err = asyncio.run(main())
+    assert code == 130
+    assert out.count(" a b") == 2 and "FAILED" not in out  # what was there is shown
+    (line,) = err.splitlines()
+    assert "interrupted after" in line and "2 of 4 requests were finished" in line
+
+
+def test_a_transcript_that_the_terminal_cannot_show_is_no_traceback(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "录音.wav", noise(0.1, 1), 16_000)
+
+    async def chinese(connection: ServerConnection) -> None:
+        task = await task_of(connection)
+        await connection.send(json.dumps({**json.loads(result(task)), "text": "你好\x1b[2J"}))
+        await connection.wait_closed()
+
+    async def main() -> tuple[int, str, str]:
+        async with serve(chinese, "127.0.0.1", 0) as server:
+            url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            client = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "capsexp.client", "--url", url, "--dir", str(tmp_path), stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE, env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+            )  # fmt: skip
+            out, err = await asyncio.wait_for(client.communicate(), PATIENCE)
+            return client.returncode or 0, out.decode("latin-1"), err.decode("latin-1")
+
+    code, out, err = asyncio.run(main())
+    assert (code, err) == (0, "")
+    assert "\\u4f60\\u597d" in out and "\x1b" not in out
+
+
+def test_what_was_given_up_for_the_time_is_named_as_that(tmp_path: Path) -> None:
+    async def never(connection: ServerConnection) -> None:
+        await connection.wait_closed()
+
+    outcome = against(never, made(3), LoadConfig(timeout=0.3))
+    write_run(tmp_path, 0.0, outcome, SampleSet([], []), 0)
+    (warning,) = json.loads((tmp_path / "client.json").read_text())["warnings"]
+    assert warning.startswith("3 of 3 requests were not finished within load.timeout = 0.3 s: raise load.timeout")

@@ -8,16 +8,19 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from capsexp import lifeline, tool
+from capsexp import interrupts, lifeline, tool
 from capsexp.client import soak
-from capsexp.client.load import Outcome, order_seed, plan, run
+from capsexp.client.load import TIMED_OUT, Outcome, order_seed, plan, run
 from capsexp.client.request import Request, Way
+from capsexp.client.room import Room, room
 from capsexp.errors import ServerError
-from capsexp.files import storing, write_csv, write_json, write_text
+from capsexp.files import note, storing, tell, write_csv, write_json, write_text
 from capsexp.protocol import Result
 from capsexp.samples import SampleSet
 from capsexp.samples import load as load_samples
@@ -45,20 +48,36 @@ def main(argv: Sequence[str]) -> int:
     url = (
         config.server.url or f"{'wss' if config.server.certfile else 'ws'}://{config.server.host}:{config.server.port}"
     )
+    admitted = None
     if call.guarded:
-        url = _word_to_go()
-    way = Way(config.server.token, config.server.certfile)
-    if config.hours is not None:
-        return _soak(call, samples, url, way)
-    requests = plan(samples.samples, config.load, config.trial)
-    progress = _Progress(requests) if config.load.progress else None
-    outcome = asyncio.run(
-        run(requests, url, config.load, progress.on_result if progress else lambda request: None, way)
-    )
-    if progress:
-        progress.end()
+        url, admitted = _word_to_go()
+    own = config.server.name == "local" and call.run_dir is not None and config.fault.name == "none"
+    way = Way(config.server.token, config.server.certfile, own)
+    began = time.monotonic()
+    with nullcontext() if call.guarded else interrupts.in_order():
+        if config.hours is not None:
+            return _soak(call, samples, url, way, admitted)
+        requests = plan(samples.samples, config.load, config.trial)
+        there = _room(config.load.concurrency or len(requests), len(requests), admitted)
+        load = replace(config.load, concurrency=there.requests)
+        progress = _Progress(requests) if load.progress else None
+        try:
+            on_result = progress.on_result if progress else lambda request: None
+            outcome = asyncio.run(run(requests, url, load, on_result, way, there.connections))
+        except KeyboardInterrupt:
+            _print(Outcome([r for r in requests if r.final is not None], 0.0, 0.0), samples)
+            done = sum(r.ok for r in requests)
+            note(
+                f"capsexp.client: interrupted after {time.monotonic() - began:.1f} s: {done} of {len(requests)} "
+                "requests were finished"
+            )
+            return 130
+        finally:
+            if progress:
+                progress.end()
     if call.run_dir is not None:
-        write_run(call.run_dir, call.zero, outcome, samples, order_seed(config.load, config.trial))
+        warnings = [there.warning] if there.warning else []
+        write_run(call.run_dir, call.zero, outcome, samples, order_seed(load, config.trial), warnings)
     else:
         _print(outcome, samples)
     failed = [r for r in requests if not r.ok]
@@ -69,36 +88,52 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _soak(call: tool.Call, samples: SampleSet, url: str, way: Way) -> int:
+def _room(wanted: int, requests: int, admitted: int | None) -> Room:
+    there = room(min(wanted, requests), admitted)
+    if there.warning:
+        note(f"warning: {there.warning}")
+    return there
+
+
+def _soak(call: tool.Call, samples: SampleSet, url: str, way: Way, admitted: int | None) -> int:
     config, hours = call.config, call.config.hours
+    lanes = config.load.concurrency or len(samples.samples)
+    there = _room(lanes, lanes, admitted)
+    warnings = [there.warning] if there.warning else []
     assert hours is not None
     record, began = soak.Record(config.report.max_rows), time.monotonic()
 
     def store(record: Outcome) -> None:
         if call.run_dir is not None:
-            write_run(call.run_dir, call.zero, record, samples, order_seed(config.load, config.trial))
+            write_run(call.run_dir, call.zero, record, samples, order_seed(config.load, config.trial), warnings)
 
     async def save(record: soak.Record) -> None:
         if call.run_dir is None:
-            print(_so_far(record, time.monotonic() - began), flush=True)
+            tell(_so_far(record, time.monotonic() - began))
         await asyncio.to_thread(store, record)
 
-    asyncio.run(
-        soak.run(
-            soak.cycles(samples.samples, config.load, config.trial),
-            config.load.concurrency or len(samples.samples),
-            3600 * hours,
-            url,
-            config.load,
-            record,
-            save,
-            config.report.checkpoint_s,
-            way,
+    try:
+        asyncio.run(
+            soak.run(
+                soak.cycles(samples.samples, config.load, config.trial),
+                there.requests,
+                3600 * hours,
+                url,
+                config.load,
+                record,
+                save,
+                config.report.checkpoint_s,
+                way,
+                there.connections,
+            )
         )
-    )
-    store(record)
+    except KeyboardInterrupt:
+        note(f"capsexp.client: interrupted: {_so_far(record, time.monotonic() - began)}")
+        return 130
+    finally:
+        store(record)
     if call.run_dir is None:
-        print(_so_far(record, time.monotonic() - began))
+        tell(_so_far(record, time.monotonic() - began))
         if record.failed:
             failed = next(kind for kind in record.kinds.values() if not kind.first.ok).first
             raise ServerError(
@@ -122,18 +157,22 @@ def described(samples: SampleSet) -> dict[str, Any]:
     }
 
 
-def _word_to_go() -> str:
-    """The runner sends the address once the server is ready; the end of stdin means that it never will be."""
+def _word_to_go() -> tuple[str, int | None]:
+    """The runner sends the address once the server is ready, and how many connections it takes where it says so; the
+    end of stdin means that it never will be."""
     line = sys.stdin.readline()
     if not line:
         raise SystemExit(0)
     lifeline.on_stdin_closed(lambda: os._exit(1))
-    url: str = json.loads(line)["url"]
-    return url
+    go = json.loads(line)
+    return go["url"], go.get("connections")
 
 
-def write_run(run_dir: Path, zero: float, outcome: Outcome, samples: SampleSet, seed: int) -> None:
+def write_run(
+    run_dir: Path, zero: float, outcome: Outcome, samples: SampleSet, seed: int, warnings: Sequence[str] = ()
+) -> None:
     """requests.csv, client.json and transcripts/ of a run directory."""
+    warnings = [*warnings, *_given_up(outcome)]
 
     def since(moment: float | None) -> float | None:
         return None if moment is None else round(moment - zero, 6)
@@ -167,9 +206,17 @@ def write_run(run_dir: Path, zero: float, outcome: Outcome, samples: SampleSet, 
         {
             "start_s": since(outcome.start), "end_s": since(outcome.end), "cpu_s": round(outcome.cpu_s, 6),
             "max_loop_lag_s": round(outcome.max_loop_lag_s, 6), "requests": outcome.total,
-            "thinned": outcome.thinned, "order_seed": seed,
+            "thinned": outcome.thinned, "order_seed": seed, "warnings": warnings,
         },
     )  # fmt: skip
+
+
+def _given_up(outcome: Outcome) -> Iterator[str]:
+    """What was too slow is not what was wrong."""
+    late = [(count or 1, r.error) for r, _, count in outcome.rows() if (r.error or "").startswith(TIMED_OUT)]
+    if late:
+        number = sum(count for count, _ in late)
+        yield f"{number} of {outcome.total} requests were {late[0][1]}: raise load.timeout, or send less"
 
 
 def _answer(request: Request, result: Result, more: dict[str, Any]) -> dict[str, Any]:
@@ -182,16 +229,16 @@ def _answer(request: Request, result: Result, more: dict[str, Any]) -> dict[str,
 
 def _print(outcome: Outcome, samples: SampleSet) -> None:
     for name, reason in samples.skipped:
-        print(f"skipped {name}: {reason}", file=sys.stderr)
+        note(f"skipped {name}: {reason}")
     for request in outcome.requests:
         if request.ok and request.result and request.start is not None and request.final is not None:
             took = request.final - request.start
-            print(f"{request.sample}  {request.duration_s:.1f} s in {took:.2f} s  {request.result.text}")
+            tell(f"{request.sample}  {request.duration_s:.1f} s in {took:.2f} s  {request.result.text}")
         else:
-            print(f"{request.sample}  FAILED: {request.error}")
+            tell(f"{request.sample}  FAILED: {request.error}")
     if outcome.start is not None and outcome.end is not None and all(r.ok for r in outcome.requests):
         audio, took = sum(r.duration_s for r in outcome.requests), outcome.end - outcome.start
-        print(
+        tell(
             f"{len(outcome.requests)} requests, {audio:.1f} s of audio in {took:.2f} s: {audio / took:.1f} x real time"
         )
 

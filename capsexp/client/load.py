@@ -110,9 +110,9 @@ async def run(
             job.cancel()
         await asyncio.gather(*jobs, return_exceptions=True)
         watching.cancel()
-        for request in requests:
-            if request.final is None and request.error is None:
-                request.error = timed_out(load)
+    for request in requests:
+        if request.final is None and request.error is None:
+            request.error = timed_out(load)
     return outcome
 
 

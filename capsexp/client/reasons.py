@@ -27,14 +27,15 @@ _OURS = {
 _UNREACHABLE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
 
 
-def why(error: Exception, url: str, message_s: float) -> str:
-    """What a request's user is told. Raises HarnessError for what is not the server's doing."""
+def why(error: Exception, url: str, message_s: float, own: bool = False) -> str:
+    """What a request's user is told. Raises HarnessError for what is not the server's doing; `own`: it was started for
+    this load."""
     if isinstance(error, ProtocolError):
         return f"the server answered: {brief(str(error))}"
     if isinstance(error, ConnectionClosed):
         return _closed(error, message_s)
     if isinstance(error, InvalidStatus):
-        return _refused(error, url)
+        return _refused(error, url, own)
     if isinstance(error, InvalidURI):
         return no_address(url)
     if isinstance(error, InvalidHandshake):
@@ -75,13 +76,17 @@ def _closed(error: ConnectionClosed, message_s: float) -> str:
     return said
 
 
-def _refused(error: InvalidStatus, url: str) -> str:
+def _refused(error: InvalidStatus, url: str, own: bool) -> str:
     status = error.response.status_code
     said = brief((error.response.body or b"").decode("utf-8", "replace")) or "no reason given"
     if status in (401, 407):
         return f"{url} refused the connection ({status}): {said}; give its token as server.token=SECRET"
     if status == 403:
         return f"{url} refused the connection ({status}): {said}; is the token right, may this machine connect?"
+    if status == 503 and own:
+        raise HarnessError(
+            f"the server is full ({said}): raise server.max_connections, or fewer at once (load.concurrency=N)"
+        ) from None
     if status in (429, 503):
         return f"{url} refused the connection ({status}): {said}; fewer at once (load.concurrency=N), or later"
     if status >= 500:
@@ -116,4 +121,4 @@ def _system(error: OSError, url: str) -> str:
 
 
 def _first(error: OSError) -> str:
-    return brief(error.strerror or str(error)) or type(error).__name__
+    return brief(error.strerror or str(error)) or "it was broken off"

@@ -26,10 +26,12 @@ WATCH_S = 0.1  # after a final result, for a second one to show
 
 @dataclass(frozen=True)
 class Way:
-    """What a guarded server asks for: a token, and a certificate (PEM) that the system does not know."""
+    """What a guarded server asks for: a token, and a certificate (PEM) that the system does not know. `own`: it was
+    started for this load, so that having no room for it is the run's mistake and not the server's."""
 
     token: str | None = None
     certfile: str | None = None
+    own: bool = False
 
     def options(self, url: str) -> dict[str, Any]:
         """For websockets' connect; raises OSError for a certificate that cannot be read."""
@@ -102,7 +104,7 @@ async def perform(
             await _watch(request, connection)
     except CAUGHT as error:
         if request.final is None or request.sent is None:  # what happens to the connection afterwards is no matter
-            request.error = why(error, url, load.message_s)
+            request.error = why(error, url, load.message_s, way.own)
     except (ValueError, OverflowError):
         if request.start is not None:
             raise

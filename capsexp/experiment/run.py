@@ -25,7 +25,7 @@ from capsexp.analysis.metrics import run_metrics
 from capsexp.client.request import port_of
 from capsexp.config import Config, LoadConfig, to_dict, worker_count
 from capsexp.engines.folders import is_twin
-from capsexp.errors import CapsexpError, RunRefused, ServerError, StorageError
+from capsexp.errors import CapsexpError, HarnessError, RunRefused, ServerError, StorageError
 from capsexp.experiment import control
 from capsexp.experiment.child import POLL_S, Child, python
 from capsexp.experiment.fingerprint import fingerprint
@@ -72,13 +72,15 @@ def execute(
     except StorageError as error:
         run.status, run.error = "failed", str(error)
         raise
+    except HarnessError as error:
+        run.status, run.error, run.failure = "failed", str(error), "harness"
     except CapsexpError as error:
         run.status, run.error = "failed", str(error)
     except KeyboardInterrupt:
         run.status, run.error = "interrupted", "interrupted"
         raise
     except Exception as error:  # one run's surprise must not take the others with it
-        run.status, run.error = "failed", debug.told(error)
+        run.status, run.error, run.failure = "failed", debug.told(error), "harness"
     finally:
         with interrupts.deferred():
             run.record()
@@ -102,12 +104,14 @@ class _Run:
         self.plan, self.config, self.dir, self.sweep_workers, self.say = plan, config, run_dir, sweep_workers, say
         self.zero = time.monotonic()
         self.status, self.error = "failed", ""
+        self.failure: str | None = None  # `harness`: it says nothing of the server
         self.control: str | None = None
         self.phases: dict[str, float] = {}
         self.ready: float | None = None
         self.workers = worker_count(config.workers)
         self.warnings: list[str] = []
         self.about: dict[str, Any] = {}
+        self.admitted: int | None = None  # connections that our server takes
         self.fingerprint = fingerprint(config)
 
     def perform(self) -> None:
@@ -158,7 +162,7 @@ class _Run:
             with self._phase("load"):
                 for child in (client, injector):
                     if child is not None:
-                        child.say(json.dumps({"url": url}))
+                        child.say(json.dumps({"url": url, "connections": self.admitted}))
                 deadline = time.monotonic() + 3600 * (config.hours or 0.0) + config.load.timeout + 30
                 while not client.wait(1.0) and time.monotonic() < deadline:
                     self._look_after()
@@ -176,9 +180,12 @@ class _Run:
         for child in (client, monitor, *([server] if server is not None else [])):
             child.check_storage()
         if not watched:
-            raise ServerError(f"the monitor ended with code {monitor.process.returncode}: {monitor.last_lines()}")
+            raise HarnessError(f"the monitor ended with code {monitor.process.returncode}: {monitor.last_lines()}")
         if client.process.returncode or not (self.dir / "client.json").is_file():
-            raise ServerError(f"the client ended with code {client.process.returncode}: {client.last_lines()}")
+            raise HarnessError(f"the client ended with code {client.process.returncode}: {client.last_lines()}")
+        for line in read_json(self.dir / "client.json")["warnings"]:
+            self.warnings.append(line)
+            self.say(f"      warning: {line}")
 
     def _settle_load(self) -> None:
         """How much is sent, and whether that can be done in time."""
@@ -261,7 +268,7 @@ class _Run:
                 if "error" in answer:
                     raise (RunRefused if answer["refused"] else ServerError)(answer["error"])
                 self.workers, self.warnings = len(answer["workers"]), self.warnings + answer["warnings"]
-                self.about = answer["engine"]
+                self.about, self.admitted = answer["engine"], answer.get("connections")
                 scheme = "wss" if self.config.server.certfile else "ws"
                 url = f"{scheme}://{self.config.server.host}:{answer['port']}"
                 break
@@ -348,7 +355,7 @@ class _Run:
         window = {"ready": self.ready, "start": client and client["start_s"], "end": client and client["end_s"]}
         run: dict[str, Any] = {
             "schema": 1, "num": plan.num, "key": plan.key, "trial": plan.trial, "name": config.name,
-            "status": status, "error": error or None,
+            "status": status, "error": error or None, "failure": self.failure,
             "workers": self.workers, "workers_requested": config.workers, "threads": config.threads,
             "pool": config.pool.name, "engine": config.engine.name, "engine_about": self.about,
             "twin": is_twin(config.engine), "dispatch": config.server.dispatch,

@@ -60,6 +60,7 @@ class _Server:
         self.config: Config = call.config
         self.run_dir, self.zero, self.guarded = call.run_dir, call.zero, call.guarded
         self.warnings: list[str] = []
+        self.connections = self.config.server.max_connections
         self.record: Record | None = None
         self.stop = asyncio.Event()
 
@@ -104,7 +105,8 @@ class _Server:
             Limits(config.max_audio_s, config.max_tasks, config.send_timeout),
         )
         doorman = Doorman(max(8, 2 * pool.count))
-        guard = Guard(config, connections_that_fit(config.max_connections, log.warning))
+        self.connections = connections_that_fit(config.max_connections, log.warning)
+        guard = Guard(config, self.connections)
 
         async def handle(connection: ServerConnection) -> None:
             async with guard.counted():
@@ -141,6 +143,7 @@ class _Server:
                     "ready_s": round(time.monotonic() - self.zero, 6),
                     "workers": [{"worker": w.worker, "pid": w.pid, "load_s": w.load_s} for w in pool.workers()],
                     "engine": pool.about,
+                    "connections": self.connections,
                     "warnings": self.warnings,
                 },
             )
