@@ -3,8 +3,9 @@ side. --trust also does what an archive asks for beyond measuring (see trust).""
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ from capsexp import archive, cli, escape
 from capsexp.errors import ArchiveError, ConfigError
 from capsexp.files import read_json, tell
 from capsexp.report.tables import number
-from capsexp.trust import surprises
+from capsexp.trust import key_of, surprises
 
 TRUST = "--trust"
+SAID = 5  # of what an archive would do, at most
 
 
 def main(argv: Sequence[str]) -> int:
@@ -32,12 +34,12 @@ def main(argv: Sequence[str]) -> int:
                 f"python -m capsexp.archive verify {source} lists all"
             )
         folder = source if source.is_dir() else stack.enter_context(archive.unpacked(source))
-        before = read_json(folder / "report.json")
+        before = _read(folder / "report.json")
         overrides = [word for word in argv[1:] if word != TRUST]
-        words = line(read_json(folder / "sweep.json"), folder, overrides)
+        words = line(_read(folder / "sweep.json"), folder, overrides)
         _ask(source, folder, words, overrides, TRUST in argv)
         out = _out(overrides)
-        code = cli.main([*words, f"hydra.sweep.dir='{out}'"])
+        code = cli.main([*words, f"hydra.sweep.dir={_quoted(str(out))}"])
         if (out / "report.json").is_file():
             tell(side_by_side(before, read_json(out / "report.json")))
         return code
@@ -46,26 +48,51 @@ def main(argv: Sequence[str]) -> int:
 def _ask(source: Path, folder: Path, words: list[str], overrides: list[str], trusted: bool) -> None:
     """Say what the archive would do beyond measuring; raises ArchiveError where that was not asked for."""
     composed, _, valued = cli.arrange(words)
-    given = {o.lstrip("+").partition("=")[0] for o in overrides}
-    found = surprises(folder, composed, valued["--config-name"], sorted(given))
+    found = surprises(folder, composed, valued["--config-name"], [*overrides, *_own_audio(folder)])
     if found and not trusted:
-        raise ArchiveError(f"{source.name} would {'; '.join(found)}: if you trust it, add {TRUST}")
+        said = "; ".join(found[:SAID]) + (f"; and {len(found) - SAID} more" if len(found) > SAID else "")
+        raise ArchiveError(f"{source.name} would {said}: if you trust it, add {TRUST}")
     for one in found:
         tell(f"trusted: it will {escape.one_line(one)}", sys.stderr)
 
 
 def line(sweep: dict[str, Any], folder: Path, overrides: Sequence[str]) -> list[str]:
     """The archived command with its own conf/ and audio; what is given now replaces what was given then."""
-    old, flags, valued = cli.arrange(sweep["argv"])
+    said = sweep.get("argv")
+    if not isinstance(said, list) or not all(isinstance(word, str) for word in said):
+        raise ArchiveError(f"{folder.name}: sweep.json: argv is not a list of words")
+    old, flags, valued = cli.arrange(said)
     flags = [flag for flag in flags if flag in ("-m", "--multirun")]  # Hydra has some that read pickles
-    given = {o.lstrip("+").partition("=")[0] for o in overrides} | {"hydra.sweep.dir"}
+    given = {key_of(o) for o in overrides} | {"hydra.sweep.dir"}
     overrides = [o for o in overrides if not o.startswith("hydra.sweep.dir=")]
-    kept = [o for o in old if o.lstrip("+").partition("=")[0] not in given]
+    kept = [o for o in old if key_of(o) not in given]
     name = valued.get("--config-name", valued.get("-cn", "config"))
-    own = folder / "samples" / "dir"
-    if own.is_dir() and "samples.dir" not in given:
-        kept = [o for o in kept if not o.startswith("samples.dir=")] + [f"samples.dir='{own}'"]
+    if "samples.dir" not in given and (own := _own_audio(folder)):
+        kept = [o for o in kept if key_of(o) != "samples.dir"] + own
     return [*kept, *overrides, *flags, "--config-dir", str(folder / "conf"), "--config-name", name]
+
+
+def _own_audio(folder: Path) -> list[str]:
+    """Where the audio of an archive that brings its own is."""
+    own = folder / "samples" / "dir"
+    return [f"samples.dir={_quoted(str(own))}"] if own.is_dir() else []
+
+
+def _quoted(path: str) -> str:
+    """A path as Hydra's grammar takes it."""
+    path = re.sub(r"(\\*)'", lambda found: found[1] * 2 + "\\'", path)
+    return f"'{path}'"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A JSON object of the archive; raises ArchiveError."""
+    try:
+        found = read_json(path)
+    except (OSError, ValueError, RecursionError) as error:
+        raise ArchiveError(f"{path.name} of the archive cannot be read: {error}") from None
+    if not isinstance(found, dict):
+        raise ArchiveError(f"{path.name} of the archive is not a JSON object")
+    return found
 
 
 def _out(overrides: Sequence[str]) -> Path:
@@ -81,16 +108,28 @@ def _out(overrides: Sequence[str]) -> Path:
 
 def side_by_side(before: dict[str, Any], after: dict[str, Any]) -> str:
     """Both results, a row per configuration of either."""
-    old, new = ({c["key"]: c for c in r["configurations"]} for r in (before, after))
+    old, new = ({str(c.get("key")): c for c in _listed(r, "configurations")} for r in (before, after))
     rows = []
     for key in dict.fromkeys([*old, *new]):
         cells = [key]
-        for value in (_makespan, _speedup, _peak, _correct, lambda c: c["verdict"]):
-            cells += [value(c[key]) if key in c else "-" for c in (old, new)]
+        for value in (_makespan, _speedup, _peak, _correct, lambda c: str(c["verdict"])):
+            cells += [_cell(value, c[key]) if key in c else "-" for c in (old, new)]
         rows.append([escape.one_line(cell) for cell in cells])
     names = ("makespan s", "speedup", "peak MB", "correct", "verdict")
     headers = ["configuration", *(f"{name} {when}" for name in names for when in ("then", "now"))]
     return "\nThen and now:\n" + tabulate(rows, headers, disable_numparse=True)
+
+
+def _listed(report: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    found = report.get(name)
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def _cell(value: Callable[[dict[str, Any]], str], configuration: dict[str, Any]) -> str:
+    try:
+        return value(configuration)
+    except (KeyError, TypeError, ValueError, AttributeError):  # a report of another version, or edited
+        return "?"
 
 
 def _makespan(c: dict[str, Any]) -> str:

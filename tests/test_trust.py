@@ -2,15 +2,21 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra.core.hydra_config import HydraConfig
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
-from capsexp import archive, replay
-from capsexp.config import conf_dir
+from capsexp import archive, cli, compose, replay
+from capsexp.config import conf_dir, resolve, to_dict
 from capsexp.errors import ArchiveError, ConfigError
+from capsexp.experiment.sweep import plan
 
 MINE = ("engine=null", "workers=1,2", "-m", "trials=1")
 
@@ -19,7 +25,9 @@ def made(folder: Path, *argv: str, **files: str) -> Path:
     """A folder as an archive holds it: the command line, the YAML it was composed from, and some YAML of its own."""
     shutil.copytree(conf_dir(), folder / "conf")
     for name, text in files.items():
-        (folder / "conf" / f"{name.replace('__', '/')}.yaml").write_text(text)
+        path = folder / "conf" / f"{name.replace('__', '/')}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
     (folder / "sweep.json").write_text(json.dumps({"argv": [*MINE, *argv]}))
     (folder / "report.json").write_text("{}")
     archive.build(folder, False)
@@ -39,6 +47,12 @@ def config(**more: Any) -> str:
     for key, value in more.items():
         text += f"  {key}: {json.dumps(value)}\n"  # at its end stands hydra
     return text
+
+
+def leaves(value: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict) or not value:
+        return {prefix: value}
+    return {k: v for key, inner in value.items() for k, v in leaves(inner, f"{prefix}.{key}".lstrip(".")).items()}
 
 
 def test_an_archive_of_ours_runs_without_a_question(tmp_path: Path, ran: list[list[str]]) -> None:
@@ -65,20 +79,146 @@ def test_an_archive_of_ours_runs_without_a_question(tmp_path: Path, ran: list[li
         (["hydra.searchpath=[pkg://evil]"], {}, "hydra.searchpath"),
         (["hydra.sweep.subdir=../../x"], {}, "set hydra.sweep.subdir"),
         (["engine=paraformer", "engine.model_id=some/where"], {}, "download 'some/where'"),
+        (["engine=paraformer", "engine.model_dir=${samples.dir}"], {}, "load the model in '/the/audio'"),
+        (["engine=paraformer", "engine.model_dir=/x"], {}, "load the model in '/x' (engine.model_dir)"),
+        ([], {"engine__null": "defaults: [sherpa, _self_]\nname: sherpa\nmodel_dir: /x\n"}, "load the model in '/x'"),
+        (["punctuation=ct_transformer", "punctuation.model_dir=/x"], {}, "(punctuation.model_dir)"),
+        (["samples.dir=/somebody/else"], {}, "read the audio in '/somebody/else'"),
+        (["monitor.log=/root/.profile"], {}, "write '/root/.profile'"),
+        (["server.token=x"], {}, "server.token"),
+        (["server.certfile=/x"], {}, "server.certfile"),
+        (["server.keyfile=/x", "server.certfile=/x"], {}, "server.keyfile"),
+        # What Hydra is given beside the composed tree.
+        ([], {"config": config(overrides={"task": ["monitor.log=/x"], "hydra": []})}, "hydra.overrides"),
+        ([], {"config": config(overrides={"hydra": ["hydra.launcher._target_=os.system"]})}, "hydra.overrides"),
+        ([], {"config": config(sweeper={"params": {"hydra.launcher._target_": "os.system"}})}, "hydra.sweeper.params"),
+        ([], {"config": config(sweeper={"params": {"+hydra.callbacks.x._target_": "x"}})}, "hydra.sweeper.params"),
+        ([], {"config": config(sweeper={"params": {"monitor.log": "/x"}})}, "write '/x'"),
+        ([], {"config": config(searchpath=["pkg://evil"])}, "hydra.searchpath"),
+        (["engine@hydra.launcher=null"], {}, "place something elsewhere"),
+        (["+load@hydra.callbacks=all"], {}, "place something elsewhere"),
+        (["+server={cmd: evil}"], {}, "set several keys at once"),
+        ([], {"load__all": "# @package hydra.callbacks\nx: {_target_: os.system}\n"}, "place something elsewhere"),
+        (["+experiment=x"], {"experiment__x": "# @package _global_\nhydra: {callbacks: {x: 1}}\n"}, "hydra.callbacks"),
+        ([], {"load__all": "defaults: [{/engine@hydra.launcher: null}]\n"}, "compose with"),
+        ([], {"load__all": "defaults: [../../../etc/x]\n"}, "compose with"),
+        ([], {"load__all": "defaults: [{override /hydra/launcher: evil}]\n"}, "compose with"),
+        ([], {"pool__process": "name: process\n", "hydra__launcher__basic": "_target_: os.system\n"}, "Hydra's own"),
     ],
 )  # fmt: skip
 def test_what_it_would_do_is_said_and_not_done(
     tmp_path: Path, ran: list[list[str]], argv: list[str], files: dict[str, str], says: str | None
 ) -> None:
     folder = made(tmp_path / "sweep", *argv, **files)
+    audio = "samples.dir=/the/audio"  # the user's own, which the archive may refer to but not load as something else
+    mine = [audio] if any("samples.dir}" in word for word in argv) else []
     if says is None:  # it is there, but nobody chose it
-        assert replay.main([str(folder)]) == 0
+        assert replay.main([str(folder), *mine]) == 0
         return
     with pytest.raises(ArchiveError) as caught:
-        replay.main([str(folder)])
+        replay.main([str(folder), *mine])
     assert says in str(caught.value)
     assert str(caught.value).endswith("if you trust it, add --trust")
     assert not ran
+
+
+# Keys of the schema that make us load, run, reach, read or write something: an archive may not set them by itself.
+ASKED = {
+    "resume", "engine.model_dir", "engine.model_id", "punctuation.model_dir", "samples.dir", "server.host",
+    "server.cmd", "server.url", "server.token", "server.allow_anonymous", "server.certfile", "server.keyfile",
+    "monitor.port", "monitor.pid", "monitor.log",
+}  # fmt: skip
+
+
+def test_every_key_that_loads_runs_or_reaches_something_is_asked_for() -> None:
+    """A key that is new is asked for as well, until trust.py says that it only measures."""
+    from fnmatch import fnmatchcase
+
+    from capsexp.config import ENGINES, Config
+    from capsexp.trust import MEASURES
+
+    known = {key for make in ENGINES.values() for key in leaves(to_dict(Config(engine=make())))}
+    assert known >= ASKED
+    assert not [key for key in ASKED if any(fnmatchcase(key, pattern) for pattern in MEASURES)]
+    named = re.compile(
+        r"(^|[._])(dir|path|file|url|cmd|command|host|id|log|token|env|package|plugin|class)s?$|_target_"
+    )
+    assert {key for key in known if named.search(key)} <= ASKED
+
+
+KEYS = st.sampled_from([
+    "workers", "name", "load.repeats", "engine.rtf", "samples.dir", "engine.model_dir", "server.cmd", "server.host",
+    "monitor.log", "hydra.launcher._target_", "hydra.callbacks.x._target_", "hydra.job.env_set.X", "hydra.searchpath",
+    "hydra.sweep.subdir", "hydra.run.dir", "hydra.overrides.task", "hydra.overrides.hydra", "hydra.sweeper._target_",
+    "hydra.sweeper.params", "hydra.output_subdir", "hydra/launcher", "engine@hydra.launcher", "load@_global_",
+])  # fmt: skip
+VALUES = st.sampled_from([
+    "2", "evil", "/tmp/evil", "../../evil", "${oc.env:HOME}", "${samples.dir}", "${oc.${name}:HOME}", "os.system",
+    "[monitor.log=/tmp/evil]", "{_target_: os.system}", "{monitor.log: /tmp/evil}", "null",
+])  # fmt: skip
+WORDS = st.tuples(st.sampled_from(["", "+", "++"]), KEYS, VALUES).map(lambda w: f"{w[0]}{w[1]}={w[2]}")
+ENTRIES = st.tuples(st.sampled_from(["", "override "]), KEYS, VALUES).map(lambda w: {f"{w[0]}/{w[1]}": w[2]})
+
+
+def nested(key: str, value: Any) -> Any:
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return value
+
+
+TREES = st.fixed_dictionaries({
+    "package": st.sampled_from([None, None, "_global_", "hydra", "hydra.callbacks"]),
+    "body": st.tuples(KEYS, VALUES).map(lambda w: nested(*w)),
+    "defaults": st.lists(ENTRIES, max_size=1),
+})  # fmt: skip
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@given(st.lists(WORDS, max_size=2), st.sampled_from(["config", "load/all", "experiment/x"]), st.none() | TREES)
+def test_what_replays_without_a_question_only_measures(
+    tmp_path_factory: pytest.TempPathFactory, words: list[str], place: str, tree: dict[str, Any] | None
+) -> None:
+    """Whatever an archive says where: it is refused, or Hydra is given our own settings and values that measure."""
+    place_of = tmp_path_factory.mktemp("archive")
+    files = {}
+    if tree is not None:
+        text = f"# @package {tree['package']}\n" if tree["package"] else ""
+        body = {**tree["body"], **({"defaults": tree["defaults"]} if tree["defaults"] else {})}
+        own = conf_dir() / f"{place}.yaml"
+        base = OmegaConf.to_container(OmegaConf.load(own)) if own.is_file() else {}
+        assert isinstance(base, dict)
+        body["defaults"] = [*base.pop("defaults", []), *body.get("defaults", [])]
+        hydra = {**base.get("hydra", {}), **(body.get("hydra") or {})} if "hydra" in {**base, **body} else None
+        merged = {**base, **body, **({"hydra": hydra} if hydra is not None else {})}
+        files = {place.replace("/", "__"): text + json.dumps(merged)}
+    extra = ["+experiment=x"] if place == "experiment/x" and files else []
+    folder = made(place_of / "sweep", *words, *extra, **files)
+    given: list[list[str]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("capsexp.cli.main", lambda argv: given.append(argv) or 0)
+        try:
+            replay.main([str(folder), f"hydra.sweep.dir={place_of / 'out'}"])
+        except (ArchiveError, ConfigError) as error:
+            assert "\n" not in str(error)  # noqa: PT017 (most are refused)
+            return
+    overrides, _, valued = cli.arrange(given[0])
+    seen: list[Any] = []
+
+    def job(config: Any) -> None:
+        seen.append((config, HydraConfig.get()))
+
+    conf = Path(valued["--config-dir"])
+    sweep = plan(overrides, conf, valued["--config-name"])
+    compose.launch(conf, valued["--config-name"], [*sweep.overrides, "-m"], job, [p.dir for p in sweep.planned])
+    assert seen
+    for config, hydra in seen:
+        assert hydra.launcher._target_.endswith("BasicLauncher")
+        assert hydra.sweeper._target_.endswith("BasicSweeper")
+        assert not hydra.callbacks
+        assert not hydra.job.env_set
+        assert Path(hydra.runtime.output_dir).parent == place_of / "out"
+        values = leaves(to_dict(resolve(config)))
+        assert {key: values[key] for key in ASKED if values.get(key) not in (None, False, "127.0.0.1")} == {}
 
 
 def test_it_is_done_when_it_was_asked_for(
