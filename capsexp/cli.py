@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from capsexp import compose, escape, interrupts
@@ -12,7 +13,7 @@ from capsexp.errors import CapsexpError, ConfigError
 from capsexp.experiment.perform import Performance
 from capsexp.experiment.resume import reopen
 from capsexp.experiment.sweep import plan
-from capsexp.files import note, read_json
+from capsexp.files import locked, note, read_json
 from capsexp.tool import TOKEN
 
 _VALUED = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p")
@@ -90,12 +91,14 @@ def _main(argv: list[str]) -> int:
         place = Path(resumed[-1].partition("=")[2]).absolute()
         if config_dir is None:
             config_dir, config_name = _own_tree(place, config_name)
-        sweep, argv, _ = reopen(place, rest, config_dir, config_name)
-        argv = [*argv, *rest]
-    else:
-        sweep = plan(overrides, config_dir, config_name)
+        with locked(place) if (place / "sweep.json").is_file() else nullcontext(), interrupts.in_order() as asked:
+            sweep, argv, _ = reopen(place, rest, config_dir, config_name)
+            return Performance(sweep, argv, True, config_dir, config_name).run(asked)
+    if any(o.startswith("redo=") for o in overrides):
+        raise ConfigError("redo: says what resume= makes again; give resume=FOLDER with it")
+    sweep = plan(overrides, config_dir, config_name)
     with interrupts.in_order() as asked:
-        return Performance(sweep, argv, bool(resumed), config_dir, config_name).run(asked)
+        return Performance(sweep, argv, False, config_dir, config_name).run(asked)
 
 
 def _secret_aside(argv: list[str]) -> list[str]:

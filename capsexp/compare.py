@@ -26,14 +26,16 @@ def main(argv: Sequence[str]) -> int:
     if len(argv) < 2 or any(word.startswith("-") for word in argv):
         raise ConfigError("usage: python -m capsexp.compare A B [...], sweeps' folders or zips")
     with ExitStack() as stack:
-        sweeps = [_read(Path(word), stack) for word in argv]
-    for name, other in zip(argv[1:], sweeps[1:], strict=True):
-        tell(side_by_side(Path(argv[0]).name, sweeps[0], Path(name).name, other))
+        folders = [_folder(Path(word), stack) for word in argv]
+        stack.enter_context(archive.as_written(*folders))
+        sweeps = [read_sweep(folder) for folder in folders]
+        for name, other in zip(argv[1:], sweeps[1:], strict=True):
+            tell(side_by_side(Path(argv[0]).name, sweeps[0], Path(name).name, other))
     return 0
 
 
-def _read(path: Path, stack: ExitStack) -> SweepFiles:
-    return read_sweep(path if path.is_dir() else stack.enter_context(archive.unpacked(path)))
+def _folder(path: Path, stack: ExitStack) -> Path:
+    return path if path.is_dir() else stack.enter_context(archive.unpacked(path))
 
 
 def side_by_side(old_name: str, old: SweepFiles, new_name: str, new: SweepFiles) -> str:

@@ -237,6 +237,7 @@ class FaultConfig:
 class ArchiveConfig:
     enabled: bool = True
     samples: bool | None = None  # None: pack shipped sets, leave the user's own audio out
+    transcripts: bool = True  # False: hashes in place of texts and of the names of samples
 
 
 @dataclass
@@ -250,6 +251,7 @@ class Config:
     hours: float | None = number(None, high=10_000, above=True)  # cycle the requests for so long
     name: str = "sweep"
     resume: str | None = None
+    redo: str | None = None  # with resume=: `changed` makes finished runs of another configuration again
     engine: EngineConfig = field(default_factory=SphinxConfig)
     pool: PoolConfig = field(default_factory=PoolConfig)
     punctuation: PunctuationConfig = field(default_factory=PunctuationConfig)
@@ -273,7 +275,7 @@ WORKER_FAULTS = ("kill_worker", "freeze_worker", "slow_worker", "kill_all_worker
 CLIENT_FAULTS = ("client_vanishes", "slow_client", "garbage_client")
 SERVERS = ("local", "command", "external")
 # Keys that tell runs of one configuration apart, or that do not change what is measured.
-SWEEP_KEYS = frozenset({"trial", "trials", "trials_max", "cooldown", "name", "resume"})
+SWEEP_KEYS = frozenset({"trial", "trials", "trials_max", "cooldown", "name", "resume", "redo"})
 
 
 def conf_dir() -> Path:
@@ -372,6 +374,10 @@ def check(config: Config) -> None:
     trial_count(config.trials)
     for fault in faults(config):
         raise ConfigError(fault)
+    if config.archive.samples and not config.archive.transcripts:
+        raise ConfigError("archive.transcripts=false: keeps texts and names out, and archive.samples=true the audio in")
+    if config.redo not in (None, "changed"):
+        raise ConfigError(f"redo: {config.redo!r} is neither `changed` nor null")
     _one_of("pool", config.pool.name, POOLS)
     _pool_serves(config)
     if isinstance(config.engine, ModelConfig):

@@ -7,42 +7,84 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
+import hashlib
 import json
 import os
 import shutil
+import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, TextIO
 
+import psutil
+
 from capsexp import escape
 from capsexp.errors import StorageError
+
+if sys.platform != "win32":
+    import fcntl
 
 PART = ".part"  # ends the name of a file that is being written
 
 
 @contextlib.contextmanager
-def storing(name: str) -> Iterator[None]:
-    """OSError -> StorageError."""
+def storing(path: Path | str) -> Iterator[None]:
+    """OSError -> StorageError, naming the file: the one that the error names, or else this one."""
     try:
         yield
     except OSError as error:
-        raise StorageError(f"cannot write {name}: {error.strerror or error}") from None
+        raise StorageError(unwritten(error, path)) from None
+
+
+def unwritten(error: OSError, path: Path | str) -> str:
+    """What could not be written and why, in one line."""
+    named = error.filename if isinstance(error.filename, (str, bytes, os.PathLike)) else path
+    name = Path(os.fsdecode(named)).name
+    if name.endswith(PART):
+        name = Path(path).name
+    return f"cannot write {name}: {error.strerror or error}"
+
+
+def remedy(said: str) -> str:
+    """What helps against what StorageError said, if it is known."""
+    for numbers, helps in _REMEDIES.items():
+        if any(os.strerror(number) in said for number in numbers):
+            return helps
+    return ""
+
+
+_REMEDIES = {
+    (errno.ENOSPC, errno.EDQUOT): "make room",
+    (errno.EFBIG,): "raise the limit of file sizes (ulimit -f)",
+    (errno.ENAMETOOLONG,): "shorten that name",
+    (errno.EACCES, errno.EPERM, errno.EROFS): "make it writable",
+    (errno.EMFILE, errno.ENFILE): "raise the limit of open files (ulimit -n)",
+    (errno.EIO,): "look after the disk",
+}
+
+
+def beside(path: Path) -> Path:
+    """Where a file is written before it takes its place: a name that is short enough, however long the file's is."""
+    return path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.{os.getpid()}{PART}")
 
 
 def write_text(path: Path, text: str) -> None:
     """Replace the whole file at once: after a crash it is the old or the new one."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}{PART}")
+    part = beside(path)
     with storing(path.name):
         try:
-            with beside.open("w", encoding="utf-8") as file:
+            # Half a pair of surrogates is no character; in JSON this is how it is spelled.
+            with part.open("w", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(text)
                 sync(file)
-            put(beside, path)
-        except OSError:
+            put(part, path)
+        except OSError as error:
             with contextlib.suppress(OSError):
-                beside.unlink()
-            raise
+                part.unlink()
+            raise OSError(error.errno, error.strerror) from None  # the file's own name is what the user knows
 
 
 def put(part: Path, path: Path) -> None:
@@ -83,6 +125,91 @@ def bound_log(path: Path, most: int) -> None:
             os.truncate(path, 0)
 
 
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Let nobody else write into a sweep's folder meanwhile; raises StorageError that names who does. What an owner
+    that died has left is taken over: where the platform can, the system itself ends its lock with it."""
+    path = folder / ".lock"
+    fd = _lock(path)
+    try:
+        with storing(path):
+            os.truncate(fd, 0)
+            os.write(fd, json.dumps(_owner()).encode())
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        os.close(fd)
+
+
+def _lock(path: Path) -> int:
+    while True:
+        with storing(path):
+            fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            if sys.platform != "win32":
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            elif _alive(_told_owner(fd)):
+                raise BlockingIOError
+            if os.path.samestat(os.fstat(fd), path.stat()):  # not one that its owner removed just now
+                return fd
+        except FileNotFoundError:
+            pass
+        except BlockingIOError:
+            owner = _told_owner(fd)
+            raise StorageError(
+                f"{path.parent}: is being written by another capsexp (pid {owner.get('pid', '?')} on "
+                f"{owner.get('host', '?')} since {owner.get('since', '?')}); wait for it or end it"
+            ) from None
+        except OSError:  # a file system without locks: by what the owner says of itself
+            owner = _told_owner(fd)
+            if not _alive(owner):
+                return fd
+            os.close(fd)
+            raise StorageError(
+                f"{path.parent}: may be being written by another capsexp (pid {owner.get('pid', '?')} on "
+                f"{owner.get('host', '?')}); if it is not, remove {path.name}"
+            ) from None
+        os.close(fd)
+
+
+def _owner() -> dict[str, Any]:
+    me = psutil.Process()
+    since = datetime.now().astimezone().isoformat(" ", "seconds")
+    return {"pid": me.pid, "host": socket.gethostname(), "since": since, "started": me.create_time()}
+
+
+def _told_owner(fd: int) -> dict[str, Any]:
+    try:
+        os.lseek(fd, 0, os.SEEK_SET)
+        found = json.loads(os.read(fd, 4096))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _alive(owner: Mapping[str, Any]) -> bool:
+    if not owner or owner.get("pid") == os.getpid():
+        return False
+    if owner.get("host") != socket.gethostname():
+        return True  # who knows
+    try:
+        return bool(abs(psutil.Process(owner["pid"]).create_time() - owner["started"]) < 1)
+    except (psutil.Error, KeyError, TypeError, ValueError):
+        return False
+
+
+def portable(name: str) -> bool:
+    """Whether every system can keep a file under this relative path, with `/` between its parts."""
+    parts = name.split("/")
+    return (
+        not set(parts) & {"", ".", ".."}
+        and not set(name) & set('\\:*?"<>|')
+        and escape.one_line(name) == name
+        and all(len(os.fsencode(part)) <= 255 and part[-1] not in ". " for part in parts)
+    )
+
+
 def clear_parts(folder: Path) -> None:
     """Remove what writers that were killed left half done."""
     for path in folder.rglob(f".*{PART}"):
@@ -115,7 +242,11 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    return json.loads(path.read_text("utf-8"))
+    """Raises OSError, or ValueError for what is no JSON, however odd."""
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except RecursionError:
+        raise ValueError(f"{path.name} is nested too deeply") from None
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -202,7 +333,7 @@ class BoundedCsv:
     def _halve(self) -> None:
         """Rewrite the file beside itself; of every two groups the heavier stays."""
         self.flush()
-        part = self._path.with_name(f".{self._path.name}.{os.getpid()}{PART}")
+        part = beside(self._path)
         kept: list[tuple[int, float, int]] = []
         with storing(self._path.name):
             out = part.open("w", encoding="utf-8", newline="")

@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -92,12 +93,139 @@ def test_another_configuration_sample_or_code_is_said_and_run_again(
     assert resume(bench, "thresholds.speedup=1.1") == 0  # judged otherwise, but measured as before
     assert zeros(bench.out) == before
     assert json.loads((bench.out / "report.json").read_text())["thresholds"]["speedup"] == 1.1
-    assert resume(bench, "engine.rtf=0.03") == 0
+    assert resume(bench, "engine.rtf=0.03") == 2  # resuming only adds
+    assert re.search(r"workers=1 and 1 more was made with another configuration.*redo=changed$", bench.stderr.strip())
+    assert zeros(bench.out) == before
+    assert resume(bench, "engine.rtf=0.03", "redo=changed") == 0
     assert "was made with another configuration" in bench.stderr
     assert not set(zeros(bench.out).values()) & set(before.values())
+    before = zeros(bench.out)
     (audio_dir / "n0.txt").write_text("a transcript")
+    assert resume(bench) == 2
+    assert "was made with another samples" in bench.stderr
+    assert zeros(bench.out) == before
+    assert resume(bench, "redo=changed") == 0
+    assert not set(zeros(bench.out).values()) & set(before.values())
+    assert bench.run("redo=changed") == 2
+    assert "give resume=FOLDER with it" in bench.stderr
+
+
+def test_resuming_with_other_values_keeps_what_is_there(bench: Bench) -> None:
+    assert bench.run("workers=1,2,3", *QUICK, "control=on", "-m") == 0
+    before, control = zeros(bench.out), sorted((bench.out / "control").rglob("control.json"))
+    held = [path.read_bytes() for path in control]
+    assert control
+    assert resume(bench, "workers=4") == 0, bench.stderr
+    assert "3 finished before and kept" in bench.stderr
+    assert before.items() <= zeros(bench.out).items()
+    assert [path.read_bytes() for path in control] == held
+    assert set(what_it_says(bench.out)) == {f"workers={n}" for n in (1, 2, 3, 4)}
+    after = zeros(bench.out)
     assert resume(bench) == 0
-    assert "was made with another samples" in bench.stderr or "another configuration and samples" in bench.stderr
+    assert zeros(bench.out) == after
+    words = json.loads((bench.out / "sweep.json").read_text())["argv"]
+    assert [word for word in words if word.startswith("workers=")] == ["workers=1,2,3,4"]  # what a replay asks for
+
+
+def test_swapped_models_and_upgraded_packages_are_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, audio_dir: Path
+) -> None:
+    from capsexp.compose import compose
+    from capsexp.experiment import environment
+    from capsexp.experiment.fingerprint import fingerprint
+
+    for name in ("model.onnx", "config.yaml", "am.mvn", "tokens.json"):
+        (tmp_path / "model").mkdir(exist_ok=True)
+        (tmp_path / "model" / name).write_text(f"the {name} of then")
+    config = compose(["engine=paraformer", f"engine.model_dir={tmp_path / 'model'}", f"samples.dir={audio_dir}"])
+
+    def now() -> dict[str, str]:
+        environment.machine.cache_clear()
+        return fingerprint(config)
+
+    before = now()
+    assert now() == before
+    (tmp_path / "model" / "model.onnx").write_text("another model")
+    assert {part for part, value in now().items() if value != before[part]} == {"models"}
+    before = now()
+    version = environment.metadata.version
+    monkeypatch.setattr(environment.metadata, "version", lambda name: "99" if name == "onnxruntime" else version(name))
+    assert {part for part, value in now().items() if value != before[part]} == {"packages"}
+
+
+def test_what_is_kept_keeps_its_environment(bench: Bench) -> None:
+    assert bench.run("workers=1", *QUICK, "-m") == 0
+    path = bench.out / "environment.json"
+    then = {**json.loads(path.read_text()), "memory_mb": 12345}
+    path.write_text(json.dumps(then))
+    assert resume(bench, "workers=1,2") == 0, bench.stderr
+    assert json.loads(path.read_text())["memory_mb"] == 12345
+    own = [run["environment"] for run in runs(bench.out).values()]
+    assert len(own) == 2
+    assert all(one["packages"] == then["packages"] for one in own)
+    assert "run 1 was made in another environment: memory_mb" in (bench.out / "report.txt").read_text()
+
+
+def test_a_folder_is_written_by_one_at_a_time(bench: Bench) -> None:
+    process = bench.start("workers=1,2", "engine.rtf=0.2", "-m")
+    until = time.monotonic() + PATIENCE
+    while not (bench.out / "sweep.json").exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    second = bench.start(f"resume={bench.out}", bare=True)
+    _, said = second.communicate(timeout=PATIENCE)
+    assert second.returncode == 1
+    assert re.fullmatch(
+        rf"capsexp: \S+/out: is being written by another capsexp \(pid {process.pid} on \S+ since [^)]+\); "
+        "wait for it or end it\n",
+        said,
+    ), said
+    assert bench.finish(process) == 0, bench.stderr
+    assert what_it_says(bench.out) == {f"workers={n}": ("ok", 1, 4, 4) for n in (1, 2)}
+    assert not (bench.out / ".lock").exists()
+    (bench.out / ".lock").write_text(json.dumps({"pid": 1, "host": "elsewhere", "since": "1999", "started": 0}))
+    assert resume(bench) == 0, bench.stderr  # its owner is dead: nobody holds it
+
+
+@pytest.mark.parametrize("place", ["../outside", "/tmp/outside", "0-x/../../outside", "..", "control", ""])
+def test_no_path_of_a_file_leaves_the_sweep(tmp_path: Path, place: str) -> None:
+    from capsexp.cli import main
+
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "run.json").write_text('{"status": "failed", "control": "../../outside"}')
+    folder = tmp_path / "sweep"
+    (folder / "control").mkdir(parents=True)
+    planned = {"num": 0, "dir": place, "key": "workers=1", "trial": 1, "overrides": [], "given": []}
+    (folder / "sweep.json").write_text(json.dumps({**SWEEP, "planned": [planned]}))
+    assert main([f"resume={folder}"]) == 2
+    assert (tmp_path / "outside" / "run.json").exists()
+    assert (folder / "control").exists()
+
+
+SWEEP = {
+    "schema": 1, "name": "sweep", "argv": ["engine=null", "workers=1"], "interrupted": False, "trials": 1,
+    "trials_max": 1, "thresholds": {}, "validity": {}, "report": {},
+}  # fmt: skip
+
+
+def test_thresholds_that_were_changed_afterwards_are_said(bench: Bench) -> None:
+    assert bench.run("workers=1,2", *QUICK, "-m") == 0
+    assert "changed after" not in (bench.out / "report.txt").read_text()
+    assert resume(bench, "thresholds.speedup=1.05") == 0
+    said = "thresholds were changed after the runs were made: speedup 1.5 -> 1.05"
+    assert said in (bench.out / "report.txt").read_text()
+    assert resume(bench) == 0  # and it stays so
+    assert said in (bench.out / "report.txt").read_text()
+    rejudge = [sys.executable, "-m", "capsexp.report", str(bench.out)]
+    done = subprocess.run([*rejudge, "thresholds.speedup=1.1"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "speedup 1.5 -> 1.1" in done.stdout
+    assert json.loads((bench.out / "report.json").read_text())["thresholds"]["speedup"] == 1.1
+    for word in ("thresholds.speed=1", "workers=3", "thresholds.speedup=fast"):
+        done = subprocess.run([*rejudge, word], capture_output=True, text=True)
+        assert done.returncode == 2
+        assert done.stderr.count("\n") == 1
+    done = subprocess.run([*rejudge, "thresholds.speedup=1.5"], capture_output=True, text=True)
+    assert "changed after" not in done.stdout
 
 
 def test_more_workers_join_a_finished_sweep(bench: Bench) -> None:

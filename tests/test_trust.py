@@ -258,12 +258,18 @@ def test_no_flag_of_an_archive_reaches_hydra(tmp_path: Path) -> None:
     assert replay.line({"argv": argv}, tmp_path, [])[:1] == ["-m"]
 
 
+PLANNED = {"num": 0, "key": "workers=1", "trial": 1}
+SWEEP = {
+    "name": "sweep", "argv": [], "interrupted": False, "trials": 1, "trials_max": 1, "thresholds": {}, "report": {},
+}  # fmt: skip
+
+
 def test_a_run_outside_of_the_folder_is_not_read(tmp_path: Path) -> None:
     from capsexp.report.load import read_sweep
 
     (tmp_path / "0-a").mkdir()
     (tmp_path / "0-a" / "run.json").write_text("{}")
     (tmp_path / "sweep").mkdir()
-    (tmp_path / "sweep" / "sweep.json").write_text(json.dumps({"planned": [{"dir": "../0-a"}]}))
+    (tmp_path / "sweep" / "sweep.json").write_text(json.dumps({**SWEEP, "planned": [{**PLANNED, "dir": "../0-a"}]}))
     with pytest.raises(ArchiveError, match="a run outside"):
         read_sweep(tmp_path / "sweep")

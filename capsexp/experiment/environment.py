@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import subprocess
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ from typing import Any
 import psutil
 
 from capsexp import __version__
-from capsexp.config import EngineConfig
-from capsexp.engines import base
+from capsexp.config import Config, EngineConfig, PunctuationConfig
+from capsexp.engines import base, folders
 from capsexp.errors import CapsexpError
 from capsexp.machine import total_mb, usable_cpus
 
@@ -25,6 +26,17 @@ PACKAGES = (
 
 def describe(engines: list[EngineConfig]) -> dict[str, Any]:
     """Machine, system, packages, commit and the hashes of the engines' model files."""
+    return {**machine(), "models": {engine.name: models(engine) for engine in engines}}
+
+
+def of_run(config: Config) -> dict[str, Any]:
+    """The environment of one run, which its run.json keeps: others of its sweep may be made in another."""
+    return {**machine(), "models": models(config.engine, config.punctuation)}
+
+
+@cache
+def machine() -> dict[str, Any]:
+    """What all runs that this process makes have in common."""
     cpu = _cpu_info()
     return {
         "capsexp": __version__,
@@ -40,8 +52,29 @@ def describe(engines: list[EngineConfig]) -> dict[str, Any]:
         "cpus_physical": psutil.cpu_count(logical=False),
         "memory_mb": round(total_mb()),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
-        "models": {engine.name: _files(engine) for engine in engines},
     }
+
+
+def software() -> dict[str, Any]:
+    """What of it is replaced by an upgrade."""
+    return {key: machine()[key] for key in ("python", "packages")}
+
+
+def models(engine: EngineConfig, punctuation: PunctuationConfig | None = None) -> dict[str, dict[str, Any]]:
+    """Size and hash of each model file, by the name of its folder and its own."""
+    found: dict[str, dict[str, Any]] = {}
+    try:
+        files = base.model_files(engine)
+        if punctuation is not None and punctuation.name != "none":
+            files = [*files, *folders.punctuation_files(punctuation)]
+        for path in files:
+            status = path.stat()
+            found[f"{path.parent.name}/{path.name}"] = {
+                "bytes": status.st_size, "sha256": _sha256(path, status.st_size, status.st_mtime_ns)
+            }  # fmt: skip
+    except (CapsexpError, OSError):
+        return {}  # the run itself will say what is missing
+    return found
 
 
 def with_engines(environment: dict[str, Any], runs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -78,17 +111,11 @@ def _commit() -> str | None:
     return done.stdout.strip() or None
 
 
-def _files(engine: EngineConfig) -> dict[str, dict[str, Any]]:
-    """Each model file's size and hash."""
-    try:
-        files = base.model_files(engine)
-    except CapsexpError:
-        return {}  # the run itself will say what is missing
-    found: dict[str, dict[str, Any]] = {}
-    for path in files:
-        digest = hashlib.sha256()
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-        found[f"{path.parent.name}/{path.name}"] = {"bytes": path.stat().st_size, "sha256": digest.hexdigest()}
-    return found
+@cache
+def _sha256(path: Path, size: int, changed: int) -> str:
+    """Of a file as it was then: a model takes a second to read, and a sweep asks for every run."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -12,17 +12,21 @@ import capsexp
 from capsexp import samples
 from capsexp.config import SWEEP_KEYS, Config, SamplesConfig, to_dict
 from capsexp.errors import CapsexpError
+from capsexp.experiment import environment
 
 # What only watches, judges or files a run does not make another one of it.
-_ASIDE = SWEEP_KEYS | {"thresholds", "validity", "report", "archive"}
+ASIDE = SWEEP_KEYS | {"thresholds", "validity", "report", "archive"}
 
 
 def fingerprint(config: Config) -> dict[str, str]:
-    """What a run's figures depend on, besides the machine: hashes of configuration, samples and code."""
-    kept = {key: value for key, value in to_dict(config).items() if key not in _ASIDE}
+    """What a run's figures depend on, besides the machine: hashes of configuration, samples, models, packages and
+    code."""
+    kept = {key: value for key, value in to_dict(config).items() if key not in ASIDE}
     return {
         "configuration": _hash(json.dumps(kept, sort_keys=True).encode()),
         "samples": of_samples(config.samples),
+        "models": _hash(json.dumps(environment.models(config.engine, config.punctuation), sort_keys=True).encode()),
+        "packages": _hash(json.dumps(environment.software(), sort_keys=True).encode()),
         "code": _code(),
     }
 

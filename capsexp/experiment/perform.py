@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,12 @@ from capsexp.engines.base import model_files
 from capsexp.engines.folders import prepare
 from capsexp.errors import ConfigError, EngineError, SampleError, StorageError
 from capsexp.experiment import environment
+from capsexp.experiment.keep import keep, used
 from capsexp.experiment.repeats import Reference, settle
 from capsexp.experiment.resume import outstanding
 from capsexp.experiment.run import Planned, execute
 from capsexp.experiment.sweep import Sweep, add, alone, make_folder, record
-from capsexp.files import clear_parts, note, read_json, storing, tell, write_json, write_text
+from capsexp.files import clear_parts, locked, note, read_json, remedy, tell, unwritten, write_json, write_text
 from capsexp.machine import usable_cpus
 from capsexp.report.build import assemble, rebuild
 from capsexp.report.load import read_sweep
@@ -51,11 +53,17 @@ class Performance:
                 samples.paths(wanted)
         except (EngineError, SampleError) as error:
             raise ConfigError(str(error)) from None
-        self._due = outstanding(sweep) if resumed else [(planned, "") for planned in sweep.planned]
+        self._tree = used(sweep, config_dir, config_name)
+        redo = sweep.planned[0].config.redo
+        self._due = outstanding(sweep, redo) if resumed else [(planned, "") for planned in sweep.planned]
         self._folder = sweep.folder if resumed else make_folder(sweep)
 
     def run(self, asked: list[int]) -> int:
         """Run what is due and report; the exit code. `asked`: the signals that have come. Raises StorageError."""
+        with nullcontext() if self._resumed else locked(self._folder):  # who resumes has locked it before looking
+            return self._run(asked)
+
+    def _run(self, asked: list[int]) -> int:
         self._begin()
         interrupted, lost, report = False, "", None
         try:
@@ -63,7 +71,7 @@ class Performance:
         except KeyboardInterrupt:
             interrupted, code = True, 130
         except (Abandoned, StorageError, OSError) as error:
-            lost = str(error)
+            lost = self._lost(error)
         except Exception:
             if not asked:  # libraries turn an interrupt into errors of their own
                 raise
@@ -75,10 +83,10 @@ class Performance:
                         self._record(interrupted=True)
                     report = self._finish()
                 except (StorageError, OSError) as error:
-                    lost = lost or str(error)
+                    lost = lost or self._lost(error)
         if lost:
-            where = shown(self._folder)
-            raise StorageError(f"{lost}; the sweep has ended: make room, then go on with resume={where}")
+            first = f"{helps}, then " if (helps := remedy(lost)) else ""
+            raise StorageError(f"{lost}; the sweep has ended: {first}go on with resume={shown(self._folder)}")
         if interrupted:
             return 130
         assert report is not None
@@ -91,12 +99,12 @@ class Performance:
     def _begin(self) -> None:
         folder, due = self._folder, self._due
         clear_parts(folder)
-        if self._config_dir != folder / "conf":
-            _keep_tree(folder, self._config_dir)
-        write_json(folder / "environment.json", environment.describe(self._engines))
+        keep(folder, self._config_dir, self._tree)
+        if self._tree:
+            note(f"conf/ keeps of {self._config_dir}: {', '.join(name.as_posix() for name in self._tree)}")
+        if len(due) == len(self._sweep.planned) or not (folder / "environment.json").is_file():
+            write_json(folder / "environment.json", environment.describe(self._engines))  # else: of runs that are kept
         self._record(interrupted=False)  # from here on it can be resumed
-        if not self._sweep.launcher.endswith("BasicLauncher"):
-            note("warning: runs that share the machine disturb each other's figures; use hydra/launcher=basic")
         note(f"{len(due)} run{'' if len(due) == 1 else 's'} into {shown(folder)}")
         if self._resumed:
             note(f"{len(self._sweep.planned) - len(due)} finished before and kept")
@@ -158,7 +166,7 @@ class Performance:
         try:
             return self._make(planned[hydra.job.num], Path(hydra.runtime.output_dir), resolve(raw))
         except (StorageError, OSError) as error:
-            raise Abandoned(str(error)) from None
+            raise Abandoned(self._lost(error)) from None
 
     def _make(self, planned: Planned, run_dir: Path, config: Config) -> str:
         if planned.num:
@@ -184,21 +192,27 @@ class Performance:
             write_text(run_dir / "replay.yaml", _replay(replace(config, load=load)))
         return load
 
+    def _lost(self, error: BaseException) -> str:
+        return unwritten(error, self._folder) if isinstance(error, OSError) else str(error)
+
     def _checkpoint(self) -> None:
         rebuild(self._folder)
         note(f"      a checkpoint is in {shown(self._folder)}/report.txt")
 
     def _finish(self) -> dict[str, Any]:
         folder = self._folder
-        runs = [read_json(path) for path in sorted(folder.glob("*/run.json"))]
-        write_json(folder / "environment.json", environment.with_engines(read_json(folder / "environment.json"), runs))
+        files = read_sweep(folder)
+        runs = [one.run for one in files.runs]
+        write_json(folder / "environment.json", environment.with_engines(files.environment, runs))
         report = rebuild(folder)
         tell((folder / "report.txt").read_text("utf-8").removesuffix("\n"))
         if self._sweep.archive["enabled"]:
             from capsexp import archive
 
-            zipped = archive.build(folder, self._sweep.archive["samples"])
+            transcripts = self._sweep.archive["transcripts"]
+            zipped = archive.build(folder, self._sweep.archive["samples"], transcripts)
             note(f"report in {shown(folder)}, archived as {zipped.name}")
+            note(archive.holds(zipped, transcripts))
         return report
 
 
@@ -226,15 +240,3 @@ def _replay(config: Any) -> str:
     """The whole configuration in one file: `--config-dir RUN --config-name replay` makes this one run again."""
     hydra = OmegaConf.load(conf_dir() / "config.yaml").hydra
     return OmegaConf.to_yaml(OmegaConf.create({**to_dict(config), "trials": 1, "hydra": hydra}))
-
-
-def _keep_tree(folder: Path, config_dir: Path | None) -> None:
-    """The YAML this sweep was composed from, the user's over the shipped one, so that an archive can be run again."""
-    for root in [conf_dir(), *([config_dir] if config_dir is not None else [])]:
-        for path in sorted(root.rglob("*.yaml")):
-            if root == config_dir and len(path.relative_to(root).parts) > 2:
-                continue  # a tree is two levels deep; --config-dir may be anywhere
-            kept = folder / "conf" / path.relative_to(root)
-            with storing("conf"):
-                kept.parent.mkdir(parents=True, exist_ok=True)
-                kept.write_bytes(path.read_bytes())

@@ -1,48 +1,73 @@
-"""Going on with a sweep that was interrupted: what is finished and still means the same is kept, the rest is run."""
+"""Going on with a sweep that was interrupted, or adding to one that has ended. Resuming only adds: a run that is
+finished stays as it is, and is made again in its place only by an explicit word (redo=changed)."""
 
 from __future__ import annotations
 
 import itertools
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from capsexp.errors import ConfigError
-from capsexp.experiment.fingerprint import fingerprint
+from capsexp import compose
+from capsexp.config import resolve
+from capsexp.errors import ArchiveError, ConfigError
+from capsexp.experiment.fingerprint import ASIDE, fingerprint
 from capsexp.experiment.run import Planned
-from capsexp.experiment.sweep import Sweep, add, plan
+from capsexp.experiment.sweep import Sweep, add, key_of, plan, split
 from capsexp.files import read_json
+from capsexp.report.load import CONTROL, read_plan
 
 
 def reopen(
     folder: Path, overrides: Sequence[str], config_dir: Path | None, config_name: str
 ) -> tuple[Sweep, list[str], list[str]]:
-    """The sweep of a folder as it was asked for, with more overrides if any, its command line and its overrides.
-    Raises ConfigError when the folder is not a sweep's."""
+    """The sweep of a folder as it was asked for, with more overrides if any, the command line that stands for all of it
+    and its overrides. Raises ConfigError when the folder is not a sweep's."""
     try:
-        recorded = read_json(folder / "sweep.json")
-        said: list[str] = list(recorded["argv"])
-        planned: list[dict[str, Any]] = recorded["planned"]
-    except (OSError, ValueError, KeyError):
-        raise ConfigError(f"resume={folder}: not the folder of a sweep (no sweep.json that can be read)") from None
-    given = {o.lstrip("+").partition("=")[0] for o in overrides}
-    asked = [
-        o
-        for o in said
-        if "=" in o and not o.startswith("-") and o.lstrip("+").partition("=")[0] not in {*given, "hydra.sweep.dir"}
-    ]
+        recorded = read_plan(folder)
+    except ArchiveError as error:
+        raise ConfigError(f"resume={folder}: {str(error).removeprefix(f'{folder}: ')}") from None
+    given = {key_of(o) for o in overrides}
+    said = [word for word in recorded["argv"] if "=" not in word or word.startswith("-") or key_of(word) not in given]
+    asked = [o for o in said if "=" in o and not o.startswith("-") and key_of(o) not in ("hydra.sweep.dir", "redo")]
     asked += overrides
-    sweep = plan(asked, config_dir, config_name)
-    _as_before(sweep, planned, config_dir, config_name)
-    kept = {str(key): dict(one) for key, one in recorded.get("repeats", {}).items()}
-    return replace(sweep, folder=folder, folder_given=True, repeats=kept), said, asked
+    sweep = plan(asked, config_dir, config_name, _told(recorded))
+    planned: list[dict[str, Any]] = recorded["planned"]
+    if all(key_of(o).partition(".")[0] in ASIDE - {"trials", "trials_max", "trial"} for o in overrides):
+        known = {(before["key"], before["trial"]) for before in planned}
+        sweep.planned[:] = [run for run in sweep.planned if (run.key, run.trial) in known]
+    _as_before(sweep, planned, overrides, config_dir, config_name)
+    argv = [*(word for word in said if key_of(word) != "redo"), *(o for o in overrides if key_of(o) != "redo")]
+    before = recorded.get("thresholds_before")
+    if not isinstance(before, dict) and recorded["thresholds"] != sweep.thresholds:
+        before = recorded["thresholds"]
+    repeats = recorded.get("repeats")
+    kept = {str(key): dict(one) for key, one in repeats.items()} if isinstance(repeats, dict) else {}
+    sweep = replace(sweep, folder=folder, folder_given=True, repeats=kept, thresholds_before=before)
+    return sweep, _together(argv, sweep), asked
 
 
-def _as_before(sweep: Sweep, recorded: Sequence[dict[str, Any]], config_dir: Path | None, config_name: str) -> None:
+def _told(recorded: dict[str, Any]) -> list[str]:
+    """The keys that tell its runs apart."""
+    told = recorded.get("told")
+    if isinstance(told, list):
+        return [key for key in told if isinstance(key, str)]
+    swept, _ = split([o for o in recorded["argv"] if "=" in o and not o.startswith("-")])
+    return [key_of(o) for o in swept]
+
+
+def _as_before(
+    sweep: Sweep,
+    recorded: Sequence[dict[str, Any]],
+    overrides: Sequence[str],
+    config_dir: Path | None,
+    config_name: str,
+) -> None:
     """Give the runs of `sweep` the numbers and directories that they have; others are numbered on, whatever the place
-    that more overrides give them. Trials that were added on the way are planned again."""
+    that more overrides give them. What was planned before and is not asked for now stays in the sweep."""
     left: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for before in recorded:
         left.setdefault((before["key"], before["trial"]), []).append(before)
@@ -54,35 +79,84 @@ def _as_before(sweep: Sweep, recorded: Sequence[dict[str, Any]], config_dir: Pat
             num = next(following)
             sweep.planned[place] = replace(run, num=num, dir=f"{num}-{run.dir.partition('-')[2]}")
     keys = {run.key for run in sweep.planned}
-    for more in (more for runs in left.values() for more in runs if more["key"] in keys):
-        [(run, _)] = add(sweep, [(more["key"], more["trial"])], config_dir, config_name)
-        sweep.planned[-1] = _at(run, more)
+    for more in (more for runs in left.values() for more in runs):
+        if more["key"] in keys:
+            [(run, _)] = add(sweep, [(more["key"], more["trial"])], config_dir, config_name)
+            sweep.planned[-1] = _at(run, more)
+        elif run_of_before := _of_before(more, overrides, sweep.told, config_dir, config_name):
+            sweep.planned.append(run_of_before)
+    sweep.planned.sort(key=lambda run: run.num)
+
+
+def _of_before(
+    recorded: dict[str, Any], overrides: Sequence[str], told: Sequence[str], config_dir: Path | None, config_name: str
+) -> Planned | None:
+    """A run that was planned by other values of what tells runs apart."""
+    words = recorded.get("given") or recorded.get("overrides")
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        return None
+    _, fixed = split(overrides)
+    now = [o for o in fixed if key_of(o) not in told and key_of(o) not in ("trial", "redo")]
+    words = [*(o for o in words if key_of(o) not in {key_of(n) for n in now}), *now]
+    config = resolve(compose.raw(words, config_dir, config_name))
+    num, trial = recorded["num"], recorded["trial"]
+    return Planned(num, recorded["dir"], recorded["key"], trial, tuple(words), config)
+
+
+def _together(argv: list[str], sweep: Sweep) -> list[str]:
+    """The command line that asks for all of it: of what tells runs apart every value that a run has."""
+    values: dict[str, list[str]] = {}
+    for run in sweep.planned:
+        for override in run.overrides:
+            key, _, value = override.lstrip("+").partition("=")
+            if key in sweep.told and key != "trial" and value not in values.setdefault(key, []):
+                values[key].append(value)
+    kept: list[str] = []
+    done: set[str] = set()
+    for word in argv:
+        key = key_of(word)
+        if key in done and not word.startswith("-"):
+            continue
+        plus = word[: len(word) - len(word.lstrip("+"))]
+        if key in values and not word.startswith("-"):
+            done.add(key)
+            word = f"{plus}{key}={','.join(values.pop(key))}"
+        kept.append(word)
+    more = [f"{key}={','.join(several)}" for key, several in values.items()]
+    at = next((place for place, word in enumerate(kept) if word.startswith("-")), len(kept))
+    return [*kept[:at], *more, *kept[at:]]
 
 
 def _at(run: Planned, recorded: dict[str, Any]) -> Planned:
     return replace(run, num=recorded["num"], dir=recorded["dir"])
 
 
-def outstanding(sweep: Sweep) -> list[tuple[Planned, str]]:
-    """Runs that have to be made, each with the reason; what was there of them is removed, also of the controls where
-    code or samples have changed."""
-    found = []
-    for planned in sweep.planned:
-        reason = _why(sweep.folder / planned.dir, planned)
-        if reason:
-            found.append((planned, reason))
-    kept = {planned.dir for planned in sweep.planned} - {planned.dir for planned, _ in found}
+def outstanding(sweep: Sweep, redo: str | None) -> list[tuple[Planned, str]]:
+    """Runs that have to be made, each with the reason; what was there of them is removed, also of the control where it
+    heard something else. Raises ConfigError where that would be a finished run and `redo` does not say so."""
+    found = [(planned, reason) for planned in sweep.planned if (reason := _why(sweep.folder / planned.dir, planned))]
+    finished = [(planned, reason) for planned, reason in found if reason.startswith(_OTHER)]
+    if finished and redo != "changed":
+        planned, reason = finished[0]
+        more = f" and {len(finished) - 1} more" if len(finished) > 1 else ""
+        raise ConfigError(
+            f"resume={sweep.folder.name}: {planned.key}{more} {reason}, and resuming only adds; start a new sweep, or "
+            "make what has changed again in place of what is there: redo=changed"
+        )
     for planned, reason in found:
-        if "samples" in reason:  # the control heard what they were before
-            control = read_json(sweep.folder / planned.dir / "run.json").get("control") or "none"
-            shutil.rmtree(sweep.folder / "control" / control, ignore_errors=True)
+        if reason.startswith(_OTHER) and reason != f"{_OTHER}configuration":
+            _forget_control(sweep.folder, sweep.folder / planned.dir)
         shutil.rmtree(sweep.folder / planned.dir, ignore_errors=True)
-    if not kept:
-        shutil.rmtree(sweep.folder / "control", ignore_errors=True)
-    for run in sweep.folder.glob("*/run.json"):  # of another plan: the report would not know it
-        if run.parent.name not in kept:
-            shutil.rmtree(run.parent, ignore_errors=True)
     return found
+
+
+_OTHER = "was made with another "
+
+
+def _forget_control(folder: Path, run_dir: Path) -> None:
+    name = read_json(run_dir / "run.json").get("control")
+    if isinstance(name, str) and CONTROL.fullmatch(name):
+        shutil.rmtree(folder / "control" / name, ignore_errors=True)
 
 
 def _why(folder: Path, planned: Planned) -> str:
@@ -92,10 +166,15 @@ def _why(folder: Path, planned: Planned) -> str:
         return "was not finished" if folder.is_dir() else "was not begun"
     except (OSError, ValueError):
         return "left a run.json that cannot be read"
+    if not isinstance(run, dict):
+        return "left a run.json that cannot be read"
     if run.get("status") == "running":
         return "was not finished"
     if run.get("status") != "ok":
-        return f"ended as {run.get('status')}"
-    before, now = run.get("fingerprint") or {}, fingerprint(planned.config)
-    changed = [part for part, value in now.items() if before.get(part) != value]
-    return f"was made with another {' and '.join(changed)}" if changed else ""
+        return re.sub(r"[^\w ]", "?", f"ended as {run.get('status')}")
+    before, now = run.get("fingerprint"), fingerprint(planned.config)
+    if not isinstance(before, dict):
+        before = {}
+    changed = [part for part, value in now.items() if part in before and before[part] != value]
+    changed += [part for part in ("configuration", "samples", "code") if part not in before]
+    return f"{_OTHER}{' and '.join(changed)}" if changed else ""

@@ -26,13 +26,13 @@ from capsexp.client.request import port_of
 from capsexp.config import Config, LoadConfig, to_dict, worker_count
 from capsexp.engines.folders import is_twin
 from capsexp.errors import CapsexpError, HarnessError, RunRefused, ServerError, StorageError
-from capsexp.experiment import control
+from capsexp.experiment import control, environment
 from capsexp.experiment.child import POLL_S, Child, python
 from capsexp.experiment.fingerprint import fingerprint
 from capsexp.experiment.repeats import Reference, foretold
 from capsexp.files import bound_log, read_json, storing, sync_tree, write_json, write_text
 from capsexp.machine import usable_cpus
-from capsexp.report.load import read_rows
+from capsexp.report.load import read_rows, sizes
 from capsexp.tool import TOKEN
 
 LOG_BYTES = 4 * 2**20  # of a log, before it is rotated
@@ -365,7 +365,7 @@ class _Run:
             "window_s": window, "order_seed": client and client["order_seed"], **described,
             "cpu_count": usable_cpus(), "machine_cpus": psutil.cpu_count() or 1,
             "warnings": self.warnings, "metrics": None,
-            "fingerprint": self.fingerprint,
+            "fingerprint": self.fingerprint, "environment": environment.of_run(config), "tables": sizes(self.dir),
         }  # fmt: skip
         # Hours that were interrupted have not been for nothing.
         if status in ("ok", "running") or (status == "interrupted" and config.hours is not None and client):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from capsexp.config import Config, resolve, slug, trial_count, worker_count
 from capsexp.errors import ConfigError
 from capsexp.experiment.run import Planned
 
+LONGEST_FOLDER = 230  # bytes of its name: <folder>.zip.sha256 stands beside it
 MANY = 200  # runs: more than this is a slip of the keyboard
 
 
@@ -35,7 +37,8 @@ class Sweep:
     validity: dict[str, Any]
     trials: int | str
     trials_max: int
-    launcher: str
+    told: tuple[str, ...] = ()  # the keys that tell its runs apart
+    thresholds_before: dict[str, Any] | None = None  # that its runs were made with, where they were changed afterwards
     repeats: dict[str, dict[str, int]] = field(default_factory=dict)  # what load.repeats=auto came to
 
     @property
@@ -43,32 +46,43 @@ class Sweep:
         return sorted({n for p in self.planned if (n := worker_count(p.config.workers))})
 
 
-def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str) -> Sweep:
-    """All runs of a command, in order; raises ConfigError for any of them that cannot be composed or used."""
+def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str, told: Sequence[str] = ()) -> Sweep:
+    """All runs of a command, in order; `told` are keys that tell runs apart even where they have one value now. Raises
+    ConfigError for any of them that cannot be composed or used."""
     overrides = [compose.spell(o) for o in overrides]
     swept, fixed = split(overrides)
+    _here(fixed)
     base = compose.raw(fixed, config_dir, config_name, with_hydra=True)
+    for key in _OURS:
+        if not str(OmegaConf.select(base, f"hydra.{key}._target_", default="")).startswith(_BASIC):
+            raise ConfigError(_elsewhere(key))
     preset = {} if base.hydra.sweeper.params is None else OmegaConf.to_container(base.hydra.sweeper.params)
     assert isinstance(preset, dict)
-    given = {_key(o) for o in overrides}
+    given = {key_of(o) for o in overrides}
     swept = [compose.spell(f"{k!s}={v}") for k, v in preset.items() if str(k) not in given] + swept
     trials = trial_count(base.get("trials", 1))
     if trials > 1 and "trial" not in given:
         swept = ["trial=" + ",".join(str(n + 1) for n in range(trials)), *swept]  # first: the slowest to change
+    if told:
+        known = {"trial": -1, **{key: place for place, key in enumerate(told) if key != "trial"}}
+        swept = sorted(
+            [*swept, *(o for o in fixed if key_of(o) in known)], key=lambda o: known.get(key_of(o), len(known))
+        )
+        fixed = [o for o in fixed if key_of(o) not in known]
     everything = [*swept, *fixed]
     combinations = _combinations(everything)
     if len(combinations) > MANY:
         raise ConfigError(f"this sweep has {len(combinations)} runs; more than {MANY} are not what anybody waits for")
-    keys = {_key(o) for o in swept}
+    keys = {key_of(o) for o in swept}
     planned: list[Planned] = []
     named: dict[str, list[str]] = {}
     for num, combination in enumerate(combinations):
         try:
             config = resolve(compose.raw(combination, config_dir, config_name))
         except ConfigError as error:
-            shown = ",".join(o for o in combination if _key(o) in keys)
+            shown = ",".join(o for o in combination if key_of(o) in keys)
             raise ConfigError(f"{error} [{shown}]" if len(combinations) > 1 else str(error)) from None
-        said = [o for o in combination if _key(o) in keys and _key(o) != "trial"]
+        said = [o for o in combination if key_of(o) in keys and key_of(o) != "trial"]
         key = slug(",".join(_plain(o) for o in said) or _alone(config))
         if named.setdefault(key, said) != said:
             raise ConfigError(f"{','.join(said)} and {','.join(named[key])} would both be called {key}; rename one")
@@ -81,14 +95,14 @@ def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str) ->
         [*everything, *(["hydra.sweeper.params=null"] if preset else [])],
         planned,
         Path(str(base.hydra.sweep.dir)).absolute(),
-        any(_key(o) in ("hydra.sweep.dir", "hydra.run.dir") for o in fixed),
+        any(key_of(o) in ("hydra.sweep.dir", "hydra.run.dir") for o in fixed),
         OmegaConf.to_container(OmegaConf.structured(first.thresholds)),  # type: ignore[arg-type]
         OmegaConf.to_container(OmegaConf.structured(first.report)),  # type: ignore[arg-type]
         OmegaConf.to_container(OmegaConf.structured(first.archive)),  # type: ignore[arg-type]
         OmegaConf.to_container(OmegaConf.structured(first.validity)),  # type: ignore[arg-type]
         first.trials,
         first.trials_max,
-        str(OmegaConf.select(base, "hydra.launcher._target_", default="")),
+        tuple(dict.fromkeys(key_of(o) for o in swept)),
     )
 
 
@@ -100,7 +114,7 @@ def add(
     added = []
     for key, trial in wanted:
         like = next(p for p in sweep.planned if p.key == key)
-        overrides = [*(o for o in like.overrides if _key(o) != "trial"), f"trial={trial}"]
+        overrides = [*(o for o in like.overrides if key_of(o) != "trial"), f"trial={trial}"]
         config = resolve(compose.raw(overrides, config_dir, config_name))
         num = 1 + max(p.num for p in sweep.planned)
         planned = Planned(num, f"{num}-{key},trial={trial}", key, trial, tuple(overrides), config)
@@ -117,6 +131,8 @@ def alone(planned: Planned) -> list[str]:
 def make_folder(sweep: Sweep) -> Path:
     """Create the sweep's folder, which must be new: two sweeps of one second get two folders. Raises ConfigError."""
     folder = sweep.folder
+    if len(os.fsencode(folder.name)) > LONGEST_FOLDER:
+        raise ConfigError(f"hydra.sweep.dir: {folder.name[:40]}... is too long a name; at most {LONGEST_FOLDER} bytes")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         for attempt in range(1, 100):
@@ -140,16 +156,26 @@ def record(sweep: Sweep, argv: Sequence[str], folder: Path, interrupted: bool) -
         "folder": _as_typed(folder),
         "argv": list(argv),
         "planned": [
-            {"num": p.num, "dir": p.dir, "key": p.key, "trial": p.trial, "overrides": [_plain(o) for o in p.overrides]}
+            {
+                "num": p.num,
+                "dir": p.dir,
+                "key": p.key,
+                "trial": p.trial,
+                "overrides": [_plain(o) for o in p.overrides],
+                "given": list(p.overrides),
+            }
             for p in sweep.planned
         ],
+        "told": list(sweep.told),
         "interrupted": interrupted,
         "repeats": sweep.repeats,
         "trials": sweep.trials,
         "trials_max": sweep.trials_max,
         "thresholds": sweep.thresholds,
+        **({"thresholds_before": sweep.thresholds_before} if sweep.thresholds_before is not None else {}),
         "validity": sweep.validity,
         "report": sweep.report,
+        "archive": sweep.archive,
     }
 
 
@@ -165,6 +191,24 @@ def _as_typed(folder: Path) -> str:
         return folder.relative_to(Path.cwd()).as_posix()
     except ValueError:
         return folder.name
+
+
+_OURS, _BASIC = ("launcher", "sweeper"), "hydra._internal.core_plugins.basic_"
+
+
+def _here(fixed: Sequence[str]) -> None:
+    """Runs are made here, one at a time; said before Hydra looks for a plugin."""
+    for override in fixed:
+        key, _, value = override.lstrip("+").partition("=")
+        if key.removeprefix("hydra/") in _OURS and value != "basic":
+            raise ConfigError(_elsewhere(key.removeprefix("hydra/")))
+
+
+def _elsewhere(key: str) -> str:
+    return (
+        f"hydra/{key}: capsexp makes its runs here, one at a time and in its own order: runs that share a machine, or "
+        f"are spread over several, cannot be compared; leave hydra/{key} away (basic)"
+    )
 
 
 def _parse(overrides: Sequence[str]) -> Any:
@@ -188,7 +232,7 @@ def _combinations(overrides: Sequence[str]) -> list[list[str]]:
     return [list(combination) for batch in batches for combination in batch]
 
 
-def _key(override: str) -> str:
+def key_of(override: str) -> str:
     return override.lstrip("+~").partition("=")[0]
 
 

@@ -1,21 +1,66 @@
-"""python -m capsexp.report DIR: build the report again from the run directories alone."""
+"""python -m capsexp.report DIR [thresholds.x=...]: build the report again from the run directories alone; with
+thresholds, judge by these, which the report says."""
+
+from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from omegaconf import OmegaConf
+
+from capsexp import archive
 from capsexp.errors import ConfigError
-from capsexp.files import tell
+from capsexp.experiment.sweep import key_of
+from capsexp.files import locked, tell, write_json
 from capsexp.report.build import rebuild
+from capsexp.report.load import read_plan
 from capsexp.tool import entry
+
+# What a report can be made by anew, without its runs being made again.
+_JUDGES = ("thresholds", "validity", "report")
 
 
 def main(argv: Sequence[str]) -> int:
-    if len(argv) != 1 or argv[0].startswith("-"):
-        raise ConfigError("usage: python -m capsexp.report DIR, the folder of a sweep")
-    rebuild(Path(argv[0]))
-    tell((Path(argv[0]) / "report.txt").read_text("utf-8").removesuffix("\n"))
+    if not argv or any(word.startswith("-") for word in argv) or not all("=" in word for word in argv[1:]):
+        raise ConfigError("usage: python -m capsexp.report DIR [thresholds.x=...], the folder of a sweep")
+    folder = Path(argv[0])
+    if argv[1:]:
+        judged = _judged(read_plan(folder), argv[1:])  # checked before anything is touched
+        with locked(folder):
+            write_json(folder / "sweep.json", judged)
+            _rebuild(folder)
+            if (folder / archive.MANIFEST).is_file():
+                archive.again(folder)
+    else:
+        _rebuild(folder)
+    tell((folder / "report.txt").read_text("utf-8").removesuffix("\n"))
     return 0
+
+
+def _rebuild(folder: Path) -> None:
+    with archive.as_written(folder):
+        rebuild(folder)
+
+
+def _judged(sweep: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """sweep.json with other limits, and what they were before. Raises ConfigError."""
+    from capsexp.compose import compose
+
+    for override in overrides:
+        if override.partition(".")[0] not in _JUDGES:
+            raise ConfigError(f"{override}: a report is made anew by {', '.join(f'{key}.*' for key in _JUDGES)} alone")
+    before = sweep.get("thresholds_before") or sweep["thresholds"]
+    config = OmegaConf.structured(compose(overrides))
+    now = OmegaConf.create({key: sweep.get(key) or {} for key in _JUDGES})
+    for key in (override.partition("=")[0] for override in overrides):
+        OmegaConf.update(now, key, OmegaConf.select(config, key))
+    judged: Any = OmegaConf.to_container(now)
+    found = {key: value for key, value in sweep.items() if key != "thresholds_before"}
+    given = {key_of(override) for override in overrides}
+    found["argv"] = [*(word for word in sweep["argv"] if key_of(word) not in given), *overrides]  # also when resumed
+    return {**found, **judged, **({"thresholds_before": before} if before != judged["thresholds"] else {})}
 
 
 if __name__ == "__main__":

@@ -177,7 +177,7 @@ def _look_closer(files: RunFiles, settings: Mapping[str, Any]) -> dict[str, Any]
 def _missing(files: SweepFiles, known: set[str]) -> list[dict[str, Any]]:
     why = "interrupted before it began" if files.sweep["interrupted"] else "its folder holds no run.json"
     return [
-        aggregate.empty(planned["key"], "missing", why)
+        aggregate.empty(planned["key"], "damaged" if "why" in planned else "missing", planned.get("why", why))
         for planned in files.missing
         if planned["key"] not in known and not known.add(planned["key"])  # type: ignore[func-returns-value]
     ]
@@ -209,7 +209,7 @@ def _scalings(
 
 def _warnings(files: SweepFiles, configurations: list[dict[str, Any]]) -> list[str]:
     """Everything that limits what the figures mean, each once."""
-    found: list[str] = []
+    found = [*files.notes, *(f"{p['key']}, run {p['num']}: {p['why']}" for p in files.missing if "why" in p)]
     if files.sweep["interrupted"]:
         found.append("the sweep was interrupted: what is missing is listed with its reason")
     for run in (r.run for r in files.runs):
