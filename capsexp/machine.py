@@ -3,40 +3,38 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import psutil
 
+from capsexp import cgroup
+
 MB = 2**20
-_CGROUP = Path("/sys/fs/cgroup")
 
 
-def usable_cpus() -> int:
-    """CPUs this process may run on: its affinity, and the quota of a version-2 control group."""
+def usable_cpus() -> float:
+    """CPUs this process may use at once: those it may run on, and no more than the quotas of its control groups.
+
+    A quota of 1.5 is 1.5 CPUs, and that is what use is measured against; whoever needs a whole number of things to
+    start takes `whole_cpus`. What is whole is an int.
+    """
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else psutil.cpu_count() or 1
-    quota = _read(_CGROUP / "cpu.max").split()
-    if len(quota) == 2 and quota[0].isdigit():
-        return max(1, min(affinity, round(int(quota[0]) / int(quota[1]))))
-    return affinity
+    quota = cgroup.cpus()
+    usable = affinity if quota is None else min(affinity, round(quota, 3))
+    return int(usable) if usable == int(usable) else usable
+
+
+def whole_cpus() -> int:
+    """Of the usable CPUs those that are whole, at least one: half a CPU more does not carry another worker."""
+    return max(1, int(usable_cpus()))
 
 
 def total_mb() -> float:
-    limit = _read(_CGROUP / "memory.max").strip()
-    total = psutil.virtual_memory().total
-    return (min(total, int(limit)) if limit.isdigit() else total) / MB
+    """The machine's memory, or the smallest limit of our control groups."""
+    total, limited = psutil.virtual_memory().total, cgroup.memory()
+    return (total if limited is None else min(total, limited[0])) / MB
 
 
 def available_mb() -> float:
-    """Memory that can be taken without swapping: of the machine, and under the control group's limit."""
-    available = psutil.virtual_memory().available
-    limit, used = _read(_CGROUP / "memory.max").strip(), _read(_CGROUP / "memory.current").strip()
-    if limit.isdigit() and used.isdigit():
-        available = min(available, max(0, int(limit) - int(used)))
-    return available / MB
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:
-        return ""
+    """Memory that can be taken without swapping: of the machine, and under the limits of our control groups."""
+    available, limited = psutil.virtual_memory().available, cgroup.memory()
+    return (available if limited is None else min(available, limited[1])) / MB

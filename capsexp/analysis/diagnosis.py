@@ -25,7 +25,7 @@ class Use:
 
     workers: int
     threads: int
-    cpus: int
+    cpus: float
     cpu: float | None
     front: float | None
     client: float | None
@@ -41,7 +41,7 @@ class Use:
         return idle and self.queue_empty is not None and self.queue_empty > EMPTY
 
 
-def use(configuration: Mapping[str, Any], cpus: int, concurrency: int = 0) -> Use:
+def use(configuration: Mapping[str, Any], cpus: float, concurrency: int = 0) -> Use:
     """From a configuration's row."""
     c = configuration
     where, makespan = c["timeline"] or {}, c["makespan_s"]["median"]
@@ -115,7 +115,7 @@ def causes(
     return [*said, "none of the known causes shows in the data; look at segments.csv and monitor.csv of the run"]
 
 
-def _of_run(configuration: dict[str, Any], metrics: dict[str, Any], cpus: int, concurrency: int) -> Use:
+def _of_run(configuration: dict[str, Any], metrics: dict[str, Any], cpus: float, concurrency: int) -> Use:
     """The run's own figures where it has them; the whole system's use of the CPUs counts as well as the server's."""
     makespan, cpu, busy = metrics["makespan_s"], metrics["cpu"], metrics["worker_busy"]
     where = configuration["timeline"] or {}

@@ -175,7 +175,7 @@ def extrapolate(
     if len(speeds) < 2:
         return None
     threads, cores = configurations[0]["threads"], needs_cores(configurations, cpus)
-    cap = max(1, cpus // threads) if cores is not False else None
+    cap = max(1, int(cpus // threads)) if cores is not False else None
     law, line = Law(speeds, cap), Line(peaks) if len(peaks) > 1 else None
     machines = _by_machine(law, line, threads, cores is not False, tolerance, reserve_mb)
     largest = max(speeds)

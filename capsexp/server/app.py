@@ -20,7 +20,7 @@ from capsexp.config import Config, worker_count
 from capsexp.engines.folders import prepare
 from capsexp.errors import CapsexpError, RunRefused, ServerError
 from capsexp.files import tell, write_json
-from capsexp.machine import usable_cpus
+from capsexp.machine import whole_cpus
 from capsexp.protocol import SUBPROTOCOL
 from capsexp.segments import Segment
 from capsexp.server.doorman import Doorman, Forgetful
@@ -70,7 +70,7 @@ class _Server:
         if self.run_dir is not None:
             self.record = Record(self.run_dir, self.zero, config.report.max_rows, stop.set)
         with bind(config.server.host, config.server.port) as listener:
-            count = worker_count(config.workers) or max(1, usable_cpus() // config.threads)
+            count = worker_count(config.workers) or max(1, whole_cpus() // config.threads)
             pool = WorkerPool(
                 launcher(config.pool.name, settings_of(config), config.threads, count, self._on_loader),
                 count,
