@@ -1,9 +1,13 @@
 """Workers that lie, raise, stand still or never come to life: real processes behind the real dispatcher."""
 
 import asyncio
+import contextlib
+import errno
 import multiprocessing
 import os
+import resource
 import signal
+import sys
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -18,13 +22,14 @@ from capsexp.engines.null import NullEngine
 from capsexp.errors import ServerError
 from capsexp.segments import Recognition, Segment
 from capsexp.server import worker
+from capsexp.server.pools import launcher
 from capsexp.server.pools import pool as pool_module
 from capsexp.server.pools.answers import nonsense
-from capsexp.server.pools.base import Outcome, WorkerInfo
+from capsexp.server.pools.base import Outcome, WorkerInfo, patience
 from capsexp.server.pools.pool import WorkerPool
 from capsexp.server.pools.process import ProcessHand, ProcessLauncher
 from capsexp.server.pools.thread import ThreadLauncher
-from capsexp.server.worker import Done, Failed, Job, Ready, Skipped, Started
+from capsexp.server.worker import Done, Failed, Job, Measure, Measured, Ready, Skipped, Started
 
 SETTINGS: dict[str, Any] = {"engine": vars(NullConfig()), "punctuation": {"name": "none"}}
 QUICK = 2.0 * SLOW  # s for a segment, before its worker counts as stuck
@@ -269,6 +274,7 @@ BELIEVED = Recognition(["a", "b"], [0.0, 0.5])
         (Ready(0.1, {}), False, None),
         (Ready(0.1, {}), True, "already"),
         (Started(7), False, None),
+        (Measured(1.0, 1.0), True, "nobody asked"),
         (Job(5, np.zeros(1, np.float32), 0, 0), True, "a Job"),
     ],
 )  # fmt: skip
@@ -276,3 +282,109 @@ def test_what_can_be_believed(message: object, ready: bool, wrong: str | None) -
     said = nonsense(message, ready, {5: segments(1)[0], 6: segments(1)[0]})
     assert (said is None) == (wrong is None), said
     assert wrong is None or wrong in (said or "")
+
+
+@pytest.mark.parametrize("characters", [10, 1_000, 20_000, 300_000])
+def test_the_time_for_a_text_grows_with_it(characters: int) -> None:
+    """An hour of speech is some 20,000 characters: at 2,000 a second, as the slowest models do, that is 10 s."""
+    text = "\u5b57" * characters
+    assert patience(text, 10.0, 5.0) >= 10.0 + 3 * characters / 2_000 / 5.0
+    assert patience(text + text, 10.0, 5.0) - 10.0 == pytest.approx(2 * (patience(text, 10.0, 5.0) - 10.0))
+    assert patience(segments(1, 2.0)[0], 10.0, 5.0) == 20.0
+    assert patience(Measure(2.0), 10.0, 5.0) == 20.0
+
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="descriptors as Linux counts them")
+
+
+@LINUX
+@pytest.mark.parametrize("kind", ["process", "prefork", "thread"])
+def test_a_worker_is_replaced_when_connections_hold_every_descriptor(kind: str) -> None:
+    """What the workers need is reserved: that others have taken all the rest is not their fault."""
+    run, work, held = Run(launcher(kind, SETTINGS, 1, 2, lambda pid: None), 2), segments(6), []
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    async def strike(pool: WorkerPool) -> None:
+        lowest = max(map(int, os.listdir("/proc/self/fd"))) + 20
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limits[1]))
+        with contextlib.suppress(OSError):
+            while True:
+                held.append(os.open(os.devnull, os.O_RDONLY))
+        for info in pool.workers()[:1]:
+            os.kill(info.pid or 0, signal.SIGKILL)
+        # The descriptors that the dead one leaves are taken as well, as a crowd at the door would.
+        for _ in range(3):
+            await asyncio.sleep(0.2)
+            with contextlib.suppress(OSError):
+                while True:
+                    held.append(os.open(os.devnull, os.O_RDONLY))
+
+    try:
+        assert_right(work, run.put(work, strike, deaths=1))
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert [what for what, _ in run.events].count("ready") >= 3 + (kind == "thread")
+
+
+class Refusing(ProcessLauncher):
+    """After the first `sound` starts the system has no room for `refused` times."""
+
+    def __init__(self, sound: int, refused: int, error: BaseException) -> None:
+        super().__init__(SETTINGS, 1)
+        self.sound, self.refused, self.error, self.started = sound, refused, error, 0
+
+    def start(self, number: int) -> ProcessHand:
+        self.started += 1
+        if self.sound < self.started <= self.sound + self.refused:
+            raise self.error
+        return super().start(number)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.EMFILE, "Too many open files"), OSError(errno.EAGAIN, "Try again"), OSError(errno.ENOMEM, "Memory"),
+     MemoryError(), RuntimeError("can't start new thread")],
+)  # fmt: skip
+def test_that_the_system_has_no_room_is_no_worker_s_fault(
+    monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    """All workers die and cannot be started for longer than makes a pool give up: it says so, waits and comes back."""
+    monkeypatch.setattr(pool_module, "BACKOFF_S", 0.01)
+    run, work = Run(Refusing(2, 9, error), 2), segments(8)
+
+    async def strike(pool: WorkerPool) -> None:
+        for info in pool.workers():
+            os.kill(info.pid or 0, signal.SIGKILL)
+
+    assert_right(work, run.put(work, strike, deaths=2))
+    waits = [reason for what, reason in run.events if what == "waiting"]
+    assert len(waits) == 9
+    assert all("cannot be started now: " in reason for reason in waits)
+
+
+def test_a_pool_that_cannot_begin_says_what_to_raise() -> None:
+    run = Run(Refusing(1, 99, OSError(errno.EMFILE, "Too many open files")), 2)
+    with pytest.raises(ServerError, match=r"worker 1 cannot be started: Too many open files; lower `workers`, or"):
+        run.put(segments(1))
+
+
+def test_a_worker_that_the_kernel_ended_for_its_memory_is_told_from_one_that_was_killed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kills = [5]
+    monkeypatch.setattr(pool_module.cgroup, "oom_kills", lambda: kills[0])
+    run, work = Run(ProcessLauncher(SETTINGS, 1), 2), segments(4)
+
+    async def strike(pool: WorkerPool) -> None:
+        first, second = (info.pid or 0 for info in pool.workers())
+        kills[0] += 1
+        os.kill(first, signal.SIGKILL)
+        while not run.deaths():
+            await asyncio.sleep(0.01)
+        os.kill(second, signal.SIGKILL)
+
+    assert_right(work, run.put(work, strike, deaths=2))
+    assert run.deaths() == ["exit code -9: the kernel ended it, as its memory limit was reached (out of memory)",
+                            "exit code -9"]  # fmt: skip

@@ -27,13 +27,14 @@ from capsexp.server.doorman import Doorman, Forgetful
 from capsexp.server.front import Front, Limits
 from capsexp.server.guard import Guard, connections_that_fit, tls
 from capsexp.server.pools import launcher
-from capsexp.server.pools.base import GaveUp, Outcome, WorkerInfo
+from capsexp.server.pools.base import GaveUp, Outcome, WorkerInfo, patience
 from capsexp.server.pools.pool import WorkerPool
 from capsexp.server.record import Record
-from capsexp.server.room import refuse_or_reduce
+from capsexp.server.room import is_ample, refuse_or_reduce
 from capsexp.server.worker import settings_of
 
 log = logging.getLogger(__name__)
+MAX_SEGMENT_S = 120.0  # until server.max_segment_s is there
 
 
 def main(argv: Sequence[str]) -> int:
@@ -71,14 +72,17 @@ class _Server:
             self.record = Record(self.run_dir, self.zero, config.report.max_rows, stop.set)
         with bind(config.server.host, config.server.port) as listener:
             count = worker_count(config.workers) or max(1, whole_cpus() // config.threads)
+            longest = longest_segment_s(config, self.run_dir is not None)
             pool = WorkerPool(
                 launcher(config.pool.name, settings_of(config), config.threads, count, self._on_loader),
                 count,
                 config.server.max_retries,
                 self._on_worker,
                 refuse_or_reduce(config.server.on_low_memory, self._warn),
-                lambda work: config.server.stuck_s + config.server.stuck_rtf * getattr(work, "audio_s", 0.0),
+                lambda work: patience(work, config.server.stuck_s, config.server.stuck_rtf),
                 config.server.ready_timeout,
+                longest,
+                is_ample(longest),
             )
             try:
                 if not await _first(pool.start(), stop):
@@ -162,7 +166,7 @@ class _Server:
 
     def _on_worker(self, what: str, info: WorkerInfo) -> None:
         took = f" after {info.load_s:.2f} s" if what == "ready" and info.load_s is not None else ""
-        why = f": {info.reason}" if what == "died" else ""
+        why = f": {info.reason}" if what in ("died", "waiting") else ""
         tell(f"worker {info.worker} {what}{took} (pid {info.pid}){why}")
         if self.record is not None:
             self.record.worker(what, info)
@@ -181,6 +185,15 @@ class _Server:
     def _warn(self, line: str) -> None:
         self.warnings.append(line)
         log.warning(line)
+
+
+def longest_segment_s(config: Config, in_run: bool) -> float:
+    """Of audio: what a run's own client asks for (its last segment has the rest of a file), else what anybody may."""
+    return (
+        config.load.seg_duration + 2 * config.load.seg_overlap
+        if in_run
+        else float(getattr(config.server, "max_segment_s", MAX_SEGMENT_S))
+    )
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -14,10 +14,12 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import psutil
 
 from capsexp.lifeline import die_with_parent
 from capsexp.protocol import RATE, Audio
 from capsexp.segments import Recognition
+from capsexp.server.reserve import is_passing
 
 if TYPE_CHECKING:
     from capsexp.config import Config
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from capsexp.engines.ct_transformer import Punctuator
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+LOOK_S = 0.005  # between two looks at the memory of a segment that is measured
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,21 @@ class TextJob:
 
     id: int
     text: str
+
+
+@dataclass(frozen=True)
+class Measure:
+    """See what a segment of so many seconds takes; answered by Measured."""
+
+    audio_s: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Memory of the process: how much it grew at most meanwhile, and how much of that it has given back."""
+
+    grown_mb: float
+    freed_mb: float
 
 
 @dataclass(frozen=True)
@@ -80,10 +98,11 @@ class Done:
 
 @dataclass(frozen=True)
 class Failed:
-    """`id` is None when the engine could not be loaded."""
+    """`id` is None when the engine could not be loaded; `passing`: as the system had no room for it just then."""
 
     id: int | None
     reason: str
+    passing: bool = False
 
 
 def main(pipe: Connection, settings: dict[str, Any], threads: int, parent: int) -> None:
@@ -93,7 +112,7 @@ def main(pipe: Connection, settings: dict[str, Any], threads: int, parent: int) 
     try:
         engine = load(settings, threads)
     except Exception as error:
-        pipe.send(Failed(None, line(error)))
+        pipe.send(Failed(None, line(error), is_passing(error)))
         return
     serve(engine, pipe, began, warm=False)
 
@@ -106,7 +125,7 @@ def main_threads(pipes: list[Connection], settings: dict[str, Any], threads: int
         engine = load(settings, threads)
     except Exception as error:
         for pipe in pipes:
-            pipe.send(Failed(None, line(error)))
+            pipe.send(Failed(None, line(error), is_passing(error)))
         return
     serving = [threading.Thread(target=_serve_and_close, args=(engine, pipe, began)) for pipe in pipes]
     for thread in serving:
@@ -169,8 +188,8 @@ def give_back() -> None:
 
 
 def warm_up(engine: Loaded, seconds: float = 1.0) -> None:
-    """The first call pays for lazy allocations. Quiet noise, as silence takes short cuts."""
-    engine.recognize(np.random.default_rng(0).normal(0, 0.01, round(seconds * RATE)).astype(np.float32))
+    """The first call pays for lazy allocations."""
+    engine.recognize(_noise(seconds))
 
 
 def serve(engine: Loaded, pipe: Connection, began: float, warm: bool = True) -> None:
@@ -179,15 +198,48 @@ def serve(engine: Loaded, pipe: Connection, began: float, warm: bool = True) -> 
     if warm:
         warm_up(engine, 0.25)  # little is left to be paid for, and a worker that died is waited for
     pipe.send(Ready(time.monotonic() - began, engine.about))
-    jobs: queue.SimpleQueue[Job | TextJob | None] = queue.SimpleQueue()
+    jobs: queue.SimpleQueue[Job | TextJob | Measure | None] = queue.SimpleQueue()
     skipped: set[int] = set()
     threading.Thread(target=_read, args=(pipe, jobs, skipped), daemon=True).start()
     while (job := jobs.get()) is not None:
         try:
+            if isinstance(job, Measure):
+                pipe.send(measure(engine, job.audio_s))
+                continue
             pipe.send(Skipped(job.id) if job.id in skipped else _work(engine, job))
         except OSError:
             return
         skipped.difference_update([number for number in tuple(skipped) if number <= job.id])
+
+
+def measure(engine: Loaded, seconds: float) -> Measured | Failed:
+    """What recognizing a segment of so many seconds takes, seen from beside it while it goes on."""
+    process, ended = psutil.Process(), threading.Event()
+    before = peak = process.memory_info().rss
+
+    def watch() -> None:
+        nonlocal peak
+        while not ended.wait(LOOK_S):
+            peak = max(peak, process.memory_info().rss)
+
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
+    try:
+        noise = _noise(seconds)
+        engine.recognize(noise, 0, len(noise))  # as one that was heard before: engine=null sleeps over what is new
+    except Exception as error:
+        return Failed(None, line(error), is_passing(error))
+    finally:
+        ended.set()
+        watching.join()
+    after = process.memory_info().rss
+    peak = max(peak, after)
+    return Measured((peak - before) / 2**20, (peak - after) / 2**20)
+
+
+def _noise(seconds: float) -> Audio:
+    """Quiet noise, as silence takes short cuts."""
+    return np.random.default_rng(0).normal(0, 0.01, round(seconds * RATE)).astype(np.float32)
 
 
 def _work(engine: Loaded, job: Job | TextJob) -> Done | Failed:
@@ -202,7 +254,7 @@ def _work(engine: Loaded, job: Job | TextJob) -> Done | Failed:
         return Failed(job.id, line(error))
 
 
-def _read(pipe: Connection, jobs: queue.SimpleQueue[Job | TextJob | None], skipped: set[int]) -> None:
+def _read(pipe: Connection, jobs: queue.SimpleQueue[Job | TextJob | Measure | None], skipped: set[int]) -> None:
     """Take the next segment off the pipe while this one is recognized; the front sends at most two."""
     try:
         while True:

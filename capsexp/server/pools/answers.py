@@ -6,21 +6,24 @@ import math
 from collections.abc import Mapping
 
 from capsexp.segments import Recognition, Segment
-from capsexp.server.worker import Done, Failed, Ready, Skipped, Started
+from capsexp.server.worker import Done, Failed, Measured, Ready, Skipped, Started
 
 LATE_S = 1.0  # an engine's clock may run a little beyond the end of its segment
 
 
-def nonsense(message: object, ready: bool, flight: Mapping[int, Segment | str]) -> str | None:
+def nonsense(message: object, ready: bool, flight: Mapping[int, Segment | str], asked: bool = False) -> str | None:
     """What is wrong with a message of a worker that is `ready` (or still loading) and has `flight` to do, in this
-    order; None for one that can be believed."""
+    order; None for one that can be believed. `asked`: it was told to measure a segment."""
     if isinstance(message, Started):
         return None if _is_number(message.pid) else "a pid that is none"
     if isinstance(message, Ready):
         believed = not ready and _is_number(message.load_s) and isinstance(message.about, dict)
         return None if believed else "ready when it was so already"
     if isinstance(message, Failed) and message.id is None:
-        return None if not ready else "a failure to load after it had loaded"
+        return None if not ready or asked else "a failure to load after it had loaded"
+    if isinstance(message, Measured):
+        believed = asked and _is_number(message.grown_mb) and _is_number(message.freed_mb)
+        return None if believed else "a measurement that nobody asked for"
     if not isinstance(message, (Done, Failed, Skipped)):
         return f"a {type(message).__name__} for an answer"
     due = next(iter(flight), None)

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from capsexp.errors import ServerError
 from capsexp.segments import Recognition, Segment
+from capsexp.server.worker import Measure, Measured
 
 
 class GaveUp(ServerError):
@@ -17,6 +18,14 @@ class GaveUp(ServerError):
     def __init__(self, reason: str, retries: int) -> None:
         super().__init__(reason)
         self.retries = retries
+
+
+CHARACTER_S = 0.02  # of audio, that a character to be punctuated counts as: ten times what it is spoken in is enough
+
+
+def patience(work: Segment | str | Measure, stuck_s: float, stuck_rtf: float) -> float:
+    """How long a worker may take for something, in seconds: it grows with the work, whatever kind it is."""
+    return stuck_s + stuck_rtf * (CHARACTER_S * len(work) if isinstance(work, str) else work.audio_s)
 
 
 @dataclass
@@ -98,8 +107,12 @@ class Launcher(Protocol):
         """Start worker `number`, or start it again. It says Ready over its pipe, or Failed."""
         ...
 
-    def each_mb(self, first: Hand) -> float:
-        """What a further worker takes, judged by the first one that is ready; 0 where that is next to nothing."""
+    def each_mb(self, first: Hand, measured: Measured) -> float:
+        """What a further worker takes, judged by the first one and by what its longest segment took."""
+        ...
+
+    def settle(self, count: int) -> None:
+        """No more than so many workers will be started."""
         ...
 
     def alive(self) -> bool:

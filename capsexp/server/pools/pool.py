@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import queue
 import socket
@@ -23,11 +24,13 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
+from capsexp import cgroup
 from capsexp.errors import ServerError
 from capsexp.segments import Segment
 from capsexp.server.pools.answers import nonsense
 from capsexp.server.pools.base import GaveUp, Hand, Launcher, Outcome, Ticket, WorkerInfo
-from capsexp.server.worker import Done, Job, Ready, Skip, Skipped, Started, TextJob
+from capsexp.server.reserve import Reserve, is_passing
+from capsexp.server.worker import Done, Failed, Job, Measure, Measured, Ready, Skip, Skipped, Started, TextJob
 
 IN_FLIGHT = 2  # one recognized, one waiting in the worker, so that it never waits for a copy
 GIVE_UP = 3  # times in a row that every worker ended before it was ready: nothing is going to change that
@@ -35,7 +38,7 @@ BACKOFF_S, MOST_BACKOFF_S = 0.5, 30.0  # before a worker that did not become rea
 LOADS = 5  # times as long as the longest load so far, and START_S more: then a worker that loads counts as stuck
 START_S = 5.0
 
-Outbox = queue.SimpleQueue["Job | TextJob | Skip | None"]
+Outbox = queue.SimpleQueue["Job | TextJob | Skip | Measure | None"]
 
 
 class _Worker:
@@ -51,6 +54,10 @@ class _Worker:
         self.loaded = False  # was ready in this life
         self.spared = False  # why it ends is known, or not its segments' fault
         self.failures = 0  # lives in a row that ended before it was ready
+        self.refused = 0  # times in a row that the system had no room for it: its failures are others
+        self.passing = False  # why it ends is that
+        self.asked = False  # to measure a segment
+        self.measured: Measured | Failed | None = None
         self.load_s: float | None = None
         self.reason = ""
         self.timer: asyncio.TimerHandle | None = None  # of what it does: load, recognize the first in flight, or wait
@@ -59,7 +66,8 @@ class _Worker:
 class WorkerPool:
     """`on_event` is told of each worker that starts, is ready or dies; `fits(count, each_mb)` says how many workers
     fit once the first has loaded; `patience(work)` is how long one may take, in seconds, before its worker counts
-    as stuck, `load_patience` how long it may load."""
+    as stuck, `load_patience` how long it may load. What a segment of `longest_s` takes is measured before workers are
+    counted, unless `ample(count, each_mb)` says that it makes no difference."""
 
     def __init__(
         self,
@@ -68,13 +76,18 @@ class WorkerPool:
         max_retries: int,
         on_event: Callable[[str, WorkerInfo], None] = lambda what, info: None,
         fits: Callable[[int, float], int] = lambda count, each_mb: count,
-        patience: Callable[[Segment | str], float] = lambda work: 3600.0,
+        patience: Callable[[Segment | str | Measure], float] = lambda work: 3600.0,
         load_patience: float = 3600.0,
+        longest_s: float = 1.0,
+        ample: Callable[[int, float], bool] = lambda count, each_mb: True,
     ) -> None:
         self.count = count
         self.about: dict[str, Any] = {}  # what the engine says of itself
         self._launcher, self._max_retries = launcher, max_retries
         self._on_event, self._fits, self._patience, self._load_patience = on_event, fits, patience, load_patience
+        self._longest_s, self._ample = longest_s, ample
+        self._reserve = Reserve()
+        self._oom_kills = cgroup.oom_kills()
         self._workers: list[_Worker] = []
         self._waiting: deque[Ticket] = deque()
         self._suspects: set[Ticket] = set()  # unfinished
@@ -88,13 +101,46 @@ class WorkerPool:
 
     async def start(self) -> None:
         self._loop = asyncio.get_running_loop()
-        first = self._spawn(_Worker(0))
-        await self._until_ready([first])
+        self._reserve.take()
+        (first,) = await self._begin([_Worker(0)])
         if self.count > 1:
-            self.count = self._fits(self.count, self._launcher.each_mb(_hand(first)))
-        rest = [self._spawn(_Worker(number)) for number in range(1, self.count)]
-        await self._until_ready(rest)
+            self.count = self._fits(self.count, await self._each_mb(first))
+            await self._until_ready([first])
+        self._launcher.settle(self.count)
+        await self._begin([_Worker(number) for number in range(1, self.count)])
         self._begun = True
+
+    async def _begin(self, workers: list[_Worker]) -> list[_Worker]:
+        """Start workers for the first time; raises ServerError."""
+        for worker in workers:
+            try:
+                self._spawn(worker)
+            except (OSError, RuntimeError, MemoryError) as error:
+                if not is_passing(error):
+                    raise
+                raise ServerError(
+                    f"worker {worker.number} cannot be started: {_said(error)}; lower `workers`, or raise what the "
+                    "system allows (ulimit -n, ulimit -u, memory)"
+                ) from None
+        await self._until_ready(workers)
+        return workers
+
+    async def _each_mb(self, first: _Worker) -> float:
+        """What a further worker takes; infinite when the first one did not get through the longest segment."""
+        small = self._launcher.each_mb(_hand(first), Measured(0.0, 0.0))
+        if self._ample(self.count, small):
+            return small
+        work, first.asked = Measure(self._longest_s), True
+        first.outbox.put(work)
+        limit = self._patience(work)
+        first.timer = self._loop.call_later(limit, self._stuck, first, limit)
+        while first.measured is None and first.asked:
+            self._changed.clear()
+            await self._changed.wait()
+        _disarm(first)
+        if isinstance(first.measured, Measured):
+            return self._launcher.each_mb(_hand(first), first.measured)
+        return math.inf
 
     @property
     def reason(self) -> str:
@@ -134,6 +180,7 @@ class WorkerPool:
                         getattr(hand, act)()
                 if await _gone(hands, grace):
                     break
+        self._reserve.drop()
         self._launcher.terminate()
         if not await _gone([self._launcher], grace if self._workers and self._workers[0].ready else 0.0):
             self._launcher.kill()
@@ -172,14 +219,24 @@ class WorkerPool:
     # Coming to life.
 
     def _spawn(self, worker: _Worker) -> _Worker:
+        """Raises what the system raises when it has no room, and leaves nothing half started."""
         _disarm(worker)
-        worker.hand = self._launcher.start(worker.number)
+        with self._reserve:
+            hand = worker.hand = self._launcher.start(worker.number)
+        outbox: Outbox = queue.SimpleQueue()
+        try:
+            threading.Thread(target=self._write, args=(hand.pipe, outbox), daemon=True).start()
+            threading.Thread(target=self._read, args=(worker, hand.pipe), daemon=True).start()
+        except RuntimeError:  # no thread to be had
+            outbox.put(None)
+            hand.kill()
+            hand.pipe.close()
+            raise
         worker.open, worker.ready, worker.loaded, worker.spared, worker.reason = True, False, False, False, ""
-        worker.born, worker.outbox = time.monotonic(), queue.SimpleQueue()
+        worker.asked = worker.passing = False
+        worker.born, worker.outbox = time.monotonic(), outbox
         if worker not in self._workers:
             self._workers.append(worker)
-        threading.Thread(target=self._write, args=(worker.hand.pipe, worker.outbox), daemon=True).start()
-        threading.Thread(target=self._read, args=(worker, worker.hand.pipe), daemon=True).start()
         limit = self._load_patience
         if self._begun:
             limit = min(limit, START_S + LOADS * self._longest_load)
@@ -227,12 +284,14 @@ class WorkerPool:
     # What workers say.
 
     def _received(self, worker: _Worker, message: Any) -> None:
-        wrong = nonsense(message, worker.loaded, {number: t.work for number, t in worker.flight.items()})
+        flight = {number: t.work for number, t in worker.flight.items()}
+        wrong = nonsense(message, worker.loaded, flight, worker.asked)
         if wrong is not None:
             if not worker.spared:
                 self._replace(worker, f"worker {worker.number} answered nonsense: {wrong}")
         elif isinstance(message, Started):
-            _hand(worker).pid = message.pid
+            with self._reserve:
+                _hand(worker).pid = message.pid
             self._on_event("started", self._info(worker))
         elif isinstance(message, Ready):
             self._is_ready(worker, message)
@@ -242,8 +301,11 @@ class WorkerPool:
         elif isinstance(message, Skipped):
             worker.flight.pop(message.id)
             self._arm(worker)
+        elif isinstance(message, Measured) or (message.id is None and worker.asked):
+            worker.measured, worker.asked = message, False
+            self._changed.set()
         elif message.id is None:
-            worker.reason = message.reason
+            worker.reason, worker.passing = message.reason, message.passing
         elif not worker.spared:
             self._replace(worker, message.reason)
         self._dispatch()
@@ -251,6 +313,7 @@ class WorkerPool:
     def _is_ready(self, worker: _Worker, message: Ready) -> None:
         _disarm(worker)
         worker.ready, worker.loaded, worker.load_s, worker.failures = not worker.spared, True, message.load_s, 0
+        worker.refused, self._oom_kills = 0, cgroup.oom_kills()
         self._longest_load = max(self._longest_load, time.monotonic() - worker.born)
         self.about = message.about
         self._on_event("ready", self._info(worker))
@@ -294,8 +357,8 @@ class WorkerPool:
 
     def _ended(self, worker: _Worker, pipe: Connection) -> None:
         pipe.close()
-        how = worker.reason or _hand(worker).ended()
-        worker.reason = how
+        how = worker.reason or self._how(worker)
+        worker.reason, worker.asked = how, False
         if not worker.spared and not self._stopping:
             self._blame(worker, f"worker {worker.number} died ({how})")
         worker.open = worker.ready = False
@@ -309,18 +372,33 @@ class WorkerPool:
         for ticket in reversed(flight):
             self._again(ticket)
         if not worker.loaded:
-            worker.failures += 1
+            if worker.passing:
+                worker.refused += 1
+            else:
+                worker.failures += 1
             if worker.load_s is None:
                 return  # never ready: start() reports it
         self._revive(worker)
         self._dispatch()
 
+    def _how(self, worker: _Worker) -> str:
+        """How a worker ended that said nothing."""
+        how, killed = _hand(worker).ended(), cgroup.oom_kills()
+        if not (how.endswith("-9") or how.startswith("forked")):
+            return how
+        if killed is not None and self._oom_kills is not None and killed > self._oom_kills:
+            self._oom_kills += 1  # one of them; another that died with it has its own
+            return f"{how}: the kernel ended it, as its memory limit was reached (out of memory)"
+        return how
+
     def _revive(self, worker: _Worker) -> None:
-        """Start it again: at once, or later and later when that has failed. When it fails for all, give up."""
+        """Start it again: at once, or later and later when that has failed. When it fails for all, give up; but not
+        when the system has no room now, which passes."""
+        tries = worker.failures + worker.refused
         if all(w.failures >= GIVE_UP for w in self._workers):
             self._break(f"every worker ended {GIVE_UP} times in a row while loading: {worker.reason}")
-        elif worker.failures:
-            delay = min(MOST_BACKOFF_S, BACKOFF_S * 2 ** (worker.failures - 1))
+        elif tries:
+            delay = min(MOST_BACKOFF_S, BACKOFF_S * 2 ** min(tries - 1, 16))
             worker.timer = self._loop.call_later(delay, self._respawn, worker)
         else:
             self._respawn(worker)
@@ -328,8 +406,13 @@ class WorkerPool:
     def _respawn(self, worker: _Worker) -> None:
         try:
             self._spawn(worker)
-        except OSError as error:  # no process, no descriptor, no memory to be had now
-            worker.failures, worker.reason = worker.failures + 1, str(error)
+        except (OSError, RuntimeError, MemoryError) as error:
+            if is_passing(error):
+                worker.refused += 1
+            else:
+                worker.failures += 1
+            worker.reason = f"cannot be started now: {_said(error)}"
+            self._on_event("waiting", self._info(worker))
             self._revive(worker)
 
     def _blame(self, worker: _Worker, reason: str) -> None:
@@ -407,6 +490,10 @@ class WorkerPool:
             return None
         waiting.remove(ticket)
         return ticket
+
+
+def _said(error: BaseException) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
 
 
 def _disarm(worker: _Worker) -> None:

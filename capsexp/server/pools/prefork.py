@@ -25,6 +25,7 @@ from capsexp.files import tell
 from capsexp.lifeline import die_with_parent
 from capsexp.server import worker
 from capsexp.server.pools.process import uss_mb
+from capsexp.server.reserve import is_passing
 from capsexp.server.worker import Failed, Started
 
 
@@ -90,9 +91,12 @@ class PreforkLauncher:
                 try:
                     socket.send_fds(self._control, [number.to_bytes(4, "big")], [theirs.fileno()])
                     break
-                except OSError:  # it has just died
+                except OSError as error:  # it has just died
                     self._control.close()
-                    self._control = None
+                    self._control, failed = None, error
+            else:
+                ours.close()
+                raise failed
         return ForkedHand(ours)
 
     def _begin(self) -> None:
@@ -100,16 +104,19 @@ class PreforkLauncher:
             self._control.close()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         context = multiprocessing.get_context("spawn")
-        self._loader = context.Process(
+        loader = context.Process(
             target=main, args=(theirs, self._settings, self._threads, os.getpid()), name="capsexp-loader", daemon=True
         )
-        self._loader.start()
-        theirs.close()
-        assert self._loader.pid is not None
-        self._on_loader(self._loader.pid)
+        with theirs:
+            loader.start()
+        self._loader = loader
+        assert loader.pid is not None
+        self._on_loader(loader.pid)
 
-    def each_mb(self, first: Any) -> float:
-        return uss_mb(first.pid)  # what it does not share
+    def each_mb(self, first: Any, measured: worker.Measured) -> float:
+        return uss_mb(first.pid) + measured.freed_mb  # what it does not share
+
+    def settle(self, count: int) -> None: ...
 
     def alive(self) -> bool:
         return self._loader is not None and self._loader.is_alive()
@@ -148,11 +155,19 @@ def main(control: socket.socket, settings: dict[str, Any], threads: int, parent:
             _reap()
         if control.fileno() not in ready:
             continue
-        _, descriptors, _, _ = socket.recv_fds(control, 4, 1)
-        if not descriptors:
+        asked, descriptors, _, _ = socket.recv_fds(control, 4, 1)
+        if not asked:
             return
+        if not descriptors:  # none was free to receive it with: the pipe has ended
+            continue
         loader = os.getpid()
-        if os.fork() == 0:
+        try:
+            pid = os.fork()
+        except OSError as error:
+            with contextlib.suppress(OSError), Connection(descriptors[0]) as pipe:
+                pipe.send(Failed(None, f"cannot be forked: {error.strerror}", is_passing(error)))
+            continue
+        if pid == 0:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             control.close()

@@ -52,8 +52,10 @@ class ProcessLauncher:
         theirs.close()
         return ProcessHand(process, ours)
 
-    def each_mb(self, first: Any) -> float:
-        return uss_mb(first.pid)
+    def each_mb(self, first: Any, measured: worker.Measured) -> float:
+        return uss_mb(first.pid) + measured.freed_mb
+
+    def settle(self, count: int) -> None: ...
 
     def alive(self) -> bool:
         return False

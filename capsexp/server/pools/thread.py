@@ -31,21 +31,27 @@ class ThreadLauncher:
         self.kill()  # what is left of the last one
         context = multiprocessing.get_context("spawn")
         pairs = [context.Pipe(duplex=True) for _ in range(self._count)]
-        self._process = context.Process(
+        process = context.Process(
             target=worker.main_threads,
             args=([theirs for _, theirs in pairs], self._settings, self._threads, os.getpid()),
             name="capsexp-workers",
             daemon=True,
         )
-        self._process.start()
+        process.start()
+        self._process = process
         for _, theirs in pairs:
             theirs.close()
         for stale in self._unclaimed.values():
             stale.close()
         self._unclaimed = dict(enumerate(ours for ours, _ in pairs))
 
-    def each_mb(self, first: Any) -> float:
-        return 0.0
+    def each_mb(self, first: Any, measured: worker.Measured) -> float:
+        return measured.grown_mb  # the model is there
+
+    def settle(self, count: int) -> None:
+        self._count = count
+        for number in [n for n in self._unclaimed if n >= count]:
+            self._unclaimed.pop(number).close()
 
     def alive(self) -> bool:
         return self._process is not None and self._process.is_alive()
