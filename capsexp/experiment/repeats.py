@@ -41,7 +41,7 @@ class Reference:
         run = next(run for run in control["runs"] if run["processes"] == 1)
         return cls(run["makespan_s"], run["cpu_s"], control["threads"], len(control["texts"]), run["audio_s"])
 
-    def round_s(self, config: Config, cpus: int) -> float:
+    def round_s(self, config: Config, cpus: float) -> float:
         """About how long a configuration takes for every sample once. A process that uses a whole CPU can be had as
         often as there are CPUs; one that uses half of one twice as often."""
         share = max(self.cpu_s / self.took_s if self.took_s > 0 else 0.0, 1e-6)
@@ -49,7 +49,7 @@ class Reference:
         return max(self.took_s / parallel, self.samples * REQUEST_S + self.audio_s / CARRIED_XRT)
 
 
-def _workers(config: Config, cpus: int) -> int:
+def _workers(config: Config, cpus: float) -> int:
     return worker_count(config.workers) or max(1, cpus // config.threads)
 
 
@@ -58,7 +58,7 @@ def settle(
     reference: Reference | None,
     decided: dict[str, Decision],
     planned: Sequence[Config],
-    cpus: int,
+    cpus: float,
     say: Callable[[str], None],
 ) -> LoadConfig:
     """The load that a run is to make. What is not `decided` yet for runs of its kind is, for all of them that are
@@ -90,7 +90,7 @@ def key(config: Config) -> str:
     return hashlib.sha256(json.dumps(alike, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def decide(reference: Reference, configs: Sequence[Config], cpus: int) -> Decision:
+def decide(reference: Reference, configs: Sequence[Config], cpus: float) -> Decision:
     """For configurations with the same key: the fastest takes load.min_s, the slowest not too much of load.timeout."""
     rounds = [reference.round_s(config, cpus) for config in configs]
     load = configs[0].load
@@ -101,14 +101,14 @@ def decide(reference: Reference, configs: Sequence[Config], cpus: int) -> Decisi
     }
 
 
-def _said(reference: Reference, configs: Sequence[Config], decision: Decision, cpus: int) -> str:
+def _said(reference: Reference, configs: Sequence[Config], decision: Decision, cpus: float) -> str:
     took = {_workers(c, cpus): decision["repeats"] * reference.round_s(c, cpus) for c in configs}
     times = " and ".join(f"{took[n]:.0f} s with workers={n}" for n in sorted({min(took), max(took)}))
     count = decision["repeats"] * reference.samples
     return f"load.repeats=auto: every sample {decision['repeats']} times ({count} requests), about {times}"
 
 
-def foretold(config: Config, load: LoadConfig, reference: Reference, cpus: int) -> str | None:
+def foretold(config: Config, load: LoadConfig, reference: Reference, cpus: float) -> str | None:
     """Why a load cannot be done in time, going by the reference; None where it can."""
     took = reference.round_s(config, cpus) * (repeat_count(load.repeats) or 1)
     if config.hours is not None or took <= load.timeout:

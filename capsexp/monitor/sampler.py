@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import psutil
 
 from capsexp.machine import MB, available_mb
+from capsexp.monitor.roles import LOOKS, Node, Roles
 
 COLUMNS = (
     "time_s", "role", "worker", "pid", "rss_mb", "pss_mb", "uss_mb", "cpu_s", "threads", "major_faults", "read_mb",
@@ -21,7 +22,6 @@ COLUMNS = (
 )  # fmt: skip
 SERVER_ROLES = ("front", "loader", "worker", "helper")
 APART = ("client", "fault")  # not the server's, with all that they start
-HELPERS = (b"resource_tracker", b"forkserver")
 # Python's own name for "no such process" depends on which call met it.
 GONE = (FileNotFoundError, ProcessLookupError, PermissionError, psutil.Error)
 
@@ -41,7 +41,8 @@ class Sampler:
         self._pids_dir = pids_dir
         self._reader: _Reader = _Linux() if os.path.exists("/proc/self/smaps_rollup") else _Portable()
         self._born: dict[int, object] = {}  # of the roots: a pid that is used again is somebody else
-        self._numbers: dict[tuple[int, object], int] = {}
+        self._roles: dict[int, Roles] = {}  # of servers that are not ours, by their roots
+        self._lines: dict[tuple[int, object], tuple[bytes, int]] = {}
         self._cpu = psutil.cpu_times()
         self._first = True
         self._spent = {"busy_s": 0.0, "idle_s": 0.0}
@@ -70,8 +71,10 @@ class Sampler:
 
     def _tree(
         self, root: int, role: str, files: dict[int, tuple[str, int | None]], named: bool, seen: set[int]
-    ) -> Iterator[Row]:
-        waiting: list[tuple[int, str]] = [(root, "")]
+    ) -> list[Row]:
+        nodes: list[Node] = []
+        columns: dict[int, Row] = {}
+        waiting: list[tuple[int, int]] = [(root, 0)]
         while waiting:
             pid, parent = waiting.pop(0)
             if pid in seen:
@@ -82,28 +85,44 @@ class Sampler:
                     continue
                 if pid == root and self._born.setdefault(pid, process.born) != process.born:
                     del self._roots[pid]
-                    return
-                if pid == root:
-                    part: tuple[str, int | None] = (role, files.get(pid, (role, None))[1] if role == "worker" else None)
-                elif parent in APART:
-                    part = (parent, None)
-                else:
-                    part = files.get(pid) or self._guess(pid, process.born, parent, named)
+                    return []
                 children = self._reader.children(pid)
+                line = self._line(pid, process.born)
             except GONE:
                 continue
             seen.add(pid)
-            waiting += [(child, part[0]) for child in children]
-            yield {"role": part[0], "worker": part[1], "pid": pid, **process.columns}
+            waiting += [(child, pid) for child in children]
+            nodes.append(Node(pid, parent, process.born, process.columns["cpu_s"], line))
+            columns[pid] = process.columns
+        parts = self._parts(nodes, role, files, named)
+        return [{"role": parts[n.pid][0], "worker": parts[n.pid][1], "pid": n.pid, **columns[n.pid]} for n in nodes]
 
-    def _guess(self, pid: int, born: object, parent: str, named: bool) -> tuple[str, int | None]:
-        """The part of a descendant that has no file: a server that is not ours writes none."""
-        line = self._reader.cmdline(pid)
-        # What a fork server forks has its command line, but is a worker.
-        helper = any(word in line for word in HELPERS) and not (parent == "helper" and b"forkserver" in line)
-        if helper or named:
-            return "helper", None
-        return "worker", self._numbers.setdefault((pid, born), len(self._numbers))
+    def _parts(
+        self, nodes: list[Node], role: str, files: dict[int, tuple[str, int | None]], named: bool
+    ) -> dict[int, tuple[str, int | None]]:
+        if not nodes:
+            return {}
+        root = nodes[0].pid
+        if role == "front" and not named:
+            found = self._roles.setdefault(root, Roles()).of(nodes, time.monotonic())
+            return {n.pid: files.get(n.pid) or found[n.pid] if n.pid != root else found[root] for n in nodes}
+        parts: dict[int, tuple[str, int | None]] = {}
+        for node in nodes:
+            if node.pid == root:
+                parts[root] = role, files.get(root, (role, None))[1] if role == "worker" else None
+            elif parts[node.parent][0] in APART:
+                parts[node.pid] = parts[node.parent][0], None
+            else:
+                parts[node.pid] = files.get(node.pid) or ("helper", None)
+        return parts
+
+    def _line(self, pid: int, born: object) -> bytes:
+        """Its command line; a new process gets another when it executes a program, and is then looked at again."""
+        line, looks = self._lines.get((pid, born), (b"", 0))
+        if looks < LOOKS:
+            line = self._reader.cmdline(pid)
+            self._lines[pid, born] = line, looks + 1
+        return line
 
     def _files(self) -> dict[int, tuple[str, int | None]]:
         found = self._known  # a file never changes once its writer is done
