@@ -50,7 +50,7 @@ class Reference:
 
 
 def _workers(config: Config, cpus: float) -> int:
-    return worker_count(config.workers) or max(1, cpus // config.threads)
+    return worker_count(config.workers) or max(1, int(cpus // config.threads))
 
 
 def settle(
