@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from reports import a_run, reported
 
+from capsexp.limits import ThresholdsConfig
+
 
 def trials(workers: int, *makespans: float, **more: Any) -> list[Any]:
     return [a_run(workers, s, trial=n, **more) for n, s in enumerate(makespans, start=1)]
@@ -162,3 +164,41 @@ def test_a_single_configuration_has_nothing_to_be_compared_with(count: int) -> N
     report, said = reported(*trials(1, *[10.0] * count))
     assert report["verdict"] == "INCONCLUSIVE"
     assert "nothing to compare it with" in said
+
+
+def test_texts_of_another_engine_are_not_called_lost() -> None:
+    other, spelled = "we never were", "So, it IS!"
+    for heard, said_so in ((other, "another engine, model or language"), (spelled, "normalizes its text")):
+        report, said = reported(*trials(1, 10.0, 10.0, heard=heard), *trials(2, 5.0, 5.0, heard=heard))
+        assert report["verdict"] == "NOT_FEASIBLE"
+        warned = lines(said, "Warning: ")
+        assert [said_so in line for line in warned] == [True, True]
+        assert all("control=off" in line for line in warned)
+
+
+def test_the_reasons_of_gates_and_the_command_name_the_same_number_of_trials() -> None:
+    runs = [
+        *trials(1, 10.0, 10.1, 9.9),
+        *trials(2, 6.1, 7.0, 5.6),
+        a_run(1, 10.0, trial=4),
+        a_run(2, 6.0, trial=4, disturbed=99),
+    ]
+    for some in (runs[:6], runs, [runs[0], runs[3]]):
+        report, _ = reported(*some)
+        named = [g["reason"].partition("trials=")[2].split()[0] for c in report["configurations"] for g in c["gates"]
+                 if g["verdict"] == "INCONCLUSIVE"]  # fmt: skip
+        assert named
+        assert report["decide"]["command"].endswith(f"trials={max(map(int, named))}")
+
+
+def test_thresholds_that_were_changed_afterwards_are_shown_as_such() -> None:
+    runs = [*trials(1, 10.0, 10.1, 9.9), *trials(2, 8.0, 8.1, 7.9)]
+    report, said = reported(*runs)
+    assert report["thresholds_changed"] == []
+    assert "Thresholds were changed" not in said
+    limits = {**vars(ThresholdsConfig()), "speedup": 1.2, "wer": 0.1}
+    report, said = reported(*runs, thresholds=limits)
+    assert report["verdict"] == "FEASIBLE_WITH_CAVEATS"
+    assert lines(said, "Thresholds were changed after the runs were made: speedup 1.5 -> 1.2, wer none -> 0.1.")
+    before = {**vars(ThresholdsConfig()), "speedup": 1.9}
+    assert "speedup 1.9 -> 1.2" in reported(*runs, thresholds=limits, thresholds_before=before)[1]

@@ -77,6 +77,7 @@ def judge(
             continue
         evidence = configuration["intervals"].get(name)
         reason: str | None
+        enough: int | None = None
         if gate.relative and unjudged:
             verdict, reason, value = NOT_JUDGED, unjudged, None
         elif gate.relative and not baseline_ok:
@@ -84,18 +85,18 @@ def judge(
         elif gate.timed and (invalid or (gate.relative and baseline_invalid)):
             verdict, reason = NOT_JUDGED, invalid or f"the baseline: {baseline_invalid}"
         elif gate.relative and (open_ := _pairs(evidence, configuration)):
-            verdict, reason = INCONCLUSIVE, open_
+            verdict, (reason, enough) = INCONCLUSIVE, open_
         elif value is None:
             unfinished = name == "speedup"
             verdict = FAIL if unfinished else NOT_JUDGED
             reason = "not all requests completed" if unfinished else gate.unknown
         else:
-            verdict, reason = compare(gate, value, limit, evidence)
+            verdict, reason, enough = compare(gate, value, limit, evidence, _trials(configuration))
         found.append(
             {
                 "name": name, "value": value, "limit": limit, "verdict": verdict, "reason": reason,
                 "ci95": evidence["ci95"] if evidence and value is not None else None,
-                "tier": _tier(name, value, thresholds),
+                "tier": _tier(name, value, thresholds), "trials": enough,
             }
         )  # fmt: skip
     requests, completed = (configuration["correctness"][name] for name in ("requests", "completed"))
@@ -103,25 +104,33 @@ def judge(
         found.append(
             {
                 "name": "completed", "value": 0, "limit": 1, "verdict": FAIL, "ci95": None, "tier": None,
-                "reason": f"none of {requests} requests completed",
+                "trials": None, "reason": f"none of {requests} requests completed",
             }
         )  # fmt: skip
     return found
 
 
-def _pairs(evidence: Mapping[str, Any] | None, configuration: Mapping[str, Any]) -> str | None:
-    """Why a comparison decides nothing: too few trials in which both were measured."""
+def _pairs(evidence: Mapping[str, Any] | None, configuration: Mapping[str, Any]) -> tuple[str, int] | None:
+    """Why a comparison decides nothing, as there are too few trials in which both were measured; and how many trials
+    would do."""
     pairs = evidence.get("pairs") if evidence else None
     if pairs is None or pairs >= FEWEST_PAIRS or configuration["makespan_s"]["median"] is None:
         return None
-    trials = max((run["trial"] for run in configuration["validity"]["runs"]), default=1)
-    needed = max(FEWEST_PAIRS + 1, trials + FEWEST_PAIRS - pairs)
+    enough = max(FEWEST_PAIRS + 1, _trials(configuration) + FEWEST_PAIRS - pairs)
     what = "1 pair of trials decides nothing" if pairs else "no trial in which both it and its baseline were measured"
-    return f"{what}; trials={needed} would settle it"
+    return f"{what}; trials={enough} would settle it", enough
 
 
-def compare(gate: Gate, value: float, limit: float, evidence: dict[str, Any] | None) -> tuple[str, str | None]:
-    """Decided only when the value and its whole interval lie on one side of the limit."""
+def _trials(configuration: Mapping[str, Any]) -> int:
+    """How many there were, those included that do not count."""
+    return max((int(run["trial"]) for run in configuration["validity"]["runs"]), default=1)
+
+
+def compare(
+    gate: Gate, value: float, limit: float, evidence: dict[str, Any] | None, made: int = 0
+) -> tuple[str, str | None, int | None]:
+    """Verdict, reason and, where that is open, how many trials would decide it, `made` so far. Decided only when the
+    value and its whole interval lie on one side of the limit."""
 
     def keeps(x: float) -> bool:
         return _keeps(gate, x, limit)
@@ -130,21 +139,28 @@ def compare(gate: Gate, value: float, limit: float, evidence: dict[str, Any] | N
     if gate.highest and evidence is not None and evidence["values"]:
         count = len(evidence["values"])
         of = f"the highest of {count} trials" if count > 1 else "one trial"
-        return verdict, f"{of}; more trials can only raise it"
+        return verdict, f"{of}; more trials can only raise it", None
     if evidence is None or evidence["ci95"] is None:
-        return verdict, f"from {evidence['pairs']} pairs of trials" if evidence and evidence.get("pairs") else None
+        return (
+            verdict,
+            f"from {evidence['pairs']} pairs of trials" if evidence and evidence.get("pairs") else None,
+            None,
+        )
     low, high = evidence["ci95"]
     said = f"95 % interval {_short(low)} to {_short(high)}"
     if evidence.get("pairs"):
         said += f" from {evidence['pairs']} pairs"
     if keeps(low) == keeps(high) == keeps(value):
-        return verdict, said
+        return verdict, said, None
     if evidence["unit"] != "trials":
-        return INCONCLUSIVE, f"{said} holds the limit; more {evidence['unit']} would settle it"
+        return INCONCLUSIVE, f"{said} holds the limit; more {evidence['unit']} would settle it", None
     trials: Sequence[float] = evidence["values"]
     needed = statistics.trials_to_settle(trials, limit, gate.logs) if trials else None
-    more = f"trials={needed} ({needed - len(trials)} more)" if needed else "no reasonable number of trials"
-    return INCONCLUSIVE, f"{said} holds the limit; {more} would settle it"
+    if needed is None:
+        return INCONCLUSIVE, f"{said} holds the limit; no reasonable number of trials would settle it", None
+    more = needed - len(trials)
+    enough = max(made, len(trials)) + more  # some of those that were made may not count
+    return INCONCLUSIVE, f"{said} holds the limit; trials={enough} ({more} more) would settle it", enough
 
 
 def _keeps(gate: Gate, value: float, limit: float) -> bool:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from capsexp.analysis import baseline, diagnosis, gates, pools, statistics
+from capsexp.analysis import baseline, diagnosis, gates, pools
 
 Configuration = dict[str, Any]
 Configs = Mapping[str, Mapping[str, Any]]
@@ -193,11 +193,11 @@ def _open(c: Configuration) -> str:
     return f"{c['key']}: " + (f"{gains}; " if gains else "") + why
 
 
-def settle(found: list[Configuration], trials: int, interrupted: bool, most: int = 200) -> dict[str, Any] | None:
+def settle(found: list[Configuration], trials: int, unfinished: bool, most: int = 200) -> dict[str, Any] | None:
     """What would decide what is open: `overrides` to resume the sweep with, and `note`. None where more runs of this
     sweep decide nothing. `trials`: what was planned of each; `most`: runs that a sweep may have."""
     unsure = [c for c in found if c["fault"]["kind"] == "none" and c["verdict"] not in (*SURE, gates.NOT_FEASIBLE)]
-    if interrupted or any(c.get("incomplete") or c["status"] == "missing" for c in found):
+    if unfinished:
         return {"overrides": [], "note": "makes the runs that are missing"}
     disturbed = [c for c in found if not c["validity"]["valid"] and c["validity"]["invalid"]]
     if any(c["verdict"] == gates.INVALID for c in unsure) and disturbed:
@@ -206,7 +206,7 @@ def settle(found: list[Configuration], trials: int, interrupted: bool, most: int
             return {"overrides": None, "note": "another sweep with longer runs: raise load.repeats, or load.min_s"}
         runs = max(len(c["validity"]["runs"]) for c in disturbed) + trials
         return {"overrides": [f"trials_max={runs}"], "note": "on a machine that is left alone"}
-    needed = [_trials(c, gate, trials) for c in unsure for gate in c["gates"] if gate["verdict"] == gates.INCONCLUSIVE]
+    needed = [gate["trials"] for c in unsure for gate in c["gates"] if gate["verdict"] == gates.INCONCLUSIVE]
     if not needed:
         return None
     counts = [n for n in needed if n]
@@ -216,17 +216,6 @@ def settle(found: list[Configuration], trials: int, interrupted: bool, most: int
             "note": "no reasonable number of trials: another sweep with longer runs (load.repeats)",
         }
     return {"overrides": [f"trials={max(counts)}"], "note": "if the spread of the trials stays what it is"}
-
-
-def _trials(c: Configuration, gate: Mapping[str, Any], planned: int) -> int | None:
-    evidence = c["intervals"].get(gate["name"])
-    if evidence is None or evidence["unit"] != "trials":
-        return None
-    values = evidence["values"]
-    if len(values) < statistics.FEWEST:
-        return max(planned + 1, statistics.FEWEST)
-    total = statistics.trials_to_settle(values, gate["limit"], gates.GATES[gate["name"]].logs)
-    return None if total is None else max(planned + total - len(values), planned + 1)
 
 
 def _line(chosen: Configuration, found: list[Configuration]) -> list[Configuration]:

@@ -14,6 +14,7 @@ from capsexp.analysis import (
     baseline,
     correctness,
     diagnosis,
+    differences,
     faults,
     gates,
     leak,
@@ -71,6 +72,7 @@ def assemble(files: SweepFiles) -> dict[str, Any]:
         "valid": not files.sweep["interrupted"]
         and all(c["status"] == "ok" and not aggregate.invalid(c) for c in configurations),
         "interrupted": files.sweep["interrupted"],
+        "unfinished": unfinished,
         "trials": {
             "asked": asked,
             "max": most,
@@ -80,6 +82,7 @@ def assemble(files: SweepFiles) -> dict[str, Any]:
         "environment": files.environment,
         "samples": runs[0]["samples"] if runs else [],
         "thresholds": thresholds,
+        "thresholds_changed": _changed(files),
         "validity_limits": limits,
         "control": [
             {"engine": c["engine"], "threads": c["threads"], "hash": key, **run}
@@ -91,8 +94,16 @@ def assemble(files: SweepFiles) -> dict[str, Any]:
         "scaling": scalings,
         "recommendation": _one(advice),
         "advice": advice,
-        "decide": _decide(files, configurations, bool(files.sweep["interrupted"])),
+        "decide": _decide(files, configurations, unfinished),
     }
+
+
+def _changed(files: SweepFiles) -> list[list[Any]]:
+    """[name, before, now] of each threshold that is not the one that the runs were asked for with: the verdict is of
+    another question than the one that was put first."""
+    first = next((r.run["config"].get("thresholds") for r in files.runs), None)
+    before = files.sweep.get("thresholds_before") or first or files.sweep["thresholds"]
+    return [list(change) for change in differences.changes(before, files.sweep["thresholds"])]
 
 
 def _without_halves(files: SweepFiles) -> tuple[SweepFiles, list[str]]:
@@ -128,10 +139,10 @@ def _one(advice: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     return dict(next((one for one in chosen if not one["decided"]), chosen[0]))
 
 
-def _decide(files: SweepFiles, configurations: list[dict[str, Any]], interrupted: bool) -> dict[str, Any] | None:
+def _decide(files: SweepFiles, configurations: list[dict[str, Any]], unfinished: bool) -> dict[str, Any] | None:
     """The line that makes the runs which would decide what is open."""
     planned = len({p["trial"] for p in files.sweep["planned"]})
-    found = recommend.settle(configurations, planned, interrupted)
+    found = recommend.settle(configurations, planned, unfinished)
     if found is None:
         return None
     where = files.sweep.get("folder") or "FOLDER"
@@ -243,11 +254,27 @@ def _warnings(files: SweepFiles, configurations: list[dict[str, Any]]) -> list[s
         if configuration["status"] != "ok":
             found.append(f"{key}: {configuration['status']}: {'; '.join(configuration['errors'])}")
         wrong = configuration.get("wrong") or []
-        if wrong:
+        if unlike := _UNLIKE.get(configuration["correctness"]["unlike"]):
+            found.append(f"{key}: {unlike}")
+        elif wrong:
             others = configuration["wrong_count"] - 1
             more = f" and {others} more" if others > 0 else ""
             found.append(f"{key}: wrong: {wrong[0]['sample']}: {wrong[0]['reason']}{more}")
     return list(dict.fromkeys(found))
+
+
+# All texts differ from the control's, which no server does that loses some.
+_UNLIKE = {
+    "spelling": (
+        "all texts hold the control's words in another spelling: the server normalizes its text in its own way; judge "
+        "words instead, with control=off thresholds.wer=0.1 (samples with transcripts)"
+    ),
+    "engine": (
+        "all texts differ from the control's from the first word on, and hold other words instead of fewer: the server "
+        "runs another engine, model or language than the control, not one that loses text; set engine= and its "
+        "model_dir, model_id or language to the server's, or control=off thresholds.wer=0.1 (samples with transcripts)"
+    ),
+}
 
 
 def _disturbed(configuration: dict[str, Any], files: Sequence[RunFiles]) -> str | None:

@@ -228,8 +228,9 @@ def sentences(report: dict[str, Any]) -> list[str]:
     """The verdict, the recommendation and what the data say about disappointing results."""
     verdict = report["verdict"]
     said = [
-        f"Verdict: {spelled(verdict)}: {'the sweep is not finished' if _unfinished(report) else VERDICTS[verdict]}."
+        f"Verdict: {spelled(verdict)}: {'the sweep is not finished' if report['unfinished'] else VERDICTS[verdict]}."
     ]
+    said += changed_lines(report)
     for advice in report["advice"]:
         said += _advice(advice)
     said += _decide(report)
@@ -241,9 +242,14 @@ def sentences(report: dict[str, Any]) -> list[str]:
     return said
 
 
-def _unfinished(report: dict[str, Any]) -> bool:
-    missing = any(c["incomplete"] or c["status"] == "missing" for c in report["configurations"])
-    return bool(report["interrupted"] or missing)
+def changed_lines(report: dict[str, Any]) -> list[str]:
+    """Thresholds that were changed when the figures were there."""
+    each = [f"{name} {_limit(before)} -> {_limit(now)}" for name, before, now in report["thresholds_changed"]]
+    return [f"Thresholds were changed after the runs were made: {', '.join(each)}."] if each else []
+
+
+def _limit(value: Any) -> str:
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _advice(advice: dict[str, Any]) -> list[str]:
