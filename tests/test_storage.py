@@ -2,6 +2,7 @@
 each, nothing left running, and a sweep that goes on afterwards."""
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -20,7 +21,7 @@ from conftest import PATIENCE
 from test_cli import LEGACY
 
 from capsexp.errors import StorageError
-from capsexp.files import CsvFile, clear_parts, write_json, write_text
+from capsexp.files import BoundedCsv, CsvFile, clear_parts, remedy, storing, write_json, write_text
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 QUICK = ("workers=1,2", "control=off", "monitor.interval=0.02", "-m")
@@ -40,12 +41,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", disk], check=True)
 
 
-def one_line_and_resume(bench: Bench, says: str) -> None:
+def one_line_and_resume(bench: Bench, says: str, helps: str = "make room, then ") -> None:
     """What the sweep said at its end, and that it can go on from there."""
     last = bench.stderr.strip().splitlines()[-1]
     print(bench.stderr)
     assert re.fullmatch(
-        rf"capsexp: cannot write \S+: {says}; the sweep has ended: make room, then go on with resume=\S+", last
+        rf"capsexp: cannot write \S+: {says}; the sweep has ended: {helps}go on with resume=\S+", last
     ), bench.stderr
     assert "Traceback" not in bench.stderr
     assert bench.stderr.count("cannot write") <= 2  # the run's own line, and the sweep's
@@ -70,7 +71,7 @@ def test_a_file_that_may_not_grow(bench: Bench) -> None:
     limit = "import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (16000, 16000)); "
     bench.prefix = [sys.executable, "-c", limit + "os.execv(sys.argv[1], sys.argv[1:])"]
     assert bench.run(*QUICK) == 1
-    one_line_and_resume(bench, "File too large")
+    one_line_and_resume(bench, "File too large", r"raise the limit of file sizes \(ulimit -f\), then ")
     bench.prefix = []
     goes_on(bench)
 
@@ -83,7 +84,7 @@ def test_a_folder_that_is_lost(bench: Bench) -> None:
     shutil.rmtree(bench.out, ignore_errors=True)
     shutil.rmtree(bench.out, ignore_errors=True)  # somebody may have been writing
     assert bench.finish(process) == 1
-    one_line_and_resume(bench, "No such file or directory")
+    one_line_and_resume(bench, "No such file or directory", "")
 
 
 def test_outputs_that_are_read_only(bench: Bench, tmp_path: Path) -> None:
@@ -190,6 +191,35 @@ def test_a_file_is_the_old_or_the_new_one(tmp_path: Path) -> None:
     (tmp_path / ".a.json.77.part").write_text("{")
     clear_parts(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+@pytest.mark.parametrize("name", ["录" * 79 + ".wav", "x" * 251 + ".csv", "é" * 120 + ".json"])
+def test_a_file_of_any_legal_name_is_written(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.touch()  # legal here
+    write_json(path, {"a": 1})
+    assert json.loads(path.read_text()) == {"a": 1}
+    table = BoundedCsv(path, ["a"], 4)
+    for number in range(20):
+        table.write([{"a": number}])
+    table.close()
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+    with pytest.raises(StorageError, match=r"cannot write .*: File name too long$") as caught:
+        write_text(tmp_path / ("y" * 300), "")
+    assert remedy(str(caught.value)) == "shorten that name"
+
+
+@pytest.mark.parametrize(
+    ("number", "helps"),
+    [(errno.ENOSPC, "make room"), (errno.EACCES, "make it writable"), (errno.EROFS, "make it writable"),
+     (errno.ENOENT, ""), (errno.ENAMETOOLONG, "shorten that name"), (errno.EMFILE, "raise the limit of open files")],
+)  # fmt: skip
+def test_an_error_names_its_file_and_its_own_remedy(tmp_path: Path, number: int, helps: str) -> None:
+    with pytest.raises(StorageError) as caught, storing(tmp_path / "a.csv"):
+        raise OSError(number, os.strerror(number))  # as a write does: without a name
+    assert str(caught.value) == f"cannot write a.csv: {os.strerror(number)}"
+    assert remedy(str(caught.value)).startswith(helps)
+    assert bool(remedy(str(caught.value))) == bool(helps)
 
 
 @LINUX

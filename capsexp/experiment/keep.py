@@ -94,7 +94,8 @@ def _wanted(path: Path, name: PurePosixPath) -> Iterator[PurePosixPath]:
 
 def _names(option: Any) -> list[str]:
     """Options as they stand in a list of choices, in quotes or alone."""
-    return re.findall(r"[\w./-]+", " ".join(map(str, option)) if isinstance(option, list) else str(option))
+    said = option if isinstance(option, list) else re.split(r"[\[\],]+", str(option))
+    return [name for one in said if (name := str(one).strip(" '\""))]
 
 
 def _file(group: str, option: str) -> PurePosixPath:
