@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import numpy as np
@@ -16,9 +15,6 @@ from capsexp.protocol import RATE, Audio
 from capsexp.segments import Recognition
 
 Features = NDArray[Any]
-# In silence no token fires, and the decoder's convolution has nothing to run over: the one failure that is an answer.
-# All others (memory, dimensions, a damaged model) are errors.
-EMPTY = re.compile(r"while running Conv node\b.*\bInvalid input shape: \{\d\d?\}", re.DOTALL)
 SHORTEST = RATE * 25 // 1000  # samples: one frame of the front end
 FIRED = 1.0 - 1e-4  # a peak of the integrate-and-fire at least this high is where a token begins
 PEAK_S = 0.06 / 3  # s per value of us_cif_peak: low-frame-rate frames, upsampled three times
@@ -50,7 +46,7 @@ class ParaformerEngine:
             outputs = model.infer(features, lengths)
         except Exception as error:
             reason = str(error.__cause__ or error)
-            if EMPTY.search(reason):
+            if runtime.EMPTY.search(reason):
                 return Recognition([])
             raise EngineError(f"engine=paraformer: {reason}") from None
         scores, counts = outputs[0][0], int(outputs[1][0])

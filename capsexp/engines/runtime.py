@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from importlib import metadata
 from typing import Any
 
 from capsexp.errors import EngineError
 
 CUDA = "CUDAExecutionProvider"
+# In silence no token of Paraformer's fires, and its decoder's convolution has nothing to run over: the one failure that
+# is an answer. All others (memory, dimensions, a damaged model) are errors.
+EMPTY = re.compile(r"while running Conv node\b.*\bInvalid input shape: \{\d\d?\}", re.DOTALL)
 
 
 def device_id(device: str) -> str:

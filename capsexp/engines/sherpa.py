@@ -11,6 +11,7 @@ import sherpa_onnx
 
 from capsexp.config import EngineConfig, SherpaConfig
 from capsexp.engines import folders, runtime, words
+from capsexp.engines.overheard import overheard
 from capsexp.errors import EngineError
 from capsexp.protocol import RATE, Audio
 from capsexp.segments import Recognition
@@ -42,17 +43,32 @@ class SherpaEngine:
         stream = self._recognizer.create_stream()
         stream.accept_waveform(RATE, np.asarray(audio))
         try:
-            self._recognizer.decode_stream(stream)
+            with overheard() as said:
+                self._recognizer.decode_stream(stream)
+                result = stream.result
+                failure = None if result.tokens else _failure(said())
+        except OSError as error:
+            raise EngineError(f"engine=sherpa: {error.strerror}") from None
         except Exception as error:
             raise EngineError(f"engine=sherpa: {error}") from None
-        result = stream.result
+        if failure is not None:
+            raise EngineError(f"engine=sherpa: {failure}")
         times = [round(float(t), 3) for t in result.timestamps]
         times = times if len(times) == len(result.tokens) else []
         if self._type == "paraformer":
             return Recognition(*words.from_bpe(result.tokens, times))
         heard, begins, tags = words.from_sentencepiece([t.replace(" ", "▁") for t in result.tokens], times)
-        said = [getattr(result, name, "") for name in ("lang", "emotion", "event")]
-        return Recognition(heard, begins, tags + [t.strip("<|>") for t in said if t])
+        also = [getattr(result, name, "") for name in ("lang", "emotion", "event")]
+        return Recognition(heard, begins, tags + [t.strip("<|>") for t in also if t])
+
+
+def _failure(said: str) -> str | None:
+    """Why it gave no token. It catches what its runtime raises (no memory, say), says so on stderr alone, and returns
+    an empty result as if it had heard silence."""
+    _, caught, reason = said.partition("Caught exception:")
+    if not caught or runtime.EMPTY.search(reason):
+        return None
+    return (reason.strip().splitlines() or ["it failed without a reason"])[0].strip()
 
 
 def _provider(device: str) -> str:
