@@ -55,8 +55,8 @@ def side_by_side(old_name: str, old: SweepFiles, new_name: str, new: SweepFiles)
     parts += [f"In one of them only: {escape.one_line(', '.join(alone))}"] if alone else []
     parts += _listed("Environment:", differences.changes(old.environment, new.environment))
     parts += _listed("Configuration:", _configurations(old, new))
-    if _samples(old) != _samples(new):
-        parts += ["The samples differ: times and throughput are of different work."]
+    if unlike := _unlike(old, new):
+        parts += [f"Unlike, so that the ratios are not of the same work: {', '.join(unlike)}."]
     return "\n".join([*parts, ""])
 
 
@@ -76,6 +76,28 @@ def _configurations(old: SweepFiles, new: SweepFiles) -> list[tuple[str, Any, An
     before, after = ({r.run["key"]: r.run["config"] for r in files.runs} for files in (old, new))
     found = [change for key in before if key in after for change in differences.changes(before[key], after[key])]
     return list({repr(change): change for change in found}.values())
+
+
+# What makes the work another: the figures of one say nothing about the other's.
+_WORK = ("engine", "samples", "load", "punctuation", "hours", "fault")
+
+
+def _unlike(old: SweepFiles, new: SweepFiles) -> list[str]:
+    """What was not the same work, in words."""
+    if not set(_counted(old)) & set(_counted(new)):
+        return ["no configuration is in both; a sweep of the same key is needed"]
+    changed = {key.partition(".")[0] for key, _, _ in _configurations(old, new)}
+    found = [f"other settings of {name}" for name in _WORK if name in changed]
+    if _samples(old) != _samples(new):
+        found.append("the samples")
+    units = [{r.run["metrics"]["memory"]["metric"] for r in files.runs if r.run["metrics"]} for files in (old, new)]
+    if units[0] != units[1]:
+        found.append(f"memory as {_units(units[0])} and {_units(units[1])}")
+    return found
+
+
+def _units(names: set[Any]) -> str:
+    return "/".join(sorted(str(name).upper() for name in names if name)) or "nothing"
 
 
 def _samples(files: SweepFiles) -> set[str]:

@@ -1,6 +1,12 @@
 """Two sweeps side by side."""
 
+from typing import Any
+
+import pytest
+from reports import a_run, a_sweep
+
 from capsexp.analysis import differences
+from capsexp.compare import side_by_side
 
 
 def metrics(speed: float) -> dict[str, object]:
@@ -24,3 +30,36 @@ def test_what_was_different_to_begin_with() -> None:
     )
     assert differences.changes(old, new) == [("engine.rtf", 0.1, 0.2)]
     assert differences.changes({"a": 1}, {}) == [("a", 1, None)]
+
+
+def swept(*speeds: float, **more: Any) -> Any:
+    return a_sweep([a_run(1, s, trial=n, **more) for n, s in enumerate(speeds, start=1)])
+
+
+def test_two_measurements_of_a_server_that_runs_already() -> None:
+    external = {"key": "external", "settings": {"server.name": "external", "server.url": "ws://127.0.0.1:1"}}
+    one, two = (swept(s, 1.01 * s, 0.99 * s, **external) for s in (10.0, 5.0))
+    said = side_by_side("with-1", one, "with-2", two)
+    assert "external         throughput_xrt" in said
+    assert "different" in said
+    assert "Unlike" not in said
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"settings": {"engine.beam": 1e-9}}, "other settings of engine"),
+        ({"settings": {"load.concurrency": 3}}, "other settings of load"),
+        ({"samples": [{"name": "s0", "duration_s": 10.0, "sha256": "1"}]}, "the samples"),
+        ({"key": "other"}, "no configuration is in both"),
+    ],
+)
+def test_what_is_not_alike_is_named(change: dict[str, Any], named: str) -> None:
+    said = side_by_side("a", swept(10.0), "b", swept(5.0, **change))
+    assert named in said.partition("Unlike, so that the ratios are not of the same work: ")[2]
+
+
+def test_what_others_wrote_is_escaped() -> None:
+    nasty = "\x1b[2Jverified"
+    old, new = swept(10.0, key=nasty), swept(5.0, key=nasty, settings={"engine.model_dir": nasty})
+    assert "\x1b" not in side_by_side(nasty, old, nasty, new)
