@@ -91,9 +91,9 @@ class Sweep:
     def __init__(self, out: Path, audio: Path, *more: str) -> None:
         self.out, self.mark = out, str(uuid.uuid4())
         self.asked = [
-            "engine=null", "engine.rtf=0.05", "workers=1,2", "-m", "trials=1", "validity=off", "load.repeats=1", "samples=dir",
-            f"samples.dir={audio}", "load.seg_duration=1", "load.seg_overlap=0.2", "monitor.interval=0.1",
-            f"hydra.sweep.dir={out}", *more,
+            "engine=null", "engine.rtf=0.05", "workers=1,2", "-m", "trials=1", "validity=off", "load.repeats=1",
+            "samples=dir", f"samples.dir={audio}", "load.seg_duration=1", "load.seg_overlap=0.2",
+            "monitor.interval=0.1", f"hydra.sweep.dir={out}", *more,
         ]  # fmt: skip
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:

@@ -69,7 +69,21 @@ def line(sweep: dict[str, Any], folder: Path, overrides: Sequence[str]) -> list[
     name = valued.get("--config-name", valued.get("-cn", "config"))
     if "samples.dir" not in given and (own := _own_audio(folder)):
         kept = [o for o in kept if key_of(o) != "samples.dir"] + own
+    for word in _as_much(sweep, folder):
+        said = [o for o in [*kept, *overrides] if key_of(o) == key_of(word)]
+        if all(o.endswith("=auto") for o in said) and key_of(word) not in given:
+            kept = [o for o in kept if o not in said] + [word]
     return [*kept, *overrides, *flags, "--config-dir", str(folder / "conf"), "--config-name", name]
+
+
+def _as_much(sweep: dict[str, Any], folder: Path) -> list[str]:
+    """What load.repeats=auto came to: the same requests are sent again. Where runs differ in it, it is decided anew."""
+    try:
+        runs = [read_json(path) for path in sorted(folder.glob("*/run.json"))] if sweep.get("repeats") else []
+        sent = {key: {run[key] for run in runs} for key in ("repeats", "concurrency")}
+    except (OSError, ValueError, KeyError, TypeError):  # of another version, or damaged
+        return []
+    return [f"load.{key}={n}" for key, found in sent.items() if len(found) == 1 for n in found if type(n) is int]
 
 
 def _own_audio(folder: Path) -> list[str]:

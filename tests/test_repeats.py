@@ -17,6 +17,7 @@ from capsexp.compose import compose
 from capsexp.config import Config, LoadConfig, NullConfig
 from capsexp.errors import ConfigError
 from capsexp.experiment.repeats import Reference, foretold, settle
+from capsexp.replay import line
 
 
 def config(workers: Any = 1, load: LoadConfig | None = None, **more: Any) -> Config:
@@ -130,6 +131,8 @@ def test_runs_of_a_sweep_last_long_enough_and_are_resumed_as_they_were(bench: Be
     replay = yaml.safe_load((next(bench.out.glob("0-*")) / "replay.yaml").read_text())
     assert replay["load"]["repeats"] == repeats
     assert json.loads((bench.out / "sweep.json").read_text())["repeats"]
+    said = line(json.loads((bench.out / "sweep.json").read_text()), bench.out, ["workers=1"])
+    assert f"load.repeats={repeats}" in said  # the last word: what is given first was `auto`
     # Going on adds to what is there, with the same requests.
     assert bench.finish(bench.start(f"resume={bench.out}", "workers=1,2,3", "-m", bare=True)) == 0, bench.stderr
     assert "load.repeats=auto: every sample" not in bench.stderr
