@@ -199,6 +199,9 @@ class ServerConfig:
     max_audio_s: float = number(43_200.0, low=1)  # of audio in one task
     max_tasks: int = number(1000, low=1)  # of one connection, without their final message
     send_timeout: float = number(120.0, low=0.1)  # s that a client may leave a result untaken, before it is let go
+    max_held_mb: float = number(1024.0, low=1)  # what the whole server may hold of its clients' messages and audio
+    max_segment_s: float = number(120.0, low=0.1, high=600)  # seg_duration + seg_overlap that a client may ask for
+    origins: list[str] = field(default_factory=list)  # of web pages that may connect, e.g. https://example.org
 
 
 @dataclass
@@ -400,6 +403,11 @@ def check(config: Config) -> None:
     if config.server.name == "external" and not config.server.url:
         raise ConfigError("server.url: server=external needs an address, e.g. server.url=ws://127.0.0.1:6016")
     _address(config.server)
+    most, longest = config.server.max_segment_s, config.load.seg_duration + config.load.seg_overlap
+    if config.server.name == "local" and longest > most:
+        raise ConfigError(
+            f"load.seg_duration: {longest:g} s with the overlap is more than server.max_segment_s={most:g}"
+        )
     _fault(config)
     processes = config.control.processes
     if processes != "sweep" and not (isinstance(processes, list) and all(type(p) is int and p >= 1 for p in processes)):

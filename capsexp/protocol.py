@@ -63,6 +63,11 @@ class Result:
     tags: list[str] = field(default_factory=list)  # ours: language, emotion and events that the engine heard
 
 
+def in_url(host: str) -> str:
+    """A host as an address holds it: IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
 def encode_audio(message: AudioMessage) -> str:
     """The text frame of a client's message."""
     data = base64.b64encode(np.ascontiguousarray(message.audio, "<f4").tobytes()).decode("ascii")
@@ -71,8 +76,9 @@ def encode_audio(message: AudioMessage) -> str:
     return json.dumps({**fields, "data": data})
 
 
-def decode_audio(frame: str | bytes) -> AudioMessage:
-    """Parse a client's message; raises ProtocolError saying what is wrong with it."""
+def decode_audio(frame: str | bytes, max_segment_s: float = math.inf) -> AudioMessage:
+    """Parse a client's message; raises ProtocolError saying what is wrong with it. A segment may last `max_segment_s`:
+    it decides what a worker takes of memory."""
     if isinstance(frame, bytes):
         raise ProtocolError("binary frame: send JSON in text frames")
     fields = _json_object(frame)
@@ -90,6 +96,12 @@ def decode_audio(frame: str | bytes) -> AudioMessage:
     if not 0.1 <= duration <= MAX_SEGMENT_SECONDS or not 0 <= overlap <= duration:
         raise ProtocolError(
             f"seg_duration {duration:g} must be 0.1 to {MAX_SEGMENT_SECONDS:g} s and seg_overlap {overlap:g} 0 to that",
+            task_id,
+        )
+    if duration + overlap > max_segment_s:
+        raise ProtocolError(
+            f"seg_duration {duration:g} + seg_overlap {overlap:g} is more than server.max_segment_s = "
+            f"{max_segment_s:g} s",
             task_id,
         )
     return AudioMessage(

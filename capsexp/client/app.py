@@ -21,7 +21,7 @@ from capsexp.client.request import Request, Way
 from capsexp.client.room import Room, room
 from capsexp.errors import ServerError
 from capsexp.files import note, storing, tell, write_csv, write_json, write_text
-from capsexp.protocol import Result
+from capsexp.protocol import Result, in_url
 from capsexp.samples import SampleSet
 from capsexp.samples import load as load_samples
 
@@ -46,7 +46,8 @@ def main(argv: Sequence[str]) -> int:
     if call.run_dir is not None:
         write_json(call.run_dir / "samples.json", described(samples))
     url = (
-        config.server.url or f"{'wss' if config.server.certfile else 'ws'}://{config.server.host}:{config.server.port}"
+        config.server.url
+        or f"{'wss' if config.server.certfile else 'ws'}://{in_url(config.server.host)}:{config.server.port}"
     )
     admitted = None
     if call.guarded:

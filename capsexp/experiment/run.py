@@ -32,6 +32,7 @@ from capsexp.experiment.fingerprint import fingerprint
 from capsexp.experiment.repeats import Reference, foretold
 from capsexp.files import bound_log, read_json, storing, sync_tree, write_json, write_text
 from capsexp.machine import usable_cpus
+from capsexp.protocol import in_url
 from capsexp.report.load import read_rows, sizes
 from capsexp.tool import TOKEN
 
@@ -218,7 +219,7 @@ class _Run:
         leash.say(str(server.pid))
         stack.callback(leash.say, "done")
         stack.callback(server.stop, config.grace)
-        return server, f"ws://{config.host}:{port}"
+        return server, f"ws://{in_url(config.host)}:{port}"
 
     def _injector(self, *arguments: str) -> Child | None:
         """Who does what `fault=` names."""
@@ -270,7 +271,7 @@ class _Run:
                 self.workers, self.warnings = len(answer["workers"]), self.warnings + answer["warnings"]
                 self.about, self.admitted = answer["engine"], answer.get("connections")
                 scheme = "wss" if self.config.server.certfile else "ws"
-                url = f"{scheme}://{self.config.server.host}:{answer['port']}"
+                url = f"{scheme}://{in_url(self.config.server.host)}:{answer['port']}"
                 break
             if server is not None and not server.alive():
                 raise ServerError(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Coroutine, Sequence
@@ -14,6 +14,8 @@ from typing import Any
 
 import websockets
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
 
 from capsexp import lifeline, tool
 from capsexp.config import Config, worker_count
@@ -21,20 +23,23 @@ from capsexp.engines.folders import prepare
 from capsexp.errors import CapsexpError, RunRefused, ServerError
 from capsexp.files import tell, write_json
 from capsexp.machine import whole_cpus
-from capsexp.protocol import SUBPROTOCOL
+from capsexp.protocol import SUBPROTOCOL, in_url
 from capsexp.segments import Segment
-from capsexp.server.doorman import Doorman, Forgetful
-from capsexp.server.front import Front, Limits
+from capsexp.server.connection import Bounded
+from capsexp.server.doorman import Doorman
+from capsexp.server.front import Front, Limits, internal
 from capsexp.server.guard import Guard, connections_that_fit, tls
+from capsexp.server.held import Held
+from capsexp.server.listener import OPEN_S, Listener, bind
 from capsexp.server.pools import launcher
 from capsexp.server.pools.base import GaveUp, Outcome, WorkerInfo, patience
 from capsexp.server.pools.pool import WorkerPool
 from capsexp.server.record import Record
 from capsexp.server.room import is_ample, refuse_or_reduce
+from capsexp.server.sparing import Sparing
 from capsexp.server.worker import settings_of
 
 log = logging.getLogger(__name__)
-MAX_SEGMENT_S = 120.0  # until server.max_segment_s is there
 
 
 def main(argv: Sequence[str]) -> int:
@@ -47,7 +52,9 @@ def main(argv: Sequence[str]) -> int:
     told.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
     logging.getLogger().addHandler(told)
     logging.getLogger().setLevel(logging.INFO)
-    logging.getLogger("websockets").setLevel(logging.CRITICAL)  # a scan of the port is not our error
+    logging.getLogger("websockets").setLevel(
+        logging.CRITICAL
+    )  # a scan of the port is not our error; ours are told here
     try:
         return asyncio.run(_Server(call).run())
     except CapsexpError as error:
@@ -98,45 +105,66 @@ class _Server:
             raise self.record.lost
         return 0
 
-    async def _serve(self, pool: WorkerPool, listener: socket.socket, stop: asyncio.Event) -> None:
+    async def _serve(self, pool: WorkerPool, listener: Listener, stop: asyncio.Event) -> None:
         config = self.config.server
+        held = Held(config.max_held_mb)
         front = Front(
             pool,
             config.dispatch,
             config.max_queue or 4 * pool.count,
             self._on_segment,
             self.config.punctuation.name != "none",
-            Limits(config.max_audio_s, config.max_tasks, config.send_timeout),
+            Limits(config.max_audio_s, config.max_tasks, config.send_timeout, config.max_segment_s),
+            held,
         )
-        doorman = Doorman(max(8, 2 * pool.count))
-        self.connections = connections_that_fit(config.max_connections, log.warning)
-        guard = Guard(config, self.connections)
+        doorman = Doorman(max(8, 2 * pool.count), held)
+        self.connections = connections_that_fit(config.max_connections, log.warning, pool.count)
+        sparing = Sparing()
+        guard, listener.say = Guard(config, self.connections, sparing.say), sparing.say
+
+        def admit(connection: ServerConnection, request: Request) -> Response | None:
+            listener.asked(connection.transport.get_extra_info("socket").fileno())
+            try:
+                return guard.admit(connection, request)
+            except Exception as error:
+                internal("a request", error)
+                raise
 
         async def handle(connection: ServerConnection) -> None:
-            async with guard.counted():
+            try:
                 await front.handle(connection, doorman.door(connection.transport))
+            except Exception as error:
+                internal("a connection", error)
+                with contextlib.suppress(ConnectionClosed):
+                    await connection.close(1011, "internal error")
+
+        def connection(*arguments: Any, **options: Any) -> Bounded:
+            return Bounded(held, guard.left, *arguments, **options)
 
         async with serve(
             handle,
             sock=listener,
-            backlog=min(4096, config.max_connections),
+            backlog=1,  # accepted at a time, so that who goes has gone before the next comes
             ssl=tls(config),
-            process_request=guard.admit,
-            origins=[None],  # a web page that its user visits must not reach a server on their machine
+            open_timeout=OPEN_S,
+            process_request=admit,
             compression=None,  # float audio does not compress, and the attempt costs 5x in throughput
             max_size=config.max_message,
             max_queue=0,  # the next message waits in the kernel, not in our memory
             ping_interval=None,  # a connection that back-pressure holds is slow, not dead
             select_subprotocol=_subprotocol,
-            create_connection=Forgetful,
+            create_connection=connection,  # type: ignore[arg-type]
             close_timeout=min(1.0, config.grace),
-        ):
+        ) as server:
             self._announce(pool, listener)
             await _first(pool.broken.wait(), stop)
             asyncio.get_running_loop().call_later(min(1.0, config.grace), front.abandon)
+            reason = "the server cannot go on" if pool.broken.is_set() else "the server is stopping"
+            await front.farewell(f"{reason}; send it again later", min(1.0, config.grace))
+            server.close(reason=reason)
         doorman.close()
 
-    def _announce(self, pool: WorkerPool, listener: socket.socket) -> None:
+    def _announce(self, pool: WorkerPool, listener: Listener) -> None:
         host, port = listener.getsockname()[:2]
         if self.run_dir is not None:
             write_json(
@@ -152,7 +180,7 @@ class _Server:
                 },
             )
         scheme, workers = "wss" if self.config.server.certfile else "ws", f"{pool.count} worker{'s' * (pool.count > 1)}"
-        tell(f"listening on {scheme}://{host}:{port} with {workers}; Ctrl-C stops it")
+        tell(f"listening on {scheme}://{in_url(host)}:{port} with {workers}; Ctrl-C stops it")
 
     def _stop_on_request(self, stop: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
@@ -189,27 +217,7 @@ class _Server:
 
 def longest_segment_s(config: Config, in_run: bool) -> float:
     """Of audio: what a run's own client asks for (its last segment has the rest of a file), else what anybody may."""
-    return (
-        config.load.seg_duration + 2 * config.load.seg_overlap
-        if in_run
-        else float(getattr(config.server, "max_segment_s", MAX_SEGMENT_S))
-    )
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Take the port before the models load; raises ServerError when it is taken."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        if sys.platform != "win32":  # there it would let two servers share the port
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise ServerError(
-            f"cannot listen on {host}:{port}: {error.strerror}; stop what uses it or choose another server.port"
-        ) from None
-    return listener
+    return config.load.seg_duration + 2 * config.load.seg_overlap if in_run else config.server.max_segment_s
 
 
 def _subprotocol(connection: object, offered: Sequence[websockets.Subprotocol]) -> websockets.Subprotocol | None:

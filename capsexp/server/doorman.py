@@ -6,6 +6,9 @@ turn has come. Small ones (a dictating client's, the end of a connection) need n
 turn on; when too many dawdle, those of whom nothing comes any more are let go. A client that leaves is seen at once,
 although nobody reads from it.
 
+Nobody waits for a turn for long, as a ping may stand behind what is unread, and its sender gives up when no answer
+comes: who has waited OVERDUE_S is read without a place, one after the other.
+
 By epoll, so Linux only. Elsewhere, and under TLS (whose layer may hold bytes that epoll knows nothing of), everybody is
 read from, and one that left is noticed when something is sent to it.
 """
@@ -22,11 +25,8 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
-from websockets.asyncio.server import ServerConnection
-from websockets.frames import Frame, Opcode
-from websockets.protocol import Event
+from capsexp.server.held import Held
 
 if sys.platform == "linux":
     import fcntl
@@ -34,7 +34,6 @@ if sys.platform == "linux":
 
 log = logging.getLogger(__name__)
 
-DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 SMALL = 16_384  # bytes that may be read without a turn
 SETTLE_S = 0.005  # without more bytes: then a small message is whole, and not the beginning of a large one
 LOOK_AGAIN_S = 0.02  # a small message that is not there by then is a large one all the same
@@ -42,35 +41,14 @@ TURN_S = 0.25  # a sender of which less than FAST comes in that time cannot fill
 FAST = 131_072  # bytes
 SLOW = 4  # times as many as have a turn may dawdle
 STALL_S = 10.0  # without a byte, while others wait: such a client is let go
-
-
-class Forgetful(ServerConnection):
-    """A connection that does not keep its last message. websockets' parser holds on to it until the next one comes:
-    megabytes for each client that has sent its file and waits."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._untaken: deque[Frame] = deque()
-
-    def process_event(self, event: Event) -> None:
-        super().process_event(event)
-        if isinstance(event, Frame) and event.opcode in DATA:
-            self._untaken.append(event)
-
-    async def recv(self, *arguments: Any, **options: Any) -> Any:
-        message = await super().recv(*arguments, **options)
-        while self._untaken:
-            frame = self._untaken.popleft()
-            frame.data = b""
-            if frame.fin:
-                break
-        return message
+OVERDUE_S = 5.0  # that a client waits for its turn
 
 
 class Door:
     """Of one connection; this one is always open."""
 
     gone = False  # the client has left
+    hurried = False  # the message that came in has no place: it is to be read on soon
     on_gone: Callable[[], object] = staticmethod(lambda: None)
 
     def leave(self) -> None:
@@ -78,8 +56,8 @@ class Door:
         self.gone = True
         self.on_gone()
 
-    def arm(self) -> None:
-        """Let the next message in, when its turn comes."""
+    def arm(self, at_once: bool = False) -> None:
+        """Let the next message in, when its turn comes, or at once."""
 
     def shut(self) -> None:
         """Read nothing more until `arm`."""
@@ -97,8 +75,11 @@ class Door:
 class Doorman:
     """`places`: large messages that may come in or be in hand at once."""
 
-    def __init__(self, places: int) -> None:
+    def __init__(self, places: int, held: Held | None = None) -> None:
         self._free = places
+        self._held = held or Held()
+        self._hurried: _Watched | None = None  # comes in without a place
+        self._timer: asyncio.TimerHandle | None = None
         self._most_slow = SLOW * places
         self._slow: dict[_Watched, None] = {}  # their message came in part, in the order they fell behind
         self._queue: deque[_Watched] = deque()
@@ -117,6 +98,8 @@ class Doorman:
         return door
 
     def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         if self._epoll is not None:
             asyncio.get_running_loop().remove_reader(self._epoll.fileno())
             self._epoll.close()
@@ -135,6 +118,27 @@ class Doorman:
         while self._free and self._queue:
             self._free -= 1
             self._queue.popleft().let_in()
+        if self._queue and self._hurried is None and self._timer is None:
+            wait = self._queue[0].since + OVERDUE_S - time.monotonic()
+            if wait <= 0 and self._held.roomy.is_set():
+                self._hurried = self._queue.popleft()
+                self._hurried.let_in(hurried=True)
+                wait = OVERDUE_S  # until the next, if this one does not come
+            self._timer = asyncio.get_running_loop().call_later(max(wait, LOOK_AGAIN_S), self._look_at_queue)
+
+    def _look_at_queue(self) -> None:
+        self._timer = None
+        self._hurried = None
+        self.serve()
+
+    def came(self, door: _Watched) -> None:
+        """The one without a place is in."""
+        if self._hurried is door:
+            self._hurried = None
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            self.serve()
 
     def dawdles(self, door: _Watched) -> bool:
         """Whether a slow sender's turn passes on to somebody who waits; makes room for that if it can."""
@@ -153,6 +157,7 @@ class Doorman:
 
     def leave(self, door: _Watched, placed: bool) -> None:
         self._slow.pop(door, None)
+        self.came(door)
         if placed:
             self._free += 1
         elif door in self._queue:
@@ -192,13 +197,17 @@ class _Watched(_Plain):
         self._man, self._epoll, self._descriptor = man, epoll, descriptor
         self._placed = self._waiting = False
         self._receiving = False
+        self.since = 0.0  # that it waits for its turn
         self._seen = 0.0, 0
         self._timer: asyncio.TimerHandle | None = None
         epoll.register(self._descriptor, select.EPOLLRDHUP | select.EPOLLONESHOT)
         self.shut()
 
-    def arm(self) -> None:
-        self._watch(select.EPOLLIN)
+    def arm(self, at_once: bool = False) -> None:
+        if at_once:
+            self._resume()
+        else:
+            self._watch(select.EPOLLIN)
 
     def shut(self) -> None:
         self._cancel()
@@ -209,7 +218,7 @@ class _Watched(_Plain):
 
     def done(self) -> None:
         self._cancel()
-        placed, self._placed, self._waiting = self._placed, False, False
+        placed, self._placed, self._waiting, self.hurried = self._placed, False, False, False
         self._man.leave(self, placed)
 
     def close(self) -> None:
@@ -225,9 +234,11 @@ class _Watched(_Plain):
             self._watch(0)
             self._measure(0)
 
-    def let_in(self) -> None:
-        self._placed, self._waiting = True, False
+    def let_in(self, hurried: bool = False) -> None:
+        self._placed, self._waiting, self.hurried = not hurried, False, hurried
         self._resume()
+        if hurried:
+            return
         self._timer = asyncio.get_running_loop().call_later(TURN_S, self._pass_on, self._received())
 
     def _pass_on(self, before: int) -> None:
@@ -262,7 +273,7 @@ class _Watched(_Plain):
         return int(struct.unpack_from("Q", known, 128)[0]) if len(known) == 136 else 0
 
     def _wait(self) -> None:
-        self._waiting = True
+        self._waiting, self.since = True, time.monotonic()
         self._watch(0)
         self._man.wait(self)
 

@@ -1,8 +1,10 @@
 """The WebSocket front: cuts each task's audio, hands segments to the pool, merges results in order and sends them.
 
 A sender is slowed, never dropped: a segment needs a free slot of the bounded queue before the next message of its
-connection is read, and TCP does the rest. A client that does not take its results is slowed by itself, and let go when
-that lasts.
+connection is read, and TCP does the rest. But a ping stands behind the audio that is unread, and its sender gives up
+when no answer comes; so a connection that waits for a worker is read from all the same, PACE bytes a second, as long
+as the server has room for what it holds (see held.py). A client that does not take its results is slowed by itself,
+and let go when that lasts.
 """
 
 from __future__ import annotations
@@ -10,9 +12,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
+import traceback
 import zlib
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterable, Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -32,6 +36,7 @@ from capsexp.protocol import (
 )
 from capsexp.segments import Cut, Cutter, Merger, Segment
 from capsexp.server.doorman import Door
+from capsexp.server.held import Held
 from capsexp.server.pools.base import GaveUp, Outcome, Pool
 
 log = logging.getLogger(__name__)
@@ -44,21 +49,30 @@ class Connection(Protocol):
 
     async def send(self, message: str) -> None: ...
 
+    async def close(self, code: int = 1000, reason: str = "") -> None: ...
+
 
 SegmentDone = Callable[[str, Segment, "Outcome | GaveUp | None", float], None]
 Due = tuple[Segment, float, "asyncio.Future[Outcome]"]
 UNTAKEN = 64  # results that a client may be behind with, beyond what is at work, before it is read from no more
 MAX_HELD_S = 3600.0  # of audio that a connection may have waiting for the rest of a segment (230 MB)
+SAMPLE = 4  # bytes
+OVERHEAD = 1024  # bytes of a message, however little it says
+GRACE_S = 1.0  # that a message may wait for workers before its connection is read from all the same
+PACE = 2**20  # bytes a second of such a connection: a client with all buffers full waits some ten seconds for a pong
+LOOK_AGAIN_S = 0.5  # at a client that does not take its results
+FINISHED = 256  # ids of tasks of a connection that ended, which are not to begin once more
 
 
 @dataclass(frozen=True)
 class Limits:
     """For one task, in seconds of audio; for one connection, tasks whose final message has not come; and how long, in
-    seconds, a client may leave a result untaken."""
+    seconds, a client may leave a result untaken; and of one segment, in seconds."""
 
     audio_s: float = 43_200.0
     tasks: int = 1000
     send_s: float = 120.0
+    segment_s: float = math.inf
 
 
 class Front:
@@ -73,16 +87,18 @@ class Front:
         on_segment: SegmentDone,
         punctuated: bool = False,
         limits: Limits | None = None,
+        held: Held | None = None,
     ) -> None:
         self.punctuated = punctuated
         self.limits = limits or Limits()
+        self.held = held or Held()
         self.pool = pool
         self.dispatch = dispatch
         self.slots = asyncio.Semaphore(max_queue)
         self.max_untaken = max_queue + UNTAKEN  # segments of a connection that were begun and not delivered
         self.tasks_on: Counter[int] = Counter()  # unfinished tasks per worker, for dispatch=task
         self.on_segment = on_segment
-        self.doors: set[Door] = set()
+        self.sessions: dict[Door, _Session] = {}
 
     async def handle(self, connection: Connection, door: Door | None = None) -> None:
         """Serve one client until it leaves; what it left unfinished is taken out of the queue."""
@@ -90,7 +106,7 @@ class Front:
         session = _Session(self, connection, door)
         serving = asyncio.ensure_future(self._serve(connection, session, door))
         door.on_gone = serving.cancel
-        self.doors.add(door)
+        self.sessions[door] = session
         try:
             await serving
         except ConnectionClosed:
@@ -103,12 +119,20 @@ class Front:
             serving.cancel()
             session.close()
             door.close()
-            self.doors.discard(door)
+            self.sessions.pop(door, None)
 
     def abandon(self) -> None:
         """Let every client go that is still there: the server stops, and does not wait for what they sent."""
-        for door in list(self.doors):
+        for door in list(self.sessions):
             door.leave()
+
+    async def farewell(self, reason: str, within_s: float) -> None:
+        """Tell each task that is not finished why it will not be, and close every connection."""
+        parting = [asyncio.ensure_future(session.farewell(reason)) for session in self.sessions.values()]
+        if parting:
+            _, late = await asyncio.wait(parting, timeout=within_s)
+            for one in late:
+                one.cancel()
 
     async def _serve(self, connection: Connection, session: _Session, door: Door) -> None:
         frames = connection.__aiter__()
@@ -118,16 +142,23 @@ class Front:
                 try:
                     await asyncio.sleep(0)
                     if not frame.done():  # it is not there yet
-                        door.arm()
+                        door.arm(at_once=session.behind)
                     await frame
                 finally:
                     frame.cancel()
                 door.shut()
-                message = _decode(frame.result())
+                size = len(frame.result())
+                message = self._decode(frame.result())
                 del frame  # nobody needs a minute of audio twice, nor for longer than it takes to hand it on
-                await session.take(message)
+                session.put(message)
                 del message
-                door.done()
+                await session.may_go_on(size)
+
+    def _decode(self, frame: str | bytes) -> AudioMessage | ProtocolError:
+        try:
+            return decode_audio(frame, self.limits.segment_s)
+        except ProtocolError as error:
+            return error
 
     def worker_for(self, task_id: str) -> int | None:
         """The worker a task is bound to; None for any."""
@@ -139,22 +170,70 @@ class Front:
         return None
 
 
-def _decode(frame: str | bytes) -> AudioMessage | ProtocolError:
-    try:
-        return decode_audio(frame)
-    except ProtocolError as error:
-        return error
-
-
 class _Session:
-    """The tasks of one connection. One that is finished is forgotten: a client that stays for days must not grow."""
+    """The tasks of one connection, and its messages that wait for workers. A task that is finished is forgotten: a
+    client that stays for days must not grow."""
 
     def __init__(self, front: Front, connection: Connection, door: Door) -> None:
         self.front, self.connection, self.door = front, connection, door
         self.tasks: dict[str, _Task] = {}
+        self.finished: deque[int] = deque(maxlen=FINISHED)  # hashes of ids: the ids may be long
         self.open = 0  # tasks whose final message has not come
         self.malformed = 0
         self.untaken = asyncio.Semaphore(front.max_untaken)
+        self.behind = False  # it is read from although messages wait
+        self.to_blame = 0  # what waits for the client itself
+        self._waiting: deque[tuple[AudioMessage | ProtocolError, int]] = deque()
+        self._taking: asyncio.Task[None] | None = None
+
+    def put(self, message: AudioMessage | ProtocolError) -> None:
+        """A message that has come, to be taken after those before it."""
+        size = OVERHEAD + (message.audio.nbytes if isinstance(message, AudioMessage) else 0)
+        self.front.held.add(size)
+        self._waiting.append((message, size))
+        if self._taking is not None and self._taking.done():
+            self._taking.result()
+        if self._taking is None or self._taking.done():
+            self._taking = asyncio.create_task(self._take_all())
+
+    async def may_go_on(self, size: int) -> None:
+        """Wait until the next message may come in, after one of `size` bytes; raises what taking one raised."""
+        began = time.monotonic()
+        if not (self.behind or self.door.hurried) and await self._taken_within(GRACE_S):
+            self.door.done()
+            return
+        self.door.done()
+        self.behind = True
+        while not await self._taken_within(max(began + size / PACE - time.monotonic(), 0)):
+            if self.to_blame:
+                began, size = time.monotonic(), round(LOOK_AGAIN_S * PACE)
+            elif not self.front.held.roomy.is_set():
+                room = asyncio.ensure_future(self.front.held.roomy.wait())
+                try:
+                    await asyncio.wait({room, self._taking}, return_when=asyncio.FIRST_COMPLETED)  # type: ignore[type-var]
+                finally:
+                    room.cancel()
+            else:
+                return
+        self.behind = False
+
+    async def _taken_within(self, seconds: float) -> bool:
+        assert self._taking is not None
+        if not self._taking.done():
+            await asyncio.wait({self._taking}, timeout=seconds)
+        if self._taking.done():
+            self._taking.result()
+            return True
+        return False
+
+    async def _take_all(self) -> None:
+        while self._waiting:
+            message, size = self._waiting.popleft()
+            try:
+                await self.take(message)
+            finally:
+                self.front.held.add(-size)
+            del message
 
     async def take(self, message: AudioMessage | ProtocolError) -> None:
         """One message: whatever is wrong with it, the connection and its other tasks go on."""
@@ -170,17 +249,30 @@ class _Session:
 
     async def send(self, text: str) -> None:
         """A message to the client, who is let go when it does not take it; raises ConnectionClosed."""
+        self.to_blame += 1
         try:
             await asyncio.wait_for(self.connection.send(text), self.front.limits.send_s)
         except asyncio.TimeoutError:
             log.warning("a client took no result for %g s (server.send_timeout)", self.front.limits.send_s)
             self.door.drop()
             raise ConnectionClosedError(None, None) from None
+        finally:
+            self.to_blame -= 1
+
+    async def farewell(self, reason: str) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            for task in list(self.tasks.values()):
+                if not task.done:
+                    task.cancel()
+                    await self.connection.send(encode_error(reason, task.id))
+            await self.connection.close(1001, reason)
 
     async def _feed(self, message: AudioMessage) -> None:
         task = self.tasks.get(message.task_id)
-        if task is not None and task.received_all:
-            raise ProtocolError("this task has had its final message", message.task_id)
+        if (task is not None and task.received_all) or (task is None and hash(message.task_id) in self.finished):
+            raise ProtocolError(
+                "this task has had its final message; begin another with a task_id of its own", message.task_id
+            )
         if task is None:
             if self.open >= self.front.limits.tasks:
                 raise ProtocolError(
@@ -196,6 +288,7 @@ class _Session:
                 self._check(task, message)
                 await task.feed(message)
         finally:
+            task.count_held()
             if message.is_final:
                 self.open -= 1
                 task.received_all = True
@@ -210,6 +303,8 @@ class _Session:
             reason = f"more than server.max_audio_s = {most:g} s of audio in one task"
         elif held > MAX_HELD_S * RATE:
             reason = f"more than {MAX_HELD_S:g} s of audio of this connection wait for the rest of their segments"
+        elif self.front.held.full:
+            reason = self.front.held.reason
         if reason:
             task.cancel()
             raise ProtocolError(reason, message.task_id)
@@ -217,8 +312,15 @@ class _Session:
     def _forget(self, task: _Task) -> None:
         if task.received_all and self.tasks.get(task.id) is task:
             del self.tasks[task.id]
+            self.finished.append(hash(task.id))
 
     def close(self) -> None:
+        if self._taking is not None:
+            self._taking.cancel()
+            if self._taking.done() and not self._taking.cancelled():
+                self._taking.exception()  # handle() knows of it, or of the connection's end
+        self.front.held.add(-sum(size for _, size in self._waiting))
+        self._waiting.clear()
         for task in list(self.tasks.values()):
             task.cancel()
         if self.malformed > 1:
@@ -241,6 +343,7 @@ class _Task:
         self.received_all = self.done = self.failed = False
         self.pending: asyncio.Queue[Due] = asyncio.Queue()
         self.untaken = 0
+        self.held = 0  # bytes that wait for the rest of their segment
         self.sent_tokens, self.sent_times = Growing(), Growing()
         self.futures: set[asyncio.Future[Outcome]] = set()
         self.delivery = asyncio.create_task(self._run())
@@ -259,9 +362,14 @@ class _Task:
             self.pending.put_nowait((segment.without_audio(), time.time(), future))
 
     async def _may_begin(self) -> None:
-        if self.session.untaken.locked():
-            self.session.door.done()  # its own fault: not to be waited for by others
-        await self.session.untaken.acquire()
+        session = self.session
+        if session.untaken.locked():
+            session.door.done()  # its own fault: not to be waited for by others
+        session.to_blame += 1
+        try:
+            await session.untaken.acquire()
+        finally:
+            session.to_blame -= 1
         self.untaken += 1
         if self.failed:
             self._taken(self.untaken)
@@ -291,7 +399,8 @@ class _Task:
             await self._fail(str(error))
         except ConnectionClosed:
             self._drop()  # handle() ends the rest
-        except Exception as error:  # ours; never silence, and its message may hold what was said
+        except Exception as error:
+            internal(f"task {self.id}", error)
             await self._fail(f"internal error ({type(error).__name__})")
         finally:
             self.done = True
@@ -329,6 +438,11 @@ class _Task:
         with contextlib.suppress(ConnectionClosed):
             await self.session.send(encode_error(reason, self.id))
 
+    def count_held(self) -> None:
+        held = SAMPLE * self.cutter.held
+        self.front.held.add(held - self.held)
+        self.held = held
+
     def _unbind(self) -> None:
         if self.worker is not None:
             self.front.tasks_on[self.worker] -= 1
@@ -343,6 +457,7 @@ class _Task:
         self.failed = self.done = True
         self._taken(self.untaken)  # wakes who feeds it
         self.cutter.drop()
+        self.count_held()
         for future in list(self.futures):
             future.cancel()
 
@@ -373,3 +488,12 @@ class _NaiveTask(_Task):
         merger.add(segment.start, segment.last, outcome.heard)
         await self._send(segment, submitted, merger)
         self._taken()
+
+
+def internal(where: str, error: BaseException) -> None:
+    """An exception of ours: a line that says where it was raised, as its message may hold what was said; the whole of
+    it for those who look for it."""
+    at = traceback.extract_tb(error.__traceback__)[-1:]
+    place = f" at {at[0].filename.rpartition('/')[2]}:{at[0].lineno}" if at else ""
+    log.error("%s: internal error: %s%s", where, type(error).__name__, place)
+    log.debug("%s", where, exc_info=error)

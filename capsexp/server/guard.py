@@ -6,9 +6,9 @@ import contextlib
 import hmac
 import ssl
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from http import HTTPStatus
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
@@ -16,54 +16,84 @@ from websockets.http11 import Request, Response
 from capsexp.config import ServerConfig
 from capsexp.errors import ServerError
 
-OTHER_FILES = 200  # descriptors for everything but connections: pipes to workers, logs, the library's own
+OTHER_FILES = 200  # descriptors for all but connections: those that have asked for nothing yet, logs, libraries' own
+WORKER_FILES = 8  # for each worker: pipes, and those of its start
 
 
 class Guard:
     """`most`: connections that may be open at once."""
 
-    def __init__(self, config: ServerConfig, most: int) -> None:
-        self._token = config.token
-        self._most = most
-        self._open = 0
+    def __init__(self, config: ServerConfig, most: int, say: Callable[[str, str], None]) -> None:
+        self._token, self._origins = config.token, config.origins
+        self._most, self._say = most, say
+        self._open: set[ServerConnection] = set()
 
     def admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        """The answer that refuses a connection before it is one; None lets it in."""
-        if self._token is not None and not self._knows(request):
-            return connection.respond(HTTPStatus.UNAUTHORIZED, "server.token is needed: Authorization: Bearer TOKEN\n")
-        if self._open >= self._most:
-            return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, f"{self._most} connections are open already\n")
+        """The answer that refuses a connection before it is one; None lets it in, and counts it until `left`."""
+        refused = self._refusal(request)
+        if refused is not None:
+            return connection.respond(*refused)
+        self._open.add(connection)
         return None
 
-    def _knows(self, request: Request) -> bool:
-        said = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        said = said or (parse_qs(urlsplit(request.path).query).get("token") or [""])[0]
-        return hmac.compare_digest(said.encode(), (self._token or "").encode())
+    def left(self, connection: ServerConnection) -> None:
+        self._open.discard(connection)
 
-    @contextlib.asynccontextmanager
-    async def counted(self) -> AsyncIterator[None]:
-        """While a connection lasts."""
-        self._open += 1
-        try:
-            yield
-        finally:
-            self._open -= 1
+    def _refusal(self, request: Request) -> tuple[HTTPStatus, str] | None:
+        origin = request.headers.get_all("Origin")
+        if any(one not in self._origins for one in origin):
+            # A web page that its user visits must not reach a server on their machine.
+            self._say("origin", "a client with an Origin that is not in server.origins is refused (403)")
+            return HTTPStatus.FORBIDDEN, (
+                "A web page may not connect here, nor a library that says that it is one: leave the Origin header out, "
+                "or start the server with its origin, server.origins=[https://example.org]\n"
+            )
+        if self._token is not None:
+            try:
+                said = _token(request)
+            except ValueError as error:
+                return HTTPStatus.BAD_REQUEST, f"{error}\n"
+            if not hmac.compare_digest(said.encode(), self._token.encode()):
+                return HTTPStatus.UNAUTHORIZED, "server.token is needed: Authorization: Bearer TOKEN\n"
+        if len(self._open) >= self._most:
+            self._say("full", f"{self._most} connections are open (server.max_connections): others are refused (503)")
+            return HTTPStatus.SERVICE_UNAVAILABLE, (
+                f"{self._most} connections are open already, the most that this server takes "
+                "(server.max_connections, and the limit of open files)\n"
+            )
+        return None
 
 
-def connections_that_fit(wanted: int, warn: Callable[[str], None]) -> int:
-    """Raise our limit of open files as far as the system lets us; how many of `wanted` connections then fit."""
+def _token(request: Request) -> str:
+    """What was said, or nothing; raises ValueError for a request of which that cannot be told."""
+    given = request.headers.get_all("Authorization")
+    if len(given) > 1:
+        raise ValueError("more than one Authorization header")
+    scheme, _, said = given[0].strip().partition(" ") if given else ("", "", "")
+    if scheme.lower() == "bearer" and said:
+        return said.strip()
+    if given:
+        return given[0]
+    # Not by urlsplit, which raises for a target such as /[.
+    return (parse_qs(request.path.partition("?")[2]).get("token") or [""])[0]
+
+
+def connections_that_fit(wanted: int, warn: Callable[[str], None], workers: int = 0) -> int:
+    """Raise our limit of open files as far as the system lets us; how many of `wanted` connections then fit, beside
+    what the workers need whenever one is started again."""
     if sys.platform == "win32":
         return wanted
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = wanted + OTHER_FILES
+    others = OTHER_FILES + WORKER_FILES * workers
+    needed = wanted + others
     if soft != resource.RLIM_INFINITY and soft < needed:
         soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    fit = wanted if soft == resource.RLIM_INFINITY else max(1, min(wanted, soft - OTHER_FILES))
+    fit = wanted if soft == resource.RLIM_INFINITY else max(1, min(wanted, soft - others))
     if fit < wanted:
         warn(
             f"server.max_connections={wanted}: only {soft} files may be open here, room for {fit} connections; "

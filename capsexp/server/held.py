@@ -1,0 +1,59 @@
+"""What the whole server holds for its clients, in bytes: messages that have not come whole, audio that waits for the
+rest of its segment or for a worker. All of it together has one bound (server.max_held_mb)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+MB = 2**20
+CLOSE = 1.25  # times the bound
+
+
+class Incoming(Protocol):
+    """A connection with what has come of it and was not taken."""
+
+    unread: int  # bytes
+
+    def turn_away(self, reason: str) -> None: ...
+
+
+class Held:
+    """Half of the bound is for audio that its clients need not have sent yet: beyond it, who waits for a worker is
+    read from no more. The rest is for what cannot be put off: beyond the whole, tasks are refused, and where messages
+    that do not end come on top of it, connections."""
+
+    def __init__(self, most_mb: float = 1024.0) -> None:
+        self.most_mb, self.total = most_mb, 0
+        self._incoming: dict[Incoming, None] = {}  # with something unread
+        self.roomy = asyncio.Event()
+        self.roomy.set()
+
+    def add(self, size: int) -> None:
+        """So many bytes more, or fewer."""
+        self.total += size
+        if self.total > self.most_mb * MB / 2:
+            self.roomy.clear()
+        else:
+            self.roomy.set()
+
+    @property
+    def full(self) -> bool:
+        return self.total > self.most_mb * MB
+
+    @property
+    def reason(self) -> str:
+        return f"this server holds more than server.max_held_mb = {self.most_mb:g} MB for its clients; try again later"
+
+    def unread(self, connection: Incoming, size: int) -> None:
+        """What has come of this connection is now so much. When that is too much, the one with the most of it goes."""
+        self.add(size - connection.unread)
+        connection.unread = size
+        if size:
+            self._incoming[connection] = None
+        else:
+            self._incoming.pop(connection, None)
+        if self.total > CLOSE * self.most_mb * MB and self._incoming:
+            most = max(self._incoming, key=lambda one: one.unread)
+            if most.unread > MB:
+                most.turn_away(self.reason)
