@@ -183,13 +183,19 @@ def _why(chosen: Configuration, best: Configuration, found: list[Configuration])
 def _open(c: Configuration) -> str:
     """What is known of a configuration that is not decided."""
     gains = _speedup(c)
-    values = {g["name"]: g["reason"] for g in c["gates"] if g["verdict"] == gates.INCONCLUSIVE}
+    reasons: dict[str, list[str]] = {}
+    for gate in c["gates"]:
+        if gate["verdict"] == gates.INCONCLUSIVE:
+            reasons.setdefault(gate["reason"], []).append(gate["name"])
     if c["verdict"] == gates.INVALID:
         why = "its runs, or its baseline's, are INVALID"
     elif c.get("incomplete"):
         why = c["incomplete"]
     else:
-        why = "; ".join(f"{name}: {reason}" for name, reason in values.items()) or "not all gates could be judged"
+        why = (
+            "; ".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
+            or "not all gates could be judged"
+        )
     return f"{c['key']}: " + (f"{gains}; " if gains else "") + why
 
 
