@@ -1,11 +1,13 @@
 """What a report says, in words: one vocabulary, nothing recommended that is not decided, one line for one thing."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
-from reports import a_run, reported
+from reports import a_run, a_sweep, reported
 
 from capsexp.limits import ThresholdsConfig
+from capsexp.report import build
 
 
 def trials(workers: int, *makespans: float, **more: Any) -> list[Any]:
@@ -202,3 +204,44 @@ def test_thresholds_that_were_changed_afterwards_are_shown_as_such() -> None:
     assert lines(said, "Thresholds were changed after the runs were made: speedup 1.5 -> 1.2, wer none -> 0.1.")
     before = {**vars(ThresholdsConfig()), "speedup": 1.9}
     assert "speedup 1.9 -> 1.2" in reported(*runs, thresholds=limits, thresholds_before=before)[1]
+
+
+ANALYSES = (
+    "correctness.judge", "validity.reasons", "faults.effect", "timeline.shares", "leak.watch", "durations",
+    "aggregate.configurations", "scaling.extrapolate", "diagnosis.causes", "recommend.advise", "recommend.settle",
+    "trials.outcome", "pools.wrong_threads",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ANALYSES)
+def test_a_report_survives_any_analysis_that_fails(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError("float division by zero")
+
+    monkeypatch.setattr(f"capsexp.report.build.{name}", fail)
+    sweep = a_sweep([*trials(1, 10.0, 10.0), *trials(2, 9.0, 9.0)], trials="auto")
+    monkeypatch.setattr("capsexp.report.build.read_sweep", lambda folder: sweep)
+    logs = set()
+    for _ in range(2):  # however often a report is made, its traceback is kept once
+        report = build.rebuild(tmp_path)
+        assert [c["key"] for c in report["configurations"]] == ["workers=1", "workers=2"]
+        assert any("could not be analysed (ZeroDivisionError: float division by zero)" in w for w in report["warnings"])
+        assert report["verdict"] in ("NOT_FEASIBLE", "INCONCLUSIVE", "INVALID")
+        assert "could not be analysed" in (tmp_path / "report.txt").read_text()
+        logs.add((tmp_path / "debug.log").read_text())
+        assert all("in fail" in log for log in logs)
+    for c in report["configurations"]:
+        assert c["gates"] or c["verdict"] == "INCONCLUSIVE"  # nothing passes that was not looked at
+    assert len(logs) == 1
+
+
+def test_a_report_that_cannot_be_rendered_is_kept_as_json(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def fail(report: Any) -> str:
+        raise KeyError("x")
+
+    monkeypatch.setattr("capsexp.report.build.text.render", fail)
+    monkeypatch.setattr("capsexp.report.build.read_sweep", lambda folder: a_sweep(trials(1, 10.0, 10.0)))
+    build.rebuild(tmp_path)
+    assert "report.json holds all" in (tmp_path / "report.txt").read_text()
+    assert "KeyError" in (tmp_path / "report.json").read_text()
+    assert "workers=1" in (tmp_path / "report.md").read_text()

@@ -125,6 +125,9 @@ def _throughput(segments: Sequence[Row], spans: Sequence[Span], every: int) -> f
     return audio * every / length
 
 
+UNKNOWN: dict[str, Any] = {**dict.fromkeys(COUNTS), "recoveries_s": [], "throughput_xrt": None}  # nothing is known
+
+
 def summary(kind: str, effects: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Of a configuration, over its trials: counts are summed."""
     runs = list(effects)

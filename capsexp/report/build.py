@@ -27,45 +27,65 @@ from capsexp.analysis import (
     validity,
 )  # fmt: skip
 from capsexp.analysis.metrics import durations
-from capsexp.files import write_json, write_text
+from capsexp.files import storing, write_json, write_text
 from capsexp.limits import ReportConfig
 from capsexp.report import markdown, start, text
 from capsexp.report.load import RunFiles, SweepFiles, read_sweep
+from capsexp.report.survive import Survivor
 
 
 def rebuild(folder: Path) -> dict[str, Any]:
     """Write report.txt, report.md and report.json from the run directories alone: the same files, the same bytes.
     Raises ArchiveError when `folder` is not a sweep's."""
-    report = assemble(read_sweep(folder))
+    survive = Survivor()
+    report = assemble(read_sweep(folder), survive)
+    for name, render in (("report.txt", text.render), ("report.md", markdown.render)):
+        otherwise = f"{name} could not be written; report.json holds all of it\n"
+        write_text(folder / name, survive(name, otherwise, render, report))
+    report["warnings"] = list(dict.fromkeys([*report["warnings"], *survive.warnings]))
     write_json(folder / "report.json", report)
-    write_text(folder / "report.txt", text.render(report))
-    write_text(folder / "report.md", markdown.render(report))
+    with storing(folder.name):
+        survive.keep(folder)
     return report
 
 
-def assemble(files: SweepFiles) -> dict[str, Any]:
-    """The report as plain values; see the README for its fields."""
+def assemble(files: SweepFiles, survive: Survivor | None = None) -> dict[str, Any]:
+    """The report as plain values; see the README for its fields. What an analysis that fails would have said is left
+    out, and the warnings say so."""
+    survive = survive or Survivor()
     files, cut = _without_halves(files)
     settings = {**vars(ReportConfig()), **files.sweep["report"]}
-    judged = [_judge(run, files.controls) for run in files.runs]
-    runs = [_look_closer(run, settings) for run in files.runs]
+    judged = [survive(f"{_name(r)}: correctness", None, _judge, r, files.controls) for r in files.runs]
+    runs = [_look_closer(run, settings, survive) for run in files.runs]
     limits = files.sweep.get("validity") or {}
-    disturbed = [validity.reasons(r.run, r.segments, r.monitor, _limits(r.run, limits)) for r in files.runs]
+    disturbed = [
+        survive(
+            f"{_name(r)}: validity", _UNCHECKED, validity.reasons,
+            r.run, r.segments, r.monitor, _limits(r.run, limits),
+        )
+        for r in files.runs
+    ]  # fmt: skip
     effects = [
-        faults.effect(r.run, r.requests, r.segments, r.workers, r.faults, j["wrong_count"] if j else None)
+        survive(
+            f"{_name(r)}: effects of faults", faults.UNKNOWN, faults.effect,
+            r.run, r.requests, r.segments, r.workers, r.faults, j["wrong_count"] if j else None,
+        )
         for r, j in zip(files.runs, judged, strict=True)
-    ]
+    ]  # fmt: skip
     thresholds = files.sweep["thresholds"]
-    configurations = aggregate.configurations(runs, judged, files.controls, thresholds, disturbed, effects)
+    configurations = survive(
+        "configurations", _unanalysed(files), aggregate.configurations,
+        runs, judged, files.controls, thresholds, disturbed, effects,
+    )  # fmt: skip
     planned, missing = [p["key"] for p in files.sweep["planned"]], [m["key"] for m in files.missing] + cut
     aggregate.incomplete(configurations, planned, missing)
     configurations += _missing(files, {c["key"] for c in configurations})
     cpus = runs[0]["cpu_count"] if runs else None
-    scalings = _scalings(runs, configurations, thresholds, settings)
+    scalings = survive("scaling", [], _scalings, runs, configurations, thresholds, settings)
     asked, most = files.sweep.get("trials", 1), files.sweep.get("trials_max", 1)
     unfinished = bool(files.sweep["interrupted"] or missing)
-    advice = _advise(files, configurations, scalings, cpus, settings["tolerance"])
-    return {
+    advice = survive("advice", [], _advise, files, configurations, scalings, cpus, settings["tolerance"])
+    report = {
         "schema": 1,
         "name": files.sweep["name"],
         "verdict": aggregate.overall(configurations, unfinished),
@@ -76,9 +96,9 @@ def assemble(files: SweepFiles) -> dict[str, Any]:
         "trials": {
             "asked": asked,
             "max": most,
-            "stopped": trials.outcome(configurations, asked, settings["ci_width"], most),
+            "stopped": survive("trials", None, trials.outcome, configurations, asked, settings["ci_width"], most),
         },
-        "warnings": _warnings(files, configurations),
+        "warnings": survive("warnings", [], _warnings, files, configurations),
         "environment": files.environment,
         "samples": runs[0]["samples"] if runs else [],
         "thresholds": thresholds,
@@ -90,12 +110,28 @@ def assemble(files: SweepFiles) -> dict[str, Any]:
             for run in c["runs"]
         ],
         "configurations": configurations,
-        "diagnosis": _diagnose(files, configurations, settings["tolerance"]),
+        "diagnosis": survive("diagnosis", {}, _diagnose, files, configurations, settings["tolerance"]),
         "scaling": scalings,
         "recommendation": _one(advice),
         "advice": advice,
-        "decide": _decide(files, configurations, unfinished),
+        "decide": survive("what decides", None, _decide, files, configurations, unfinished),
     }
+    report["warnings"] += survive.warnings
+    return report
+
+
+_UNCHECKED = [{"code": "UNCHECKED", "reason": "whether it was disturbed could not be analysed"}]
+
+
+def _name(files: RunFiles) -> str:
+    return f"{files.run['key']}, run {files.run['num']}"
+
+
+def _unanalysed(files: SweepFiles) -> list[dict[str, Any]]:
+    """A row for each configuration although nothing could be made of its runs."""
+    keys = dict.fromkeys(r.run["key"] for r in files.runs)
+    found = [aggregate.empty(key, "unanalysed", "its runs could not be analysed") for key in keys]
+    return [{**one, "baseline": one["key"]} for one in found]
 
 
 def _changed(files: SweepFiles) -> list[list[Any]]:
@@ -170,7 +206,7 @@ def _faulted(run: Mapping[str, Any]) -> bool:
     return bool(run["config"].get("fault", {}).get("name", "none") != "none")
 
 
-def _look_closer(files: RunFiles, settings: Mapping[str, Any]) -> dict[str, Any]:
+def _look_closer(files: RunFiles, settings: Mapping[str, Any], survive: Survivor) -> dict[str, Any]:
     """A run with what only its rows can say."""
     run = files.run
     if not run["metrics"]:
@@ -179,10 +215,14 @@ def _look_closer(files: RunFiles, settings: Mapping[str, Any]) -> dict[str, Any]
     span = (window["start"], window["end"]) if window["start"] is not None and window["end"] is not None else None
     return {
         **run,
-        "durations": durations(files.requests, files.segments),
-        "timeline": timeline.shares(run, files.requests, files.segments),
-        "leak": leak.watch(files.monitor, metric, span, settings["leak_min_s"]),
-    }
+        "durations": survive(f"{_name(files)}: latency", {}, durations, files.requests, files.segments),
+        "timeline": survive(
+            f"{_name(files)}: timeline", None, timeline.shares, run, files.requests, files.segments
+        ),
+        "leak": survive(
+            f"{_name(files)}: leak", None, leak.watch, files.monitor, metric, span, settings["leak_min_s"]
+        ),
+    }  # fmt: skip
 
 
 def _missing(files: SweepFiles, known: set[str]) -> list[dict[str, Any]]:
