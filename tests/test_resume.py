@@ -236,7 +236,7 @@ def test_more_workers_join_a_finished_sweep(bench: Bench) -> None:
 
 def test_a_tree_of_the_users_own_is_kept_with_its_sweep(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "own" / "load").mkdir(parents=True)
-    (tmp_path / "own" / "load" / "mine.yaml").write_text("defaults: [all, _self_]\nrepeats: 2\n")
+    (tmp_path / "own" / "load" / "mine.yaml").write_text("defaults: [all, _self_]\nseed: 7\n")
     (tmp_path / "own" / "load" / "all.yaml").write_text(
         re.sub(r"(?m)^concurrency: \S+", "concurrency: 3", (conf_dir() / "load" / "all.yaml").read_text())
     )
@@ -248,7 +248,7 @@ def test_a_tree_of_the_users_own_is_kept_with_its_sweep(bench: Bench, tmp_path: 
     assert "1 finished before and kept" in bench.stderr
     assert before.items() <= zeros(bench.out).items()
     assert {run["config"]["load"]["concurrency"] for run in runs(bench.out).values()} == {3}
-    assert {run["config"]["load"]["repeats"] for run in runs(bench.out).values()} == {2}
+    assert {run["config"]["load"]["seed"] for run in runs(bench.out).values()} == {7}
 
 
 def test_a_folder_that_is_no_sweep(bench: Bench, tmp_path: Path) -> None:
