@@ -247,9 +247,18 @@ def test_who_asks_for_nothing_keeps_nobody_out_and_costs_no_log(tmp_path: Path) 
 
 def test_half_a_tls_handshake_keeps_nobody_out(certificate: Path) -> None:
     given = [f"server.certfile={certificate / 'cert.pem'}", f"server.keyfile={certificate / 'key.pem'}"]
-    with server("workers=1", *given) as (url, process), contextlib.ExitStack() as stack:
+    with server("workers=1", "server.max_connections=20", *given) as (url, process), contextlib.ExitStack() as stack:
         for _ in range(150):
             stack.enter_context(contextlib.closing(socket.create_connection(("127.0.0.1", urlsplit(url).port or 0))))
         way = Way(certfile=str(certificate / "cert.pem"))
         assert asyncio.run(send_file(url, way, 1, 3)) == expected(noise(3, 1), LOAD)
         assert psutil.Process(process.pid).num_fds() < 130
+
+
+def test_a_crowd_that_comes_at_once_gets_in() -> None:
+    async def crowd(url: str) -> list[object]:
+        tries = [asyncio.ensure_future(connect(url, open_timeout=PATIENCE).__aenter__()) for _ in range(300)]
+        return await asyncio.gather(*tries)
+
+    with server("workers=1") as (url, _):
+        assert len(asyncio.run(crowd(url))) == 300

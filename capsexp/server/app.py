@@ -120,7 +120,8 @@ class _Server:
         doorman = Doorman(max(8, 2 * pool.count), held)
         self.connections = connections_that_fit(config.max_connections, log.warning, pool.count)
         sparing = Sparing()
-        guard, listener.say = Guard(config, self.connections, sparing.say), sparing.say
+        guard = Guard(config, self.connections, sparing.say)
+        listener.say, listener.room = sparing.say, guard.room
 
         def admit(connection: ServerConnection, request: Request) -> Response | None:
             listener.asked(connection.transport.get_extra_info("socket").fileno())

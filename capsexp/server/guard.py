@@ -36,6 +36,10 @@ class Guard:
         self._open.add(connection)
         return None
 
+    def room(self) -> int:
+        """Connections that may still be let in."""
+        return self._most - len(self._open)
+
     def left(self, connection: ServerConnection) -> None:
         self._open.discard(connection)
 
@@ -55,7 +59,7 @@ class Guard:
                 return HTTPStatus.BAD_REQUEST, f"{error}\n"
             if not hmac.compare_digest(said.encode(), self._token.encode()):
                 return HTTPStatus.UNAUTHORIZED, "server.token is needed: Authorization: Bearer TOKEN\n"
-        if len(self._open) >= self._most:
+        if self.room() <= 0:
             self._say("full", f"{self._most} connections are open (server.max_connections): others are refused (503)")
             return HTTPStatus.SERVICE_UNAVAILABLE, (
                 f"{self._most} connections are open already, the most that this server takes "

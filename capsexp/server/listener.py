@@ -13,7 +13,7 @@ from typing import Any
 from capsexp.errors import ServerError
 
 BACKLOG = 4096  # connections that wait in the kernel
-OPENING = 64  # that were accepted, and have not asked for anything yet
+OPENING = 64  # that were accepted and have not asked for anything yet, beside those that have
 OPEN_S = 10.0  # for that
 RECEIVE = 262_144  # bytes of a connection in the kernel: a ping stands behind all of them
 SHORTAGE = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -26,6 +26,7 @@ class Listener(socket.socket):
     def __init__(self, family: int, say: Callable[[str, str], None] = lambda kind, line: None) -> None:
         super().__init__(family, socket.SOCK_STREAM)
         self.say = say
+        self.room: Callable[[], int] = lambda: 0  # connections that may still be let in
         self._opening: dict[int, socket.socket] = {}  # in the order they came
         self._spare: int | None = os.open(os.devnull, os.O_RDONLY)
 
@@ -44,7 +45,7 @@ class Listener(socket.socket):
         number = connection.fileno()
         self._opening.pop(number, None)
         self._opening[number] = connection
-        if len(self._opening) > OPENING:
+        if len(self._opening) > OPENING + self.room():
             self._make_room()
         return connection, address
 
@@ -60,7 +61,7 @@ class Listener(socket.socket):
 
     def _make_room(self) -> None:
         self._opening = {number: one for number, one in self._opening.items() if one.fileno() == number}
-        while len(self._opening) > OPENING:
+        while len(self._opening) > OPENING + self.room():
             oldest = self._opening.pop(next(iter(self._opening)))
             self.say("idle", "connections that ask for nothing are closed, as others come")
             with contextlib.suppress(OSError):
