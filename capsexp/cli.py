@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from capsexp import compose, escape, interrupts
+from capsexp import __version__, compose, debug, escape, interrupts
 from capsexp.errors import CapsexpError, ConfigError
 from capsexp.experiment.perform import Performance
 from capsexp.experiment.resume import reopen
-from capsexp.experiment.sweep import plan
-from capsexp.files import locked, note, read_json
+from capsexp.experiment.sweep import combinations, each_differs, plan, split
+from capsexp.files import locked, note, read_json, tell
+from capsexp.overrides import key_of, pasted, several, spell, unquoted
 from capsexp.tool import TOKEN
 
 _VALUED = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p")
@@ -38,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
         return _main(argv)
+    except BrokenPipeError:  # `| head` has seen enough
+        return _quietly()
     except CapsexpError as error:
         note(f"capsexp: {escape.one_line(error)}")
         return 2 if isinstance(error, ConfigError) else 1
@@ -47,11 +51,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         note("capsexp: interrupted")
         return 130
+    except Exception as error:
+        note(f"capsexp: {debug.told(error)}")
+        return 1
 
 
 def entry() -> None:
     """The console script."""
-    sys.exit(main())
+    code = main()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = _quietly()
+    sys.exit(code)
+
+
+def _quietly() -> int:
+    """Nobody reads any more: what is left to be flushed at exit goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 141  # as a shell says it of a program that SIGPIPE ended
 
 
 def arrange(argv: Sequence[str]) -> tuple[list[str], list[str], dict[str, str]]:
@@ -79,7 +97,11 @@ def _main(argv: list[str]) -> int:
     config_name = valued.get("--config-name", valued.get("-cn", "config"))
     if config_dir is not None and not config_dir.is_dir():
         raise ConfigError(f"--config-dir: {config_dir} is not a folder")
+    if "--version" in flags:
+        tell(f"capsexp {__version__}")
+        return 0
     if any(flag.partition("=")[0] in _QUESTIONS for flag in flags):
+        _one_configuration(overrides, flags)
         return compose.launch(config_dir, config_name, [*overrides, *flags], lambda config: None)
     unknown = [flag for flag in flags if flag not in ("-m", "--multirun", "-r", "--run")]
     if unknown:
@@ -88,17 +110,35 @@ def _main(argv: list[str]) -> int:
     resumed = [o for o in overrides if o.startswith("resume=") and o not in ("resume=", "resume=null")]
     if resumed:
         rest = [o for o in overrides if o not in resumed]
-        place = Path(resumed[-1].partition("=")[2]).absolute()
+        place = Path(unquoted(resumed[-1].partition("=")[2])).expanduser().absolute()
         if config_dir is None:
             config_dir, config_name = _own_tree(place, config_name)
         with locked(place) if (place / "sweep.json").is_file() else nullcontext(), interrupts.in_order() as asked:
             sweep, argv, _ = reopen(place, rest, config_dir, config_name)
+            each_differs(sweep.planned)
             return Performance(sweep, argv, True, config_dir, config_name).run(asked)
     if any(o.startswith("redo=") for o in overrides):
         raise ConfigError("redo: says what resume= makes again; give resume=FOLDER with it")
     sweep = plan(overrides, config_dir, config_name)
+    each_differs(sweep.planned)
     with interrupts.in_order() as asked:
-        return Performance(sweep, argv, False, config_dir, config_name).run(asked)
+        try:
+            performance = Performance(sweep, argv, False, config_dir, config_name)
+        except ConfigError as error:
+            if texts := several(overrides):
+                hint = f"a comma separates values: if it is part of one, {pasted(texts[0])}"
+                raise ConfigError(f"{error}; {hint}") from None
+            raise
+        return performance.run(asked)
+
+
+def _one_configuration(overrides: list[str], flags: list[str]) -> None:
+    """Hydra shows one configuration: raises ConfigError with the line for one of a sweep's."""
+    swept, _ = split([spell(o) for o in overrides])
+    if swept and any(flag.startswith(("--cfg", "--info")) for flag in flags):
+        names = {key_of(o): o for o in combinations(swept)[0]}
+        line = [names.get(key_of(o), o) for o in overrides] + [word for f in flags for word in f.split("=")]
+        raise ConfigError(f"{' '.join(swept)}: shows one configuration at a time: python -m capsexp {shlex.join(line)}")
 
 
 def _secret_aside(argv: list[str]) -> list[str]:
@@ -107,7 +147,7 @@ def _secret_aside(argv: list[str]) -> list[str]:
     for word in argv:
         key, _, value = word.partition("=")
         if key.lstrip("+") == "server.token" and value and "${" not in value and value != "null":
-            os.environ[TOKEN] = value.strip("'\"")
+            os.environ[TOKEN] = unquoted(value)
             word = f"server.token=${{oc.env:{TOKEN}}}"
         kept.append(word)
     return kept

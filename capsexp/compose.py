@@ -20,8 +20,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from capsexp.config import Config, conf_dir, nearest, resolve, slug, to_dict
+from capsexp.config import Config, conf_dir, literal, nearest, resolve, slug, to_dict
 from capsexp.errors import ConfigError
+from capsexp.overrides import pasted, quoted, spell
 
 
 def raw(
@@ -67,23 +68,28 @@ def launch(
     os.environ["HYDRA_FULL_ERROR"] = "1"  # raise instead of printing and leaving with its own code
     warnings.filterwarnings("ignore", category=UserWarning, module="hydra")
     logging.captureWarnings(False)
+    failed: list[Exception] = []
+
+    def guarded(config: DictConfig) -> Any:
+        try:
+            return job(config)
+        except Exception as error:  # of the job: nothing that Hydra says of the configuration
+            failed.append(error)
+            raise
+
     try:
-        hydra.main(version_base="1.3", config_path=path, config_name=config_name)(job)()
-    except (HydraException, ValueError) as error:
-        raise ConfigError(one_line(error)) from None
+        hydra.main(version_base="1.3", config_path=path, config_name=config_name)(guarded)()
+    except Exception as error:
+        if failed:
+            raise failed[0] from None
+        if isinstance(error, HydraException | OmegaConfBaseException | ValueError):
+            raise ConfigError(one_line(error)) from None
+        raise
     except SystemExit as error:
         return int(error.code or 0)
     finally:
         sys.argv = before
     return 0
-
-
-def spell(override: str) -> str:
-    """`engine=null` names an engine; Hydra's grammar would read the absence of one."""
-    key, equals, value = override.partition("=")
-    if key.lstrip("+") != "engine":
-        return override
-    return key + equals + ",".join("'null'" if v.strip() == "null" else v for v in value.split(","))
 
 
 def _nearest_key(key: str) -> str:
@@ -111,7 +117,7 @@ def tree(config_dir: Path | None, config_name: str) -> tuple[str, str, list[str]
 
 
 def search_path() -> list[str]:
-    return [f"hydra.searchpath=['file://{conf_dir()}']"]
+    return [f"hydra.searchpath=[{quoted(literal(f'file://{conf_dir()}'))}]"]
 
 
 def one_line(error: Exception) -> str:
@@ -126,8 +132,11 @@ def one_line(error: Exception) -> str:
     cause = error.__cause__
     if cause is not None and str(cause).splitlines() and str(cause).splitlines()[0] not in text:
         text += f" ({str(cause).splitlines()[0]})"
-    if getattr(error, "override", None):
-        text = f"{error.override}: {text}"  # type: ignore[attr-defined]
+    override = getattr(error, "override", None)
+    if override:
+        text = f"{override}: {text}"
+        if "=" in override:
+            text += f"; to set this very text: {pasted(override)}"
     unknown = re.match(r"Could not override '([^']+)'", text)
     if unknown and unknown[1] != "experiment":
         text = f"{unknown[1]}: unknown key{_nearest_key(unknown[1])}"

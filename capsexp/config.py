@@ -9,10 +9,11 @@ from __future__ import annotations
 import difflib
 import hashlib
 import ipaddress
+import os
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from capsexp.bounds import faults, number
+from capsexp.commandline import mentioned
 from capsexp.errors import ConfigError
 from capsexp.limits import ReportConfig, ThresholdsConfig, ValidityConfig
 
@@ -277,6 +279,11 @@ AUTO_TRIALS = 5  # fewer leave the spread itself unknown
 WORKER_FAULTS = ("kill_worker", "freeze_worker", "slow_worker", "kill_all_workers", "crash_engine", "memory_limit")
 CLIENT_FAULTS = ("client_vanishes", "slow_client", "garbage_client")
 SERVERS = ("local", "command", "external")
+# Paths, in which `~` is the home folder.
+_PATHS = (
+    ("samples", "dir"), ("engine", "model_dir"), ("punctuation", "model_dir"), ("monitor", "log"),
+    ("server", "certfile"), ("server", "keyfile"),
+)  # fmt: skip
 # Keys that tell runs of one configuration apart, or that do not change what is measured.
 SWEEP_KEYS = frozenset({"trial", "trials", "trials_max", "cooldown", "name", "resume", "redo"})
 
@@ -313,24 +320,43 @@ def resolve(raw: DictConfig | dict[str, Any]) -> Config:
     if unknown:
         raise ConfigError(unknown)
     try:
-        config = OmegaConf.to_object(OmegaConf.merge(base, plain))
+        config = OmegaConf.to_object(OmegaConf.merge(base, literal(plain)))
     except OmegaConfBaseException as error:
         raise _unusable(error) from None
     assert isinstance(config, Config)
+    for group, name in _PATHS:
+        if getattr(part := getattr(config, group), name, None):
+            setattr(part, name, os.path.expanduser(getattr(part, name)))
     check(config)
     return config
 
 
 def _unusable(error: OmegaConfBaseException) -> ConfigError:
-    return ConfigError(f"{getattr(error, 'full_key', None) or 'configuration'}: {str(error).splitlines()[0]}")
+    said = f"{getattr(error, 'full_key', None) or 'configuration'}: {str(error).splitlines()[0]}"
+    if "nterpolation" in said:
+        said += "; ${...} stands for another setting: where it is text, write \\${"
+    return ConfigError(said)
+
+
+def literal(value: Any) -> Any:
+    """A tree of values, or one, so that OmegaConf reads its texts as they are: `${` may be part of a folder's name."""
+    if isinstance(value, dict):
+        return {key: literal(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [literal(inner) for inner in value]
+    return re.sub(r"(\\*)\$\{", r"\1\1\\${", value) if isinstance(value, str) else value
 
 
 def to_dict(config: Config) -> dict[str, Any]:
-    """The whole configuration as plain values, as written to run.json and replay.yaml: without its secret."""
-    plain = OmegaConf.to_container(OmegaConf.structured(config), resolve=True)
-    assert isinstance(plain, dict)
+    """The whole configuration as plain values, as written to run.json: without its secret."""
+    plain = asdict(config)
     plain["server"]["token"] = None
-    return {str(key): value for key, value in plain.items()}
+    return plain
+
+
+def to_yaml(config: Config, **changed: Any) -> str:
+    """The whole configuration but for its secret in one file that can be composed again."""
+    return OmegaConf.to_yaml(OmegaConf.create({**literal(to_dict(config)), **changed}))
 
 
 def worker_count(value: object) -> int | None:
@@ -402,6 +428,8 @@ def check(config: Config) -> None:
         )
     if config.server.name == "external" and not config.server.url:
         raise ConfigError("server.url: server=external needs an address, e.g. server.url=ws://127.0.0.1:6016")
+    if config.server.name == "command" and config.server.port == 0 and "port" not in mentioned(config.server.cmd or ""):
+        raise ConfigError("server.port: server.cmd has no {port}, so give the port that the server takes by itself")
     _address(config.server)
     most, longest = config.server.max_segment_s, config.load.seg_duration + config.load.seg_overlap
     if config.server.name == "local" and longest > most:

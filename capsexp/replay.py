@@ -3,7 +3,6 @@ side. --trust also does what an archive asks for beyond measuring (see trust).""
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -15,8 +14,9 @@ from tabulate import tabulate
 from capsexp import archive, cli, escape
 from capsexp.errors import ArchiveError, ConfigError
 from capsexp.files import read_json, tell
+from capsexp.overrides import assign, key_of, unquoted
 from capsexp.report.tables import number
-from capsexp.trust import key_of, surprises
+from capsexp.trust import surprises
 
 TRUST = "--trust"
 SAID = 5  # of what an archive would do, at most
@@ -39,7 +39,7 @@ def main(argv: Sequence[str]) -> int:
         words = line(_read(folder / "sweep.json"), folder, overrides)
         _ask(source, folder, words, overrides, TRUST in argv)
         out = _out(overrides)
-        code = cli.main([*words, f"hydra.sweep.dir={_quoted(str(out))}"])
+        code = cli.main([*words, assign("hydra.sweep.dir", out)])
         if (out / "report.json").is_file():
             tell(side_by_side(before, read_json(out / "report.json")))
         return code
@@ -89,13 +89,7 @@ def _as_much(sweep: dict[str, Any], folder: Path) -> list[str]:
 def _own_audio(folder: Path) -> list[str]:
     """Where the audio of an archive that brings its own is."""
     own = folder / "samples" / "dir"
-    return [f"samples.dir={_quoted(str(own))}"] if own.is_dir() else []
-
-
-def _quoted(path: str) -> str:
-    """A path as Hydra's grammar takes it."""
-    path = re.sub(r"(\\*)'", lambda found: found[1] * 2 + "\\'", path)
-    return f"'{path}'"
+    return [assign("samples.dir", own)] if own.is_dir() else []
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -113,9 +107,9 @@ def _out(overrides: Sequence[str]) -> Path:
     """Where the new sweep goes: as asked, or a folder of its own beside the others."""
     from datetime import datetime
 
-    asked = next((o.partition("=")[2].strip("'\"") for o in overrides if o.startswith("hydra.sweep.dir=")), None)
+    asked = next((unquoted(o.partition("=")[2]) for o in overrides if o.startswith("hydra.sweep.dir=")), None)
     if asked:
-        return Path(asked).absolute()
+        return Path(asked).expanduser().absolute()
     now = datetime.now().astimezone()
     return Path("outputs").absolute() / now.strftime("%Y-%m-%d") / f"{now:%H-%M-%S}-replay"
 

@@ -65,14 +65,9 @@ def parse(argv: Sequence[str], prog: str, description: str, aliases: dict[str, s
         for flag, key in aliases.items():
             value = getattr(args, flag.lstrip("-").replace("-", "_"))
             if value is not None:
-                overrides.append(f"{key}={_quoted(value)}")
+                overrides.append(f"{key}={value}")
         config = compose(overrides, args.config_dir, args.config_name)
     return Call(config, args.run_dir, zero, args.stdin_guard, tuple(args.watch))
-
-
-def _quoted(value: str) -> str:
-    """A value Hydra's grammar takes as it is: numbers plain, everything else in quotes."""
-    return value if value.replace(".", "", 1).isdigit() else "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def entry(run: Callable[[Sequence[str]], int], prog: str) -> int:

@@ -24,6 +24,7 @@ from capsexp import compose
 from capsexp.config import ENGINES, Config, conf_dir
 from capsexp.errors import ArchiveError
 from capsexp.experiment.sweep import plan, split
+from capsexp.overrides import key_of, spell
 
 # Keys of the schema that say how to measure, and of which no value makes us load, run, reach or write anything.
 MEASURES = (
@@ -62,7 +63,7 @@ _HARMLESS = re.compile(
 _SAID_BY_US = ("mode", "job.chdir", "sweep.subdir")
 # What Hydra itself sets when it composes.
 _SET_BY_HYDRA = ("mode", "sweeper.params", "sweep.dir", "overrides", "runtime", "job.config_name",
-                 "job.override_dirname")  # fmt: skip
+                 "job.override_dirname", "help")  # fmt: skip
 _KEY = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
 _GROUP = re.compile(r"(?:(?:override|optional) )*/?(?P<group>[A-Za-z_][\w-]*(/[\w-]+)*)")
 _OPTION = re.compile(r"/?[\w.-]+(/[\w.-]+)*")
@@ -88,10 +89,6 @@ def surprises(folder: Path, overrides: Sequence[str], config_name: str, given: S
         for planned in plan(overrides, folder / "conf", config_name).planned:
             found += _of_run(planned.config, {key_of(override) for override in given})
     return list(dict.fromkeys(found))
-
-
-def key_of(override: str) -> str:
-    return override.lstrip("+~").partition("=")[0]
 
 
 def _trees(folder: Path) -> dict[Path, Any]:
@@ -130,7 +127,7 @@ def _harmless(text: str) -> bool:
 def _of_override(override: str) -> Iterator[str]:
     """Of a word of its command line."""
     try:
-        [parsed] = OverridesParser.create().parse_overrides([compose.spell(override)])
+        [parsed] = OverridesParser.create().parse_overrides([spell(override)])
     except HydraException:
         return  # composing will say so
     key = parsed.key_or_group
@@ -175,7 +172,7 @@ def _as_ours(key: str, value: Any) -> bool:
     swept = key.removeprefix("sweeper.params.")
     if swept != key:
         return bool(_KEY.fullmatch(swept)) and swept.partition(".")[0] != "hydra"
-    return key == "sweep.dir"
+    return key == "sweep.dir" or key.startswith("help.")  # replaced; not shown
 
 
 def _plain_default(entry: Any) -> bool:

@@ -32,6 +32,7 @@ class Bench:
         self.out, self.audio, self.mark = folder / "out", audio, f"capsexp-test-{uuid.uuid4()}"
         self.stdout = self.stderr = ""
         self.prefix: list[str] = []  # of the command
+        self.cwd: Path | None = None
 
     def start(self, *overrides: str, bare: bool = False) -> subprocess.Popen[str]:
         given = {o.partition("=")[0] for o in overrides}
@@ -42,7 +43,7 @@ class Bench:
         ]
         return subprocess.Popen(
             [*self.prefix, sys.executable, "-m", "capsexp", *base, *overrides],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, cwd=self.cwd,
             env={**os.environ, "CAPSEXP_TEST_MARK": self.mark},
         )  # fmt: skip
 

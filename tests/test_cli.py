@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -155,6 +156,7 @@ def test_a_server_that_runs_already(bench: Bench) -> None:
     assert code == 0, bench.stderr
     only = bench.report()["configurations"][0]
     assert only["correctness"]["ratio"] == 1.0
+    assert only["workers"] is None  # nobody told us
     assert only["memory"]["peak_mb"] > 10
 
 
@@ -218,7 +220,6 @@ def test_a_configuration_without_room_is_refused(bench: Bench) -> None:
         (("server=command", "server.cmd='sleep 60'", "server.ready_timeout=0.5"), "not ready in server.ready_timeout"),
         (("server=command", "server.cmd=\"python -c 'import nothing_of_the_kind'\""), "nothing_of_the_kind"),
         (("server=command", "server.cmd='no-such-program {port}'"), "server.cmd cannot be started"),
-        (("server=external", "server.url=ws://127.0.0.1:1", "server.ready_timeout=0.5"), "is the server running"),
     ],
 )
 def test_a_run_that_fails_says_why(bench: Bench, overrides: tuple[str, ...], said: str) -> None:
@@ -228,6 +229,46 @@ def test_a_run_that_fails_says_why(bench: Bench, overrides: tuple[str, ...], sai
     assert said in only["errors"][0]
     assert "\n" not in only["errors"][0]
     assert "Traceback" not in bench.stderr
+
+
+def test_a_server_that_is_not_there_is_told_at_once_and_is_no_verdict(bench: Bench) -> None:
+    assert bench.run("server=external", "server.url=ws://127.0.0.1:1") == 1
+    assert bench.stderr.strip().count("\n") == 0
+    assert "ws://127.0.0.1:1: nobody answers" in bench.stderr
+    assert not bench.out.exists()
+
+
+def test_a_working_folder_that_hydra_cannot_name(bench: Bench, tmp_path: Path) -> None:
+    bench.cwd = tmp_path / "${x}"
+    bench.cwd.mkdir()
+    assert bench.finish(bench.start("engine=null", "control=off", bare=True)) == 2
+    assert "choose a folder without it" in bench.stderr
+    assert bench.stderr.strip().count("\n") == 0
+    assert not list(bench.cwd.iterdir())
+
+
+@pytest.mark.parametrize("folder", ["o'brien", "a (b) 录音\\"])
+def test_a_working_folder_of_any_name(bench: Bench, folder: str, tmp_path: Path) -> None:
+    work = tmp_path / folder
+    work.mkdir()
+    bench.audio.rename(work / "clips")
+    bench.cwd = work
+    given = ("engine=null", "samples=dir", "samples.dir=clips", "load.seg_duration=2", "control=off", "trials=1")
+    assert bench.finish(bench.start(*given, bare=True)) == 0, bench.stderr
+    [zipped] = (work / "outputs").glob("*/*.zip")
+    assert "archived as" in bench.stderr
+    assert tool("capsexp.archive", "verify", str(zipped)).returncode == 0
+
+
+def test_a_port_that_the_server_cannot_be_told(bench: Bench) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        given = ("server=command", f"server.cmd={sys.executable} {LEGACY} 1 {port} 0.01", f"server.port={port}")
+        assert bench.run(*given, "server.ready_timeout=1") == 1
+        assert f"server.port: {port} is taken" in bench.stderr
+        assert bench.report()["configurations"][0]["status"] == "refused"
+    again = f"hydra.sweep.dir={bench.out}-again"
+    assert bench.run(*given, "trials=2", again) == 0, bench.stderr
 
 
 @pytest.mark.parametrize(

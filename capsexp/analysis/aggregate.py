@@ -128,7 +128,7 @@ def invalid(one: dict[str, Any]) -> str | None:
 
 
 def _judge(one: dict[str, Any], base: dict[str, Any], thresholds: Mapping[str, Any]) -> None:
-    ok = base["workers"] == 1 and base["makespan_s"]["median"] is not None
+    ok = base["workers"] in (1, None) and base["makespan_s"]["median"] is not None
     mine, theirs = invalid(one), invalid(base)
     unjudged = _unjudged(one, base)
     one["adds_workers"] = unjudged is None
@@ -165,7 +165,9 @@ def _unjudged(one: dict[str, Any], base: dict[str, Any]) -> str | None:
         return "faults were injected"
     if one is base:
         return "this is the baseline"
-    return "no more workers than the baseline" if (one["workers"] or 2) <= (base["workers"] or 1) else None
+    if one["workers"] == base["workers"] or (one["workers"] or 2) <= (base["workers"] or 1):
+        return "no more workers than the baseline"
+    return None
 
 
 def _configuration(

@@ -64,7 +64,7 @@ def equal_core(one: dict[str, Any], singles: list[dict[str, Any]]) -> tuple[dict
     With few cores, the threads inside a recognizer already give much of what a second process gives: against
     `workers=1,threads=1` alone that would look like a gain of the processes.
     """
-    room = one["workers"] * one["threads"]
+    room = (one["workers"] or 1) * one["threads"]
     known = [s for s in singles if s["throughput_xrt"] is not None and s["threads"] <= room]
     if not known:
         return None, "no configuration with one worker completed"

@@ -21,7 +21,7 @@ from typing import Any, cast
 import psutil
 
 from capsexp import lifeline, tool
-from capsexp.config import Config, ServerConfig
+from capsexp.config import Config, ServerConfig, to_yaml
 from capsexp.errors import EngineError
 from capsexp.experiment.child import Child, python
 from capsexp.files import read_json, tell, write_json, write_text
@@ -57,12 +57,10 @@ def ensure(config: Config, sweep_dir: Path, sweep_workers: Sequence[int]) -> str
     done = _runs(folder)
     missing = [n for n in counts(config, sweep_workers) if n not in done]
     if missing:
-        from omegaconf import OmegaConf
-
         folder.mkdir(parents=True, exist_ok=True)
         # It has no server, and its settings (a token among them) are not to be kept.
         asked = replace(config, control=replace(config.control, processes=missing), server=ServerConfig())
-        write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(asked)))
+        write_text(folder / "config.yaml", to_yaml(asked))
         command = python(
             "capsexp.experiment.control",
             "--config",

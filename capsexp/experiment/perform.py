@@ -14,20 +14,23 @@ from omegaconf import DictConfig, OmegaConf
 
 from capsexp import compose, interrupts, samples
 from capsexp.analysis import trials
-from capsexp.config import Config, LoadConfig, conf_dir, resolve, to_dict
+from capsexp.config import Config, LoadConfig, conf_dir, resolve, to_yaml
 from capsexp.engines.base import model_files
 from capsexp.engines.folders import prepare
-from capsexp.errors import ConfigError, EngineError, SampleError, StorageError
+from capsexp.errors import ConfigError, EngineError, SampleError, ServerError, StorageError
 from capsexp.experiment import environment
 from capsexp.experiment.keep import keep, used
 from capsexp.experiment.repeats import Reference, settle
 from capsexp.experiment.resume import outstanding
-from capsexp.experiment.run import Planned, execute
+from capsexp.experiment.run import Planned, execute, unreachable
 from capsexp.experiment.sweep import Sweep, add, alone, make_folder, record
 from capsexp.files import clear_parts, locked, note, read_json, remedy, tell, unwritten, write_json, write_text
 from capsexp.machine import usable_cpus
+from capsexp.overrides import assign
 from capsexp.report.build import assemble, rebuild
 from capsexp.report.load import read_sweep
+
+REACH_S = 5.0  # for a server that runs already to take a connection
 
 
 class Abandoned(BaseException):
@@ -53,6 +56,9 @@ class Performance:
                 samples.paths(wanted)
         except (EngineError, SampleError) as error:
             raise ConfigError(str(error)) from None
+        for url in {c.server.url or "" for c in configs if c.server.name == "external"}:
+            if why := unreachable(url, REACH_S):
+                raise ServerError(f"server.url={url}: nobody answers ({why}); is the server running?")
         self._tree = used(sweep, config_dir, config_name)
         redo = sweep.planned[0].config.redo
         self._due = outstanding(sweep, redo) if resumed else [(planned, "") for planned in sweep.planned]
@@ -150,7 +156,7 @@ class Performance:
     def _launch(self, planned: Sequence[Planned], overrides: Sequence[str]) -> int:
         """Some runs, by Hydra's launcher."""
         planned = list(planned)
-        arguments = [*overrides, f"hydra.sweep.dir='{self._folder}'", "-m"]
+        arguments = [*overrides, assign("hydra.sweep.dir", self._folder), "-m"]
         dirs = [p.dir for p in planned]
 
         def job(raw: DictConfig) -> str:
@@ -164,11 +170,12 @@ class Performance:
 
         hydra = HydraConfig.get()
         try:
-            return self._make(planned[hydra.job.num], Path(hydra.runtime.output_dir), resolve(raw))
+            return self._make(planned[hydra.job.num], resolve(raw))
         except (StorageError, OSError) as error:
             raise Abandoned(self._lost(error)) from None
 
-    def _make(self, planned: Planned, run_dir: Path, config: Config) -> str:
+    def _make(self, planned: Planned, config: Config) -> str:
+        run_dir = self._folder / planned.dir
         if planned.num:
             time.sleep(config.cooldown)
         write_text(run_dir / "replay.yaml", _replay(config))
@@ -239,4 +246,5 @@ def _told(run_dir: Path, status: str) -> str:
 def _replay(config: Any) -> str:
     """The whole configuration in one file: `--config-dir RUN --config-name replay` makes this one run again."""
     hydra = OmegaConf.load(conf_dir() / "config.yaml").hydra
-    return OmegaConf.to_yaml(OmegaConf.create({**to_dict(config), "trials": 1, "hydra": hydra}))
+    del hydra["help"]
+    return to_yaml(config, trials=1, hydra=hydra)

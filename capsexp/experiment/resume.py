@@ -16,8 +16,9 @@ from capsexp.config import resolve
 from capsexp.errors import ArchiveError, ConfigError
 from capsexp.experiment.fingerprint import ASIDE, fingerprint
 from capsexp.experiment.run import Planned
-from capsexp.experiment.sweep import Sweep, add, key_of, plan, split
+from capsexp.experiment.sweep import Sweep, add, plan, split
 from capsexp.files import read_json
+from capsexp.overrides import key_of
 from capsexp.report.load import CONTROL, read_plan
 
 

@@ -17,13 +17,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
-from omegaconf import OmegaConf
 
-from capsexp import debug, interrupts
+from capsexp import commandline, debug, interrupts
 from capsexp.analysis import faults
 from capsexp.analysis.metrics import run_metrics
 from capsexp.client.request import port_of
-from capsexp.config import Config, LoadConfig, to_dict, worker_count
+from capsexp.config import Config, LoadConfig, to_dict, to_yaml, worker_count
 from capsexp.engines.folders import is_twin
 from capsexp.errors import CapsexpError, HarnessError, RunRefused, ServerError, StorageError
 from capsexp.experiment import control, environment
@@ -36,6 +35,8 @@ from capsexp.protocol import in_url
 from capsexp.report.load import read_rows, sizes
 from capsexp.tool import TOKEN
 
+PORT_S = 30.0  # for the port of a server that cannot be told one to be free
+EXTERNAL_S = 10.0  # for a server that runs already to answer
 LOG_BYTES = 4 * 2**20  # of a log, before it is rotated
 
 
@@ -109,7 +110,8 @@ class _Run:
         self.control: str | None = None
         self.phases: dict[str, float] = {}
         self.ready: float | None = None
-        self.workers = worker_count(config.workers)
+        # A server that runs already has as many as whoever started it chose.
+        self.workers = worker_count(config.workers) if config.server.name != "external" else None
         self.warnings: list[str] = []
         self.about: dict[str, Any] = {}
         self.admitted: int | None = None  # connections that our server takes
@@ -128,8 +130,8 @@ class _Run:
                 with storing(".pids"):
                     (self.dir / ".pids").mkdir()
                 resolved = self.dir / ".config.yaml"
-                tree = replace(config, load=self.load, server=replace(config.server, port=0, token=None))
-                write_text(resolved, OmegaConf.to_yaml(OmegaConf.structured(tree)))
+                port = 0 if config.server.name == "local" else config.server.port  # ours takes a free one
+                write_text(resolved, to_yaml(replace(config, load=self.load, server=replace(config.server, port=port))))
                 common = (
                     "--config",
                     str(resolved),
@@ -206,20 +208,39 @@ class _Run:
             server = Child(python("capsexp.server", *common), log, env={TOKEN: config.token or ""})
             stack.callback(server.stop, config.grace)
             return server, ""
-        port = _free_port()
+        port = self._port()
         leash = Child(python("capsexp.lifeline"), self.dir / "monitor.log")
         stack.callback(leash.stop, config.grace)
         try:
-            line = (config.cmd or "").format(
-                workers=self.config.workers, threads=self.config.threads, port=port, host=config.host
+            line = commandline.fill(
+                config.cmd or "", workers=self.config.workers, threads=self.config.threads, port=port, host=config.host
             )
             server = Child(shlex.split(line), log, guarded=False)
-        except (OSError, ValueError, KeyError, IndexError) as error:
+        except (OSError, ValueError) as error:
             raise ServerError(f"server.cmd cannot be started: {error}") from None
         leash.say(str(server.pid))
         stack.callback(leash.say, "done")
         stack.callback(server.stop, config.grace)
         return server, f"ws://{in_url(config.host)}:{port}"
+
+    def _port(self) -> int:
+        """A free one, if the server can be told; else its own, once nobody has it. Raises RunRefused."""
+        server = self.config.server
+        if "port" in commandline.mentioned(server.cmd or ""):
+            return _free_port()
+        url = f"ws://{in_url(server.host)}:{server.port}"
+        deadline = time.monotonic() + min(PORT_S, server.ready_timeout)
+        if _answers(url):
+            self.say(f"      waiting for port {server.port} to be free")
+        while _answers(url):
+            if time.monotonic() > deadline:
+                owner = _listener(url)
+                by = f" by process {owner}" if owner else ""
+                raise RunRefused(
+                    f"server.port: {server.port} is taken{by}; end what has it, or let server.cmd take {{port}}"
+                )
+            time.sleep(0.1)
+        return server.port
 
     def _injector(self, *arguments: str) -> Child | None:
         """Who does what `fault=` names."""
@@ -261,6 +282,8 @@ class _Run:
     def _wait_ready(self, server: Child | None, url: str) -> str:
         """Until all workers have loaded (our server says so) or the port answers (anybody else's)."""
         timeout = self.config.server.ready_timeout
+        if server is None:
+            timeout = min(timeout, EXTERNAL_S)  # it runs already
         deadline = time.monotonic() + timeout
         said = self.dir / "server.json"
         while True:
@@ -402,12 +425,16 @@ def _free_port() -> int:
 
 
 def _answers(url: str) -> bool:
-    parts = urlsplit(url)
+    return not unreachable(url, 1.0)
+
+
+def unreachable(url: str, timeout: float) -> str:
+    """Why nobody can be reached at an address; nothing if somebody can."""
     try:
-        socket.create_connection((parts.hostname or "127.0.0.1", port_of(url)), timeout=1).close()
-    except OSError:
-        return False
-    return True
+        socket.create_connection((urlsplit(url).hostname or "127.0.0.1", port_of(url)), timeout=timeout).close()
+    except (OSError, UnicodeError) as error:
+        return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return ""
 
 
 def _listener(url: str) -> int | None:

@@ -14,9 +14,11 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from capsexp import compose
+from capsexp.commandline import mentioned
 from capsexp.config import Config, resolve, slug, trial_count, worker_count
 from capsexp.errors import ConfigError
 from capsexp.experiment.run import Planned
+from capsexp.overrides import key_of, spell, unquoted
 
 LONGEST_FOLDER = 230  # bytes of its name: <folder>.zip.sha256 stands beside it
 MANY = 200  # runs: more than this is a slip of the keyboard
@@ -49,7 +51,7 @@ class Sweep:
 def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str, told: Sequence[str] = ()) -> Sweep:
     """All runs of a command, in order; `told` are keys that tell runs apart even where they have one value now. Raises
     ConfigError for any of them that cannot be composed or used."""
-    overrides = [compose.spell(o) for o in overrides]
+    overrides = [spell(o) for o in overrides]
     swept, fixed = split(overrides)
     _here(fixed)
     base = compose.raw(fixed, config_dir, config_name, with_hydra=True)
@@ -59,7 +61,7 @@ def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str, to
     preset = {} if base.hydra.sweeper.params is None else OmegaConf.to_container(base.hydra.sweeper.params)
     assert isinstance(preset, dict)
     given = {key_of(o) for o in overrides}
-    swept = [compose.spell(f"{k!s}={v}") for k, v in preset.items() if str(k) not in given] + swept
+    swept = [spell(f"{k!s}={v}") for k, v in preset.items() if str(k) not in given] + swept
     trials = trial_count(base.get("trials", 1))
     if trials > 1 and "trial" not in given:
         swept = ["trial=" + ",".join(str(n + 1) for n in range(trials)), *swept]  # first: the slowest to change
@@ -70,18 +72,18 @@ def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str, to
         )
         fixed = [o for o in fixed if key_of(o) not in known]
     everything = [*swept, *fixed]
-    combinations = _combinations(everything)
-    if len(combinations) > MANY:
-        raise ConfigError(f"this sweep has {len(combinations)} runs; more than {MANY} are not what anybody waits for")
+    wanted = combinations(everything)
+    if len(wanted) > MANY:
+        raise ConfigError(f"this sweep has {len(wanted)} runs; more than {MANY} are not what anybody waits for")
     keys = {key_of(o) for o in swept}
     planned: list[Planned] = []
     named: dict[str, list[str]] = {}
-    for num, combination in enumerate(combinations):
+    for num, combination in enumerate(wanted):
         try:
             config = resolve(compose.raw(combination, config_dir, config_name))
         except ConfigError as error:
             shown = ",".join(o for o in combination if key_of(o) in keys)
-            raise ConfigError(f"{error} [{shown}]" if len(combinations) > 1 else str(error)) from None
+            raise ConfigError(f"{error} [{shown}]" if len(wanted) > 1 else str(error)) from None
         said = [o for o in combination if key_of(o) in keys and key_of(o) != "trial"]
         key = slug(",".join(_plain(o) for o in said) or _alone(config))
         if named.setdefault(key, said) != said:
@@ -104,6 +106,53 @@ def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str, to
         first.trials_max,
         tuple(dict.fromkeys(key_of(o) for o in swept)),
     )
+
+
+# What judges or describes a sweep as a whole.
+_JUDGING = ("thresholds", "validity", "report", "archive")
+_WHOLE = frozenset({"trials", "trials_max", "name", "resume"})
+# What our own server is told and no other.
+_OF_OURS = ("workers", "threads", "pool", "engine", "punctuation", "server")
+_TOLD_TO_ALL = frozenset({"server", "server.name", "server.cmd", "server.url", "server.token"})
+
+
+def each_differs(planned: Sequence[Planned]) -> None:
+    """Raises ConfigError where several runs would measure one thing, under several names, or not what was named."""
+    for samples in (p.config.samples for p in planned):
+        if samples.dir is not None and samples.set != "dir":
+            raise ConfigError(f"samples.dir: is read with samples=dir only, and samples={samples.name} is chosen")
+    for key in sorted({key_of(o) for p in planned for o in p.overrides}):
+        if len(_values(planned, key)) < 2:
+            continue
+        group = key.partition(".")[0]
+        if group in _JUDGING:
+            raise ConfigError(
+                f"{key}: judges what was measured and changes nothing of it, so it has one value in a sweep; to judge "
+                f"the same runs by another: resume=FOLDER {key}=VALUE"
+            )
+        if key in _WHOLE:
+            raise ConfigError(f"{key}: is of the whole sweep and has one value")
+        if group not in _OF_OURS or key in _TOLD_TO_ALL:
+            continue
+        for name in ("command", "external"):
+            runs = [p for p in planned if p.config.server.name == name]
+            values = _values(runs, key)
+            cmds = [p.config.server.cmd or "" for p in runs]
+            if len(values) > 1 and not all(key.removeprefix("server.") in mentioned(cmd) for cmd in cmds):
+                shown = f"{key}={','.join(sorted(values))}"
+                raise ConfigError(f"{shown}: {_ALIKE[name].format(key=key.removeprefix('server.'))}")
+
+
+def _values(planned: Sequence[Planned], key: str) -> set[str]:
+    return {next((unquoted(o.partition("=")[2]) for o in p.overrides if key_of(o) == key), "") for p in planned}
+
+
+_ALIKE = {
+    "command": "server.cmd does not mention {{{key}}}, so one server would be measured several times; "
+    "it may have {{workers}}, {{threads}}, {{host}} and {{port}}",
+    "external": "a server that runs already is not told {key}, so it would be measured several times; measure it, "
+    "start it otherwise, measure it again, and compare both: python -m capsexp.compare A B",
+}
 
 
 def add(
@@ -131,6 +180,8 @@ def alone(planned: Planned) -> list[str]:
 def make_folder(sweep: Sweep) -> Path:
     """Create the sweep's folder, which must be new: two sweeps of one second get two folders. Raises ConfigError."""
     folder = sweep.folder
+    if "${" in str(folder):
+        raise ConfigError(f"hydra.sweep.dir: Hydra takes the ${{ in {folder} for a setting; choose a folder without it")
     if len(os.fsencode(folder.name)) > LONGEST_FOLDER:
         raise ConfigError(f"hydra.sweep.dir: {folder.name[:40]}... is too long a name; at most {LONGEST_FOLDER} bytes")
     try:
@@ -227,14 +278,13 @@ def split(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
     return swept, fixed
 
 
-def _combinations(overrides: Sequence[str]) -> list[list[str]]:
+def combinations(overrides: Sequence[str]) -> list[list[str]]:
+    """Overrides with one value each, for every run of a sweep."""
     batches = BasicSweeper.split_arguments(_parse(overrides), None)
     return [list(combination) for batch in batches for combination in batch]
 
 
-def key_of(override: str) -> str:
-    return override.lstrip("+~").partition("=")[0]
-
-
 def _plain(override: str) -> str:
-    return override.replace("'", "").lstrip("+")
+    key, _, value = override.lstrip("+").partition("=")
+    text = unquoted(value)
+    return f"{key}={value.replace(chr(39), '') if text == value else text}"

@@ -12,8 +12,8 @@ from omegaconf import OmegaConf
 
 from capsexp import archive
 from capsexp.errors import ConfigError
-from capsexp.experiment.sweep import key_of
 from capsexp.files import locked, tell, write_json
+from capsexp.overrides import key_of
 from capsexp.report.build import rebuild
 from capsexp.report.load import read_plan
 from capsexp.tool import entry

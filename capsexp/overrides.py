@@ -1,0 +1,100 @@
+"""Overrides as they are typed, in the words of Hydra's grammar.
+
+A setting that is a text or a path is taken as it was typed: spaces, parentheses, backslashes and letters of any script
+stand for themselves, and a comma separates the values of a sweep. What is in Hydra's quotes already, its functions
+(`choice(...)`) and interpolations (`${...}`) stay what they are.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+
+from hydra.core.override_parser.types import Quote, QuotedString
+
+from capsexp.config import ENGINES, Config, literal
+
+# Of Hydra's own settings, those that are folders.
+_FOLDERS = frozenset({"hydra.sweep.dir", "hydra.run.dir"})
+# Never several values: a command or a folder may have a comma in it.
+_SINGLE = _FOLDERS | {"server.cmd", "resume", "monitor.log"}
+_QUOTED = re.compile(r"""\s*(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\s*""", re.DOTALL)
+_FUNCTION = re.compile(r"(?:choice|tag|shuffle|sort|glob|range|interval|str)\(.*\)", re.DOTALL)
+
+
+def _texts(tree: object, prefix: str = "") -> set[str]:
+    found: set[str] = set()
+    for each in fields(tree):  # type: ignore[arg-type]
+        value = getattr(tree, each.name, None)
+        if is_dataclass(value):
+            found |= _texts(value, f"{prefix}{each.name}.")
+        elif "str" in str(each.type).split(" | "):
+            found.add(f"{prefix}{each.name}")
+    return found
+
+
+TEXTS = _FOLDERS.union(*(_texts(Config(engine=engine())) for engine in ENGINES.values()))
+
+
+def key_of(override: str) -> str:
+    return override.lstrip("+~").partition("=")[0]
+
+
+def spell(override: str) -> str:
+    """An override for Hydra; one that is in its words already stays as it is."""
+    key, equals, value = override.partition("=")
+    name = key_of(override)
+    if not equals or name not in TEXTS | {"engine"}:
+        return override
+    if name == "engine":  # `engine=null` names an engine; the grammar would read the absence of one
+        return key + equals + ",".join("'null'" if v.strip() == "null" else v for v in value.split(","))
+    if not value or _FUNCTION.fullmatch(value) or all(_QUOTED.fullmatch(v) for v in _split(value, quotes=True)):
+        return override
+    alone = name in _SINGLE or ("," in value and Path(value).expanduser().exists())
+    parts = [value] if alone else _split(value)
+    if name in _FOLDERS and value.startswith("~"):
+        parts = [str(Path(value).expanduser())]
+    return key + equals + ",".join(v if v in ("", "null") else quoted(v) for v in parts)
+
+
+def assign(key: str, value: object) -> str:
+    """The override that sets exactly this text, whatever is in it."""
+    return f"{key}={quoted(literal(str(value)))}"
+
+
+def quoted(text: str) -> str:
+    """In Hydra's quotes."""
+    return QuotedString(text, Quote.single).with_quotes()
+
+
+def unquoted(text: str) -> str:
+    """What a value in Hydra's quotes says; any other as it is."""
+    if len(text) < 2 or text[0] not in "'\"" or not _QUOTED.fullmatch(text):
+        return text
+    mark = text[0]
+    return re.sub(rf"(\\+)(?={mark}|$)", lambda found: "\\" * (len(found[1]) // 2), text[1:-1])
+
+
+def pasted(override: str) -> str:
+    """The override that takes a value as the text that it is, for a shell."""
+    key, _, value = override.partition("=")
+    return shlex.quote(f"{key}={quoted(value)}")
+
+
+def several(overrides: Sequence[str]) -> list[str]:
+    """The texts among them that were read as several values, because of a comma."""
+    return [o for o in overrides if key_of(o) in TEXTS and len(_split(o.partition("=")[2], quotes=True)) > 1]
+
+
+def _split(value: str, quotes: bool = False) -> list[str]:
+    """At the commas, but for those in an interpolation, or (`quotes`) in quotes."""
+    guarded = r"\$\{[^}]*\}" + (r"""|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""" if quotes else "")
+    parts, begin = [], 0
+    for found in re.finditer(rf"{guarded}|,", value, re.DOTALL):
+        if found[0] == ",":
+            parts.append(value[begin : found.start()])
+            begin = found.end()
+    return [*parts, value[begin:]]

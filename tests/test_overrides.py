@@ -1,0 +1,219 @@
+"""What is typed on the command line is what is used, or one line says how to write it."""
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import PATIENCE
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from capsexp import commandline
+from capsexp.compose import compose
+from capsexp.config import resolve, to_yaml
+from capsexp.errors import ConfigError
+from capsexp.experiment.sweep import each_differs, plan
+from capsexp.overrides import assign, pasted, spell, unquoted
+
+TEXT = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), min_size=1)
+AWKWARD = st.text(st.sampled_from("ab /\\'\"${}()[]:=~,;#*?&|!@%^`<>.录音é\n\t-_0"), min_size=1)
+
+
+def meant(override: str) -> object:
+    """What the configuration holds after an override, as Hydra and OmegaConf read it."""
+    value = OverridesParser.create().parse_override(override).value()
+    return OmegaConf.create({"x": value}).x
+
+
+@given(TEXT | AWKWARD)
+@example("/home/李明/录音")
+@example("C:\\Users\\me\\clips\\")
+@example("/data/a (1)/b [2]")
+@example("o'brien\\'s")
+@example("null")
+def test_a_path_as_typed_is_the_path_used(path: str) -> None:
+    assume("${" not in path and path != "null")  # those stand for something
+    assume("," not in path)  # several values, tested below
+    assume(not (path.strip()[:1] in "'\"" and path.strip()[-1:] == path.strip()[:1]))  # quoted already
+    assume(not path.startswith(("choice(", "tag(", "glob(", "sort(", "shuffle(", "range(", "interval(", "str(")))
+    assert meant(spell(f"samples.dir={path}")) == path
+
+
+@given(TEXT | AWKWARD)
+@example("${x}")
+@example("\\${oc.env:HOME}")
+def test_what_capsexp_assigns_is_exactly_that(text: str) -> None:
+    line = assign("hydra.sweep.dir", text)
+    assert meant(line) == text
+    assert spell(line) == line
+
+
+@given(TEXT | AWKWARD)
+def test_a_line_to_paste_is_taken_as_it_stands(text: str) -> None:
+    assume("${" not in text)
+    [word] = shlex.split(pasted(f"samples.dir={text}"))
+    assert meant(spell(word)) == text
+    assert unquoted(word.partition("=")[2]) == text
+
+
+@settings(max_examples=30)
+@given(AWKWARD)
+def test_a_resolved_configuration_is_written_and_read_as_it_is(text: str) -> None:
+    config = compose_base()
+    config.samples.dir, config.samples.set = "/" + text, "dir"
+    config.monitor.log = "/${oc.env:HOME}/" + text
+    assert resolve(OmegaConf.create(to_yaml(config))) == config
+
+
+def compose_base():  # type: ignore[no-untyped-def]
+    from capsexp.config import Config, NullConfig, to_dict
+
+    return resolve(to_dict(Config(engine=NullConfig())))
+
+
+def test_through_hydra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = tmp_path / "o'brien (${x}) 录音"
+    given = ["engine=null", "samples=dir"]
+    assert compose([*given, "samples.dir=~/录音 a"]).samples.dir == f"{tmp_path}/录音 a"
+    assert compose([*given, assign("samples.dir", folder)]).samples.dir == str(folder)
+    with pytest.raises(ConfigError, match=r"samples\.dir: .*write \\\$\{"):
+        compose([*given, f"samples.dir={folder}"])
+    two = plan([*given, "trials=1", "samples.dir=/a b,/c d"], None, "config")
+    assert [run.config.samples.dir for run in two.planned] == ["/a b", "/c d"]
+    (tmp_path / "a,b").mkdir()
+    one = plan([*given, "trials=1", f"samples.dir={tmp_path}/a,b"], None, "config")
+    assert [run.config.samples.dir for run in one.planned] == [f"{tmp_path}/a,b"]
+
+
+def test_what_cannot_be_a_value_is_answered_with_the_line_to_paste() -> None:
+    with pytest.raises(ConfigError, match="to set this very text"):
+        compose(["load.repeats=录音"])
+
+
+@pytest.mark.parametrize(
+    ("line", "filled"),
+    [
+        ("s.py {workers} --port={port}", "s.py 2 --port=7"),
+        ("s.py {port} '{\"a\": 1}'", "s.py 7 '{\"a\": 1}'"),
+        ('s.py {port} \'{{"a": {{"b": 1}}}}\'', 's.py 7 \'{"a": {"b": 1}}\''),
+        ('s.py {port} \'{"a": {"b": {}}}\' {', 's.py 7 \'{"a": {"b": {}}}\' {'),
+        ("s.py {0} {port!r} {x.y} {port}", "s.py {0} {port!r} {x.y} 7"),
+    ],
+)
+def test_braces_of_a_servers_own_stay(line: str, filled: str) -> None:
+    assert commandline.fill(line, workers=2, threads=1, host="h", port=7) == filled
+    assert compose(["engine=null", "server=command", f"server.cmd={line}"]).server.cmd == line
+    assert "port" in commandline.mentioned(line)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (
+            ["server=command", "server.cmd=s.py {port}", "workers=1,2"],
+            "workers=1,2: server.cmd does not mention",
+        ),
+        (["server=command", "server.cmd=s.py {port} {workers}", "threads=1,2"], "does not mention {threads}"),
+        (["server=command", "server.cmd=s.py {port} {workers}", "pool=process,thread"], "does not mention {pool}"),
+        (["server=command", "server.cmd=s.py {port}", "engine.rtf=0,1"], "engine.rtf=0,1: server.cmd does not mention"),
+        (["server=local,command", "server.cmd=s.py {port}", "workers=1,2"], "workers=1,2: server.cmd"),
+        (["server=external", "server.url=ws://x", "workers=1,2"], "capsexp.compare"),
+        (["thresholds.speedup=1,2"], "thresholds.speedup: judges what was measured"),
+        (["validity=default,off"], "validity: judges"),
+        (["report.tolerance=0.1,0.2"], "report.tolerance: judges"),
+        (["trials_max=1,2"], "trials_max: is of the whole sweep"),
+        (["server=command", "server.cmd=s.py", "server.port=0"], "server.port: server.cmd has no {port}"),
+        (["samples.dir=/a"], "samples.dir: is read with samples=dir only"),
+    ],
+)
+def test_a_sweep_that_would_measure_one_thing_twice_is_refused(overrides: list[str], said: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        each_differs(plan(["engine=null", "trials=1", *overrides], None, "config").planned)
+    assert said in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["server=command", "server.cmd=s.py {port} {workers}", "workers=1,2"],
+        ["server=command", "server.cmd='a {port}','b {port}'"],
+        ["server=local,command", "server.cmd=s.py {port}"],
+        ["server=external", "server.url=ws://x,ws://y", "load.concurrency=1,2"],
+    ],
+)
+def test_a_sweep_of_what_differs_is_taken(overrides: list[str]) -> None:
+    planned = plan(["engine=null", "trials=1", *overrides], None, "config").planned
+    assert len(planned) >= 2
+    each_differs(planned)
+
+
+def capsexp(*words: str, python: str = sys.executable, **how: object) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(  # type: ignore[call-overload,no-any-return]
+        [python, "-m", "capsexp", *words], capture_output=True, text=True, timeout=PATIENCE, check=False, **how
+    )
+
+
+def test_help_is_about_capsexp() -> None:
+    done = capsexp("--help")
+    assert done.returncode == 0
+    assert done.stdout.startswith("capsexp measures")
+    assert "powered by Hydra" not in done.stdout
+    assert done.stdout.index("Examples") < done.stdout.index("engine: null") < done.stdout.index("  name: sphinx")
+
+
+def test_version() -> None:
+    from capsexp import __version__
+
+    assert capsexp("--version").stdout.strip() == f"capsexp {__version__}"
+
+
+def test_one_configuration_of_a_sweep_is_shown_by_the_line_that_is_answered() -> None:
+    done = capsexp("workers=1,2", "--cfg", "job")
+    assert done.returncode == 2
+    *_, line = done.stderr.strip().rpartition(": ")
+    assert line == "python -m capsexp workers=1 --cfg job"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of Windows end otherwise")
+def test_nobody_who_reads_on_is_no_error() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "capsexp", "--cfg", "job"], stdout=writing, stderr=subprocess.PIPE, text=True,
+            timeout=PATIENCE, check=False,
+        )  # fmt: skip
+    finally:
+        os.close(writing)
+    assert done.stderr == ""
+
+
+def test_without_its_environment() -> None:
+    """-S -I: an interpreter that finds nothing that was installed."""
+    root = Path(__file__).parents[1]
+    code = (
+        f"import sys; sys.path.insert(0, {str(root)!r}); import runpy; runpy.run_module('capsexp', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-S", "-I", "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert done.returncode == 1
+    assert "activate the environment" in done.stderr
+    assert done.stderr.strip().count("\n") == 0
+
+
+def test_a_fault_of_a_job_is_not_told_as_one_of_the_configuration() -> None:
+    from capsexp.compose import launch
+
+    def job(config: object) -> None:
+        raise ValueError("a bug of ours")
+
+    with pytest.raises(ValueError, match="a bug of ours") as told:
+        launch(None, "config", ["engine=null", "hydra.mode=RUN", "hydra.run.dir=.", "hydra.output_subdir=null"], job)
+    assert not isinstance(told.value, ConfigError)
