@@ -7,6 +7,7 @@ from typing import Any
 from tabulate import tabulate
 
 from capsexp import escape
+from capsexp.analysis.texts import EXPLAINED
 from capsexp.report import tables
 
 
@@ -30,6 +31,8 @@ def render(report: dict[str, Any]) -> str:
         parts.append(
             f"Memory is {name} summed over the server's processes; speedup is against the sweep's own baseline."
         )
+    if any(c["correctness"]["wer"] is not None for c in report["configurations"]):
+        parts.append(EXPLAINED)
     parts += _list("Without a server (control):", tables.control_lines(report))
     parts += _list("Where the time went:", tables.timeline_lines(report))
     parts += _list("Memory in the steady state:", tables.leak_lines(report))
