@@ -11,7 +11,6 @@ import errno
 import hashlib
 import json
 import os
-import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -121,7 +120,9 @@ def bound_log(path: Path, most: int) -> None:
     append, and go on at the beginning."""
     with contextlib.suppress(OSError):  # a log is worth no run
         if path.stat().st_size > most:
-            shutil.copyfile(path, path.with_name(path.name + ".1"))
+            with path.open("rb") as log:
+                log.seek(-most, os.SEEK_END)  # the end of it: it may have grown by much since it was looked at
+                path.with_name(path.name + ".1").write_bytes(log.read(most))
             os.truncate(path, 0)
 
 

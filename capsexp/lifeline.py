@@ -25,6 +25,20 @@ def die_with_parent(parent: int, signum: int = signal.SIGKILL) -> None:
         os.kill(os.getpid(), signum)
 
 
+_adopting = False
+
+
+def adopt_orphans() -> None:
+    """From now on a descendant whose parent has gone becomes a child of ours, so that it can be found. Linux."""
+    global _adopting
+    if sys.platform == "linux":
+        _adopting = ctypes.CDLL(None, use_errno=True).prctl(36, 1, 0, 0, 0) == 0  # PR_SET_CHILD_SUBREAPER
+
+
+def adopts_orphans() -> bool:
+    return _adopting
+
+
 def on_stdin_closed(act: Callable[[], None]) -> None:
     """Call `act` (in a thread) when stdin ends: the parent holds the other end, and closing it asks us to stop."""
 

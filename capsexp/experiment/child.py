@@ -13,12 +13,16 @@ from pathlib import Path
 
 import psutil
 
+from capsexp import lifeline
 from capsexp.errors import StorageError
 from capsexp.files import storing
 from capsexp.tool import PARENT
 
 POLL_S = 0.01
 LOG_LINES = 5
+TAIL_BYTES = 64 * 1024  # of a log that are looked at for an error
+LINE_CHARS = 400  # of each of its lines
+_OURS: set[int] = set()  # the processes that are children of ours by our own doing
 
 
 class Child:
@@ -39,6 +43,8 @@ class Child:
                 start_new_session=True,  # Ctrl-C in the terminal reaches the runner alone, which then stops in order
                 env={**os.environ, "PYTHONUNBUFFERED": "1", PARENT: str(os.getpid()), **(env or {})},
             )
+
+        _OURS.add(self.process.pid)
 
     @property
     def pid(self) -> int:
@@ -71,6 +77,7 @@ class Child:
 
     def stop(self, grace: float) -> None:
         """By request, then SIGTERM, then SIGKILL to the whole group, each after `grace` seconds; then none is left."""
+        below = [] if self.guarded else _below(self.pid)
         if self.process.stdin is not None:
             with contextlib.suppress(OSError):
                 self.process.stdin.close()
@@ -80,10 +87,15 @@ class Child:
         if not self._gone(grace):
             self._signal(getattr(signal, "SIGKILL", signal.SIGTERM))
             self._gone(grace)
+        if not self.guarded:
+            _end([*below, *_strays()], grace)
 
     def last_lines(self) -> str:
         """The end of its log on one line, for an error."""
-        lines = [line.strip() for line in self.log.read_text("utf-8", "replace").splitlines() if line.strip()]
+        with self.log.open("rb") as file:  # a server may have said a gigabyte, or that much without a line end
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+            said = file.read(TAIL_BYTES).decode("utf-8", "replace")
+        lines = [line.strip()[-LINE_CHARS:] for line in said.splitlines() if line.strip()]
         if any(line.startswith("Traceback") for line in lines):
             lines = lines[-1:]  # a Python program's own last word
         return " | ".join(lines[-LOG_LINES:]) or "it said nothing"
@@ -114,6 +126,37 @@ class Child:
             return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signum)
+
+
+def _below(pid: int) -> list[psutil.Process]:
+    """What a process started, and they, whatever group or session they are in."""
+    try:
+        return list(psutil.Process(pid).children(recursive=True))
+    except psutil.Error:
+        return []
+
+
+def _strays() -> list[psutil.Process]:
+    """What somebody else's server left behind: orphans come to us (lifeline.adopt_orphans)."""
+    if not lifeline.adopts_orphans():
+        return []
+    found = []
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):
+            # What our caller started otherwise has not been given our mark.
+            if child.pid not in _OURS and child.environ().get(PARENT) == str(os.getpid()):
+                found += [child, *_below(child.pid)]
+    return found
+
+
+def _end(processes: Sequence[psutil.Process], grace: float) -> None:
+    for signum in (signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)):
+        for process in processes:
+            with contextlib.suppress(psutil.Error):
+                process.send_signal(signum)
+        _, processes = psutil.wait_procs(processes, timeout=grace)
+        if not processes:
+            return
 
 
 def _runs_in_group(pid: int, group: int) -> bool:

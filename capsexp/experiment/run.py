@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from capsexp import commandline, debug, interrupts
+from capsexp import commandline, debug, interrupts, lifeline
 from capsexp.analysis import faults
 from capsexp.analysis.metrics import run_metrics
 from capsexp.client.request import port_of
@@ -209,6 +209,7 @@ class _Run:
             stack.callback(server.stop, config.grace)
             return server, ""
         port = self._port()
+        lifeline.adopt_orphans()
         leash = Child(python("capsexp.lifeline"), self.dir / "monitor.log")
         stack.callback(leash.stop, config.grace)
         try:
@@ -329,8 +330,6 @@ class _Run:
     def _look_after(self) -> None:
         """While the client is at work: its folder is there, logs stay small, and hours do not pass without a report."""
         self._check_folder()
-        for log in self.dir.glob("*.log"):
-            bound_log(log, LOG_BYTES)
         saved = self.dir / "client.json"
         if self.config.hours is not None and saved.is_file() and (now := saved.stat().st_mtime_ns) != self.saved:
             self.saved = now
@@ -341,9 +340,11 @@ class _Run:
             self.checkpoint()
 
     def _check_folder(self) -> None:
-        """What we wait for is said by files in it."""
+        """What we wait for is said by files in it, and its logs stay small."""
         if not self.dir.is_dir():
             raise StorageError(f"cannot write {self.dir.name}: No such file or directory")
+        for log in self.dir.glob("*.log"):
+            bound_log(log, LOG_BYTES)
 
     @contextmanager
     def _phase(self, name: str) -> Iterator[None]:
