@@ -12,7 +12,7 @@ import ipaddress
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -36,6 +36,12 @@ class EngineConfig:
 
     name: str = MISSING
 
+    @classmethod
+    def languages(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        """The languages that an engine of these settings recognizes, by their codes; empty where nobody knows."""
+        said = settings.get("language")
+        return (said,) if said and said not in ("auto", "nospeech") else ()
+
 
 @dataclass
 class SphinxConfig(EngineConfig):
@@ -45,12 +51,17 @@ class SphinxConfig(EngineConfig):
 
     name: str = "sphinx"
     model_dir: str | None = None  # a folder with acoustic model, *.lm.bin and *.dict
+    language: str | None = None  # what a model of your own recognizes
     beam: float = number(1e-48, high=1, above=True)
     pbeam: float = number(1e-48, high=1, above=True)
     wbeam: float = number(7e-29, high=1, above=True)
     maxhmmpf: int = number(30000, low=-1)  # -1: no limit
     fwdflat: bool = True
     bestpath: bool = True
+
+    @classmethod
+    def languages(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        return super().languages(settings) or (() if settings.get("model_dir") else ("en",))
 
 
 @dataclass
@@ -70,6 +81,9 @@ class NullConfig(EngineConfig):
     crash_on: str | None = None  # a token: a segment that contains it kills the worker (for tests)
 
 
+SENSEVOICE = ("zh", "en", "yue", "ja", "ko")
+
+
 @dataclass
 class ModelConfig(EngineConfig):
     """An ONNX model of the user's: its folder, its name on the hub, or one of its shape without its weights.
@@ -80,6 +94,16 @@ class ModelConfig(EngineConfig):
     fork_safe: ClassVar[bool] = True  # with one thread ONNX Runtime starts none of its own
     shareable: ClassVar[bool] = True
     shapes: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def languages(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        """Of a twin none: its text means nothing."""
+        if settings.get("model_dir") is None and settings.get("twin"):
+            return ()
+        named = settings.get("model_dir") or settings.get("model_id")
+        kind = settings.get("model_type", settings.get("name"))
+        known = SENSEVOICE if kind in ("sensevoice", "sense_voice") else ()
+        return super().languages(settings) or known or (("zh",) if kind == "paraformer" and not named else ())
 
     @property
     def named(self) -> bool:
@@ -104,6 +128,7 @@ class ParaformerConfig(ModelConfig):
     shapes: ClassVar[tuple[str, ...]] = ("paraformer-large", "paraformer-small", "tiny")
 
     name: str = "paraformer"
+    language: str | None = None  # what a model of your own recognizes
 
 
 @dataclass
@@ -157,6 +182,7 @@ class SamplesConfig:
     name: str = "speech"
     set: str = "speech"  # a named list in samples/manifest.json, or `dir`
     dir: str | None = None
+    language: str | None = None  # what is spoken, e.g. zh; None: as the set says, else by its transcripts' script
     minutes: float | None = number(None, above=True)  # join clips into one file of this length
     concurrency: int = 0  # what load.concurrency is, unless it is given
 
@@ -553,6 +579,12 @@ def slug(text: str) -> str:
     if len(name) <= LONGEST and text.isascii():
         return name or "run"
     return f"{name[: LONGEST - 7]}-{hashlib.sha256(text.encode()).hexdigest()[:6]}".strip("-")
+
+
+def languages(engine: Mapping[str, Any]) -> tuple[str, ...]:
+    """What an engine recognizes, from its settings as plain values; empty where nobody knows."""
+    known = ENGINES.get(str(engine.get("name")))
+    return known.languages(engine) if known is not None else ()
 
 
 OmegaConf.register_new_resolver("capsexp.slug", slug, replace=True)

@@ -4,19 +4,107 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from capsexp import audio
+from capsexp import audio, escape, names
 from capsexp.config import SamplesConfig, nearest
 from capsexp.errors import SampleError
 from capsexp.protocol import RATE, Audio
 
 PAUSE_S = 0.5  # between the clips of a joined file
+LONGEST_TEXT = 1 << 24  # bytes of a transcript
+# What plainly is no audio and needs no word. Everything else in a folder is tried, whatever its suffix.
+NO_AUDIO = frozenset(
+    [
+        ".txt",
+        ".json",
+        ".jsonl",
+        ".srt",
+        ".vtt",
+        ".lrc",
+        ".ass",
+        ".ssa",
+        ".sub",
+        ".csv",
+        ".tsv",
+        ".md",
+        ".rst",
+        ".xml",
+        ".html",
+        ".htm",
+        ".yaml",
+        ".yml",
+        ".toml",
+        ".ini",
+        ".log",
+        ".textgrid",
+        ".eaf",
+        ".stm",
+        ".ctm",
+        ".rttm",
+        ".lab",
+        ".trn",
+        ".pdf",
+        ".doc",
+        ".docx",
+        ".xls",
+        ".xlsx",
+        ".ppt",
+        ".pptx",
+        ".odt",
+        ".rtf",
+        ".png",
+        ".jpg",
+        ".jpeg",
+        ".gif",
+        ".bmp",
+        ".webp",
+        ".svg",
+        ".ico",
+        ".tif",
+        ".tiff",
+        ".heic",
+        ".zip",
+        ".7z",
+        ".rar",
+        ".tar",
+        ".gz",
+        ".xz",
+        ".bz2",
+        ".zst",
+        ".py",
+        ".sh",
+        ".bat",
+        ".ps1",
+        ".exe",
+        ".dll",
+        ".so",
+        ".onnx",
+        ".mvn",
+        ".db",
+        ".sqlite",
+        ".cue",
+        ".m3u",
+        ".m3u8",
+        ".pls",
+        ".url",
+        ".lnk",
+        ".torrent",
+        ".sha256",
+        ".sha1",
+        ".md5",
+        ".part",
+        ".tmp",
+        ".crdownload",
+        ".bak",
+        ".swp",
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -36,10 +124,25 @@ class Sample:
 
 @dataclass(frozen=True)
 class SampleSet:
-    """What can be measured, and what could not be decoded and why."""
+    """What can be measured; what could not be decoded and why; what is to be said of what could.
+
+    `language`: as the set or `samples.language` says, e.g. zh.
+    """
 
     samples: list[Sample]
     skipped: list[tuple[str, str]]
+    remarks: list[tuple[str, str]] = field(default_factory=list)
+    language: str | None = None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A set before anything is decoded: name, file and transcript of each sample."""
+
+    found: list[tuple[str, Path, str | None]]
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    remarks: list[tuple[str, str]] = field(default_factory=list)
+    language: str | None = None
 
 
 def samples_dir() -> Path:
@@ -61,29 +164,41 @@ def manifest(folder: Path | None = None) -> dict[str, Any]:
 
 def paths(config: SamplesConfig) -> list[tuple[str, Path, str | None]]:
     """Name, file and transcript of each sample of a set, before anything is decoded; raises SampleError."""
+    return listing(config).found
+
+
+def listing(config: SamplesConfig) -> Listing:
+    """As `paths`, with what cannot be tried at all, and what is to be said; raises SampleError."""
     if config.set == "dir":
-        return _folder(config.dir)
+        return _folder(config.dir, config.language)
     root, known = samples_dir(), manifest()
     if config.set not in known["sets"]:
         raise SampleError(f"samples.set: unknown set {config.set!r}{nearest(config.set, [*known['sets'], 'dir'])}")
     clips = {clip["file"]: clip for clip in known["clips"]}
-    return [(Path(f).name, root / f, clips[f]["text"]) for f in known["sets"][config.set]]
+    found = [(Path(f).name, root / f, clips[f]["text"]) for f in known["sets"][config.set]]
+    return Listing(found, language=config.language or known.get("languages", {}).get(config.set))
 
 
 def load(config: SamplesConfig) -> SampleSet:
     """Decode a set; raises SampleError when nothing of it can be used."""
+    listed = listing(config)
     samples: list[Sample] = []
-    skipped: list[tuple[str, str]] = []
-    for name, path, text in paths(config):
+    skipped, remarks = list(listed.skipped), list(listed.remarks)
+    for name, path, text in listed.found:
         try:
-            samples.append(Sample(name, audio.load(path), _sha256(path), text, path))
-        except (SampleError, OSError) as error:
+            decoded = audio.read(path)
+            samples.append(Sample(name, decoded.audio, _sha256(path), text, path))
+        except SampleError as error:
             skipped.append((name, str(error)))
+        except OSError as error:
+            skipped.append((name, f"{escape.one_line(path.name)}: cannot be read ({error.strerror or error})"))
+        else:
+            remarks += [(name, decoded.remark)] if decoded.remark else []
     if not samples:
         raise SampleError(f"samples: none of {len(skipped)} files can be decoded; the first: {skipped[0][1]}")
     if config.minutes is not None:
         samples = [join(samples, config.minutes)]
-    return SampleSet(samples, skipped)
+    return SampleSet(samples, skipped, remarks, listed.language)
 
 
 def join(clips: list[Sample], minutes: float) -> Sample:
@@ -104,32 +219,83 @@ def join(clips: list[Sample], minutes: float) -> Sample:
     return Sample(f"long-{minutes:g}min", whole, digest, " ".join(texts) if known else None)
 
 
-def _folder(folder: str | None) -> list[tuple[str, Path, str | None]]:
+def _folder(folder: str | None, language: str | None) -> Listing:
     if not folder:
         raise SampleError("samples.dir: samples=dir needs a folder, e.g. samples.dir=/path/to/audio")
     root = Path(folder).expanduser()
     if not root.is_dir():
         raise SampleError(f"samples.dir: {folder} is not a folder")
-    files = sorted(p for p in root.rglob("*") if p.is_file() and p.suffix.lower() in audio.SUFFIXES)
-    if not files:
-        raise SampleError(f"samples.dir: no audio files in {folder} (looked for {' '.join(sorted(audio.SUFFIXES))})")
-    names: dict[str, int] = {}
-    found = []
-    for path in files:
-        name = re.sub(r"[^\w.-]+", "-", path.relative_to(root).as_posix()).strip("-.") or "audio"
-        names[name] = names.get(name, 0) + 1
-        if names[name] > 1:  # "a b.wav" beside "a-b.wav"
-            name = f"{names[name]}-{name}"
-        text = path.with_suffix(".txt")
-        found.append((name, path, _transcript(text)))
-    return found
+    files, unread = _walk(root)
+    if not files and not unread:
+        raise SampleError(f"samples.dir: no audio files in {folder} (whatever is no text, image or archive is tried)")
+    found, remarks = [], []
+    for name, path in zip(names.unique([p.relative_to(root).as_posix() for p in files]), files, strict=True):
+        text, remark = _transcript(path)
+        found.append((name, path, text))
+        remarks += [(name, remark)] if remark else []
+    return Listing(sorted(found, key=lambda f: f[0]), unread, sorted(remarks), language)
 
 
-def _transcript(path: Path) -> str | None:
+def _walk(root: Path) -> tuple[list[Path], list[tuple[str, str]]]:
+    """The files that may be audio, through links too, each folder once; and the folders that cannot be read."""
+    files: list[Path] = []
+    unread: list[tuple[str, str]] = []
+    seen: set[tuple[int, int]] = set()
+
+    def refused(error: OSError) -> None:
+        shown = escape.one_line(os.path.relpath(error.filename, root))
+        unread.append((shown, f"{shown}: the folder cannot be read ({error.strerror})"))
+
+    for here, folders, inside in os.walk(root, onerror=refused, followlinks=True):
+        status = os.stat(here)
+        if (status.st_dev, status.st_ino) in seen:  # a link that leads back
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(f for f in folders if not f.startswith(".") and f != "__MACOSX")
+        files += [Path(here, name) for name in sorted(inside) if _may_be_audio(name)]
+    return files, unread
+
+
+def _may_be_audio(name: str) -> bool:
+    hidden = name.startswith(".") or name.lower() in ("thumbs.db", "desktop.ini")
+    return not hidden and os.path.splitext(name)[1].lower() not in NO_AUDIO
+
+
+def _transcript(path: Path) -> tuple[str | None, str]:
+    """The text beside an audio file, `x.wav.txt` or `x.txt`, and what is to be said of it."""
+    candidates = (path.with_name(f"{path.name}.txt"), path.with_name(f"{path.stem}.txt"))
+    beside = next((p for p in candidates if p.is_file()), None)
+    if beside is None:
+        return None, ""
+    name = escape.one_line(beside.name)
     try:
-        return path.read_text("utf-8").strip() if path.is_file() else None
-    except UnicodeDecodeError:
-        raise SampleError(f"samples.dir: {path.name} is not UTF-8; convert it, e.g. iconv -f GBK -t UTF-8") from None
+        with beside.open("rb") as file:
+            content = file.read(LONGEST_TEXT + 1)
+    except OSError as error:
+        return None, f"its transcript {name} cannot be read ({error.strerror})"
+    if len(content) > LONGEST_TEXT:
+        return None, f"its transcript {name} is larger than {LONGEST_TEXT >> 20} MB and left out"
+    text, encoding = _decoded(content)
+    if text is None:
+        return None, f"its transcript {name} is left out: neither UTF-8 nor UTF-16 nor GBK; save it as UTF-8"
+    if encoding == "gb18030":
+        begin = escape.one_line(text.strip()[:20])
+        return text.strip(), f"its transcript {name} is not UTF-8 and was read as GBK, beginning {begin!r}"
+    return text.strip(), ""
+
+
+def _decoded(content: bytes) -> tuple[str | None, str]:
+    """Text and encoding: what its first bytes say, else UTF-8, else what Windows writes in China."""
+    utf16 = content[:2] in (b"\xff\xfe", b"\xfe\xff")
+    for encoding in ("utf-16",) if utf16 else ("utf-8-sig", "gb18030"):
+        try:
+            text = content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if "\0" not in text:
+            return text, encoding
+    return None, ""
 
 
 def _sha256(path: Path) -> str:

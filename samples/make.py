@@ -219,7 +219,8 @@ def make_all() -> None:
     path = HERE / "manifest.json"
     before = json.loads(path.read_text("utf-8")) if path.is_file() else {"clips": [], "sets": {}}
     others = [clip for clip in before["clips"] if not clip["file"].startswith("speech/")]  # make_zh.py's
-    whole = {"schema": 1, "clips": entries + others, "sets": {**before["sets"], **sets}}
+    spoken = {**before.get("languages", {}), "speech": "en", "quick": "en"}
+    whole = {"schema": 1, "clips": entries + others, "languages": spoken, "sets": {**before["sets"], **sets}}
     path.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", "utf-8")
     size = sum((HERE / file).stat().st_size for file in files)
     print(f"{len(files)} clips, {sum(e['duration_s'] for e in entries):.1f} s, {size / 1e6:.2f} MB")

@@ -94,6 +94,7 @@ def main() -> None:
     files = [entry["file"] for entry in entries]
     whole["clips"] = others + entries
     whole["sets"]["zh"] = [LONG, *(file for file in files if file != LONG)]
+    whole.setdefault("languages", {})["zh"] = "zh"
     path.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", "utf-8")
     size = sum((HERE / file).stat().st_size for file in files)
     print(f"{len(files)} clips, {sum(e['duration_s'] for e in entries):.1f} s, {size / 1e6:.2f} MB")

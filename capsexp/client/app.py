@@ -155,6 +155,8 @@ def described(samples: SampleSet) -> dict[str, Any]:
     return {
         "samples": [{"name": s.name, "duration_s": s.duration_s, "sha256": s.sha256} for s in samples.samples],
         "skipped": [{"file": name, "reason": reason} for name, reason in samples.skipped],
+        "remarks": [{"file": name, "reason": remark} for name, remark in samples.remarks],
+        "language": samples.language,
     }
 
 
@@ -231,6 +233,8 @@ def _answer(request: Request, result: Result, more: dict[str, Any]) -> dict[str,
 def _print(outcome: Outcome, samples: SampleSet) -> None:
     for name, reason in samples.skipped:
         note(f"skipped {name}: {reason}")
+    for name, remark in samples.remarks:
+        note(f"{name}: {remark}")
     for request in outcome.requests:
         if request.ok and request.result and request.start is not None and request.final is not None:
             took = request.final - request.start

@@ -50,6 +50,10 @@ class SphinxEngine:
         decoder.start_utt()
         decoder.process_raw(pcm, no_search=False, full_utt=True)
         decoder.end_utt()
+        # The mean is taken over the frames that hold more than nothing. Of digital silence there are none, the mean is
+        # no number, and what is found in such features depends on what the decoder heard before.
+        if "nan" in decoder.get_cmn(False):
+            return Recognition([])
         tokens, times = [], []
         for word in decoder.seg() or ():
             text = _VARIANT.sub("", word.word)

@@ -266,6 +266,7 @@ def _warnings(files: SweepFiles, configurations: list[dict[str, Any]]) -> list[s
     for run in (r.run for r in files.runs):
         found += [f"{run['key']}: {line}" for line in run["warnings"]]
         found += [f"skipped sample {s['file']}: {s['reason']}" for s in run["skipped"]]
+        found += [f"sample {s['file']}: {s['reason']}" for s in run.get("remarks", [])]
         if run["twin"]:
             found.append(
                 f"engine={run['engine']} has random weights (a twin): its text means nothing, and no WER or CER is "
