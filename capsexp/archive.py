@@ -291,7 +291,7 @@ def _pack_samples(folder: Path, wanted: bool | None) -> None:
         for name, path, text in files:
             shutil.copyfile(path, target / name)
             if text is not None:
-                (target / name).with_suffix(".txt").write_text(text + "\n", "utf-8")
+                (target / f"{name}.txt").write_text(text + "\n", "utf-8")
 
 
 def _sample_sets(folder: Path) -> dict[str, SamplesConfig]:

@@ -78,8 +78,8 @@ def _read(path: Path, name: str) -> Decoded:
     if not reason and there is not None and length < there.held_s - there.slack_s:
         reason = f"libsndfile reads {length:.2f} s of the {there.held_s:.2f} s that are there"
     if not reason:
-        said = there.claimed_s if there is not None and there.claimed_s else claimed_s
-        return Decoded(_check(first, name), _shorter(length, said))
+        claimed_s = there.claimed_s if there is not None and there.claimed_s else claimed_s
+        return Decoded(_check(first, name), _shorter(length, claimed_s))
     try:
         second = _ffmpeg(path, name, reason)
     except SampleError:

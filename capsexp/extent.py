@@ -211,9 +211,9 @@ def _mp3(data: Bytes, start: int) -> Extent:
 
 
 def _plausible(data: Bytes, at: int) -> bool:
-    return (
-        _mp3_frame(data, at) is not None or data[at : at + 3] in (b"TAG", b"ID3", b"APE") or not any(data[at : at + 64])
-    )
+    """Whether a frame may end here: at another one, a tag, or padding."""
+    tag = data[at : at + 3] in (b"TAG", b"ID3", b"APE")
+    return tag or _mp3_frame(data, at) is not None or not any(data[at : at + 64])
 
 
 def _ogg(data: Bytes) -> Extent | None:

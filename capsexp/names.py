@@ -23,6 +23,8 @@ def safe(path: str) -> str:
     while name and unicodedata.category(name[0])[0] == "M":  # a mark would sit on what stands before the name
         name = name[1:].lstrip("-.")
     name = name or "audio"
+    if text.rpartition(".")[2] == name and len(name.encode()) < MOST_SUFFIX:  # nothing is left but the suffix
+        name = f"audio.{name}" if text != name else name
     if _RESERVED.match(name):
         name = f"_{name}"
     return _bounded(name, path)

@@ -1,6 +1,7 @@
 """The recognizers themselves, on real speech."""
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import jiwer
@@ -42,6 +43,46 @@ def test_any_order_of_segments_over_any_workers_gives_the_same_texts(sphinx: bas
     shuffled = random.Random(1).sample(segments, len(segments))
     assert {s.index: random.Random(s.index).choice(workers).recognize(s.audio) for s in shuffled} == straight
     assert sum(len(heard.tokens) for heard in straight.values()) > 60
+
+
+QUIET = {
+    "zeros": np.zeros(2 * RATE, np.float32),
+    "short": np.zeros(RATE // 50, np.float32),
+    "last bit": (np.random.default_rng(1).integers(-1, 2, 2 * RATE) / 32767).astype(np.float32),
+    "few bits": (np.random.default_rng(2).random(2 * RATE) < 0.001).astype(np.float32) / 32767,
+    "constant": np.full(2 * RATE, 1 / 32767, np.float32),
+    "impulse": np.eye(1, 2 * RATE, RATE, dtype=np.float32)[0],
+}
+
+
+def _independent(make: Callable[[], base.Engine], clips: dict[str, np.ndarray], own: bool) -> None:
+    """Whatever was heard before, a segment has the words that it has for an engine that heard nothing."""
+    used = make()
+    alone = {name: (make() if own else used).recognize(clip) for name, clip in clips.items()}
+    order = random.Random(1).choices(list(clips), k=25)
+    for before, name in zip(["", *order], order, strict=False):
+        assert used.recognize(clips[name]) == alone[name], f"{name} after {before or 'nothing'}"
+
+
+def test_silence_depends_on_nothing_that_sphinx_heard_before() -> None:
+    speech = {"speech": LONG.audio[: 2 * RATE], "cut": np.append(LONG.audio[:RATE], np.zeros(RATE, np.float32))}
+    _independent(lambda: base.load(SphinxConfig(), 1), {**QUIET, **speech}, own=True)
+
+
+def test_digital_silence_has_no_words(sphinx: base.Engine) -> None:
+    sphinx.recognize(LONG.audio[: 2 * RATE])
+    assert sphinx.recognize(QUIET["zeros"]).tokens == []
+    assert sphinx.recognize(LONG.audio[: 3 * RATE]).tokens
+
+
+@pytest.mark.parametrize("name", ["paraformer", "sherpa", "null"])
+def test_silence_depends_on_nothing_that_an_engine_heard_before(name: str) -> None:
+    if name == "sherpa":
+        pytest.importorskip("sherpa_onnx")
+    config = compose([f"engine={name}"]).engine
+    chinese = load(compose(["samples=zh"]).samples).samples[1]
+    clips = {**QUIET, "speech": chinese.audio[: 3 * RATE], "english": LONG.audio[: 2 * RATE]}
+    _independent(lambda: base.load(config, 1), clips, own=True)
 
 
 def test_merging_costs_at_most_one_point_of_wer(sphinx: base.Engine) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from capsexp import audio, samples
+from capsexp import audio, names, samples
 from capsexp.config import SamplesConfig
 from capsexp.errors import SampleError
 from capsexp.protocol import RATE
@@ -175,8 +179,133 @@ def test_joined_file_has_no_transcript_where_a_clip_has_none(tmp_path: Path) -> 
     assert joined.duration_s == pytest.approx(3.0, abs=0.01)
 
 
-def test_a_transcript_in_another_encoding_is_named(tmp_path: Path) -> None:
-    (tmp_path / "a.wav").write_bytes(b"")
-    (tmp_path / "a.txt").write_bytes("会议".encode("gbk"))
-    with pytest.raises(SampleError, match=r"a\.txt is not UTF-8"):
-        samples.paths(SamplesConfig(set="dir", dir=str(tmp_path)))
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "gb18030"])
+def test_a_transcript_in_any_usual_encoding_is_read(tmp_path: Path, encoding: str) -> None:
+    tone(tmp_path / "a.wav")
+    (tmp_path / "a.txt").write_bytes("会议开始\r\n".encode(encoding))
+    loaded = samples.load(folder(tmp_path))
+    assert [s.reference for s in loaded.samples] == ["会议开始"]
+    assert bool(loaded.remarks) == (encoding == "gb18030")  # a guess is said
+
+
+def test_a_bad_transcript_costs_one_reference(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        tone(tmp_path / f"{name}.wav")
+    (tmp_path / "a.txt").write_text("hello")
+    (tmp_path / "b.txt").write_bytes(b"\x80\xff\xfe\xfd no text \x00")
+    (tmp_path / "c.txt").touch()
+    loaded = samples.load(folder(tmp_path))
+    assert [(s.name, s.reference) for s in loaded.samples] == [("a.wav", "hello"), ("b.wav", None), ("c.wav", "")]
+    ((name, remark),) = loaded.remarks
+    assert name == "b.wav" and "b.txt" in remark and "UTF-8" in remark
+
+
+def test_a_transcript_may_carry_the_whole_name(tmp_path: Path) -> None:
+    """As an archive keeps it: `a.wav` and `a.mp3` have texts of their own."""
+    for suffix in ("wav", "flac"):
+        tone(tmp_path / f"a.{suffix}")
+        (tmp_path / f"a.{suffix}.txt").write_text(suffix)
+    assert {s.name: s.reference for s in samples.load(folder(tmp_path)).samples} == {"a.wav": "wav", "a.flac": "flac"}
+
+
+def folder(path: Path) -> SamplesConfig:
+    return SamplesConfig(set="dir", dir=str(path))
+
+
+def test_what_stands_in_a_folder_is_tried_or_named(tmp_path: Path) -> None:
+    """Neither a suffix nor a kind of file decides in silence, and nothing that never ends is opened."""
+    tone(tmp_path / "a.wav")
+    shutil.copy(tmp_path / "a.wav", tmp_path / "no-suffix")
+    shutil.copy(tmp_path / "a.wav", tmp_path / "odd.xyz")
+    tone(tmp_path / "folder.wav" / "inside.wav")
+    tone(tmp_path.parent / "elsewhere" / "linked.wav")
+    (tmp_path / "link").symlink_to(tmp_path.parent / "elsewhere")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / "broken.wav").symlink_to(tmp_path / "nowhere.wav")
+    (tmp_path / "device.wav").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "fifo.wav")
+    for silent in (".hidden.wav", "notes.txt", "cover.jpg", "list.json"):
+        (tmp_path / silent).write_bytes(b"x")
+    loaded = samples.load(folder(tmp_path))
+    heard = {s.name for s in loaded.samples}
+    assert heard == {"a.wav", "no-suffix", "odd.xyz", "folder.wav-inside.wav", "link-linked.wav"}
+    assert {name for name, _ in loaded.skipped} == {"broken.wav", "device.wav", "fifo.wav"}
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_what_may_not_be_read_is_named(tmp_path: Path) -> None:
+    tone(tmp_path / "a.wav")
+    tone(tmp_path / "closed" / "b.wav")
+    tone(tmp_path / "mine.wav").chmod(0)
+    (tmp_path / "closed").chmod(0)
+    try:
+        assert {name for name, _ in samples.load(folder(tmp_path)).skipped} == {"closed", "mine.wav"}
+    finally:
+        (tmp_path / "closed").chmod(0o755)
+
+
+def test_one_file_whose_decoder_raises_anything_costs_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tone(tmp_path / "a.wav")
+    tone(tmp_path / "b.wav")
+    whole = audio.extent.measure
+
+    def raises(path: Path) -> object:
+        if path.name == "b.wav":
+            raise MemoryError
+        return whole(path)
+
+    monkeypatch.setattr(audio.extent, "measure", raises)
+    loaded = samples.load(folder(tmp_path))
+    assert [s.name for s in loaded.samples] == ["a.wav"]
+    ((name, reason),) = loaded.skipped
+    assert name == "b.wav" and "b.wav" in reason and "MemoryError" in reason
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names are bytes where they are not UTF-16")
+def test_a_name_that_is_no_text_is_a_sample_as_any_other(tmp_path: Path) -> None:
+    tone(tmp_path / "good.wav")
+    shutil.copy(tmp_path / "good.wav", os.fsencode(tmp_path) + b"/" + "录音.wav".encode("gbk"))
+    loaded = samples.load(folder(tmp_path))
+    assert len(loaded.samples) == 2 and not loaded.skipped
+    assert all(s.name.isprintable() and s.name.encode() and s.name.endswith(".wav") for s in loaded.samples)
+
+
+def test_a_name_as_long_as_they_come_leaves_room_for_ours(tmp_path: Path) -> None:
+    tone(tmp_path / ("字" * 81 + ".wav"))
+    tone(tmp_path / ("字" * 80) / ("字" * 81 + ".wav"))
+    names = [s.name for s in samples.load(folder(tmp_path)).samples]
+    assert len(set(names)) == 2
+    assert all(len(f".{name}.json.4194304.part".encode()) <= 255 and name.endswith(".wav") for name in names)
+
+
+PARTS = st.text(
+    st.one_of(
+        st.sampled_from("aAbBß \u0130ſ-._2/\\:*?\"<>|'${}%éе́字\u0301\u202e\ufeff\n\x1b😀"),
+        st.characters(min_codepoint=0xDC80, max_codepoint=0xDCFF, categories=["Cs"]),
+        st.characters(),
+    ),
+    min_size=1,
+    max_size=30,
+)
+PATHS = st.builds(
+    lambda stem, times, suffix: stem * times + suffix,
+    st.one_of(PARTS, st.sampled_from(["CON", "nul", "com1", "a", "A", "a-2", "2-a", "-x", "..a", "e\u0301", "\xe9"])),
+    st.sampled_from([1, 1, 1, 20, 90]),
+    st.sampled_from([".wav", ".WAV", ".mp3", "", ".", ".a-very-long-suffix"]),
+)
+RESERVED = {"con", "prn", "aux", "nul", *(f"{k}{n}" for k in ("com", "lpt") for n in range(10))}
+
+
+@settings(max_examples=150)
+@given(st.lists(PATHS, min_size=1, max_size=8, unique=True))
+def test_names_of_samples(paths: list[str]) -> None:
+    found = names.unique(paths)
+    assert len({n.lower() for n in found}) == len({n.casefold() for n in found}) == len(paths)
+    for name, path in zip(found, paths, strict=True):
+        assert name.isprintable() and 0 < len(name.encode("utf-8")) <= names.MOST_BYTES
+        assert not set(name) & set("/\\:*?\"<>|'${} \n") and name[0] not in ".-" and name[-1] not in ". "
+        assert name.partition(".")[0].lower() not in RESERVED
+        if path.endswith((".wav", ".mp3")) and len(path) > 4:
+            assert name.endswith(path[-4:])
+    assert names.unique(found) == found  # an archive's copy has the same names
+    assert dict(zip(paths[::-1], names.unique(paths[::-1]), strict=True)) == dict(zip(paths, found, strict=True))

@@ -6,14 +6,14 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from capsexp import compose, interrupts, samples
-from capsexp.analysis import trials
+from capsexp.analysis import languages, trials
 from capsexp.config import Config, LoadConfig, conf_dir, resolve, to_yaml
 from capsexp.engines.base import model_files
 from capsexp.engines.folders import prepare
@@ -54,6 +54,7 @@ class Performance:
                 model_files(engine)
             for wanted in {repr(c.samples): c.samples for c in configs}.values():
                 samples.paths(wanted)
+            self._doubts = list(dict.fromkeys(filter(None, map(_language_doubt, configs))))
         except (EngineError, SampleError) as error:
             raise ConfigError(str(error)) from None
         for url in {c.server.url or "" for c in configs if c.server.name == "external"}:
@@ -111,6 +112,8 @@ class Performance:
         if len(due) == len(self._sweep.planned) or not (folder / "environment.json").is_file():
             write_json(folder / "environment.json", environment.describe(self._engines))  # else: of runs that are kept
         self._record(interrupted=False)  # from here on it can be resumed
+        for doubt in self._doubts:
+            note(f"warning: {doubt}")
         note(f"{len(due)} run{'' if len(due) == 1 else 's'} into {shown(folder)}")
         if self._resumed:
             note(f"{len(self._sweep.planned) - len(due)} finished before and kept")
@@ -221,6 +224,15 @@ class Performance:
             note(f"report in {shown(folder)}, archived as {zipped.name}")
             note(archive.holds(zipped, transcripts))
         return report
+
+
+def _language_doubt(config: Config) -> str | None:
+    """Whether our engine may not know what is spoken; raises SampleError."""
+    if config.server.name != "local":
+        return None
+    known, listed = config.engine.languages(asdict(config.engine)), samples.listing(config.samples)
+    said = (config.engine.name, known, listed.language, [text for _, _, text in listed.found])
+    return languages.misfit(*said) or languages.unknown(*said)
 
 
 def shown(path: Path) -> str:

@@ -17,6 +17,7 @@ from capsexp.analysis import (
     differences,
     faults,
     gates,
+    languages,
     leak,
     neighbours,
     pools,
@@ -27,6 +28,7 @@ from capsexp.analysis import (
     validity,
 )  # fmt: skip
 from capsexp.analysis.metrics import durations
+from capsexp.config import languages as known_languages
 from capsexp.files import storing, write_json, write_text
 from capsexp.limits import ReportConfig
 from capsexp.report import markdown, start, text
@@ -263,7 +265,11 @@ def _warnings(files: SweepFiles, configurations: list[dict[str, Any]]) -> list[s
     found = [*files.notes, *(f"{p['key']}, run {p['num']}: {p['why']}" for p in files.missing if "why" in p)]
     if files.sweep["interrupted"]:
         found.append("the sweep was interrupted: what is missing is listed with its reason")
-    for run in (r.run for r in files.runs):
+    cer = {c["key"]: c["correctness"]["cer"] for c in configurations}
+    for one in files.runs:
+        run = one.run
+        if doubt := _language_doubt(one, cer.get(run["key"])):
+            found.append(doubt)
         found += [f"{run['key']}: {line}" for line in run["warnings"]]
         found += [f"skipped sample {s['file']}: {s['reason']}" for s in run["skipped"]]
         found += [f"sample {s['file']}: {s['reason']}" for s in run.get("remarks", [])]
@@ -302,6 +308,20 @@ def _warnings(files: SweepFiles, configurations: list[dict[str, Any]]) -> list[s
             more = f" and {others} more" if others > 0 else ""
             found.append(f"{key}: wrong: {wrong[0]['sample']}: {wrong[0]['reason']}{more}")
     return list(dict.fromkeys(found))
+
+
+def _language_doubt(one: RunFiles, cer: float | None) -> str | None:
+    """Whether the engine may not know what was spoken. Of a server that is not ours only its texts tell."""
+    engine = one.run["config"]["engine"] if one.run["server"] == "local" else {"name": "the server's"}
+    answers = [
+        (name, kept["reference"], kept["results"][0]["text"])
+        for name, kept in sorted(one.transcripts.items())
+        if kept["results"]
+    ]
+    if not answers or one.run["twin"]:
+        return None
+    language = one.run.get("language")
+    return languages.warning(engine, known_languages(engine), language, answers, cer)
 
 
 # All texts differ from the control's, which no server does that loses some.
