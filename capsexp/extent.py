@@ -14,6 +14,9 @@ from pathlib import Path
 
 Bytes = mmap.mmap | bytes
 UNKNOWN_SIZE = (0, 0xFFFFFFFF)  # what a WAV's writer leaves where it could not go back
+KNOWN_CHUNKS = frozenset(
+    {b"LIST", b"INFO", b"id3 ", b"ID3 ", b"bext", b"fact", b"cue ", b"smpl", b"iXML", b"JUNK", b"PEAK"}
+)
 FLAC_START = b"fLaC\0\0\0\x22"
 
 
@@ -84,10 +87,15 @@ def _wav(data: Bytes) -> Extent | None:
 
 
 def _chunks(data: Bytes, at: int) -> bool:
-    """Whether all that follows is chunks, and no audio: a second file at the end of the first one is."""
+    """Whether all that follows is chunks, and no audio: a second file at the end of the first one is.
+
+    Samples can look like a chunk's name. One that nobody knows has to end where the file does or before.
+    """
     while at + 8 <= len(data):
         name, size = data[at : at + 4], struct.unpack_from("<I", data, at + 4)[0]
         if name in (b"RIFF", b"RF64", b"data") or not all(0x20 <= byte < 0x7F for byte in name):
+            return False
+        if at + 8 + size > len(data) and name not in KNOWN_CHUNKS:
             return False
         at += 8 + size + (size & 1)
     return True
