@@ -174,7 +174,7 @@ def verify(path: Path) -> list[str]:
     """Each changed, missing or extra file of a sweep's folder or zip; empty when every byte is as it was written.
     Raises ArchiveError when it is neither, or nothing that can be read safely."""
     if path.is_dir():
-        return _differences(path, _own_files(path))
+        return _differences(path, _files(path))
     said = path.with_name(path.name + ".sha256")
     with unpacked(path) as folder:
         problems = _differences(folder, _files(folder))

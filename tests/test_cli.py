@@ -73,7 +73,11 @@ def test_a_sweep_its_report_its_archive_and_its_replay(bench: Bench) -> None:
 
     # Run again from the zip, with a change of ours.
     again = bench.out.with_name("again")
-    done = tool("capsexp.replay", str(zipped), "workers=1", f"hydra.sweep.dir={again}")
+    line = ("capsexp.replay", str(zipped), "workers=1", f"hydra.sweep.dir={again}")
+    done = tool(*line)
+    assert (done.returncode, again.exists()) == (1, False)  # an archive does not choose what is read here
+    assert "samples.dir" in done.stderr and "--trust" in done.stderr
+    done = tool(*line, f"samples.dir={bench.audio}")
     assert done.returncode == 0, done.stderr
     assert "Then and now" in done.stdout
     config = json.loads(next(again.glob("0-*/run.json")).read_text())["config"]

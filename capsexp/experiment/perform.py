@@ -17,7 +17,7 @@ from capsexp.analysis import languages, trials
 from capsexp.config import Config, LoadConfig, conf_dir, resolve, to_yaml
 from capsexp.engines.base import model_files
 from capsexp.engines.folders import prepare
-from capsexp.errors import ConfigError, EngineError, SampleError, ServerError, StorageError
+from capsexp.errors import ArchiveError, ConfigError, EngineError, SampleError, ServerError, StorageError
 from capsexp.experiment import environment
 from capsexp.experiment.keep import keep, used
 from capsexp.experiment.repeats import Reference, settle
@@ -77,7 +77,7 @@ class Performance:
             code = self._all()
         except KeyboardInterrupt:
             interrupted, code = True, 130
-        except (Abandoned, StorageError, OSError) as error:
+        except (Abandoned, StorageError, ArchiveError, OSError) as error:
             lost = self._lost(error)
         except Exception:
             if not asked:  # libraries turn an interrupt into errors of their own
@@ -89,7 +89,7 @@ class Performance:
                     if interrupted:
                         self._record(interrupted=True)
                     report = self._finish()
-                except (StorageError, OSError) as error:
+                except (StorageError, ArchiveError, OSError) as error:
                     lost = lost or self._lost(error)
         if lost:
             first = f"{helps}, then " if (helps := remedy(lost)) else ""
@@ -203,6 +203,8 @@ class Performance:
         return load
 
     def _lost(self, error: BaseException) -> str:
+        if not self._folder.is_dir():  # whatever met it first
+            return f"cannot write {self._folder.name}: No such file or directory"
         return unwritten(error, self._folder) if isinstance(error, OSError) else str(error)
 
     def _checkpoint(self) -> None:
