@@ -67,13 +67,13 @@ def test_what_the_looks_add_up_to_is_what_was_used(steps: list[list[float]], dat
     children: dict[int, float] = {}
     around.look([Seen(1, 0, 0, "parent", 0.0)], set())
     used, rows, number = 0.0, [], 10
-    for own, childs, short in steps:
+    for own, theirs, short in steps:
         if data.draw(st.booleans()):
             children[number], number = 0.0, number + 1
         parent, used = parent + own, used + own
         for pid in children:
-            children[pid] += childs
-            used += childs
+            children[pid] += theirs
+            used += theirs
         if children and data.draw(st.booleans()):
             ended += children.pop(next(iter(children)))
         ended, used = ended + short, used + short  # of one that nobody saw

@@ -37,13 +37,13 @@ def advise(
         varied = ", ".join(dict.fromkeys(part.partition("=")[0] for name in groups for part in name.split(", ")))
         why = f"only {varied} was varied, which is not the server's to set; the table compares"
         return [{"group": "", "recommendation": None, "reason": why}]
-    advices: list[dict[str, Any]] = []
+    advice: list[dict[str, Any]] = []
     for name, group in groups.items():
         loads = {c["key"]: int(configs[c["key"]].get("load", {}).get("concurrency") or 0) for c in group}
         chosen = recommend(group, tolerance, scalings, cpus, loads)
         nothing = None if chosen else _why_nothing(group, configs)
-        advices.append({"group": name, "recommendation": chosen, "reason": nothing})
-    return advices
+        advice.append({"group": name, "recommendation": chosen, "reason": nothing})
+    return advice
 
 
 def _groups(found: list[Configuration], configs: Configs) -> dict[str, list[Configuration]]:

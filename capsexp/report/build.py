@@ -170,7 +170,7 @@ def _advise(
 
 
 def _one(advice: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """The recommendation, where all advices are the same."""
+    """The recommendation, where every group has the same."""
     chosen = [one["recommendation"] for one in advice]
     if not all(chosen) or len({one["command"] for one in chosen}) != 1:
         return None
