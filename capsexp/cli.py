@@ -60,7 +60,8 @@ def entry() -> None:
     """The console script."""
     code = main()
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:  # `>&-`
+            sys.stdout.flush()
     except BrokenPipeError:
         code = _quietly()
     sys.exit(code)

@@ -419,3 +419,12 @@ def test_a_config_folder_with_one_file_only_shadows_that(tmp_path: Path) -> None
     assert compose([], tmp_path).load.repeats == 7
     assert compose([]).load.repeats == "auto"
     assert compose(["+experiment=quick"], tmp_path).name == "quick"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
+def test_closed_streams_change_nothing() -> None:
+    command = [sys.executable, "-m", "capsexp", "--version"]
+    for closed in ("<&-", ">&-", "<&- >&-"):
+        shell = ["sh", "-c", f'"$@" {closed}', "sh", *command]
+        done = subprocess.run(shell, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        assert (done.returncode, done.stderr) == (0, "")

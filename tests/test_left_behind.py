@@ -45,3 +45,13 @@ def test_a_run_whose_monitor_was_killed_is_no_verdict_and_is_repeated(bench: Ben
     assert (runs[0]["status"], runs[0]["failure"]) == ("failed", "harness")
     assert [run["status"] for run in runs[1:]] == ["ok"]
     assert bench.report()["verdict"] != "NOT_FEASIBLE"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs yes(1)")
+def test_a_server_that_prints_without_end_leaves_little(bench: Bench) -> None:
+    """Also of what it prints while it is being ended."""
+    given = ("server=command", "server.cmd=sh -c yes {port}", "server.ready_timeout=2", "control=off")
+    assert bench.run(*given) == 1
+    assert sum(path.stat().st_size for path in bench.out.rglob("*") if path.is_file()) < 20e6
+    assert bench.report()["verdict"] == "INCONCLUSIVE"  # nothing was measured
+    assert "server.ready_timeout = 2 s: y | y" in bench.stderr

@@ -263,8 +263,9 @@ def _median(values: Iterable[float | None]) -> float | None:
 def overall(found: list[dict[str, Any]], unfinished: bool = False) -> str:
     """Of a sweep: the best that any configuration other than a baseline comes to. What could not be decided weighs
     more than what was decided against, and a sweep of baselines only decides nothing. What requests were lost or wrong
-    under injected faults limits it. An `unfinished` sweep has decided nothing yet."""
-    if unfinished:
+    under injected faults limits it. An `unfinished` sweep has decided nothing yet, and one
+    whose runs all failed has measured nothing."""
+    if unfinished or (found and all(c["status"] == "failed" for c in found)):
         return gates.INCONCLUSIVE
     fragile = any(c["fault"]["kind"] != "none" and c["verdict"] == gates.NOT_FEASIBLE for c in found)
     said = {c["verdict"] for c in found if c["adds_workers"]}

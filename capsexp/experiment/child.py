@@ -92,9 +92,10 @@ class Child:
 
     def last_lines(self) -> str:
         """The end of its log on one line, for an error."""
-        with self.log.open("rb") as file:  # a server may have said a gigabyte, or that much without a line end
-            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
-            said = file.read(TAIL_BYTES).decode("utf-8", "replace")
+        # It may have said a gigabyte, or that much without a line end; what bound_log moved comes before.
+        moved = self.log.with_name(f"{self.log.name}.1")
+        ends = [_tail(path) for path in (moved, self.log) if path.is_file()]
+        said = b"".join(ends)[-TAIL_BYTES:].decode("utf-8", "replace")
         lines = [line.strip()[-LINE_CHARS:] for line in said.splitlines() if line.strip()]
         if any(line.startswith("Traceback") for line in lines):
             lines = lines[-1:]  # a Python program's own last word
@@ -169,3 +170,9 @@ def _runs_in_group(pid: int, group: int) -> bool:
 def python(module: str, *arguments: str) -> list[str]:
     """The command that runs one of our modules with this interpreter."""
     return [sys.executable, "-m", module, *arguments]
+
+
+def _tail(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+        return file.read(TAIL_BYTES)

@@ -343,6 +343,9 @@ class _Run:
         """What we wait for is said by files in it, and its logs stay small."""
         if not self.dir.is_dir():
             raise StorageError(f"cannot write {self.dir.name}: No such file or directory")
+        self._bound_logs()
+
+    def _bound_logs(self) -> None:
         for log in self.dir.glob("*.log"):
             bound_log(log, LOG_BYTES)
 
@@ -361,6 +364,7 @@ class _Run:
     def record(self) -> None:
         """Write run.json from what there is, and remove what only the run itself needed."""
         self.phases["total"] = time.monotonic() - self.zero
+        self._bound_logs()  # what was said on the way down, too
         run = self._described(self.status, self.error)
         self.status = run["status"]
         with storing(self.dir.name):
