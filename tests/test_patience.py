@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -162,6 +163,39 @@ def test_audio_for_long_segments_has_a_bound_for_the_whole_server() -> None:
         assert all("server.max_held_mb = 24" in one for one in said if one)
         # What they held is free when they have gone.
         assert asyncio.run(send_file(url, OPEN, 1, 3)) == expected(noise(3, 1), LOAD)
+
+
+def test_tasks_without_audio_are_held_too_and_their_log_has_a_bound() -> None:
+    async def open_tasks(url: str) -> int:
+        refused = 0
+        async with contextlib.AsyncExitStack() as stack:
+            for number in range(3):
+                one = await stack.enter_async_context(connect(url))
+                for task in range(1000):
+                    await one.send(piece(f"{number}-{task}", noise(0, 1)))
+                await one.send("no JSON")  # answered behind all the others
+                while (
+                    "task_id" in (said := json.loads(await asyncio.wait_for(one.recv(), PATIENCE))) and said["task_id"]
+                ):
+                    assert "server.max_held_mb" in said["error"]
+                    refused += 1
+        return refused
+
+    async def send_nonsense(url: str) -> None:
+        for _ in range(50):
+            async with connect(url) as one:
+                for _ in range(2):
+                    await one.send("no JSON")
+                    await one.recv()
+
+    with server("workers=1", "server.max_held_mb=8") as (url, process):
+        assert 500 <= asyncio.run(open_tasks(url)) <= 1500  # of 3000: 4 KB each
+        assert asyncio.run(send_file(url, OPEN, 1, 3)) == expected(noise(3, 1), LOAD)  # they are free again
+        asyncio.run(asyncio.wait_for(send_nonsense(url), PATIENCE))
+        process.send_signal(signal.SIGINT)
+        process.wait(PATIENCE)
+        assert process.stdout is not None
+        assert process.stdout.read().count("malformed") <= 2
 
 
 def test_a_longer_segment_than_the_server_takes_is_refused() -> None:

@@ -107,7 +107,7 @@ class _Server:
 
     async def _serve(self, pool: WorkerPool, listener: Listener, stop: asyncio.Event) -> None:
         config = self.config.server
-        held = Held(config.max_held_mb)
+        held, sparing = Held(config.max_held_mb), Sparing()
         front = Front(
             pool,
             config.dispatch,
@@ -116,10 +116,10 @@ class _Server:
             self.config.punctuation.name != "none",
             Limits(config.max_audio_s, config.max_tasks, config.send_timeout, config.max_segment_s),
             held,
+            sparing.say,
         )
         doorman = Doorman(max(8, 2 * pool.count), held)
         self.connections = connections_that_fit(config.max_connections, log.warning, pool.count)
-        sparing = Sparing()
         guard = Guard(config, self.connections, sparing.say)
         listener.say, listener.room = sparing.say, guard.room
 

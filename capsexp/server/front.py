@@ -38,6 +38,7 @@ from capsexp.segments import Cut, Cutter, Merger, Segment
 from capsexp.server.doorman import Door
 from capsexp.server.held import Held
 from capsexp.server.pools.base import GaveUp, Outcome, Pool
+from capsexp.server.sparing import Sparing
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ Due = tuple[Segment, float, "asyncio.Future[Outcome]"]
 UNTAKEN = 64  # results that a client may be behind with, beyond what is at work, before it is read from no more
 MAX_HELD_S = 3600.0  # of audio that a connection may have waiting for the rest of a segment (230 MB)
 SAMPLE = 4  # bytes
+TASK = 4096  # bytes that an unfinished task takes without any audio
 OVERHEAD = 1024  # bytes of a message, however little it says
 GRACE_S = 1.0  # that a message may wait for workers before its connection is read from all the same
 PACE = 2**20  # bytes a second of such a connection: a client with all buffers full waits some ten seconds for a pong
@@ -88,8 +90,10 @@ class Front:
         punctuated: bool = False,
         limits: Limits | None = None,
         held: Held | None = None,
+        say: Callable[[str, str], object] | None = None,
     ) -> None:
         self.punctuated = punctuated
+        self.say = say or Sparing().say  # what clients cause: a line of a kind now and then, or they fill the log
         self.limits = limits or Limits()
         self.held = held or Held()
         self.pool = pool
@@ -179,7 +183,6 @@ class _Session:
         self.tasks: dict[str, _Task] = {}
         self.finished: deque[int] = deque(maxlen=FINISHED)  # hashes of ids: the ids may be long
         self.open = 0  # tasks whose final message has not come
-        self.malformed = 0
         self.untaken = asyncio.Semaphore(front.max_untaken)
         self.behind = False  # it is read from although messages wait
         self.to_blame = 0  # what waits for the client itself
@@ -242,9 +245,7 @@ class _Session:
                 raise message
             await self._feed(message)
         except ProtocolError as error:
-            self.malformed += 1
-            if self.malformed == 1:  # a client must not be able to fill our log
-                log.warning("malformed message: %s", error)
+            self.front.say("malformed", f"malformed message: {error}")
             await self.send(encode_error(str(error), error.task_id))
 
     async def send(self, text: str) -> None:
@@ -253,7 +254,9 @@ class _Session:
         try:
             await asyncio.wait_for(self.connection.send(text), self.front.limits.send_s)
         except asyncio.TimeoutError:
-            log.warning("a client took no result for %g s (server.send_timeout)", self.front.limits.send_s)
+            self.front.say(
+                "untaken", f"a client took no result for {self.front.limits.send_s:g} s (server.send_timeout)"
+            )
             self.door.drop()
             raise ConnectionClosedError(None, None) from None
         finally:
@@ -279,6 +282,8 @@ class _Session:
                     f"{self.open} tasks of this connection wait for their final message (server.max_tasks)",
                     message.task_id,
                 )
+            if self.front.held.full:
+                raise ProtocolError(self.front.held.reason, message.task_id)
             kind = _NaiveTask if self.front.dispatch == "naive" else _Task
             task = self.tasks[message.task_id] = kind(self, message, self._forget)
             self.open += 1
@@ -312,6 +317,7 @@ class _Session:
     def _forget(self, task: _Task) -> None:
         if task.received_all and self.tasks.get(task.id) is task:
             del self.tasks[task.id]
+            task.count_held()
             self.finished.append(hash(task.id))
 
     def close(self) -> None:
@@ -323,8 +329,10 @@ class _Session:
         self._waiting.clear()
         for task in list(self.tasks.values()):
             task.cancel()
-        if self.malformed > 1:
-            log.warning("%d malformed messages of one connection", self.malformed)
+        left = list(self.tasks.values())
+        self.tasks.clear()
+        for task in left:
+            task.count_held()
 
 
 class _Task:
@@ -433,13 +441,13 @@ class _Task:
         return (await self.front.pool.submit(text, self.worker)).heard.tokens[0]
 
     async def _fail(self, reason: str) -> None:
-        log.error("task %s: %s", self.id, reason)
+        self.front.say("failed", f"task {self.id}: {reason}")
         self._drop()
         with contextlib.suppress(ConnectionClosed):
             await self.session.send(encode_error(reason, self.id))
 
     def count_held(self) -> None:
-        held = SAMPLE * self.cutter.held
+        held = SAMPLE * self.cutter.held + (TASK if self.session.tasks.get(self.id) is self else 0)
         self.front.held.add(held - self.held)
         self.held = held
 
