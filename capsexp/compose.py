@@ -20,9 +20,10 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from capsexp.config import Config, conf_dir, literal, nearest, resolve, slug, to_dict
+from capsexp.config import Config, conf_dir, literal, resolve, slug, to_dict
 from capsexp.errors import ConfigError
 from capsexp.overrides import pasted, quoted, spell
+from capsexp.plugins import nearest
 
 
 def raw(

@@ -6,7 +6,6 @@ Sizes are MB (2**20 bytes), times seconds, unless a name says otherwise.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import ipaddress
 import os
@@ -25,6 +24,8 @@ from capsexp.bounds import faults, number
 from capsexp.commandline import mentioned
 from capsexp.errors import ConfigError
 from capsexp.limits import ReportConfig, ThresholdsConfig, ValidityConfig
+from capsexp.plugins import nearest
+from capsexp.report.exporters import EXPORTERS
 
 
 @dataclass
@@ -414,15 +415,6 @@ def repeat_count(value: object) -> int | None:
     return value
 
 
-def nearest(name: str, names: object) -> str:
-    """`; did you mean 'x'?` or the list of valid names."""
-    known = sorted(str(n) for n in names)  # type: ignore[attr-defined]
-    if not known:
-        return ""
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; valid: {', '.join(n for n in known if '.' not in n)}"
-
-
 def check(config: Config) -> None:
     """What types cannot say; raises ConfigError naming the key."""
     worker_count(config.workers)
@@ -441,6 +433,8 @@ def check(config: Config) -> None:
     _one_of("server.dispatch", config.server.dispatch, DISPATCH)
     _one_of("server.on_low_memory", config.server.on_low_memory, ("reduce", "refuse"))
     _one_of("control", config.control.name, ("on", "off"))
+    for name in config.report.formats:
+        EXPORTERS.check("report.formats", name)
     _one_of("punctuation", config.punctuation.name, ("none", "ct_transformer"))
     if config.punctuation.name != "none" and config.punctuation.model_dir is None:
         raise ConfigError(

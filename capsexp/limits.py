@@ -53,6 +53,7 @@ class ValidityConfig:
 @dataclass
 class ReportConfig:
     fail_on_gate: bool = False
+    formats: list[str] = field(default_factory=lambda: ["text", "markdown", "json"])  # what is written: see exporters/
     tolerance: float = number(0.05, high=1)  # within this of the best throughput counts as equally fast
     ci_width: float = number(0.05, low=0.001)  # trials=auto goes on until every gated ratio is known to +- this
     leak_min_s: float = 1800.0  # of steady state, before a slope of memory is judged

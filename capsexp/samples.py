@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from capsexp import audio, escape, names
-from capsexp.config import SamplesConfig, nearest
+from capsexp.config import SamplesConfig
 from capsexp.errors import SampleError
+from capsexp.plugins import nearest
 from capsexp.protocol import RATE, Audio
 
 PAUSE_S = 0.5  # between the clips of a joined file

@@ -6,7 +6,8 @@ from typing import Any
 from test_analysis import LIMITS, config, made_run
 
 from capsexp.limits import ThresholdsConfig
-from capsexp.report import build, markdown, text
+from capsexp.report import build
+from capsexp.report.exporters import markdown, text
 from capsexp.report.load import RunFiles, SweepFiles
 
 CONTROL = {

@@ -154,7 +154,7 @@ def test_what_others_wrote_does_not_act_on_a_terminal() -> None:
     run = a_run(1, 10.0, key="workers=1", heard=nasty, warnings=[nasty])
     run.run["skipped"] = [{"file": nasty, "reason": nasty}]
     report, said = reported(run, name=nasty)
-    from capsexp.report import markdown
+    from capsexp.report.exporters import markdown
 
     for shown in (said, markdown.render(report)):
         assert "\x1b" not in shown
@@ -239,7 +239,7 @@ def test_a_report_that_cannot_be_rendered_is_kept_as_json(monkeypatch: pytest.Mo
     def fail(report: Any) -> str:
         raise KeyError("x")
 
-    monkeypatch.setattr("capsexp.report.build.text.render", fail)
+    monkeypatch.setattr("capsexp.report.exporters.text.render", fail)
     monkeypatch.setattr("capsexp.report.build.read_sweep", lambda folder: a_sweep(trials(1, 10.0, 10.0)))
     build.rebuild(tmp_path)
     assert "report.json holds all" in (tmp_path / "report.txt").read_text()

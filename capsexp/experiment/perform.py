@@ -29,6 +29,7 @@ from capsexp.machine import usable_cpus
 from capsexp.overrides import assign
 from capsexp.report.build import assemble, rebuild
 from capsexp.report.load import read_sweep
+from capsexp.report.write import doubts
 
 REACH_S = 5.0  # for a server that runs already to take a connection
 
@@ -55,6 +56,7 @@ class Performance:
             for wanted in {repr(c.samples): c.samples for c in configs}.values():
                 samples.paths(wanted)
             self._doubts = list(dict.fromkeys(filter(None, map(_language_doubt, configs))))
+            self._doubts += doubts(sweep.report["formats"])
         except (EngineError, SampleError) as error:
             raise ConfigError(str(error)) from None
         for url in {c.server.url or "" for c in configs if c.server.name == "external"}:

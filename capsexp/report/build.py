@@ -1,4 +1,4 @@
-"""Assembles report.json from a sweep's files, and writes it beside its readable forms."""
+"""Assembles a report from a sweep's files."""
 
 from __future__ import annotations
 
@@ -29,23 +29,21 @@ from capsexp.analysis import (
 )  # fmt: skip
 from capsexp.analysis.metrics import durations
 from capsexp.config import languages as known_languages
-from capsexp.files import storing, write_json, write_text
+from capsexp.files import storing
 from capsexp.limits import ReportConfig
-from capsexp.report import markdown, start, text
+from capsexp.report import start
 from capsexp.report.load import RunFiles, SweepFiles, read_sweep
 from capsexp.report.survive import Survivor
+from capsexp.report.write import write
 
 
 def rebuild(folder: Path) -> dict[str, Any]:
-    """Write report.txt, report.md and report.json from the run directories alone: the same files, the same bytes.
+    """Write the report in the sweep's `report.formats` from the run directories alone: the same files, the same bytes.
     Raises ArchiveError when `folder` is not a sweep's."""
     survive = Survivor()
-    report = assemble(read_sweep(folder), survive)
-    for name, render in (("report.txt", text.render), ("report.md", markdown.render)):
-        otherwise = f"{name} could not be written; report.json holds all of it\n"
-        write_text(folder / name, survive(name, otherwise, render, report))
-    report["warnings"] = list(dict.fromkeys([*report["warnings"], *survive.warnings]))
-    write_json(folder / "report.json", report)
+    files = read_sweep(folder)
+    report = assemble(files, survive)
+    write(folder, report, files.sweep["report"].get("formats"), survive)
     with storing(folder.name):
         survive.keep(folder)
     return report

@@ -7,8 +7,8 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from capsexp.config import nearest
 from capsexp.errors import ConfigError, EngineError
+from capsexp.plugins import nearest
 from capsexp.tool import entry
 from capsexp.twin import SHAPES, build, shape_named
 

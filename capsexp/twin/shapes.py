@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from capsexp.config import nearest
 from capsexp.errors import ConfigError
+from capsexp.plugins import nearest
 
 
 @dataclass(frozen=True)

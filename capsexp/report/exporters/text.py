@@ -10,6 +10,8 @@ from capsexp import escape
 from capsexp.analysis.texts import EXPLAINED
 from capsexp.report import tables
 
+FILE = "report.txt"
+
 
 def render(report: dict[str, Any]) -> str:
     sides = ("left", *("right",) * (len(tables.HEADERS) - 2), "left")

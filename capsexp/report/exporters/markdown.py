@@ -10,6 +10,8 @@ from tabulate import tabulate
 from capsexp import escape
 from capsexp.report import tables
 
+FILE = "report.md"
+
 
 def render(report: dict[str, Any]) -> str:
     sections = [

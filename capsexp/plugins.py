@@ -1,0 +1,78 @@
+"""What others may add to: each plug point finds its implementations by name, ours and those of installed packages.
+
+Ours are the modules of one package: a file is an implementation, so that nothing else has to be edited, and nothing
+depends on when capsexp was last installed. Others' are entry points. Nothing is imported to know a name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Generic, TypeVar, cast
+
+from capsexp.errors import ConfigError
+
+T = TypeVar("T")
+SHARED = "base"  # the module that holds the protocol; what else implementations share is named `_...`
+
+
+@dataclass(frozen=True)
+class PlugPoint(Generic[T]):
+    """`what`: the word for one of them; `package`: where ours are; `group`: of entry points; `needs`: the names that
+    an implementation has, by which what is none is told. A name of ours is nobody else's."""
+
+    what: str
+    package: str
+    group: str
+    needs: tuple[str, ...] = ()
+
+    def ours(self) -> list[str]:
+        folder = importlib.import_module(self.package).__path__
+        return sorted(m.name for m in pkgutil.iter_modules(folder) if m.name != SHARED and m.name[0] != "_")
+
+    def names(self) -> list[str]:
+        """All that can be chosen, sorted."""
+        return sorted({*self.ours(), *self._others()})
+
+    def check(self, key: str, name: object) -> None:
+        """Raises ConfigError, in one line that begins with `key`, for a name that nothing here has."""
+        if name not in self.ours() and name not in self._others():  # installed packages are asked only where they must
+            raise ConfigError(f"{key}: {self._unknown(name)}")
+
+    def get(self, name: str) -> T:
+        """The implementation; raises ConfigError in one line for an unknown name and for one that cannot be used."""
+        other = None if name in self.ours() else self._others().get(name)
+        if other is None and name not in self.ours():
+            raise ConfigError(self._unknown(name))
+        where = other.value if other else f"{self.package}.{name}"
+        try:
+            loaded = other.load() if other else importlib.import_module(where)
+        except Exception as error:  # somebody else's module: it may raise anything
+            said = next(iter(str(error).splitlines()), "")
+            raise ConfigError(
+                f"{self.what} {name!r} ({where}) cannot be loaded: {type(error).__name__}: {said}"
+            ) from error
+        if lacks := [each for each in self.needs if not hasattr(loaded, each)]:
+            raise ConfigError(f"{self.what} {name!r} ({where}) has no {' and no '.join(lacks)}")
+        return cast(T, loaded)
+
+    def _unknown(self, name: object) -> str:
+        return f"unknown {self.what} {name!r}{nearest(str(name), self.names())}"
+
+    def _others(self) -> dict[str, EntryPoint]:
+        """Of two packages that add one name, the same one on every machine."""
+        found = entry_points(group=self.group)
+        return {each.name: each for each in sorted(found, key=lambda each: each.value, reverse=True)}
+
+
+def nearest(name: str, names: Iterable[object]) -> str:
+    """`; did you mean 'x'?` or the list of valid names."""
+    known = sorted(str(n) for n in names)
+    if not known:
+        return ""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; valid: {', '.join(n for n in known if '.' not in n)}"
