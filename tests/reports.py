@@ -34,7 +34,7 @@ def a_run(workers: int | None, makespan: float | None, mb: float = 100.0, **more
             tree[key] = value
     run = {
         **made_run(workers or 1, makespan, mb, config=tree), "num": 0, "twin": False, "warnings": [], "skipped": [],
-        "machine_cpus": 4,
+        "machine_cpus": 4, "server": tree["server"]["name"], "language": "en",
         "window_s": {"start": 0.0, "end": makespan}, "samples": [{"name": "s0", "duration_s": 10.0, "sha256": "0"}],
         "engine": tree["engine"]["name"], "dispatch": tree["server"]["dispatch"], "threads": tree["threads"],
         "pool": tree["pool"]["name"], "workers": workers, "config": tree, **more,
