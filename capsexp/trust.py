@@ -34,12 +34,13 @@ MEASURES = (
     *(f"engine.{key}" for key in ("beam", "pbeam", "wbeam", "maxhmmpf", "fwdflat", "bestpath")),
     *(f"engine.{key}" for key in ("rtf", "jitter", "seed", "load_s", "memory_mb", "scratch_mb", "crash_on")),
     "pool.name", "punctuation.name", "punctuation.quantize",
-    *(f"samples.{key}" for key in ("name", "set", "minutes", "repeats", "concurrency")),
+    *(f"samples.{key}" for key in ("name", "set", "minutes", "concurrency", "language")),
     "load.*", "control.*", "fault.*", "thresholds.*", "validity.*", "report.*", "archive.*",
     "monitor.interval", "monitor.live",
     *(f"server.{key}" for key in (
         "name", "port", "dispatch", "max_queue", "max_retries", "stuck_s", "stuck_rtf", "max_message", "ready_timeout",
-        "grace", "on_low_memory", "max_connections", "max_audio_s", "max_tasks", "send_timeout",
+        "grace", "on_low_memory", "max_connections", "max_audio_s", "max_tasks", "max_held_mb", "max_segment_s",
+        "send_timeout",
     )),
 )  # fmt: skip
 # How it is said what another key would do.

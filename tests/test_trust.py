@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from capsexp import archive, cli, compose, replay
-from capsexp.config import conf_dir, resolve, to_dict
+from capsexp import archive, cli, compose, replay, trust
+from capsexp.config import Config, conf_dir, resolve, to_dict
 from capsexp.errors import ArchiveError, ConfigError
 from capsexp.experiment.sweep import plan
 
@@ -273,3 +273,16 @@ def test_a_run_outside_of_the_folder_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "sweep" / "sweep.json").write_text(json.dumps({**SWEEP, "planned": [{**PLANNED, "dir": "../0-a"}]}))
     with pytest.raises(ArchiveError, match="a run outside"):
         read_sweep(tmp_path / "sweep")
+
+
+def test_the_settings_that_an_archive_of_ours_has_need_no_trust() -> None:
+    """A setting that only measures has to be on the list, or every replay asks for --trust."""
+    asks = {"resume", "redo", "samples.dir", "monitor.log", "monitor.pid", "monitor.port", "engine.model_dir"}
+    asks |= {"engine.model_id", "punctuation.model_dir"}
+    asks |= {
+        f"server.{key}" for key in ("host", "cmd", "url", "token", "allow_anonymous", "certfile", "keyfile", "origins")
+    }
+    known = {f"{group}.{key}" if isinstance(value, dict) else group
+             for group, value in to_dict(Config()).items()
+             for key in (value if isinstance(value, dict) else [""])}  # fmt: skip
+    assert {key for key in known if not trust._measures(key)} == asks & known
