@@ -37,6 +37,11 @@ class EngineConfig:
 
     name: str = MISSING
 
+    @property
+    def hears_language(self) -> bool:
+        """Whether the model is told `language`; else that is a label, of what it recognizes anyway."""
+        return False
+
     @classmethod
     def languages(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
         """The languages that an engine of these settings recognizes, by their codes; empty where nobody knows."""
@@ -142,6 +147,10 @@ class SenseVoiceConfig(ModelConfig):
     language: str = "auto"
     textnorm: str = "withitn"
 
+    @property
+    def hears_language(self) -> bool:
+        return True
+
 
 @dataclass
 class SherpaConfig(ModelConfig):
@@ -153,6 +162,10 @@ class SherpaConfig(ModelConfig):
     model_type: str = "paraformer"
     language: str = "auto"
     use_itn: bool = True
+
+    @property
+    def hears_language(self) -> bool:
+        return self.model_type == "sense_voice"
 
 
 ENGINES: dict[str, type[EngineConfig]] = {
@@ -201,6 +214,11 @@ class LoadConfig:
     timeout: float = number(600.0, low=0.1)  # for the whole measured phase
     progress: bool = True
 
+    @property
+    def longest_segment_s(self) -> float:
+        """The last one has what is left when no further one can be cut."""
+        return self.seg_duration + 2 * self.seg_overlap
+
 
 @dataclass
 class ServerConfig:
@@ -229,7 +247,7 @@ class ServerConfig:
     max_tasks: int = number(1000, low=1)  # of one connection, without their final message
     send_timeout: float = number(120.0, low=0.1)  # s that a client may leave a result untaken, before it is let go
     max_held_mb: float = number(1024.0, low=1)  # what the whole server may hold of its clients' messages and audio
-    max_segment_s: float = number(120.0, low=0.1, high=600)  # seg_duration + seg_overlap that a client may ask for
+    max_segment_s: float = number(120.0, low=0.1, high=600)  # seg_duration + 2 x seg_overlap that a client may ask for
     origins: list[str] = field(default_factory=list)  # of web pages that may connect, e.g. https://example.org
 
 
@@ -381,6 +399,15 @@ def to_dict(config: Config) -> dict[str, Any]:
     return plain
 
 
+def without_labels(config: Config) -> dict[str, Any]:
+    """As `to_dict`, without the languages that only say what is to be expected: no text depends on them."""
+    plain = to_dict(config)
+    plain["samples"].pop("language")
+    if not config.engine.hears_language:
+        plain["engine"].pop("language", None)
+    return plain
+
+
 def to_yaml(config: Config, **changed: Any) -> str:
     """The whole configuration but for its secret in one file that can be composed again."""
     return OmegaConf.to_yaml(OmegaConf.create({**literal(to_dict(config)), **changed}))
@@ -451,10 +478,11 @@ def check(config: Config) -> None:
     if config.server.name == "command" and config.server.port == 0 and "port" not in mentioned(config.server.cmd or ""):
         raise ConfigError("server.port: server.cmd has no {port}, so give the port that the server takes by itself")
     _address(config.server)
-    most, longest = config.server.max_segment_s, config.load.seg_duration + config.load.seg_overlap
+    most, longest = config.server.max_segment_s, config.load.longest_segment_s
     if config.server.name == "local" and longest > most:
         raise ConfigError(
-            f"load.seg_duration: {longest:g} s with the overlap is more than server.max_segment_s={most:g}"
+            f"load.seg_duration: up to {longest:g} s with the overlap on both sides is more than "
+            f"server.max_segment_s={most:g}"
         )
     _fault(config)
     processes = config.control.processes

@@ -98,9 +98,9 @@ def decode_audio(frame: str | bytes, max_segment_s: float = math.inf) -> AudioMe
             f"seg_duration {duration:g} must be 0.1 to {MAX_SEGMENT_SECONDS:g} s and seg_overlap {overlap:g} 0 to that",
             task_id,
         )
-    if duration + overlap > max_segment_s:
+    if duration + 2 * overlap > max_segment_s:  # the last one has what is left when no further one can be cut
         raise ProtocolError(
-            f"seg_duration {duration:g} + seg_overlap {overlap:g} is more than server.max_segment_s = "
+            f"seg_duration {duration:g} + 2 x seg_overlap {overlap:g} is more than server.max_segment_s = "
             f"{max_segment_s:g} s",
             task_id,
         )

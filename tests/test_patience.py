@@ -204,8 +204,8 @@ def test_a_longer_segment_than_the_server_takes_is_refused() -> None:
             await one.send(piece("t", noise(1, 1), True, seconds, overlap))
             return dict(json.loads(await one.recv()))
 
-    with server("workers=1", "server.max_segment_s=64") as (url, _):
-        assert "server.max_segment_s = 64" in str(asyncio.run(ask(url, 61, 4))["error"])
+    with server("workers=1", "server.max_segment_s=68") as (url, _):
+        assert "server.max_segment_s = 68" in str(asyncio.run(ask(url, 61, 4))["error"])
         assert asyncio.run(ask(url, 60, 4))["is_final"] is True  # as CapsWriter's own client asks
 
 

@@ -8,6 +8,7 @@ from reports import a_run, a_sweep, reported
 
 from capsexp.limits import ThresholdsConfig
 from capsexp.report import build
+from capsexp.report.load import RunFiles
 
 
 def trials(workers: int, *makespans: float, **more: Any) -> list[Any]:
@@ -35,6 +36,9 @@ def test_while_it_is_undecided_what_is_likely_and_what_decides_it_is_said() -> N
     assert "95 % interval" in likely
     (command,) = lines(said, "To decide it: python -m capsexp resume=outputs/2026-01-01/10-00-00-sweep trials=")
     assert int(command.partition("trials=")[2].split()[0]) > 3
+    report, said = reported(*trials(1, 10.0, 10.1, 9.9), *trials(2, 9.4, 9.8, 9.6))
+    assert not report["recommendation"]["decided"] or lines(said, "Run 1; ")
+    assert not lines(said, "Beside")
 
 
 def test_what_is_decided_is_recommended_and_nothing_is_to_be_decided() -> None:
@@ -245,3 +249,20 @@ def test_a_report_that_cannot_be_rendered_is_kept_as_json(monkeypatch: pytest.Mo
     assert "report.json holds all" in (tmp_path / "report.txt").read_text()
     assert "KeyError" in (tmp_path / "report.json").read_text()
     assert "workers=1" in (tmp_path / "report.md").read_text()
+
+
+def test_a_baseline_that_ran_with_other_models_or_packages_is_none() -> None:
+    def made(workers: int, makespan: float, **parts: str) -> list[RunFiles]:
+        whole = {"configuration": str(workers), "models": "m", "packages": "p", "code": "c", "samples": "s", **parts}
+        return [a_run(workers, makespan, trial=trial, fingerprint=whole) for trial in (1, 2)]
+
+    report, said = reported(*made(1, 10.0), *made(2, 5.0), *made(3, 4.0, models="other", packages="other"))
+    found = [line for line in report["warnings"] if "other models" in line]
+    assert found == [
+        "workers=3: made with other models and packages than its baseline workers=1, so that what more workers bring "
+        "cannot be told from what those bring; make both again with redo=changed"
+    ]
+    assert found[0][:60] in " ".join(said.split())
+    by_key = {c["key"]: c for c in report["configurations"]}
+    assert by_key["workers=3"]["verdict"] not in ("FEASIBLE", "BASELINE")
+    assert report["recommendation"]["workers"] == 2

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from capsexp.protocol import RATE
+from capsexp.protocol import RATE, AudioMessage, ProtocolError, decode_audio, encode_audio
 from capsexp.segments import Cut, Cutter, Merger, Recognition, cut_all, join, longest_agreement
 
 
@@ -132,3 +132,15 @@ def test_words_that_were_thought_settled_can_still_be_taken_back() -> None:
         merger.add((number + 1) * 10 * RATE, False, Recognition([word]))
         assert merger.text == join(merger.words)
     assert merger.text == "a b c d"
+
+
+@given(st.floats(0.1, 3.0), st.floats(0.0, 1.0), st.floats(0.0, 30.0))
+def test_no_segment_is_longer_than_what_a_server_is_asked_for(duration: float, share: float, seconds: float) -> None:
+    """What server.max_segment_s promises of a worker's memory: the last one may have both overlaps."""
+    overlap = duration * share
+    cut = Cut.of(duration, overlap)
+    longest = max(len(s.audio) for s in cut_all(np.zeros(round(seconds * RATE), np.float32), cut)) / RATE
+    message = encode_audio(AudioMessage("t", np.zeros(0, np.float32), True, seg_duration=duration, seg_overlap=overlap))
+    assume(longest > 0.1)
+    with pytest.raises(ProtocolError, match="max_segment_s"):
+        decode_audio(message, longest - 2e-4)

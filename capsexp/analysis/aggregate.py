@@ -36,7 +36,7 @@ def empty(key: str, status: str, why: str) -> dict[str, Any]:
             "wer_ci95": None, "cer_ci95": None, "unlike": None,
         },
         "fault": fault_effects.summary("none", []),
-        "left_out": [], "failure": None,
+        "left_out": [], "failure": None, "unlike_baseline": [],
         "adds_workers": True, "wrong": [], "wrong_count": 0, "intervals": {}, "gates": [], "caveats": [],
         "incomplete": None,
         "verdict": gates.NOT_FEASIBLE if status in ("failed", "refused") else gates.INCONCLUSIVE,
@@ -57,7 +57,7 @@ def configurations(
     something else than the others (see `alike`) are left out."""
     disturbed = disturbed or [[]] * len(runs)
     found: list[dict[str, Any]] = []
-    groups, trials, configs = [], {}, {}
+    groups, trials, configs, made_with = [], {}, {}, {}
     for key in dict.fromkeys(run["key"] for run in runs):
         every = [i for i, run in enumerate(runs) if run["key"] == key]
         own = [i for i in every if not alike.is_harness(runs[i])]
@@ -73,7 +73,7 @@ def configurations(
         one["fault"] = fault_effects.summary(_fault(first), [effects[i] for i in own] if effects else [])
         _correctness(one, [j for i in own if (j := judged[i])])
         found.append(one)
-        configs[key] = first["config"]
+        configs[key], made_with[key] = first["config"], first.get("fingerprint")
         groups.append(
             {
                 "key": key,
@@ -87,6 +87,7 @@ def configurations(
     for one in found:
         base = by_key[bases[one["key"]]]
         one["baseline"] = base["key"]
+        one["unlike_baseline"] = alike.unlike(made_with[one["key"]], made_with[base["key"]])
         if base is one:
             one["role"] = "baseline"
         else:
@@ -128,11 +129,13 @@ def invalid(one: dict[str, Any]) -> str | None:
 
 
 def _judge(one: dict[str, Any], base: dict[str, Any], thresholds: Mapping[str, Any]) -> None:
-    ok = base["workers"] in (1, None) and base["makespan_s"]["median"] is not None
+    none = None if base["workers"] in (1, None) and base["makespan_s"]["median"] else "none with one worker completed"
+    if unlike := one["unlike_baseline"]:
+        none = f"{base['key']} was made with other {' and '.join(unlike)}"
     mine, theirs = invalid(one), invalid(base)
     unjudged = _unjudged(one, base)
     one["adds_workers"] = unjudged is None
-    one["gates"] = gates.judge(one, thresholds, unjudged, ok, mine, theirs)
+    one["gates"] = gates.judge(one, thresholds, unjudged, none, mine, theirs)
     one["caveats"] = gates.caveats(one["gates"], thresholds, one["validity"]["invalid"])
     if left_out := alike.said(one["left_out"]):
         one["caveats"].append(left_out)

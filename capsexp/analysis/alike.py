@@ -45,6 +45,12 @@ def _why(run: Run, of: Run) -> str:
     return " and ".join(said)
 
 
+def unlike(mine: Mapping[str, Any] | None, theirs: Mapping[str, Any] | None) -> list[str]:
+    """What else than the configuration differs between two configurations that are compared: models, packages, ..."""
+    parts = {*(mine or {})} & {*(theirs or {})} - {"configuration"}
+    return sorted(part for part in parts if mine and theirs and mine[part] != theirs[part])
+
+
 def said(left_out: Sequence[Mapping[str, Any]]) -> str | None:
     """All that were left out in one line."""
     if not left_out:

@@ -64,12 +64,12 @@ def judge(
     configuration: dict[str, Any],
     thresholds: Mapping[str, Any],
     unjudged: str | None,
-    baseline_ok: bool,
+    no_baseline: str | None,
     invalid: str | None = None,
     baseline_invalid: str | None = None,
 ) -> list[dict[str, Any]]:
-    """A verdict per gate that has a limit. `unjudged`: why relative gates do not apply; `baseline_ok`: it ran, with
-    one worker; `invalid`: why no run of the configuration counts, `baseline_invalid`: of its baseline."""
+    """A verdict per gate that has a limit. `unjudged`: why relative gates do not apply; `no_baseline`: why there is
+    nothing to compare with; `invalid`: why no run of the configuration counts, `baseline_invalid`: of its baseline."""
     found = []
     for name, value in values(configuration).items():
         limit, gate = thresholds.get(name), GATES[name]
@@ -80,8 +80,8 @@ def judge(
         enough: int | None = None
         if gate.relative and unjudged:
             verdict, reason, value = NOT_JUDGED, unjudged, None
-        elif gate.relative and not baseline_ok:
-            verdict, reason, value = NOT_JUDGED, "no baseline with one worker completed", None
+        elif gate.relative and no_baseline:
+            verdict, reason, value = NOT_JUDGED, f"no baseline: {no_baseline}", None
         elif gate.timed and (invalid or (gate.relative and baseline_invalid)):
             verdict, reason = NOT_JUDGED, invalid or f"the baseline: {baseline_invalid}"
         elif gate.relative and (open_ := _pairs(evidence, configuration)):

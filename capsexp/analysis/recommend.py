@@ -205,6 +205,8 @@ def settle(found: list[Configuration], trials: int, unfinished: bool, most: int 
     unsure = [c for c in found if c["fault"]["kind"] == "none" and c["verdict"] not in (*SURE, gates.NOT_FEASIBLE)]
     if unfinished:
         return {"overrides": [], "note": "makes the runs that are missing"}
+    if any(c["unlike_baseline"] for c in unsure):
+        return {"overrides": ["redo=changed"], "note": "makes again what was made with other models or packages"}
     disturbed = [c for c in found if not c["validity"]["valid"] and c["validity"]["invalid"]]
     if any(c["verdict"] == gates.INVALID for c in unsure) and disturbed:
         codes = {reason["code"] for c in disturbed for run in c["validity"]["runs"] for reason in run["reasons"]}
@@ -277,13 +279,14 @@ def _next_sentence(chosen: Configuration, following: dict[str, Any] | None, deci
     more = following["workers"] - chosen["workers"]
     name = _NAMES.get(following["workers"], "one more") if more == 1 else f"{more} more"
     but, mb = following["but"], following["more_mb"]
-    first = f"Run {chosen['workers']}" if decided else f"Beside {chosen['workers']}"
+    plural = "s" if chosen["workers"] > 1 else ""
+    first = f"Run {chosen['workers']};" if decided else f"With {chosen['workers']} worker{plural}:"
     if following["gain"] is None:
-        return f"{first}; {name} {but}."
+        return f"{first} {name} {but}."
     cost = "" if mb is None else f" for {mb / 1024:+.1f} GB" if abs(mb) >= 1000 else f" for {mb:+.0f} MB"
     said = f"{name} add{'s' if more == 1 else ''} {100 * following['gain']:+.0f} %{cost}"
     said += " (predicted, not measured)" if following["predicted"] else f", but {but}" if but else ""
-    return f"{first}; {said}."
+    return f"{first} {said}."
 
 
 def binds(

@@ -21,7 +21,7 @@ from typing import Any, cast
 import psutil
 
 from capsexp import lifeline, tool
-from capsexp.config import Config, ServerConfig, to_yaml
+from capsexp.config import Config, ServerConfig, to_yaml, without_labels
 from capsexp.errors import EngineError
 from capsexp.experiment.child import Child, python
 from capsexp.files import read_json, tell, write_json, write_text
@@ -36,9 +36,9 @@ Key = tuple[str, int]  # sample, segment
 
 def digest(config: Config) -> str:
     """What two runs must have in common to share a control."""
+    whole = without_labels(config)
     same = {
-        "engine": asdict(config.engine), "punctuation": asdict(config.punctuation), "threads": config.threads,
-        "samples": asdict(config.samples),
+        **{part: whole[part] for part in ("engine", "punctuation", "threads", "samples")},
         "cut": [config.load.seg_duration, config.load.seg_overlap],
     }  # fmt: skip
     return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()[:12]

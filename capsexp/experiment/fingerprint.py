@@ -10,7 +10,7 @@ from pathlib import Path
 
 import capsexp
 from capsexp import samples
-from capsexp.config import SWEEP_KEYS, Config, SamplesConfig, to_dict
+from capsexp.config import SWEEP_KEYS, Config, SamplesConfig, without_labels
 from capsexp.errors import CapsexpError
 from capsexp.experiment import environment
 
@@ -21,7 +21,7 @@ ASIDE = SWEEP_KEYS | {"thresholds", "validity", "report", "archive"}
 def fingerprint(config: Config) -> dict[str, str]:
     """What a run's figures depend on, besides the machine: hashes of configuration, samples, models, packages and
     code."""
-    kept = {key: value for key, value in to_dict(config).items() if key not in ASIDE}
+    kept = {key: value for key, value in without_labels(config).items() if key not in ASIDE}
     return {
         "configuration": _hash(json.dumps(kept, sort_keys=True).encode()),
         "samples": of_samples(config.samples),
@@ -40,10 +40,16 @@ def of_samples(config: SamplesConfig) -> str:
 def _samples(settings: str) -> str:
     try:
         found = samples.paths(SamplesConfig(**json.loads(settings)))
-        content = [(name, _hash(path.read_bytes()), text) for name, path, text in found]
     except (CapsexpError, OSError) as error:  # the run itself will say so
-        content = [("unreadable", str(error), None)]
-    return _hash(json.dumps(content).encode())
+        return _hash(json.dumps(["unreadable", str(error)]).encode())
+    return _hash(json.dumps([(name, _content(path), text) for name, path, text in found]).encode())
+
+
+def _content(path: Path) -> str:
+    try:
+        return _hash(path.read_bytes())
+    except OSError as error:  # the run goes on without it
+        return f"unreadable: {error.strerror}"
 
 
 @cache

@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
-from capsexp.config import Config, LoadConfig, repeat_count, worker_count
+from capsexp.config import Config, LoadConfig, repeat_count, without_labels, worker_count
 from capsexp.experiment.fingerprint import of_samples
 
 REQUEST_S = 0.002  # of client and server, for a request of next to no audio
@@ -82,9 +82,9 @@ def settle(
 def key(config: Config) -> str:
     """Equal for all runs that are to send the same: the same samples, cut and recognized the same way, by however many
     workers and threads."""
-    load = config.load
+    load, whole = config.load, without_labels(config)
     alike = [
-        asdict(config.engine), asdict(config.punctuation), asdict(config.samples),
+        *(whole[part] for part in ("engine", "punctuation", "samples")),
         [load.seg_duration, load.seg_overlap, load.min_s, load.timeout], of_samples(config.samples),
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(alike, sort_keys=True).encode()).hexdigest()[:12]

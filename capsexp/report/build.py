@@ -292,6 +292,11 @@ def _warnings(files: SweepFiles, configurations: list[dict[str, Any]]) -> list[s
             found.append(disturbed)
         if left_out := alike.said(configuration["left_out"]):
             found.append(f"{key}: {left_out}")
+        if unlike := configuration["unlike_baseline"]:
+            found.append(
+                f"{key}: made with other {' and '.join(unlike)} than its baseline {configuration['baseline']}, so that "
+                "what more workers bring cannot be told from what those bring; make both again with redo=changed"
+            )
         tiers = gates.caveats(configuration["gates"], files.sweep["thresholds"], 0)
         found += [f"{key}: {caveat}" for caveat in tiers]
         if configuration["incomplete"]:

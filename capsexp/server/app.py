@@ -218,7 +218,7 @@ class _Server:
 
 def longest_segment_s(config: Config, in_run: bool) -> float:
     """Of audio: what a run's own client asks for (its last segment has the rest of a file), else what anybody may."""
-    return config.load.seg_duration + 2 * config.load.seg_overlap if in_run else config.server.max_segment_s
+    return config.load.longest_segment_s if in_run else config.server.max_segment_s
 
 
 def _subprotocol(connection: object, offered: Sequence[websockets.Subprotocol]) -> websockets.Subprotocol | None:
