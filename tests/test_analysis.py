@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from capsexp.analysis import aggregate, baseline, correctness, diagnosis, gates, metrics, pools, recommend, statistics
 from capsexp.analysis import trials as plan
-from capsexp.config import Config, to_dict
+from capsexp.config import SWEEP_KEYS, Config, to_dict
 
 LIMITS = {"speedup": 1.5, "memory_growth": 2.5, "peak_memory_mb": 6144.0, "correctness": 1.0}
 ALL_LIMITS = {**LIMITS, "wer": 0.1, "cer": 0.1, "latency_p95_s": 1.0, "efficiency": 0.5}
@@ -192,6 +192,7 @@ def config(**more: Any) -> dict[str, Any]:
 def test_a_group_differs_only_in_workers_and_pool() -> None:
     same = [config(), config(workers=3), config(pool={"name": "thread"}), config(trial=2, name="x")]
     assert len({baseline.group_key(c) for c in same}) == 1
+    assert {baseline.group_key(config(**{key: "other"})) for key in SWEEP_KEYS} == {baseline.group_key(config())}
     other = config(server={**config()["server"], "dispatch": "task"})
     assert baseline.group_key(other) != baseline.group_key(config())
     assert baseline.group_key(config(threads=2)) != baseline.group_key(config())

@@ -7,6 +7,7 @@ from reports import a_run, a_sweep
 
 from capsexp.analysis import differences
 from capsexp.compare import side_by_side
+from capsexp.config import SWEEP_KEYS
 
 
 def metrics(speed: float) -> dict[str, object]:
@@ -30,6 +31,7 @@ def test_what_was_different_to_begin_with() -> None:
     )
     assert differences.changes(old, new) == [("engine.rtf", 0.1, 0.2)]
     assert differences.changes({"a": 1}, {}) == [("a", 1, None)]
+    assert not differences.changes(dict.fromkeys(SWEEP_KEYS, "old"), dict.fromkeys(SWEEP_KEYS, "new"))
 
 
 def swept(*speeds: float, **more: Any) -> Any:

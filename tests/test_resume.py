@@ -110,6 +110,14 @@ def test_another_configuration_sample_or_code_is_said_and_run_again(
     assert "give resume=FOLDER with it" in bench.stderr
 
 
+def test_a_run_that_is_made_again_keeps_its_baseline(bench: Bench) -> None:
+    assert bench.run("workers=1,2", *QUICK, "-m") == 0
+    shutil.rmtree(bench.out / sorted(runs(bench.out))[1])
+    assert resume(bench, "redo=changed") == 0
+    report = json.loads((bench.out / "report.json").read_text())
+    assert [c["baseline"] for c in report["configurations"]] == ["workers=1", "workers=1"]
+
+
 def test_resuming_with_other_values_keeps_what_is_there(bench: Bench) -> None:
     assert bench.run("workers=1,2,3", *QUICK, "control=on", "-m") == 0
     before, control = zeros(bench.out), sorted((bench.out / "control").rglob("control.json"))

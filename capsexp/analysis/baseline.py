@@ -7,13 +7,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from capsexp.config import SWEEP_KEYS
+
 # Keys that do not make another experiment of it: what is compared, and what only watches, judges or files it.
-_ASIDE = frozenset(
-    {
-        "workers", "pool", "trial", "trials", "trials_max", "cooldown", "name", "resume", "thresholds", "validity",
-        "report", "archive", "monitor", "control",
-    }
-)  # fmt: skip
+_ASIDE = SWEEP_KEYS | {"workers", "pool", "thresholds", "validity", "report", "archive", "monitor", "control"}
 # Engines that recognize on one core whatever `threads` says: their best single worker is the baseline itself.
 ONE_CORE = frozenset({"sphinx", "null"})
 _SERVER_ASIDE = frozenset({"port", "grace", "ready_timeout", "on_low_memory", "stuck_s", "stuck_rtf"})

@@ -7,9 +7,10 @@ from statistics import geometric_mean
 from typing import Any
 
 from capsexp.analysis import statistics
+from capsexp.config import SWEEP_KEYS
 
 # What differs between any two runs, or says nothing about what was measured.
-_ASIDE = frozenset({"trial", "trials", "trials_max", "cooldown", "name", "resume", "archive", "report"})
+_ASIDE = SWEEP_KEYS | {"archive", "report"}
 
 Metrics = Sequence[Mapping[str, Any]]
 FIGURES = ("throughput_xrt", "peak_mb", "steady_peak_mb")
