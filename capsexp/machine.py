@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 
 import psutil
 
@@ -38,3 +40,27 @@ def available_mb() -> float:
     """Memory that can be taken without swapping: of the machine, and under the limits of our control groups."""
     available, limited = psutil.virtual_memory().available, cgroup.memory()
     return (available if limited is None else min(available, limited[1])) / MB
+
+
+def open_files(needed: int) -> int | None:
+    """How many files this process may have open, after raising its own limit as far as needed and as the system lets
+    it; None where there is no limit."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        wanted = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
+def len_open() -> int:
+    """How many files this process has open; about, where the system does not tell."""
+    try:
+        return len(os.listdir("/dev/fd"))
+    except OSError:
+        return 32

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
 from dataclasses import dataclass
+
+from capsexp.machine import len_open, open_files
 
 OTHER_FILES = 64  # descriptors for everything but connections: look-ups of names, results that are written
 ASIDE = 8  # connections that a server may still count when we have closed them
@@ -37,27 +36,3 @@ def room(wanted: int, admitted: int | None) -> Room:
     if wanted <= most:
         return Room(wanted, most)
     return Room(most, most, f"{wanted} requests at once do not fit, as {why}: {most} at once instead")
-
-
-def open_files(needed: int) -> int | None:
-    """How many files this process may have open, after raising its own limit as far as needed and as the system lets
-    it; None where there is no limit."""
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        wanted = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return None if soft == resource.RLIM_INFINITY else soft
-
-
-def len_open() -> int:
-    """How many files this process has open; about, where the system does not tell."""
-    try:
-        return len(os.listdir("/dev/fd"))
-    except OSError:
-        return 32

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hmac
 import ssl
-import sys
 from collections.abc import Callable
 from http import HTTPStatus
 from urllib.parse import parse_qs
@@ -15,6 +13,7 @@ from websockets.http11 import Request, Response
 
 from capsexp.config import ServerConfig
 from capsexp.errors import ServerError
+from capsexp.machine import open_files
 
 OTHER_FILES = 200  # descriptors for all but connections: those that have asked for nothing yet, logs, libraries' own
 WORKER_FILES = 8  # for each worker: pipes, and those of its start
@@ -85,22 +84,12 @@ def _token(request: Request) -> str:
 def connections_that_fit(wanted: int, warn: Callable[[str], None], workers: int = 0) -> int:
     """Raise our limit of open files as far as the system lets us; how many of `wanted` connections then fit, beside
     what the workers need whenever one is started again."""
-    if sys.platform == "win32":
-        return wanted
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     others = OTHER_FILES + WORKER_FILES * workers
-    needed = wanted + others
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    fit = wanted if soft == resource.RLIM_INFINITY else max(1, min(wanted, soft - others))
+    files = open_files(wanted + others)
+    fit = wanted if files is None else max(1, min(wanted, files - others))
     if fit < wanted:
         warn(
-            f"server.max_connections={wanted}: only {soft} files may be open here, room for {fit} connections; "
+            f"server.max_connections={wanted}: only {files} files may be open here, room for {fit} connections; "
             "raise the limit (ulimit -n) or lower server.max_connections"
         )
     return fit
