@@ -73,6 +73,8 @@ test)
     "$(bin)/python" -m ruff check .
     "$(bin)/python" -m ruff format --check -q .
     "$(bin)/python" -m mypy
+    "$(bin)/python" -m mypy --platform win32
+    "$(bin)/python" -m mypy --platform darwin
     "$(bin)/python" -m codespell_lib
     run pytest "$@"
     ;;

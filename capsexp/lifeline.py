@@ -15,14 +15,14 @@ import threading
 from collections.abc import Callable
 
 
-def die_with_parent(parent: int, signum: int = signal.SIGKILL) -> None:
-    """Have the kernel signal this process when its parent (expected pid `parent`) dies. Linux; elsewhere the pipe
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent (expected pid `parent`) dies. Linux; elsewhere the pipe
     that each child reads from its parent does it."""
     if sys.platform != "linux":
         return
-    ctypes.CDLL(None, use_errno=True).prctl(1, int(signum), 0, 0, 0)  # PR_SET_PDEATHSIG
+    ctypes.CDLL(None, use_errno=True).prctl(1, int(signal.SIGKILL), 0, 0, 0)  # PR_SET_PDEATHSIG
     if os.getppid() != parent:  # it died before we asked
-        os.kill(os.getpid(), signum)
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 _adopting = False

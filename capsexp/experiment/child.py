@@ -162,9 +162,17 @@ def _end(processes: Sequence[psutil.Process], grace: float) -> None:
 
 def _runs_in_group(pid: int, group: int) -> bool:
     try:
-        return os.getpgid(pid) == group and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except (OSError, psutil.Error):
+        return group_of(pid) == group and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
         return False
+
+
+def group_of(pid: int) -> int | None:
+    """The process group of a process that lives, where there are such."""
+    if sys.platform != "win32":
+        with contextlib.suppress(OSError):
+            return os.getpgid(pid)
+    return None
 
 
 def python(module: str, *arguments: str) -> list[str]:

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,6 +25,7 @@ from capsexp.config import Config, ServerConfig, to_yaml, without_labels
 from capsexp.errors import EngineError
 from capsexp.experiment.child import Child, python
 from capsexp.files import read_json, tell, write_json, write_text
+from capsexp.pipes import Connection
 from capsexp.samples import Sample
 from capsexp.samples import load as load_samples
 from capsexp.segments import Cut, Merger, Recognition, Segment, cut_all

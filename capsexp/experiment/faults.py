@@ -103,13 +103,14 @@ class Injector:
         if kind in ("kill_worker", "kill_all_workers"):
             process.kill()
         elif kind == "crash_engine":
-            with contextlib.suppress(AttributeError, psutil.AccessDenied, OSError):
-                process.rlimit(psutil.RLIMIT_CORE, (0, 0))  # nobody wants its core on disk
+            if sys.platform == "linux":
+                with contextlib.suppress(psutil.AccessDenied, OSError):
+                    process.rlimit(psutil.RLIMIT_CORE, (0, 0))  # nobody wants its core on disk
             process.send_signal(signal.SIGSEGV)
         elif kind == "freeze_worker":
             process.suspend()
             self._frozen.append(process)
-        elif kind == "memory_limit":
+        elif kind == "memory_limit" and sys.platform == "linux":  # elsewhere config refuses it
             most = process.memory_info().rss + round(self._fault.room_mb * 2**20)
             process.rlimit(psutil.RLIMIT_AS, (most, most))
         elif kind == "slow_worker":

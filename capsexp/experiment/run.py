@@ -3,11 +3,13 @@ run.json says what happened."""
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
 import os
 import shlex
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -26,7 +28,7 @@ from capsexp.config import Config, LoadConfig, to_dict, to_yaml, worker_count
 from capsexp.engines.folders import is_twin
 from capsexp.errors import CapsexpError, HarnessError, RunRefused, ServerError, StorageError
 from capsexp.experiment import control, environment
-from capsexp.experiment.child import POLL_S, Child, python
+from capsexp.experiment.child import POLL_S, Child, group_of, python
 from capsexp.experiment.fingerprint import fingerprint
 from capsexp.experiment.repeats import Reference, foretold
 from capsexp.files import bound_log, read_json, storing, sync_tree, write_json, write_text
@@ -469,14 +471,14 @@ def _is_here(host: str) -> bool:
 def _belongs(pid: int, server: int) -> bool:
     """Whether a process is a server's, or of its group, or below it."""
     try:
-        return pid == server or os.getpgid(pid) == server or server in (p.pid for p in psutil.Process(pid).parents())
-    except (OSError, AttributeError, psutil.Error):
+        return server in (pid, group_of(pid)) or server in (p.pid for p in psutil.Process(pid).parents())
+    except psutil.Error:
         return False
 
 
 def _progress_env() -> dict[str, str]:
     """The terminal, for the client's progress line: its own output goes to its log."""
-    try:
-        return {"CAPSEXP_TTY": os.ttyname(2)}
-    except (OSError, AttributeError):
-        return {}
+    if sys.platform != "win32":
+        with contextlib.suppress(OSError):
+            return {"CAPSEXP_TTY": os.ttyname(2)}
+    return {}

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 
 from capsexp.escape import one_line
-from capsexp.monitor.sampler import read_bytes
+from capsexp.monitor.sampler import read_bytes, sysconf
 
 COLUMNS = ("time_s", "name", "cpu_s")
 EVERY_S = 2.0  # between two looks at all processes of the machine
@@ -99,7 +99,7 @@ def everybody() -> list[Seen]:
 
 def _linux() -> list[Seen]:
     """Straight from /proc: a quarter of the CPU that psutil takes for it."""
-    second, found = os.sysconf("SC_CLK_TCK"), []
+    second, found = sysconf("SC_CLK_TCK"), []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         with contextlib.suppress(OSError, ValueError, IndexError):
             head, _, tail = read_bytes(f"/proc/{pid}/stat").rpartition(b")")

@@ -186,12 +186,19 @@ class _Reader(Protocol):
     def cmdline(self, pid: int) -> bytes: ...
 
 
+def sysconf(name: str) -> int:
+    """What /proc counts in, so only where that is."""
+    if sys.platform == "win32":
+        raise NotImplementedError(name)
+    return os.sysconf(name)
+
+
 class _Linux:
     """Straight from /proc, as going through psutil costs several times as much CPU."""
 
     def __init__(self) -> None:
-        self._second = os.sysconf("SC_CLK_TCK")
-        self._page = os.sysconf("SC_PAGE_SIZE")
+        self._second = sysconf("SC_CLK_TCK")
+        self._page = sysconf("SC_PAGE_SIZE")
         # Not in every kernel.
         self._parents = None if os.path.exists(f"/proc/self/task/{os.getpid()}/children") else _Parents()
 

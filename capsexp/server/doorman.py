@@ -18,19 +18,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import select
 import socket
-import struct
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
 
 from capsexp.server.held import Held
-
-if sys.platform == "linux":
-    import fcntl
-    import termios
+from capsexp.server.kernel import Kernel, kernel
 
 log = logging.getLogger(__name__)
 
@@ -84,31 +78,31 @@ class Doorman:
         self._slow: dict[_Watched, None] = {}  # their message came in part, in the order they fell behind
         self._queue: deque[_Watched] = deque()
         self._doors: dict[int, _Watched] = {}
-        self._epoll = select.epoll() if hasattr(select, "epoll") else None
-        if self._epoll is not None:
-            asyncio.get_running_loop().add_reader(self._epoll.fileno(), self._look)
+        self._kernel = kernel()
+        if self._kernel is not None:
+            asyncio.get_running_loop().add_reader(self._kernel.fileno(), self._look)
 
     def door(self, transport: asyncio.Transport) -> Door:
         """For a connection that begins."""
         _keep_alive(transport)
-        if self._epoll is None or transport.get_extra_info("sslcontext") or transport.is_closing():
+        if self._kernel is None or transport.get_extra_info("sslcontext") or transport.is_closing():
             return _Plain(transport)
         descriptor: int = transport.get_extra_info("socket").fileno()
-        door = self._doors[descriptor] = _Watched(self, self._epoll, transport, descriptor)
+        door = self._doors[descriptor] = _Watched(self, self._kernel, transport, descriptor)
         return door
 
     def close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        if self._epoll is not None:
-            asyncio.get_running_loop().remove_reader(self._epoll.fileno())
-            self._epoll.close()
+        if self._kernel is not None:
+            asyncio.get_running_loop().remove_reader(self._kernel.fileno())
+            self._kernel.close()
 
     def _look(self) -> None:
-        assert self._epoll is not None
-        for descriptor, events in self._epoll.poll(0):
+        assert self._kernel is not None
+        for descriptor, left in self._kernel.news():
             if descriptor in self._doors:
-                self._doors[descriptor].happened(events)
+                self._doors[descriptor].happened(left)
 
     def wait(self, door: _Watched) -> None:
         self._queue.append(door)
@@ -167,9 +161,8 @@ class Doorman:
     def forget(self, door: _Watched, descriptor: int) -> None:
         if self._doors.get(descriptor) is door:  # the number may be another connection's by now
             del self._doors[descriptor]
-            if self._epoll is not None:
-                with contextlib.suppress(OSError):  # closed, which took it out
-                    self._epoll.unregister(descriptor)
+            if self._kernel is not None:
+                self._kernel.forget(descriptor)
 
 
 def _keep_alive(transport: asyncio.Transport) -> None:
@@ -192,29 +185,29 @@ class _Plain(Door):
 
 
 class _Watched(_Plain):
-    def __init__(self, man: Doorman, epoll: select.epoll, transport: asyncio.Transport, descriptor: int) -> None:
+    def __init__(self, man: Doorman, kernel: Kernel, transport: asyncio.Transport, descriptor: int) -> None:
         super().__init__(transport)
-        self._man, self._epoll, self._descriptor = man, epoll, descriptor
+        self._man, self._kernel, self._descriptor = man, kernel, descriptor
         self._placed = self._waiting = False
         self._receiving = False
         self.since = 0.0  # that it waits for its turn
         self._seen = 0.0, 0
         self._timer: asyncio.TimerHandle | None = None
-        epoll.register(self._descriptor, select.EPOLLRDHUP | select.EPOLLONESHOT)
+        kernel.add(descriptor)
         self.shut()
 
     def arm(self, at_once: bool = False) -> None:
         if at_once:
             self._resume()
         else:
-            self._watch(select.EPOLLIN)
+            self._watch(for_data=True)
 
     def shut(self) -> None:
         self._cancel()
         self._receiving = False
         if not self._transport.is_closing():
             self._transport.pause_reading()
-            self._watch(0)
+            self._watch()
 
     def done(self) -> None:
         self._cancel()
@@ -227,11 +220,11 @@ class _Watched(_Plain):
         if not self._transport.is_closing():
             self._transport.resume_reading()  # for the end of the connection
 
-    def happened(self, events: int) -> None:
-        if events & (select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR):
+    def happened(self, left: bool) -> None:
+        if left:
             self.leave()
         else:
-            self._watch(0)
+            self._watch()
             self._measure(0)
 
     def let_in(self, hurried: bool = False) -> None:
@@ -260,21 +253,14 @@ class _Watched(_Plain):
         return time.monotonic() - since > STALL_S
 
     def _unread(self) -> int:
-        """Bytes that wait in the kernel."""
-        if self._transport.is_closing():
-            return 0
-        return int.from_bytes(fcntl.ioctl(self._descriptor, termios.FIONREAD, b"\0" * 4), sys.byteorder)
+        return 0 if self._transport.is_closing() else self._kernel.unread(self._descriptor)
 
     def _received(self) -> int:
-        """Bytes that ever came over this connection, as the kernel counts (tcpi_bytes_received)."""
-        if self._transport.is_closing():
-            return 0
-        known: bytes = self._transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 136)
-        return int(struct.unpack_from("Q", known, 128)[0]) if len(known) == 136 else 0
+        return 0 if self._transport.is_closing() else self._kernel.received(self._transport.get_extra_info("socket"))
 
     def _wait(self) -> None:
         self._waiting, self.since = True, time.monotonic()
-        self._watch(0)
+        self._watch()
         self._man.wait(self)
 
     def _measure(self, before: int) -> None:
@@ -302,11 +288,11 @@ class _Watched(_Plain):
         self._receiving = True
         if not self._transport.is_closing():
             self._transport.resume_reading()
-            self._watch(0)
+            self._watch()
 
-    def _watch(self, events: int) -> None:
+    def _watch(self, for_data: bool = False) -> None:
         if not self._transport.is_closing():
-            self._epoll.modify(self._descriptor, events | select.EPOLLRDHUP | select.EPOLLONESHOT)
+            self._kernel.watch(self._descriptor, for_data)
 
     def _cancel(self) -> None:
         if self._timer is not None:

@@ -10,13 +10,13 @@ import signal
 import threading
 import time
 from dataclasses import asdict, dataclass
-from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
 
 from capsexp.lifeline import die_with_parent
+from capsexp.pipes import Connection
 from capsexp.protocol import RATE, Audio
 from capsexp.segments import Recognition
 from capsexp.server.reserve import is_passing

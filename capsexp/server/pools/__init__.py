@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ def launcher(
     kind: str, settings: dict[str, Any], threads: int, count: int, on_loader: Callable[[int], None]
 ) -> Launcher:
     """The kind of pool that `pool=` names; `on_loader` is told the pid of a process that only loads."""
-    if kind == "prefork":
+    if kind == "prefork" and sys.platform == "linux":
         from capsexp.server.pools.prefork import PreforkLauncher
 
         return PreforkLauncher(settings, threads, on_loader)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
 from typing import Protocol
 
 from capsexp.errors import ServerError
+from capsexp.pipes import Connection
 from capsexp.segments import Recognition, Segment
 from capsexp.server.worker import Measure, Measured
 

@@ -28,6 +28,8 @@ from capsexp.server.pools.process import uss_mb
 from capsexp.server.reserve import is_passing
 from capsexp.server.worker import Failed, Started
 
+assert sys.platform == "linux"  # config refuses pool=prefork elsewhere
+
 
 class ForkedHand:
     """A worker that is not our own child. A descriptor of the process keeps us from signalling whoever gets its pid."""

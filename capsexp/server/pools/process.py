@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
 import psutil
 
+from capsexp.pipes import Connection
 from capsexp.server import worker
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
+from capsexp.pipes import Connection
 from capsexp.server import worker
 from capsexp.server.pools.process import ProcessHand
 
