@@ -172,7 +172,7 @@ class _Run:
                 while not client.wait(1.0) and time.monotonic() < deadline:
                     self._look_after()
                 if client.alive():
-                    raise ServerError(f"the client did not end within load.timeout = {config.load.timeout:g} s")
+                    raise HarnessError(f"the client did not end within load.timeout = {config.load.timeout:g} s")
             if injector is not None:
                 self._end_faults(injector, server)
             else:
@@ -320,13 +320,14 @@ class _Run:
         return url
 
     def _wait_for(self, path: Path, child: Child) -> None:
+        """Until a process of ours says that it is ready. That it fails says nothing of the server."""
         deadline = time.monotonic() + self.config.server.ready_timeout
         while not path.is_file():
             if not child.alive():
-                raise ServerError(child.last_lines())
+                raise HarnessError(child.last_lines())
             self._check_folder()
             if time.monotonic() > deadline:
-                raise ServerError(f"{path.stem} was not ready in time: {child.last_lines()}")
+                raise HarnessError(f"{path.stem} was not ready in time: {child.last_lines()}")
             time.sleep(POLL_S)
 
     def _look_after(self) -> None:
@@ -407,7 +408,8 @@ class _Run:
                 counts = _json(self.dir / "segments.json")
                 run["metrics"] = run_metrics(run, requests, segments, monitor, client, counts)
             except Exception as error:  # the report says so; the files are there to look at
-                run["status"], run["error"] = "failed", f"metrics: {type(error).__name__}: {error}"
+                run["status"], run["failure"] = "failed", "harness"
+                run["error"] = f"metrics: {type(error).__name__}: {error}"
         return run
 
 
