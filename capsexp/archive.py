@@ -23,6 +23,7 @@ from typing import IO, Any
 
 from capsexp import escape
 from capsexp.config import SamplesConfig
+from capsexp.counts import counted
 from capsexp.errors import ArchiveError, ConfigError, SampleError
 from capsexp.files import beside, portable, put, read_json, storing, sync, tell, write_text
 from capsexp.redact import Redaction
@@ -84,9 +85,9 @@ def holds(zipped: Path, transcripts: bool = True) -> str:
     sets = sorted({name.split("/")[1] for name in names if name.startswith("samples/")})
     audio = f", and the audio and transcripts of samples={', '.join(sets)}" if sets else ", and no audio"
     if transcripts:
-        it = f"the texts that were recognized in {len(texts)} samples, under their names{audio}"
+        it = f"the texts that were recognized in {counted(len(texts), 'sample')}, under their names{audio}"
         return f"it holds {it}; archive.transcripts=false keeps hashes instead"
-    return f"it holds hashes in place of the texts of {len(texts)} samples and of their names{audio}"
+    return f"it holds hashes in place of the texts of {counted(len(texts), 'sample')} and of their names{audio}"
 
 
 @contextmanager

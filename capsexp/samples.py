@@ -13,6 +13,7 @@ import numpy as np
 
 from capsexp import audio, escape, names
 from capsexp.config import SamplesConfig
+from capsexp.counts import counted
 from capsexp.errors import SampleError
 from capsexp.plugins import nearest
 from capsexp.protocol import RATE, Audio
@@ -115,7 +116,9 @@ def load(config: SamplesConfig) -> SampleSet:
         else:
             remarks += [(name, decoded.remark)] if decoded.remark else []
     if not samples:
-        raise SampleError(f"samples: none of {len(skipped)} files can be decoded; the first: {skipped[0][1]}")
+        raise SampleError(
+            f"samples: none of {counted(len(skipped), 'file')} can be decoded; the first: {skipped[0][1]}"
+        )
     if config.minutes is not None:
         samples = [join(samples, config.minutes)]
     return SampleSet(samples, skipped, remarks, listed.language)

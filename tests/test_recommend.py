@@ -35,9 +35,11 @@ def test_cores_that_bind_only_the_counts_that_did_not_pass() -> None:
 
 
 def test_the_next_worker_as_it_is_predicted() -> None:
-    found = advice(made_run(1, 10.0, 100.0), made_run(2, 5.0, 180.0))
-    assert (found["next"]["workers"], found["next"]["predicted"]) == (3, True)
-    assert found["next_sentence"] == "Run 2; a third adds +50 % for +80 MB (predicted, not measured)."
+    found = advice(made_run(1, 10.0, 100.0), made_run(2, 5.0, 180.0), made_run(3, 10 / 3, 240.0))
+    assert (found["next"]["workers"], found["next"]["predicted"]) == (4, True)
+    assert found["next_sentence"].startswith("Run 3; a fourth adds +33 % for +")
+    assert found["next_sentence"].endswith(" MB (predicted, not measured).")
+    assert advice(made_run(1, 10.0, 100.0), made_run(2, 5.0, 180.0))["next"] is None  # of two counts
     several = advice(made_run(1, 10.0), made_run(2, 5.0), made_run(4, 5.0))
     assert several["next_sentence"].startswith("Run 2; 2 more add ")
 
@@ -61,6 +63,12 @@ def test_what_binds(change: dict[str, Any], said: str) -> None:
             gate["limit"] = change.get("limit", 6144.0)
     following = {"workers": 4, "gain": 0.1, "more_mb": 160.0, "predicted": False}
     assert recommend.binds(two, [two], following, 16, {}, 0.05).startswith(said)
+
+
+def test_one_worker_alone_is_told_in_the_singular() -> None:
+    found = advice(made_run(1, 10.0), cpus=16, timeline=None)
+    assert found["binds"] == "Nothing was seen to bind with 1 worker; workers=2 would show what does."
+    assert found["reason"].endswith("; nothing with more workers was measured to compare it with.")
 
 
 def test_what_binds_is_said_from_use_and_not_from_counts() -> None:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capsexp.analysis import scaling
+from capsexp.report import tables
 
 
 def usl(n: int, rate: float = 10.0, sigma: float = 0.05, kappa: float = 0.002) -> float:
@@ -55,13 +56,31 @@ def test_predictions_are_marked_and_go_to_twice_the_largest() -> None:
     assert found
     assert (found["uses_cpu"], found["cap_workers"], found["guess"]) == (True, 2, True)
     assert [row["workers"] for row in found["predicted"]] == [4, 5, 6]
-    assert all(row["predicted"] for row in found["predicted"] + found["by_machine"])
+    assert all(row["predicted"] for row in found["predicted"])
     assert found["memory"]["largest_within_limit"] == 3
-    assert {c["workers"] for c in found["by_machine"] if c["cpus"] == 2} == {2}
+    assert (found["fitted"], found["usl"], found["by_machine"]) == (
+        2,
+        None,
+        [],
+    )  # where the cores end
+    wide = scaling.extrapolate(rows, 4, 500.0)
+    assert wide and wide["usl"] and all(cell["predicted"] for cell in wide["by_machine"])
+    assert {c["workers"] for c in wide["by_machine"] if c["cpus"] == 2} == {2}
     sleeping = scaling.extrapolate([measured(1, 5.0, 50, 0.01), measured(2, 9.8, 60, 0.02)], 2, None)
     assert sleeping
     assert sleeping["cap_workers"] is None
     assert scaling.extrapolate(rows[:1], 2, None) is None
+
+
+def test_two_counts_predict_nothing() -> None:
+    """Whatever two points say is a law of its own: 57 workers would be a number without a reason."""
+    found = scaling.extrapolate([measured(1, 5.0, 229, 0.1), measured(2, 9.8, 354, 0.2)], 16, 6144.0)
+    assert found
+    assert (found["enough"], found["usl"], found["memory"]) == (False, None, None)
+    assert (found["predicted"], found["by_machine"]) == ([], [])
+    assert tables.scaling_lines({"scaling": [found]}) == [
+        "threads=1, pool=process, from 1, 2 workers: nothing, as that takes three counts of workers at least"
+    ]
 
 
 @pytest.mark.parametrize(("speeds", "cpus"), [({8: 100.0, 16: 92.0}, 16), ({4: 50.0, 8: 42.0}, 8), ({16: 90.0}, 8)])
@@ -84,8 +103,9 @@ def test_whatever_was_measured_there_are_predictions_that_are_numbers(
         row["cpu"] = {"utilisation": used}
     found = scaling.extrapolate(rows, cpus, 6144.0)
     assert found
-    assert all(math.isfinite(value) for value in found["usl"].values())
-    assert 0 < found["usl"]["lambda"] <= max(speeds.values()) * (1 + 1e-9)
+    law = found["usl"] or {"lambda": min(speeds.values())}
+    assert all(math.isfinite(value) for value in law.values())
+    assert 0 < law["lambda"] <= max(speeds.values()) * (1 + 1e-9)
     for row in found["predicted"]:
         assert 0 < row["throughput_xrt"] < math.inf
         for value, ci95 in (("throughput_xrt", "throughput_ci95"), ("peak_mb", "peak_ci95")):

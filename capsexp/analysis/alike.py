@@ -10,6 +10,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from capsexp.counts import counted
+
 Run = Mapping[str, Any]
 
 
@@ -37,7 +39,7 @@ def choose(runs: Sequence[Run]) -> tuple[list[int], list[dict[str, Any]]]:
 def _why(run: Run, of: Run) -> str:
     said = []
     if run["workers"] != of["workers"]:
-        said.append(f"{run['workers']} workers instead of {of['workers']}")
+        said.append(f"{counted(run['workers'], 'worker')} instead of {of['workers']}")
     mine, theirs = run.get("fingerprint") or {}, of.get("fingerprint") or {}
     other = [name for name in sorted({*mine, *theirs}) if mine.get(name) != theirs.get(name)]
     if other:
@@ -58,7 +60,7 @@ def said(left_out: Sequence[Mapping[str, Any]]) -> str | None:
     each: dict[str, list[str]] = {}
     for one in left_out:
         each.setdefault(one["why"], []).append(str(one["trial"]))
-    listed = "; ".join(f"trial{'s' if len(t) > 1 else ''} {', '.join(t)}: {why}" for why, t in each.items())
+    listed = "; ".join(f"{'trial' if len(t) == 1 else 'trials'} {', '.join(t)}: {why}" for why, t in each.items())
     return f"left out, as they measured something else: {listed}"
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from capsexp.analysis import gates
+from capsexp.counts import counted
 
 FULL = 0.8  # share of all CPUs (of one, for a process that uses one), from which on it is what there is no more of
 IDLE = 0.8  # share of the time that workers recognize, below which they wait for something
@@ -61,8 +62,7 @@ def cores(u: Use) -> str | None:
     """Whether the CPUs were used up."""
     if u.cpu is None or u.cpu <= FULL:
         return None
-    threads = u.workers * u.threads
-    return f"{threads} thread{'s' if threads > 1 else ''} on {u.cpus} CPUs, {100 * min(u.cpu, 1.0):.0f} % used"
+    return f"{counted(u.workers * u.threads, 'thread')} on {counted(u.cpus, 'CPU')}, {100 * min(u.cpu, 1.0):.0f} % used"
 
 
 def requests(u: Use) -> str | None:
@@ -95,7 +95,7 @@ def causes(
         return []
     makespan = metrics["makespan_s"]
     if not makespan:
-        return [f"only {metrics['completed']} of {metrics['requests']} requests completed"]
+        return [f"only {metrics['completed']} of {counted(metrics['requests'], 'request')} completed"]
     used = _of_run(configuration, metrics, cpu_count, concurrency)
     gain = f"no faster than {as_fast_with_fewer}, with more workers" if as_fast_with_fewer else None
     found = [
@@ -139,7 +139,7 @@ def _bound(configuration: dict[str, Any], metrics: dict[str, Any], u: Use) -> st
     if configuration["dispatch"] not in ("task", "hash") or u.busy is None or u.busy >= IDLE:
         return None
     return (
-        f"{metrics['requests']} requests on {u.workers} workers, each bound to one by "
+        f"{counted(metrics['requests'], 'request')} on {counted(u.workers, 'worker')}, each bound to one by "
         f"server.dispatch={configuration['dispatch']}, and workers busy {_each(metrics)} of the time; "
         "server.dispatch=segment lets any take any"
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from capsexp.analysis import statistics
+from capsexp.counts import counted
 
 PASS, FAIL, INCONCLUSIVE, NOT_JUDGED = "PASS", "FAIL", "INCONCLUSIVE", "NOT_JUDGED"
 FEASIBLE, CAVEATS, NOT_FEASIBLE = "FEASIBLE", "FEASIBLE_WITH_CAVEATS", "NOT_FEASIBLE"
@@ -104,7 +105,7 @@ def judge(
         found.append(
             {
                 "name": "completed", "value": 0, "limit": 1, "verdict": FAIL, "ci95": None, "tier": None,
-                "trials": None, "reason": f"none of {requests} requests completed",
+                "trials": None, "reason": f"none of {counted(requests, 'request')} completed",
             }
         )  # fmt: skip
     return found
@@ -138,18 +139,15 @@ def compare(
     verdict = PASS if keeps(value) else FAIL
     if gate.highest and evidence is not None and evidence["values"]:
         count = len(evidence["values"])
-        of = f"the highest of {count} trials" if count > 1 else "one trial"
+        of = f"the highest of {counted(count, 'trial')}" if count > 1 else "one trial"
         return verdict, f"{of}; more trials can only raise it", None
+    pairs = evidence.get("pairs") if evidence else None
     if evidence is None or evidence["ci95"] is None:
-        return (
-            verdict,
-            f"from {evidence['pairs']} pairs of trials" if evidence and evidence.get("pairs") else None,
-            None,
-        )
+        return verdict, f"from {counted(pairs, 'pair')} of trials" if pairs else None, None
     low, high = evidence["ci95"]
     said = f"95 % interval {_short(low)} to {_short(high)}"
-    if evidence.get("pairs"):
-        said += f" from {evidence['pairs']} pairs"
+    if pairs:
+        said += f" from {counted(pairs, 'pair')}"
     if keeps(low) == keeps(high) == keeps(value):
         return verdict, said, None
     if evidence["unit"] != "trials":
@@ -190,7 +188,7 @@ def caveats(gates: list[dict[str, Any]], thresholds: Mapping[str, Any], discarde
     named = thresholds.get("caveats") or []
     found = [f"{g['name']} is only {g['tier']}" for g in gates if g["verdict"] == PASS and g["tier"] in named]
     if discarded:
-        found.append(f"{discarded} disturbed run{'s' if discarded > 1 else ''} left out")
+        found.append(f"{counted(discarded, 'disturbed run')} left out")
     return found
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from capsexp.analysis import baseline, diagnosis, gates, pools
+from capsexp.counts import counted
 
 Configuration = dict[str, Any]
 Configs = Mapping[str, Mapping[str, Any]]
@@ -171,7 +172,7 @@ def _why(chosen: Configuration, best: Configuration, found: list[Configuration])
     elif not chosen["adds_workers"]:
         others = [c for c in found if c["adds_workers"] and c["key"] != chosen["key"]]
         if not others:
-            return f"{said[0]}; there was nothing to compare it with."
+            return f"{said[0]}; nothing with more workers was measured to compare it with."
         failed = [c for c in others if _missed(c, gates.FAIL) and c["speedup"]["median"]]
         if failed:
             fastest = max(failed, key=lambda c: float(c["speedup"]["median"]))
@@ -279,8 +280,7 @@ def _next_sentence(chosen: Configuration, following: dict[str, Any] | None, deci
     more = following["workers"] - chosen["workers"]
     name = _NAMES.get(following["workers"], "one more") if more == 1 else f"{more} more"
     but, mb = following["but"], following["more_mb"]
-    plural = "s" if chosen["workers"] > 1 else ""
-    first = f"Run {chosen['workers']};" if decided else f"With {chosen['workers']} worker{plural}:"
+    first = f"Run {chosen['workers']};" if decided else f"With {counted(chosen['workers'], 'worker')}:"
     if following["gain"] is None:
         return f"{first} {name} {but}."
     cost = "" if mb is None else f" for {mb / 1024:+.1f} GB" if abs(mb) >= 1000 else f" for {mb:+.0f} MB"
@@ -302,24 +302,25 @@ def binds(
     limit = next((g["limit"] for g in chosen["gates"] if g["name"] == "peak_memory_mb"), None)
     peak, more = chosen["memory"]["peak_mb"], following and following["more_mb"]
     if limit and peak and more and peak + more > limit:
-        return f"Memory binds: {peak + more:.0f} MB with {following['workers']} workers, of {limit:.0f}."  # type: ignore[index]
+        return f"Memory binds: {peak + more:.0f} MB with {counted(following['workers'], 'worker')}, of {limit:.0f}."  # type: ignore[index]
     line = [c for c in _line(chosen, found) if c["throughput_xrt"]]
     for one in [chosen, *line]:
         used = diagnosis.use(one, cpus or 1, loads.get(one["key"], 0))
-        if said := _binds(used, bool(cpus), "" if one is chosen else f" from {one['workers']} workers on"):
+        if said := _binds(used, bool(cpus), "" if one is chosen else f" from {counted(one['workers'], 'worker')} on"):
             return said
     largest = line[-1] if line else chosen
     used = diagnosis.use(largest, cpus or 1)
     if (line and largest["throughput_xrt"] < (1 + tolerance) * chosen["throughput_xrt"]) or (
         following and following["predicted"] and following["gain"] < tolerance
     ):
-        share = "" if used.cpu is None or not cpus else f", {100 * used.cpu:.0f} % of {cpus} CPUs used"
+        share = "" if used.cpu is None or not cpus else f", {100 * used.cpu:.0f} % of {counted(cpus, 'CPU')} used"
         busy = "" if used.busy is None else f", workers busy {100 * used.busy:.0f} % of the time"
         return f"What binds does not show in the data{share}{busy}."
     workers, tried = int(largest["workers"]), [c for c in _line(chosen, found) if c not in line]
+    seen = f"Nothing was seen to bind {'up to' if workers > 1 else 'with'} {counted(workers, 'worker')}"
     if tried:
-        return f"Nothing was seen to bind up to {workers} workers; with {tried[0]['workers']} there is no figure."
-    return f"Nothing was seen to bind up to {workers} workers; workers={2 * workers} would show what does."
+        return f"{seen}; with {tried[0]['workers']} there is no figure."
+    return f"{seen}; workers={2 * workers} would show what does."
 
 
 def _binds(used: diagnosis.Use, known: bool, where: str) -> str | None:

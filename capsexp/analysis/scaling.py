@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from capsexp.analysis.statistics import Interval, t975
 
+LEAST_COUNTS = 3  # the law has as many coefficients: from fewer worker counts nothing is predicted
 FEWEST_COUNTS = 5  # below this many worker counts a fit is a guess
 MOST_ROWS = 8
 MEMORY_GB = (8, 16, 24, 32)
@@ -169,7 +170,8 @@ def extrapolate(
     reserve_mb: float = 2048.0,
 ) -> dict[str, Any] | None:
     """The fits of one group, which differs in workers only, and rows that go on from it, up to twice its largest
-    count: each marked *predicted*, for there is nothing measured in it. None with fewer than two counts."""
+    count: each marked *predicted*, for there is nothing measured in it; none from fewer than LEAST_COUNTS counts, as a
+    law through two of them is whatever two points say. None with fewer than two counts."""
     speeds = {c["workers"]: c["throughput_xrt"] for c in configurations if c["workers"] and c["throughput_xrt"]}
     peaks = {c["workers"]: c["memory"]["peak_mb"] for c in configurations if c["workers"] and c["memory"]["peak_mb"]}
     if len(speeds) < 2:
@@ -177,25 +179,27 @@ def extrapolate(
     threads, cores = configurations[0]["threads"], needs_cores(configurations, cpus)
     cap = max(1, int(cpus // threads)) if cores is not False else None
     law, line = Law(speeds, cap), Line(peaks) if len(peaks) > 1 else None
-    machines = _by_machine(law, line, threads, cores is not False, tolerance, reserve_mb)
-    largest = max(speeds)
-    every = range(largest + 1, 2 * largest + 1)
-    step = math.ceil(len(every) / MOST_ROWS)
+    enough, largest = len(speeds) >= LEAST_COUNTS, max(speeds)
+    # On more cores the law goes on where it ended here: it has to be known by itself.
+    known = law.counts >= LEAST_COUNTS
+    machines = _by_machine(law, line, threads, cores is not False, tolerance, reserve_mb) if known else []
+    step = math.ceil(largest / MOST_ROWS)
     return {
         "threads": threads, "pool": configurations[0]["pool"], "engine": configurations[0]["engine"],
-        "keys": [c["key"] for c in configurations], "counts": sorted(speeds), "guess": law.counts < FEWEST_COUNTS,
+        "keys": [c["key"] for c in configurations], "counts": sorted(speeds), "fitted": law.counts,
+        "guess": law.counts < FEWEST_COUNTS, "enough": enough,
         "uses_cpu": cores, "cap_workers": cap, "beyond_cap": law.beyond if cap and largest > cap else None,
-        "usl": law.parameters,
+        "usl": law.parameters if known else None,
         "memory": {
             "base_mb": line.base_mb, "per_worker_mb": line.per_worker_mb, "limit_mb": memory_limit_mb,
             "largest_within_limit": line.largest(memory_limit_mb) if memory_limit_mb else None,
-        } if line else None,
+        } if line and enough else None,
         "predicted": [
             {
                 "workers": n, "predicted": True, "throughput_xrt": law.at(n), "throughput_ci95": law.interval(n),
                 "peak_mb": line.at(n) if line else None, "peak_ci95": line.interval(n) if line else None,
             }
-            for n in reversed(range(2 * largest, largest, -step))
+            for n in reversed(range(2 * largest, largest, -step)) if enough
         ],
         "by_machine": machines,
     }  # fmt: skip

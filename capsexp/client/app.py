@@ -19,6 +19,7 @@ from capsexp.client import soak
 from capsexp.client.load import TIMED_OUT, Outcome, order_seed, plan, run
 from capsexp.client.request import Request, Way
 from capsexp.client.room import Room, room
+from capsexp.counts import counted
 from capsexp.errors import ServerError
 from capsexp.files import note, storing, tell, write_csv, write_json, write_text
 from capsexp.protocol import Result, in_url
@@ -83,9 +84,8 @@ def main(argv: Sequence[str]) -> int:
         _print(outcome, samples)
     failed = [r for r in requests if not r.ok]
     if failed and call.run_dir is None:
-        raise ServerError(
-            f"{len(failed)} of {len(requests)} requests failed; the first: {failed[0].sample}: {failed[0].error}"
-        )
+        all_of_them, first = counted(len(requests), "request"), failed[0]
+        raise ServerError(f"{len(failed)} of {all_of_them} failed; the first: {first.sample}: {first.error}")
     return 0
 
 
@@ -243,9 +243,8 @@ def _print(outcome: Outcome, samples: SampleSet) -> None:
             tell(f"{request.sample}  FAILED: {request.error}")
     if outcome.start is not None and outcome.end is not None and all(r.ok for r in outcome.requests):
         audio, took = sum(r.duration_s for r in outcome.requests), outcome.end - outcome.start
-        tell(
-            f"{len(outcome.requests)} requests, {audio:.1f} s of audio in {took:.2f} s: {audio / took:.1f} x real time"
-        )
+        requests = counted(len(outcome.requests), "request")
+        tell(f"{requests}, {audio:.1f} s of audio in {took:.2f} s: {audio / took:.1f} x real time")
 
 
 class _Progress:

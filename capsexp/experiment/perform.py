@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from capsexp import compose, interrupts, samples
 from capsexp.analysis import languages, trials
 from capsexp.config import Config, LoadConfig, conf_dir, resolve, to_yaml
+from capsexp.counts import counted
 from capsexp.engines.base import model_files
 from capsexp.engines.folders import prepare
 from capsexp.errors import ArchiveError, ConfigError, EngineError, SampleError, ServerError, StorageError
@@ -116,7 +117,7 @@ class Performance:
         self._record(interrupted=False)  # from here on it can be resumed
         for doubt in self._doubts:
             note(f"warning: {doubt}")
-        note(f"{len(due)} run{'' if len(due) == 1 else 's'} into {shown(folder)}")
+        note(f"{counted(len(due), 'run')} into {shown(folder)}")
         if self._resumed:
             note(f"{len(self._sweep.planned) - len(due)} finished before and kept")
             for planned, reason in due:
@@ -253,7 +254,7 @@ def _told(run_dir: Path, status: str) -> str:
         return f"{status}: {run['error']}"
     metrics = run["metrics"]
     if metrics["makespan_s"] is None:
-        return f"{metrics['completed']} of {metrics['requests']} requests completed"
+        return f"{metrics['completed']} of {counted(metrics['requests'], 'request')} completed"
     peak = metrics["memory"]["peak_mb"]
     memory = f", {peak:.0f} MB" if peak is not None else ""
     return f"{metrics['makespan_s']:.2f} s, {metrics['throughput_xrt']:.1f} x real time{memory}"

@@ -14,6 +14,7 @@ from math import ceil
 from typing import Any
 
 from capsexp.config import Config, LoadConfig, repeat_count, without_labels, worker_count
+from capsexp.counts import counted
 from capsexp.experiment.fingerprint import of_samples
 
 REQUEST_S = 0.002  # of client and server, for a request of next to no audio
@@ -104,8 +105,8 @@ def decide(reference: Reference, configs: Sequence[Config], cpus: float) -> Deci
 def _said(reference: Reference, configs: Sequence[Config], decision: Decision, cpus: float) -> str:
     took = {_workers(c, cpus): decision["repeats"] * reference.round_s(c, cpus) for c in configs}
     times = " and ".join(f"{took[n]:.0f} s with workers={n}" for n in sorted({min(took), max(took)}))
-    count = decision["repeats"] * reference.samples
-    return f"load.repeats=auto: every sample {decision['repeats']} times ({count} requests), about {times}"
+    requests = counted(decision["repeats"] * reference.samples, "request")
+    return f"load.repeats=auto: every sample {counted(decision['repeats'], 'time')} ({requests}), about {times}"
 
 
 def foretold(config: Config, load: LoadConfig, reference: Reference, cpus: float) -> str | None:

@@ -29,6 +29,7 @@ from capsexp.analysis import (
 )  # fmt: skip
 from capsexp.analysis.metrics import durations
 from capsexp.config import languages as known_languages
+from capsexp.counts import counted
 from capsexp.files import storing
 from capsexp.limits import ReportConfig
 from capsexp.report import start
@@ -356,7 +357,7 @@ def _disturbed(configuration: dict[str, Any], files: Sequence[RunFiles]) -> str 
     if names := _neighbours([f for f in files if f.run.get("num") in nums]):
         each.append(f"the CPUs were taken by {names}")
     left = "none is left" if len(bad) == len(runs) else 'left out of all figures but "correct"'
-    of = f"{len(bad)} of {len(runs)} runs" if len(runs) > 1 else "its run"
+    of = f"{len(bad)} of {counted(len(runs), 'run')}" if len(runs) > 1 else "its run"
     return f"{configuration['key']}: {of} INVALID, {left}: {'; '.join(each)}"
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from capsexp.counts import counted
 from capsexp.errors import ArchiveError
 from capsexp.files import read_json
 
@@ -152,7 +153,8 @@ def _whole(folder: Path, run: Mapping[str, Any]) -> None:
     else:
         torn = [f"{name} has {now.get(name, 0)} of {n} bytes" for name, n in before.items() if now.get(name, 0) != n]
     if torn:
-        raise ValueError(f"{torn[0]}{f', and {len(torn) - 1} more tables' if len(torn) > 1 else ''}")
+        others = f", and {counted(len(torn) - 1, 'more table')}" if len(torn) > 1 else ""
+        raise ValueError(f"{torn[0]}{others}")
 
 
 def _ends(path: Path) -> bool:

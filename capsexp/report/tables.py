@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from capsexp.counts import counted
+
 MACHINES = "Workers for machines of other sizes with cores like these, by throughput and memory alone (predicted)"
 HEADERS = (
     "configuration", "trials", "makespan\ns", "xRT", "speed\nup", "95 %\ninterval", "effi-\nciency", "server\neff.",
@@ -147,6 +149,9 @@ def scaling_lines(report: dict[str, Any]) -> list[str]:
         law, memory = s["usl"], s["memory"]
         counts = ", ".join(str(n) for n in s["counts"])
         line = f"threads={s['threads']}, pool={s['pool']}, from {counts} workers"
+        if not s["enough"]:
+            found.append(f"{line}: nothing, as that takes three counts of workers at least")
+            continue
         if law:
             line += f": {law['lambda']:.2f} x real time each, sigma {law['sigma']:.3f}, kappa {law['kappa']:.5f}"
         if s["cap_workers"]:
@@ -155,9 +160,8 @@ def scaling_lines(report: dict[str, Any]) -> list[str]:
             line += f"; {memory['base_mb']:.0f} MB + {memory['per_worker_mb']:.0f} MB per worker"
             if memory["largest_within_limit"] is not None:
                 line += f": {memory['largest_within_limit']} fit in {memory['limit_mb']:.0f} MB (predicted)"
-        found.append(
-            line + (f" (a guess: fewer than 5 counts of workers up to {max(s['counts'])})" if s["guess"] else "")
-        )
+        guess = f" (a guess: the law is fitted to {counted(s['fitted'], 'count')} of workers)" if s["guess"] else ""
+        found.append(line + guess)
     return found
 
 
@@ -165,7 +169,7 @@ def machine_table(report: dict[str, Any]) -> tuple[list[str], list[list[str]]] |
     """Workers by memory and cores, from the recommended configuration's group, for machines that were not measured."""
     advice = report["recommendation"]
     scaling = next((s for s in report["scaling"] if advice and advice["key"] in s["keys"]), None)
-    if scaling is None:
+    if scaling is None or not scaling["by_machine"]:
         return None
     here = report["environment"].get("cpus_usable")
     cells = {(c["memory_gb"], c["cpus"]): c["workers"] for c in scaling["by_machine"] if c["cpus"] != here}
@@ -199,14 +203,10 @@ def leak_lines(report: dict[str, Any]) -> list[str]:
 def control_lines(report: dict[str, Any]) -> list[str]:
     """What the same work takes without a server."""
     return [
-        f"{c['engine']}, {_count(c['threads'], 'thread')}, {_count(c['processes'], 'process')}: "
+        f"{c['engine']}, {counted(c['threads'], 'thread')}, {counted(c['processes'], 'process')}: "
         f"{c['throughput_xrt']:.1f} x real time ({c['makespan_s']:.2f} s, load {c['load_s']:.2f} s)"
         for c in report["control"]
     ]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}{'es' if noun.endswith('s') else 's'}"
 
 
 def equal_core_lines(report: dict[str, Any]) -> list[str]:
@@ -291,4 +291,4 @@ def headline(report: dict[str, Any]) -> str:
     seconds = sum(s["duration_s"] for s in samples)
     cpus, memory = where.get("cpus_usable", "?"), where.get("memory_mb", 0) / 1024
     machine = f"{where.get('cpu', 'unknown CPU')}, {cpus} CPUs usable, {memory:.0f} GB"
-    return f"{machine}; {len(samples)} samples, {seconds:.0f} s of audio"
+    return f"{machine}; {counted(len(samples), 'sample')}, {seconds:.0f} s of audio"

@@ -38,9 +38,8 @@ def render(report: dict[str, Any]) -> str:
     parts += _list("Without a server (control):", tables.control_lines(report))
     parts += _list("Where the time went:", tables.timeline_lines(report))
     parts += _list("Memory in the steady state:", tables.leak_lines(report))
-    predicted = tables.predicted_rows(report)
-    if predicted:
-        parts += _list("Predicted, not measured, from what was:", tables.scaling_lines(report))
+    parts += _list("Predicted, not measured, from what was:", tables.scaling_lines(report))
+    if predicted := tables.predicted_rows(report):
         parts += ["", tabulate(predicted, tables.PREDICTED_HEADERS, disable_numparse=True)]
     machines = tables.machine_table(report)
     if machines:
