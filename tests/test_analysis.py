@@ -661,3 +661,43 @@ def test_no_share_of_cpu_time_exceeds_what_was_there(
         assert 0 <= cpu["utilisation"] <= 1 + 1e-9
         assert cpu["workers_s"] <= 2 * length * (1 + 1e-9)
     assert cpu["client_s"] == 0.25  # it counts its own
+
+
+def test_of_a_server_whose_workers_nobody_counts_the_speedup_is_known_and_the_efficiency_is_not() -> None:
+    forked = made_run(1, 5.0, key="prefork", pool="prefork", config=config(pool={"name": "prefork"}))
+    uncounted = {"workers": None, "workers_requested": None}
+    one, other = report(made_run(1, 10.0) | uncounted, forked | uncounted)
+    assert (other["baseline"], other["workers"]) == (one["key"], None)
+    assert (other["speedup"]["median"], other["speedup"]["n"], other["efficiency"]) == (2.0, 2, None)
+    assert other["intervals"]["efficiency"]["values"] == []
+
+
+def test_a_process_whose_cpu_time_is_not_told_counts_for_nothing() -> None:
+    """As of a process that ended between being seen and being asked."""
+    told = [process(t, "worker", 1, 0.5 * t, 1) for t in range(4)]
+    untold = [{**process(t, "worker", 2, 0.0, 1), "cpu_s": None} for t in range(4)]
+    gap = [row if row["time_s"] != 2 else {**row, "cpu_s": None} for row in told]
+    assert metrics.cpu_seconds(told + untold, range(4), (1.0, 3.0)) == 1.0
+    assert metrics.cpu_seconds(gap, range(4), (1.0, 3.0)) == 1.0
+    assert metrics.cpu_seconds(untold, range(4), (1.0, 3.0)) == 0.0
+
+
+def test_of_a_table_that_was_thinned_out_the_client_tells_when_the_load_began_and_ended() -> None:
+    """The first and the last request are not among the rows that were kept."""
+    kept = [request(5, 3.0, 4.0, count=9)]
+    client = {**CLIENT, "thinned": True, "start_s": 1.0, "end_s": 6.0}
+    m = metrics.run_metrics(RUN, kept, [], [], client, {"ok": 30, "retries": 2, "every": 4})
+    assert (m["makespan_s"], m["requests"], m["audio_s"], m["throughput_xrt"]) == (5.0, 9, 90.0, 18.0)
+    assert (m["segments"], m["retries"], m["segments_every"], m["thinned"]) == (30, 2, 4, True)
+
+
+def test_a_limit_in_the_middle_of_the_spread_is_settled_by_no_number_of_trials() -> None:
+    found = report(*trials(1, 10.0, 10.0, 10.0), *trials(2, 10 / 1.4, 10 / 1.5, 1.4 * 10 / 1.5**2))
+    gate = next(g for g in found[1]["gates"] if g["name"] == "speedup")
+    assert (gate["verdict"], gate["value"], gate["trials"]) == ("INCONCLUSIVE", pytest.approx(1.5), None)
+    assert gate["reason"].endswith(" pairs holds the limit; no reasonable number of trials would settle it")
+    longer = {
+        "overrides": None,
+        "note": "no reasonable number of trials: another sweep with longer runs (load.repeats)",
+    }
+    assert recommend.settle(found, 3, False) == longer

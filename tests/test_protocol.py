@@ -3,6 +3,7 @@
 import base64
 import json
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capsexp.protocol import (
+    MAX_TASK_ID,
     AudioMessage,
     Growing,
     ProtocolError,
@@ -19,6 +21,7 @@ from capsexp.protocol import (
     encode_audio,
     encode_error,
     encode_result,
+    in_url,
 )
 
 finite = st.floats(-1e6, 1e6, width=32)
@@ -81,6 +84,9 @@ def test_a_result_of_2025_has_no_text_accu() -> None:
         ({"task_id": None}, "task_id"),
         ({"task_id": ""}, "task_id"),
         ({"task_id": 3}, "task_id"),
+        ({"task_id": "x" * (MAX_TASK_ID + 1)}, f"at most {MAX_TASK_ID} printable"),
+        ({"task_id": "a\nb"}, "printable"),
+        ({"task_id": "\ud800"}, "printable"),
         ({"is_final": "yes"}, "is_final"),
         ({"data": 3}, "base64 text"),
         ({"data": "?"}, "not base64"),
@@ -131,3 +137,15 @@ def test_a_result_that_remembers_the_earlier_ones_says_the_same(heard: list[tupl
         tokens += new
         result = Result("t", False, 1.0, 2.0, 3.0, 4.0, text, text, tokens, [n / 4 for n in range(len(tokens))], ["zh"])
         assert json.loads(encode_result(result, *remembered)) == json.loads(encode_result(result)) == vars(result)
+
+
+def test_the_longest_task_id_is_taken() -> None:
+    assert decode_audio(json.dumps({"task_id": "x" * MAX_TASK_ID})).task_id == "x" * MAX_TASK_ID
+
+
+@pytest.mark.parametrize(
+    ("host", "written"), [("127.0.0.1", "127.0.0.1"), ("server.lan", "server.lan"), ("::1", "[::1]")]
+)
+def test_an_address_holds_a_host_so_that_its_port_can_be_told(host: str, written: str) -> None:
+    assert in_url(host) == written
+    assert (urlsplit(f"ws://{in_url(host)}:6016").hostname, urlsplit(f"ws://{written}:6016").port) == (host, 6016)

@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from test_analysis import config, made_run, report
+from test_analysis import CONTROLS, LIMITS, RIGHT, config, made_run, report, trials
 
-from capsexp.analysis import recommend, scaling
+from capsexp.analysis import aggregate, recommend, scaling
 
 
 def advice(*runs: dict[str, Any], cpus: int = 4, **change: Any) -> dict[str, Any]:
@@ -109,3 +109,56 @@ def test_samples_bring_their_own_interval_of_wer() -> None:
     assert low < 4 / 180 < high
     assert {g["name"]: g["verdict"] for g in only["gates"]} == {"wer": "INCONCLUSIVE", "cer": "PASS"}
     assert "more samples would settle it" in next(g["reason"] for g in only["gates"] if g["name"] == "wer")
+
+
+def why_nothing(*runs: dict[str, Any]) -> str | None:
+    found = report(*runs)
+    (only,) = recommend.advise(found, {run["key"]: run["config"] for run in runs}, 0.05)
+    assert only["recommendation"] is None
+    return only["reason"]
+
+
+def test_why_nothing_is_recommended() -> None:
+    assert why_nothing() == "no run was made"
+    struck = [made_run(w, 10.0 / w, config=config(workers=w, fault={"name": "kill_worker"})) for w in (1, 2)]
+    assert why_nothing(*struck) == "faults were injected in every run"
+    assert why_nothing(made_run(1, None)) == "no configuration completed its requests"
+    heavy = made_run(1, 10.0, 7000.0)
+    assert why_nothing(heavy) == "no configuration passes its gates (peak_memory_mb)"
+
+
+def test_a_configuration_of_which_no_run_was_made_is_no_group_of_its_own() -> None:
+    found = [*report(made_run(1, 10.0)), aggregate.empty("workers=9", "missing", "not run")]
+    assert [one["group"] for one in recommend.advise(found, {"workers=1": config()}, 0.05)] == [""]
+
+
+def open_sweep(*trial: tuple[float, float]) -> list[dict[str, Any]]:
+    """One and two workers' makespans, trial by trial."""
+    return report(*trials(1, *(one for one, _ in trial)), *trials(2, *(two for _, two in trial)))
+
+
+def test_trials_that_would_decide_are_asked_for_only_where_a_sweep_may_have_as_many() -> None:
+    found = open_sweep((10.0, 6.6), (10.1, 6.8), (9.9, 6.5))
+    (needed,) = (gate["trials"] for gate in found[1]["gates"] if gate["verdict"] == "INCONCLUSIVE")
+    said = recommend.settle(found, 3, False, most=2 * needed)
+    assert (said or {})["overrides"] == [f"trials={needed}"]
+    said = recommend.settle(found, 3, False, most=2 * needed - 1)
+    assert (said or {})["overrides"] is None
+    assert recommend.settle(found, 3, True) == {"overrides": [], "note": "makes the runs that are missing"}
+    decided = open_sweep((10.0, 5.0), (10.0, 5.0), (10.0, 5.0))
+    assert recommend.settle(decided, 3, False) is None
+
+
+@pytest.mark.parametrize(
+    ("codes", "overrides"),
+    [(["TOO_SHORT"], None), (["OTHER_CPU"], ["trials_max=5"]), (["TOO_SHORT", "OTHER_CPU"], ["trials_max=5"])],
+)
+def test_a_run_that_is_too_short_is_too_short_again(codes: list[str], overrides: list[str] | None) -> None:
+    why = [{"code": code, "reason": "so"} for code in codes]
+    runs = [*trials(1, 10.0, 10.0), *trials(2, 5.0, 5.0)]
+    found = aggregate.configurations(runs, [RIGHT] * 4, CONTROLS, LIMITS, [[], [], why, why])
+    assert found[1]["verdict"] == "INVALID"
+    said = recommend.settle(found, 3, False)
+    assert said is not None
+    assert said["overrides"] == overrides
+    assert ("longer runs" in said["note"]) == (overrides is None)

@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from capsexp.protocol import RATE, AudioMessage, ProtocolError, decode_audio, encode_audio
-from capsexp.segments import Cut, Cutter, Merger, Recognition, cut_all, join, longest_agreement
+from capsexp.segments import PIECES, Cut, Cutter, Merger, Recognition, cut_all, join, longest_agreement
 
 
 @given(st.integers(0, 400), st.integers(1, 40), st.integers(0, 40), st.lists(st.integers(0, 120), max_size=8))
@@ -144,3 +144,35 @@ def test_no_segment_is_longer_than_what_a_server_is_asked_for(duration: float, s
     assume(longest > 0.1)
     with pytest.raises(ProtocolError, match="max_segment_s"):
         decode_audio(message, longest - 2e-4)
+
+
+@given(st.integers(1, 40), st.integers(0, 40), st.lists(st.integers(0, 200), max_size=12))
+def test_what_a_cutter_holds_is_what_no_segment_has_yet(duration: int, overlap: int, pieces: list[int]) -> None:
+    cut = Cut(duration, min(overlap, duration))
+    cutter, emitted = Cutter(cut), 0
+    for piece in pieces:
+        emitted += len(list(cutter.feed(np.zeros(piece, np.float32))))
+        assert cutter.held == cutter.received - emitted * cut.duration  # its overlap is of the next one too
+        assert cutter.held < cut.duration + 2 * cut.overlap
+    list(cutter.feed(np.zeros(0, np.float32), final=True))
+    assert cutter.held == 0
+
+
+def test_dropped_audio_is_in_no_segment() -> None:
+    cutter = Cutter(Cut(10, 2))
+    assert list(cutter.feed(np.ones(9, np.float32))) == []
+    cutter.drop()
+    assert cutter.held == 0
+    (last,) = cutter.feed(np.zeros(3, np.float32), final=True)
+    assert last.audio.tolist() == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("count", [PIECES - 1, PIECES, PIECES + 1, 3 * PIECES + 2])
+def test_many_small_pieces_are_held_as_few_and_lose_nothing(count: int) -> None:
+    audio = np.arange(count, dtype=np.float32)
+    cutter = Cutter(Cut(10 * PIECES, 0))
+    for at in range(count):
+        assert list(cutter.feed(audio[at : at + 1])) == []
+        assert len(cutter._held) <= PIECES
+    (last,) = cutter.feed(audio[:0], final=True)
+    assert last.audio.tolist() == audio.tolist()

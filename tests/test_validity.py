@@ -82,6 +82,56 @@ def test_what_is_not_known_is_no_reason() -> None:
     assert validity.reasons(run(), [*short, *segments(1.0)], monitor(), DEFAULT) == []
 
 
+def ticks(column: str, *values: float | None) -> list[dict[str, Any]]:
+    """Rows of the system, one a second from 0 on, that tell nothing but `column`, and those of our idle process."""
+    nothing = {"cpu_s": None, "cpu_percent": None, "cpu_mhz": None}
+    system = [{"time_s": at, "role": "system", "pid": None, **nothing, column: v} for at, v in enumerate(values)]
+    return [*system, *({"time_s": row["time_s"], "role": "worker", "pid": 1, "cpu_s": 0.0} for row in system)]
+
+
+@pytest.mark.parametrize(
+    ("percents", "said"),
+    [
+        ([None] * 11, []),  # nothing is known
+        ([None, *[90.0] * 10], ["other processes used 90 % of all CPUs (limit 25 %)"]),
+        # A tick that does not tell counts neither as busy nor as idle: 90 % of nine ticks.
+        ([None, *[90.0] * 4, None, *[90.0] * 5], ["other processes used 90 % of all CPUs (limit 25 %)"]),
+        ([None, *[0.0, 100.0] * 5], ["other processes used 50 % of all CPUs (limit 25 %)"]),
+        ([None, *[20.0] * 10], []),
+    ],
+)
+def test_a_table_of_before_there_were_sums(percents: list[float | None], said: list[str]) -> None:
+    """Shares of the time since the tick before, without a word of stolen time."""
+    found = validity.reasons(run(), [], ticks("cpu_percent", *percents), {"other_cpu": 0.25, "steal_percent": 5.0})
+    assert [f["reason"] for f in found] == said
+
+
+def test_sums_without_those_that_they_are_shares_of_say_nothing() -> None:
+    busy = ticks("busy_s", *(2.0 * at for at in range(11)))
+    assert validity.reasons(run(), [], busy, {"other_cpu": 0.25}) == []
+    still = [{**row, "busy_s": 7.0, "idle_s": 3.0} for row in busy]  # counters that stand still
+    assert validity.reasons(run(), [], still, {"other_cpu": 0.25}) == []
+    told = [{**row, "idle_s": 0.0} for row in busy]
+    assert [f["code"] for f in validity.reasons(run(), [], told, {"other_cpu": 0.25})] == ["OTHER_CPU"]
+
+
+@pytest.mark.parametrize(
+    ("config", "repeats", "what"),
+    [
+        ({"hours": 2.0, "load": {"repeats": 1}}, None, "hours"),
+        ({"load": {"repeats": "auto"}}, 3, "load.min_s"),  # it was decided from that
+        ({"load": {"repeats": "auto"}}, 1, "load.repeats"),
+        ({"load": {"repeats": 2}}, 2, "load.repeats"),
+        ({}, None, "load.repeats"),
+    ],
+)
+def test_a_load_that_is_too_short_says_what_makes_it_longer(config: Any, repeats: int | None, what: str) -> None:
+    short = {**run(), "repeats": repeats, "config": {"monitor": {"interval": 0.5}, **config}}
+    said = {"code": validity.TOO_SHORT, "reason": f"the load took 10.00 s (limit 10.5 s); raise {what}"}
+    assert validity.reasons(short, [], [], {"min_s": 10.5}) == [said]
+    assert validity.reasons(short, [], [], {"min_s": 10.0}) == []
+
+
 @given(st.lists(st.booleans(), min_size=21, max_size=21), st.floats(0, 1), st.floats(0, 1))
 def test_a_thinned_table_says_the_same_of_other_processes(kept: list[bool], ours: float, others: float) -> None:
     """Others are busy in the ticks that a table keeps (where memory peaks), and in no others: percentages of those
