@@ -62,6 +62,8 @@ def mad(pipe: Connection, way: str, parent: int) -> None:
     job = pipe.recv()
     if way == "half an answer":
         os.write(pipe.fileno(), b"\0\0\1\0abc")
+    elif way == "unreadable":
+        os.write(pipe.fileno(), b"\0\0\0\1x")
     elif way == "answers twice":
         done = Done(job.id, NullEngine(NullConfig()).recognize(job.audio), 0.0, 0.0)
         pipe.send(done)
@@ -79,6 +81,7 @@ class MadLauncher(ProcessLauncher):
     def __init__(self, way: str, first: int, count: int) -> None:
         super().__init__(SETTINGS, 1)
         self.way, self.started, self.mad = way, 0, range(first, first + count)
+        self.went_mad: list[Any] = []
 
     def start(self, number: int) -> ProcessHand:
         self.started += 1
@@ -89,7 +92,12 @@ class MadLauncher(ProcessLauncher):
         process = context.Process(target=mad, args=(theirs, self.way, os.getpid()), daemon=True)
         process.start()
         theirs.close()
+        self.went_mad.append(process)
         return ProcessHand(process, ours)
+
+    def left(self) -> int:
+        """Mad workers that are still alive: nobody is to live on who was replaced."""
+        return sum(process.is_alive() for process in self.went_mad)
 
 
 class Run:
@@ -134,12 +142,13 @@ def assert_right(work: list[Segment], outcomes: list[Any]) -> None:
         assert outcome.heard.tokens == heard(segment)
 
 
-@pytest.mark.parametrize("way", [*ANSWERS, "half an answer", "answers twice", "stands still"])
+@pytest.mark.parametrize("way", [*ANSWERS, "half an answer", "answers twice", "unreadable", "stands still"])
 def test_a_mad_worker_is_replaced_and_its_segment_goes_to_another(way: str) -> None:
     run, work = Run(MadLauncher(way, 1, 1), 2), segments(6)
     assert_right(work, run.put(work, deaths=1))
     assert len(run.deaths()) == 1, run.events
     assert run.launcher.started == 3
+    assert run.launcher.left() == 0
 
 
 def test_all_workers_at_once() -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 
 from capsexp.lifeline import die_with_parent
-from capsexp.pipes import Connection
+from capsexp.pipes import Connection, shut
 from capsexp.protocol import RATE, Audio
 from capsexp.segments import Recognition
 from capsexp.server.reserve import is_passing
@@ -127,16 +127,11 @@ def main_threads(pipes: list[Connection], settings: dict[str, Any], threads: int
         for pipe in pipes:
             pipe.send(Failed(None, line(error), is_passing(error)))
         return
-    serving = [threading.Thread(target=_serve_and_close, args=(engine, pipe, began)) for pipe in pipes]
+    serving = [threading.Thread(target=serve, args=(engine, pipe, began)) for pipe in pipes]
     for thread in serving:
         thread.start()
     for thread in serving:
         thread.join()
-
-
-def _serve_and_close(engine: Loaded, pipe: Connection, began: float) -> None:
-    with contextlib.closing(pipe):  # the process lives on, and the front must see that this worker does not
-        serve(engine, pipe, began)
 
 
 def prepare(threads: int, parent: int) -> None:
@@ -193,23 +188,39 @@ def warm_up(engine: Loaded, seconds: float = 1.0) -> None:
 
 
 def serve(engine: Loaded, pipe: Connection, began: float, warm: bool = True) -> None:
-    """Say Ready, then recognize what comes until the pipe ends. `warm`: the engine was loaded elsewhere, and what it
-    allocates per process or thread is still to come."""
-    if warm:
-        warm_up(engine, 0.25)  # little is left to be paid for, and a worker that died is waited for
-    pipe.send(Ready(time.monotonic() - began, engine.about))
+    """Say Ready, then recognize what comes until the pipe ends, and close it. `warm`: the engine was loaded elsewhere,
+    and what it allocates per process or thread is still to come."""
     jobs: queue.SimpleQueue[Job | TextJob | Measure | None] = queue.SimpleQueue()
     skipped: set[int] = set()
-    threading.Thread(target=_read, args=(pipe, jobs, skipped), daemon=True).start()
-    while (job := jobs.get()) is not None:
-        try:
-            if isinstance(job, Measure):
-                pipe.send(measure(engine, job.audio_s))
-                continue
-            pipe.send(Skipped(job.id) if job.id in skipped else _work(engine, job))
-        except OSError:
-            return
-        skipped.difference_update([number for number in tuple(skipped) if number <= job.id])
+    reading = threading.Thread(target=_read, args=(pipe, jobs, skipped), daemon=True)
+    with contextlib.ExitStack() as stack:
+        stack.callback(pipe.close)
+        if warm:
+            warm_up(engine, 0.25)  # little is left to be paid for, and a worker that died is waited for
+        pipe.send(Ready(time.monotonic() - began, engine.about))
+        reading.start()
+        stack.callback(reading.join)
+        stack.callback(shut, pipe)  # the process may live on, and the front must see that this worker does not
+        while (job := jobs.get()) is not None:
+            try:
+                _answer(engine, pipe, job, skipped)
+            except OSError:
+                return
+
+
+def _answer(engine: Loaded, pipe: Connection, job: Job | TextJob | Measure, skipped: set[int]) -> None:
+    """Raises OSError when the front has gone."""
+    if isinstance(job, Measure):
+        pipe.send(measure(engine, job.audio_s))
+        return
+    answer = Skipped(job.id) if job.id in skipped else _work(engine, job)
+    try:
+        pipe.send(answer)
+    except OSError:
+        raise
+    except Exception as error:  # the engine's answer holds what cannot be sent
+        pipe.send(Failed(job.id, line(error)))
+    skipped.difference_update([number for number in tuple(skipped) if number <= job.id])
 
 
 def measure(engine: Loaded, seconds: float) -> Measured | Failed:

@@ -1,8 +1,8 @@
 """The dispatcher behind the front: N workers, a pipe each, and every segment on one of them until it is done.
 
 No queue is shared between processes: killing a worker that holds such a queue's lock would hang the others. Each
-worker has one thread that writes to its pipe (a segment is larger than a pipe's buffer) and one that reads from it;
-everything else happens on the event loop. How workers come to life is the launcher's: see process, prefork, thread.
+worker has a thread that writes to its pipe and one that reads from it (see wire); everything else happens on the event
+loop. How workers come to life is the launcher's: see process, prefork, thread.
 
 A worker that dies, stands still, raises or says what cannot be true is replaced. The segment that it was recognizing
 has failed and is given to another; those that only waited there are innocent. Where several workers share a process,
@@ -14,10 +14,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import os
-import queue
-import socket
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -25,10 +21,10 @@ from typing import Any
 
 from capsexp import cgroup
 from capsexp.errors import ServerError
-from capsexp.pipes import Connection
 from capsexp.segments import Segment
 from capsexp.server.pools.answers import nonsense
 from capsexp.server.pools.base import GaveUp, Hand, Launcher, Outcome, Ticket, WorkerInfo
+from capsexp.server.pools.wire import Wire
 from capsexp.server.reserve import Reserve, is_passing
 from capsexp.server.worker import Done, Failed, Job, Measure, Measured, Ready, Skip, Skipped, Started, TextJob
 
@@ -38,15 +34,13 @@ BACKOFF_S, MOST_BACKOFF_S = 0.5, 30.0  # before a worker that did not become rea
 LOADS = 5  # times as long as the longest load so far, and START_S more: then a worker that loads counts as stuck
 START_S = 5.0
 
-Outbox = queue.SimpleQueue["Job | TextJob | Skip | Measure | None"]
-
 
 class _Worker:
     def __init__(self, number: int) -> None:
         self.number = number
         self.hand: Hand | None = None
-        self.open = False  # its pipe
-        self.outbox: Outbox = queue.SimpleQueue()
+        self.wire: Wire | None = None
+        self.open = False  # nobody has seen the end of its pipe
         self.flight: dict[int, Ticket] = {}  # in the order sent
         self.own: deque[Ticket] = deque()  # for this worker only
         self.born = 0.0
@@ -131,7 +125,7 @@ class WorkerPool:
         if self._ample(self.count, small):
             return small
         work, first.asked = Measure(self._longest_s), True
-        first.outbox.put(work)
+        _wire(first).put(work)
         limit = self._patience(work)
         first.timer = self._loop.call_later(limit, self._stuck, first, limit)
         while first.measured is None and first.asked:
@@ -168,9 +162,8 @@ class WorkerPool:
         hands = [w.hand for w in self._workers if w.hand is not None]
         for worker in self._workers:
             _disarm(worker)
-            worker.outbox.put(None)
-            if worker.open and not worker.flight:
-                _half_close(_hand(worker).pipe)
+            if worker.wire is not None:
+                worker.wire.finish()
         # What is half done or still loading is lost anyway: no need to wait for it.
         patience = 0.0 if any(w.flight or not w.ready for w in self._workers) else grace
         if not await _gone(hands, patience):
@@ -188,10 +181,9 @@ class WorkerPool:
         for worker in self._workers:
             for ticket in [*worker.flight.values(), *worker.own]:
                 ticket.future.cancel()
-            if worker.open:
-                _hand(worker).pipe.close()
         for ticket in list(self._waiting):
             ticket.future.cancel()
+        await _gone([w.wire for w in self._workers if w.wire is not None], grace)
 
     def _info(self, worker: _Worker) -> WorkerInfo:
         state = "ready" if worker.ready else ("loading" if worker.open else "dead")
@@ -214,7 +206,7 @@ class WorkerPool:
         for worker in self._workers:
             for number, given in list(worker.flight.items())[1:]:
                 if given is ticket:
-                    worker.outbox.put(Skip(number))
+                    _wire(worker).put(Skip(number))
 
     # Coming to life.
 
@@ -223,18 +215,18 @@ class WorkerPool:
         _disarm(worker)
         with self._reserve:
             hand = worker.hand = self._launcher.start(worker.number)
-        outbox: Outbox = queue.SimpleQueue()
         try:
-            threading.Thread(target=self._write, args=(hand.pipe, outbox), daemon=True).start()
-            threading.Thread(target=self._read, args=(worker, hand.pipe), daemon=True).start()
+            worker.wire = Wire(
+                hand.pipe,
+                lambda message: self._call(self._received, worker, message),
+                lambda: self._call(self._ended, worker),
+            )
         except RuntimeError:  # no thread to be had
-            outbox.put(None)
             hand.kill()
-            hand.pipe.close()
             raise
         worker.open, worker.ready, worker.loaded, worker.spared, worker.reason = True, False, False, False, ""
         worker.asked = worker.passing = False
-        worker.born, worker.outbox = time.monotonic(), outbox
+        worker.born = time.monotonic()
         if worker not in self._workers:
             self._workers.append(worker)
         limit = self._load_patience
@@ -260,22 +252,6 @@ class WorkerPool:
                 raise ServerError(f"worker {dead.number} ended while loading: {dead.reason or _hand(dead).ended()}")
             self._changed.clear()
             await self._changed.wait()
-
-    def _write(self, pipe: Connection, outbox: Outbox) -> None:
-        while (job := outbox.get()) is not None:
-            try:
-                pipe.send(job)
-            except OSError:
-                return  # the reader sees the end of the pipe and takes care
-
-    def _read(self, worker: _Worker, pipe: Connection) -> None:
-        while True:
-            try:
-                message = pipe.recv()
-            except Exception:  # EOF, a reset, or half a message of a worker killed while it wrote
-                break
-            self._call(self._received, worker, message)
-        self._call(self._ended, worker, pipe)
 
     def _call(self, act: Callable[..., None], *args: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has closed
@@ -355,18 +331,19 @@ class WorkerPool:
             next(iter(one.flight.values())).retries += 1
         _hand(worker).kill()
 
-    def _ended(self, worker: _Worker, pipe: Connection) -> None:
-        pipe.close()
+    def _ended(self, worker: _Worker) -> None:
         how = worker.reason or self._how(worker)
         worker.reason, worker.asked = how, False
         if not worker.spared and not self._stopping:
             self._blame(worker, f"worker {worker.number} died ({how})")
         worker.open = worker.ready = False
-        worker.outbox.put(None)
+        _wire(worker).finish()
         _disarm(worker)
         self._changed.set()
         if self._stopping:
             return
+        if _hand(worker).alive():  # it said what cannot be read, or ended its pipe and nothing else
+            _hand(worker).kill()
         self._on_event("died", self._info(worker))
         flight, worker.flight = list(worker.flight.values()), {}
         for ticket in reversed(flight):
@@ -477,7 +454,7 @@ class WorkerPool:
                 worker.flight[self._next_id] = ticket
                 if depth == 0:
                     self._arm(worker)
-                worker.outbox.put(_job(self._next_id, ticket.work))
+                _wire(worker).put(_job(self._next_id, ticket.work))
 
     def _next(self, worker: _Worker, waiting: deque[Ticket]) -> Ticket | None:
         """Take the head of a queue. A suspect runs when nobody else does, and nobody else while one waits or runs."""
@@ -517,7 +494,12 @@ def _hand(worker: _Worker) -> Hand:
     return worker.hand
 
 
-async def _gone(these: Sequence[Hand | Launcher], patience: float) -> bool:
+def _wire(worker: _Worker) -> Wire:
+    assert worker.wire is not None
+    return worker.wire
+
+
+async def _gone(these: Sequence[Hand | Launcher | Wire], patience: float) -> bool:
     """Whether none of these is alive any more, within so many seconds."""
     deadline = time.monotonic() + patience
     while any(one.alive() for one in these):
@@ -525,9 +507,3 @@ async def _gone(these: Sequence[Hand | Launcher], patience: float) -> bool:
             return False
         await asyncio.sleep(0.01)
     return True
-
-
-def _half_close(pipe: Connection) -> None:
-    """Tell the worker that nothing more will come; it answers what it has and ends."""
-    with contextlib.suppress(OSError, AttributeError), socket.socket(fileno=os.dup(pipe.fileno())) as end:
-        end.shutdown(socket.SHUT_WR)
