@@ -24,6 +24,7 @@ from capsexp.bounds import faults, number
 from capsexp.commandline import mentioned
 from capsexp.errors import ConfigError
 from capsexp.limits import ReportConfig, ThresholdsConfig, ValidityConfig
+from capsexp.monitor import probes
 from capsexp.plugins import nearest
 from capsexp.report.exporters import EXPORTERS
 
@@ -258,6 +259,7 @@ class MonitorConfig:
     pid: int | None = number(None, low=1)
     log: str | None = None
     live: bool = True
+    probes: list[str] | None = None  # what a run asks: see monitor/probes/; null: all that can be asked here
 
 
 @dataclass
@@ -462,6 +464,8 @@ def check(config: Config) -> None:
     _one_of("control", config.control.name, ("on", "off"))
     for name in config.report.formats:
         EXPORTERS.check("report.formats", name)
+    if config.monitor.probes is not None:
+        probes.check("monitor.probes", config.monitor.probes)
     _one_of("punctuation", config.punctuation.name, ("none", "ct_transformer"))
     if config.punctuation.name != "none" and config.punctuation.model_dir is None:
         raise ConfigError(

@@ -36,7 +36,7 @@ MEASURES = (
     "pool.name", "punctuation.name", "punctuation.quantize",
     *(f"samples.{key}" for key in ("name", "set", "minutes", "concurrency", "language")),
     "load.*", "control.*", "fault.*", "thresholds.*", "validity.*", "report.*", "archive.*",
-    "monitor.interval", "monitor.live",
+    "monitor.interval", "monitor.live", "monitor.probes",
     *(f"server.{key}" for key in (
         "name", "port", "dispatch", "max_queue", "max_retries", "stuck_s", "stuck_rtf", "max_message", "ready_timeout",
         "grace", "on_low_memory", "max_connections", "max_audio_s", "max_tasks", "max_held_mb", "max_segment_s",

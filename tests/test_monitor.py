@@ -22,10 +22,12 @@ from omegaconf import OmegaConf
 from capsexp.config import schema
 from capsexp.files import BoundedCsv
 from capsexp.monitor.app import Stop, ticks, used_mb
-from capsexp.monitor.sampler import COLUMNS, Row, Sampler
+from capsexp.monitor.probes.base import Row
+from capsexp.monitor.sampler import MONITOR, Sampler
 
 SCALE = float(os.environ.get("CAPSEXP_TEST_SCALE", "1"))  # of all time limits, for slow machines
 PATIENCE = 20 * SCALE
+COLUMNS = Sampler({}, None).tables[MONITOR]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="PSS is known on Linux alone")
 
 # Allocates or works when told to, line by line, and answers each.
@@ -98,10 +100,10 @@ def until(condition: Callable[[], bool]) -> None:
 @linux
 def test_memory_and_cpu_of_a_real_process(front: Obedient) -> None:
     sampler = Sampler({front.pid: "front"}, None)
-    before = of(sampler.tick(), front.pid)
+    before = of(sampler.tick()[MONITOR], front.pid)
     front("allocate")
     front("work")
-    after = of(sampler.tick(), front.pid)
+    after = of(sampler.tick()[MONITOR], front.pid)
     for column in ("pss_mb", "uss_mb", "rss_mb"):
         assert 48 < after[column] - before[column] < 56
     assert 0.25 <= after["cpu_s"] - before["cpu_s"] < 2
@@ -114,9 +116,9 @@ def test_memory_and_cpu_of_a_real_process(front: Obedient) -> None:
 
 def test_the_system_and_the_monitor_have_rows(front: Obedient) -> None:
     sampler = Sampler({front.pid: "front"}, None)
-    first = sampler.tick()
+    first = sampler.tick()[MONITOR]
     time.sleep(0.1)
-    second = sampler.tick()
+    second = sampler.tick()[MONITOR]
     assert [row["role"] for row in second] == ["monitor", "front", "system"]
     assert "cpu_percent" not in first[-1]
     assert 0 <= second[-1]["cpu_percent"] <= 100
@@ -129,39 +131,39 @@ def test_the_system_and_the_monitor_have_rows(front: Obedient) -> None:
 def test_a_child_that_dies_between_ticks(front: Obedient) -> None:
     sampler = Sampler({front.pid: "front"}, None)
     child = int(front("child"))
-    assert (of(sampler.tick(), child)["role"], of(sampler.tick(), child)["worker"]) == ("worker", 0)
+    assert (of(sampler.tick()[MONITOR], child)["role"], of(sampler.tick()[MONITOR], child)["worker"]) == ("worker", 0)
     front("kill")
-    until(lambda: all(row.get("pid") != child for row in sampler.tick()))  # a zombie by now
+    until(lambda: all(row.get("pid") != child for row in sampler.tick()[MONITOR]))  # a zombie by now
     another = int(front("child"))
-    assert of(sampler.tick(), another)["worker"] == 1
+    assert of(sampler.tick()[MONITOR], another)["worker"] == 1
     psutil.Process(another).kill()
     front.process.kill()
     front.process.wait()
-    assert [row["role"] for row in sampler.tick()] == ["monitor", "system"]
+    assert [row["role"] for row in sampler.tick()[MONITOR]] == ["monitor", "system"]
 
 
 def test_a_pid_that_never_was() -> None:
-    assert [row["role"] for row in Sampler({2**22 + 1: "front"}, None).tick()] == ["monitor", "system"]
+    assert [row["role"] for row in Sampler({2**22 + 1: "front"}, None).tick()[MONITOR]] == ["monitor", "system"]
 
 
 def test_pid_files_give_roles(front: Obedient, tmp_path: Path) -> None:
     worker, other = int(front("child")), int(front("child"))
     sampler = Sampler({front.pid: "front"}, tmp_path)
-    assert {row["worker"] for row in sampler.tick() if row["role"] == "worker"} == {0, 1}
+    assert {row["worker"] for row in sampler.tick()[MONITOR] if row["role"] == "worker"} == {0, 1}
     (tmp_path / str(worker)).write_text("worker 2")
     (tmp_path / str(other)).write_text("")  # not written yet
     (tmp_path / "junk").write_text("worker x")
     client = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
         (tmp_path / str(client.pid)).write_text("client 0")
-        rows = sampler.tick()
+        rows = sampler.tick()[MONITOR]
     finally:
         client.kill()
         client.communicate()
     assert (of(rows, worker)["role"], of(rows, worker)["worker"]) == ("worker", 2)
     assert (of(rows, other)["role"], of(rows, other)["worker"]) == ("helper", None)
     assert (of(rows, client.pid)["role"], of(rows, client.pid).get("worker")) == ("client", None)
-    assert all(row.get("pid") != client.pid for row in sampler.tick())
+    assert all(row.get("pid") != client.pid for row in sampler.tick()[MONITOR])
 
 
 def test_a_late_tick_is_left_out_and_the_others_keep_time() -> None:
@@ -274,11 +276,11 @@ def test_alone_until_the_server_ends(tmp_path: Path) -> None:
 
 def test_busy_idle_and_stolen_seconds_only_grow_and_make_up_the_machine(front: Obedient) -> None:
     sampler = Sampler({front.pid: "front"}, None)
-    first, began = sampler.tick()[-1], time.monotonic()
+    first, began = sampler.tick()[MONITOR][-1], time.monotonic()
     front("work")
-    middle = sampler.tick()[-1]
+    middle = sampler.tick()[MONITOR][-1]
     front("work")
-    last, took = sampler.tick()[-1], time.monotonic() - began
+    last, took = sampler.tick()[MONITOR][-1], time.monotonic() - began
     assert first["busy_s"] <= middle["busy_s"] <= last["busy_s"]
     assert last["busy_s"] - first["busy_s"] > 0.4  # two times 0.3 s of CPU, in ticks of the kernel
     parts = sum(last.get(c, 0.0) - first.get(c, 0.0) for c in ("busy_s", "idle_s", "steal_s"))

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capsexp.monitor.roles import IDLE_AFTER_S, Node, Roles, Sockets
-from capsexp.monitor.sampler import Sampler
+from capsexp.monitor.sampler import MONITOR, Sampler
 
 TRACKER = b"python -c from multiprocessing.resource_tracker import main;main(5)"
 
@@ -137,11 +137,11 @@ def test_a_real_server_with_a_manager_behind_a_launcher(tmp_path: Path, launcher
     try:
         assert started.stdout is not None
         sampler = Sampler({started.pid: "front"}, None)
-        sampler.tick()
+        sampler.tick()[MONITOR]
         assert started.stdout.readline() == "up\n"
         deadline, roles = time.monotonic() + PATIENCE / 6, []
         while time.monotonic() < deadline and (roles.count("worker"), roles.count("front")) != (2, 1):
-            rows = sampler.tick()
+            rows = sampler.tick()[MONITOR]
             roles = [row["role"] for row in rows]
             time.sleep(0.05)
         assert (roles.count("worker"), roles.count("front")) == (2, 1), rows

@@ -23,7 +23,7 @@ from capsexp.client.request import Way
 from capsexp.config import CLIENT_FAULTS, FaultConfig
 from capsexp.experiment.child import python
 from capsexp.files import CsvFile
-from capsexp.monitor.sampler import Sampler
+from capsexp.monitor.probes import Watch, processes
 
 COLUMNS = ("fault", "kind", "time_s", "until_s", "worker", "pid")
 PERIOD_S = 0.1  # of stopping and continuing a slow worker
@@ -181,7 +181,7 @@ def _runs(process: psutil.Process) -> bool:
 def workers_below(root: int, pids_dir: Path | None) -> list[Victim]:
     """The workers of the server whose front is `root`: as it names them, else as they look."""
     found = {}
-    for row in Sampler({root: "front"}, pids_dir).tick():
+    for row in processes.start(Watch({root: "front"}, pids_dir)).look(time.monotonic(), []):
         if row["role"] == "worker":
             with contextlib.suppress(psutil.NoSuchProcess):
                 found[row["pid"]] = Victim(row["worker"], psutil.Process(row["pid"]))

@@ -27,6 +27,7 @@ from capsexp.experiment.run import Planned, execute, unreachable
 from capsexp.experiment.sweep import Sweep, add, alone, make_folder, record
 from capsexp.files import clear_parts, locked, note, read_json, remedy, tell, unwritten, write_json, write_text
 from capsexp.machine import usable_cpus
+from capsexp.monitor import probes
 from capsexp.overrides import assign
 from capsexp.report.build import assemble, rebuild
 from capsexp.report.load import read_sweep
@@ -58,6 +59,8 @@ class Performance:
                 samples.paths(wanted)
             self._doubts = list(dict.fromkeys(filter(None, map(_language_doubt, configs))))
             self._doubts += doubts(sweep.report["formats"])
+            for names in {tuple(c.monitor.probes) for c in configs if c.monitor.probes is not None}:
+                probes.usable("monitor.probes", names)
         except (EngineError, SampleError) as error:
             raise ConfigError(str(error)) from None
         for url in {c.server.url or "" for c in configs if c.server.name == "external"}:

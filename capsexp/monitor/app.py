@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import os
 import queue
 import signal
 import time
@@ -17,9 +16,9 @@ import psutil
 from capsexp import lifeline, tool
 from capsexp.config import Config
 from capsexp.errors import ConfigError, ServerError
-from capsexp.files import BoundedCsv, CsvFile, storing, write_text
-from capsexp.monitor import neighbours
-from capsexp.monitor.sampler import COLUMNS, SERVER_ROLES, Row, Sampler
+from capsexp.files import BoundedCsv, CsvFile, storing, write_json, write_text
+from capsexp.monitor.probes.base import SERVER_ROLES, Row
+from capsexp.monitor.sampler import MONITOR, Sampler
 
 # What asks us to stop is a thread or a signal handler; unlike an Event, a SimpleQueue may be used in the latter.
 Stop = queue.SimpleQueue[None]
@@ -49,26 +48,31 @@ def _in_run(call: tool.Call, run_dir: Path, stop: Stop) -> None:
         if not pid.isdigit():
             raise ConfigError(f"--watch {entry}: needs role:pid")
         watched[int(pid)] = role
-    sampler = Sampler(watched, run_dir / ".pids")
+    sampler = Sampler(watched, run_dir / ".pids", call.config.monitor.probes)
     # Rows make no cycles, and a collection in a tick costs more than the tick.
     gc.collect()
     gc.disable()
     most = call.config.report.max_rows // 4
-    table = BoundedCsv(run_dir / "monitor.csv", COLUMNS, most, used_mb)
-    others = BoundedCsv(run_dir / "neighbours.csv", neighbours.COLUMNS, most)
-    around, is_due = neighbours.Neighbours(), neighbours.due()
-    with contextlib.closing(table), contextlib.closing(others):
+    with contextlib.ExitStack() as stack:
+        stack.callback(sampler.close)
+        tables = {
+            name: stack.enter_context(contextlib.closing(_bounded(run_dir / f"{name}.csv", name, columns, most)))
+            for name, columns in sampler.tables.items()
+        }
+        told: object = None
         for number, now in enumerate(ticks(call.config.monitor.interval, stop)):
-            rows = sampler.tick()
-            table.write([{"time_s": now - call.zero, **row} for row in rows])
-            table.flush()
-            if is_due(now):
-                seen = {row["pid"] for row in rows if "pid" in row}
-                looked = around.look(neighbours.everybody(), seen, os.getppid())
-                others.write([{"time_s": now - call.zero, **row} for row in looked])
-                others.flush()
+            for name, rows in sampler.tick(now).items():
+                tables[name].write([{**row, "time_s": now - call.zero} for row in rows])
+                tables[name].flush()
+            if told != sampler.faults:
+                told = dict(sampler.faults)
+                write_json(run_dir / "probes.json", sampler.about())
             if number == 0:
                 write_text(run_dir / ".monitor-ready", "")
+
+
+def _bounded(path: Path, name: str, columns: Sequence[str], most: int) -> BoundedCsv:
+    return BoundedCsv(path, columns, most, used_mb) if name == MONITOR else BoundedCsv(path, columns, most)
 
 
 def _alone(call: tool.Call, stop: Stop) -> None:
@@ -80,11 +84,12 @@ def _alone(call: tool.Call, stop: Stop) -> None:
     peak, column, why = 0.0, "pss_mb", "stopped"
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
-        log = stack.enter_context(_table(Path(config.log), call.zero)) if config.log else None
+        log = stack.enter_context(_table(Path(config.log), sampler.tables[MONITOR], call.zero)) if config.log else None
         live = Live(server.pid, config.live)
         stack.callback(live.close)
+        stack.callback(sampler.close)
         for now in ticks(config.interval, stop):
-            rows = sampler.tick()
+            rows = sampler.tick(now)[MONITOR]
             if not any(row["pid"] == server.pid for row in rows if row["role"] in SERVER_ROLES):
                 why = "the server has ended"
                 break
@@ -136,13 +141,13 @@ def total(rows: Sequence[Mapping[str, Any]], column: str) -> float:
 
 
 @contextlib.contextmanager
-def _table(path: Path, zero: float) -> Iterator[Callable[[float, list[Row]], None]]:
+def _table(path: Path, columns: Sequence[str], zero: float) -> Iterator[Callable[[float, list[Row]], None]]:
     try:
         file = path.open("w", encoding="utf-8", newline="")
     except OSError as error:
         raise ConfigError(f"monitor.log: cannot write {path}: {error.strerror}") from None
     with storing(path.name), file:
-        table = CsvFile(file, COLUMNS)
+        table = CsvFile(file, columns)
 
         def write(now: float, rows: list[Row]) -> None:
             for row in rows:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from capsexp.monitor.sampler import SERVER_ROLES, Row
+from capsexp.monitor.probes.base import SERVER_ROLES, Row
 
 # Narrow enough for 80 characters.
 COLUMNS = (

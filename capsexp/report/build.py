@@ -270,6 +270,11 @@ def _warnings(files: SweepFiles, configurations: list[dict[str, Any]]) -> list[s
         if doubt := _language_doubt(one, cer.get(run["key"])):
             found.append(doubt)
         found += [f"{run['key']}: {line}" for line in run["warnings"]]
+        found += [
+            f"{run['key']}: the probe {name!r} {about['fault']}"
+            for name, about in one.probes.items()
+            if about.get("fault")
+        ]
         found += [f"skipped sample {s['file']}: {s['reason']}" for s in run["skipped"]]
         found += [f"sample {s['file']}: {s['reason']}" for s in run.get("remarks", [])]
         if run["twin"]:

@@ -49,6 +49,7 @@ class RunFiles:
     workers: list[Row] = field(repr=False, default_factory=list)
     faults: list[Row] = field(repr=False, default_factory=list)
     neighbours: list[Row] = field(repr=False, default_factory=list)
+    probes: dict[str, Any] = field(repr=False, default_factory=dict)  # what the monitor asked
 
 
 @dataclass(frozen=True)
@@ -136,13 +137,24 @@ def read_run(folder: Path) -> RunFiles:
     texts = {path.stem: read_json(path) for path in sorted((folder / "transcripts").glob("*.json"))}
     if not all(isinstance(text, dict) for text in texts.values()):
         raise ValueError("a transcript is not a JSON object")
-    requests, *rest = (read_rows(folder / f"{name}.csv") for name in TABLES)
-    return RunFiles(run, requests, texts, *rest)
+    tables = {name: read_rows(folder / f"{name}.csv") for name in TABLES}
+    return RunFiles(run=run, transcripts=texts, probes=_probes(folder / "probes.json"), **tables)
 
 
 def sizes(folder: Path) -> dict[str, int]:
-    """The bytes of a run's tables, which run.json keeps, so that a torn one can be told."""
-    return {f"{n}.csv": path.stat().st_size for n in TABLES if (path := folder / f"{n}.csv").is_file()}
+    """The bytes of a run's tables, others' probes' too, which run.json keeps, so that a torn one can be told."""
+    paths = [*(folder / f"{name}.csv" for name in TABLES), *sorted(folder.glob("probe-*.csv"))]
+    return {path.name: path.stat().st_size for path in paths if path.is_file()}
+
+
+def _probes(path: Path) -> dict[str, Any]:
+    """What it says beside what the tables hold: no run is lost with it."""
+    try:
+        found = read_json(path)
+    except (OSError, ValueError):
+        return {}
+    known = found.items() if isinstance(found, dict) else ()
+    return {name: said for name, said in known if isinstance(said, dict)}
 
 
 def _whole(folder: Path, run: Mapping[str, Any]) -> None:

@@ -5,21 +5,47 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import psutil
 
 from capsexp.escape import one_line
-from capsexp.monitor.sampler import read_bytes, sysconf
+from capsexp.monitor.probes._linux import read_bytes, sysconf
+from capsexp.monitor.probes.base import Column, Row, Watch
 
-COLUMNS = ("time_s", "name", "cpu_s")
-EVERY_S = 2.0  # between two looks at all processes of the machine
+COLUMNS = (
+    Column("name", "", "of the program; those of one name are one row"),
+    Column("cpu_s", "s", "of CPU since the first look"),
+)
+ROLES = ()
+EVERY_S = 2.0
+COST = "a small file of /proc for each process of the machine"
 LEAST_S = 0.1  # of CPU, before a name is listed
 MOST_NAMES = 50
 REST = "(many others)"
 OURS = "capsexp"
+
+
+def missing() -> str | None:
+    return None
+
+
+def start(watch: Watch) -> Everybody:
+    return Everybody()
+
+
+class Everybody:
+    """Looks at all processes of the machine."""
+
+    def __init__(self) -> None:
+        self._counts = Neighbours()
+
+    def close(self) -> None:
+        pass
+
+    def look(self, now: float, watched: Sequence[Row]) -> list[Row]:
+        return self._counts.look(everybody(), {row["pid"] for row in watched if "pid" in row}, os.getppid())
 
 
 @dataclass(frozen=True)
@@ -42,7 +68,7 @@ class Neighbours:
         self._took: defaultdict[str, float] = defaultdict(float)
         self._listed: dict[str, None] = {}
 
-    def look(self, processes: Iterable[Seen], watched: set[int], own: int | None = None) -> list[dict[str, Any]]:
+    def look(self, processes: Iterable[Seen], watched: set[int], own: int | None = None) -> list[Row]:
         """The rows of this look. `watched`: whose rows are in monitor.csv; `own`: our runner, whose other children are
         ours as well."""
         now = {(p.pid, p.born): p for p in processes}
@@ -117,16 +143,3 @@ def _portable() -> list[Seen]:
             own, ended = cpu.user + cpu.system, cpu.children_user + cpu.children_system  # 0 where unknown
             found.append(Seen(process.pid, process.ppid(), process.create_time(), process.name(), own, ended))
     return found
-
-
-def due(every: float = EVERY_S) -> Callable[[float], bool]:
-    """Whether it is time for a look, asked at each tick with its time; the first one is."""
-    last: list[float] = []
-
-    def is_due(now: float) -> bool:
-        if last and now - last[0] < every:
-            return False
-        last[:] = [now]
-        return True
-
-    return is_due

@@ -1,0 +1,52 @@
+"""Sources of measurements, a file each. What the figures of a report are made of is always asked: who is there and
+what they use (`processes`), and what the machine has (`system`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from capsexp.errors import ConfigError
+from capsexp.escape import one_line
+from capsexp.monitor.probes.base import Column, Probe, Source, Watch
+from capsexp.plugins import PlugPoint
+
+__all__ = ["ALWAYS", "PROBES", "Column", "Probe", "Source", "Watch", "check", "usable"]
+
+PROBES: PlugPoint[Probe] = PlugPoint(
+    "probe", __name__, "capsexp.probes", ("COLUMNS", "ROLES", "EVERY_S", "COST", "missing", "start")
+)
+ALWAYS = ("processes", "system")
+
+
+def check(key: str, names: Sequence[str]) -> None:
+    """Raises ConfigError, in one line that begins with `key`, for names that no probe has, and where one lacks that
+    every report needs."""
+    for name in names:
+        PROBES.check(key, name)
+    if lacks := [name for name in ALWAYS if name not in names]:
+        raise ConfigError(
+            f"{key}: lacks {' and '.join(lacks)}, of which every report is made; give [{','.join([*ALWAYS, *names])}]"
+        )
+
+
+def usable(key: str, names: Sequence[str] | None) -> tuple[dict[str, Probe], dict[str, str]]:
+    """The probes to ask, by name, those first that others' rows depend on; and what is wrong with others. None: all
+    that can be asked here; what others lack is not worth a word. Raises ConfigError, in a line that begins with
+    `key`, where one that is named cannot be asked here."""
+    found: dict[str, Probe] = {}
+    faults: dict[str, str] = {}
+    for name in dict.fromkeys([*ALWAYS, *(PROBES.names() if names is None else names)]):
+        try:
+            probe = PROBES.get(name)
+            missing = probe.missing()
+        except Exception as error:  # somebody else's: it may raise anything
+            why = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
+            if names is not None:
+                raise ConfigError(f"{key}: {name} cannot be asked: {one_line(why)}") from error
+            faults[name] = one_line(f"cannot be asked: {why}")
+            continue
+        if missing is None:
+            found[name] = probe
+        elif names is not None:
+            raise ConfigError(f"{key}: {name} cannot be asked here: {missing}")
+    return found, faults
