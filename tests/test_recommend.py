@@ -162,3 +162,20 @@ def test_a_run_that_is_too_short_is_too_short_again(codes: list[str], overrides:
     assert said is not None
     assert said["overrides"] == overrides
     assert ("longer runs" in said["note"]) == (overrides is None)
+
+
+@pytest.mark.parametrize(
+    ("worse", "but"),
+    [
+        ({"status": "failed", "throughput_xrt": None}, "ended as failed"),
+        ({"throughput_xrt": None}, "did not complete all requests"),
+    ],
+)
+def test_the_next_worker_of_which_there_is_no_figure(worse: dict[str, Any], but: str) -> None:
+    found = report(made_run(1, 10.0), made_run(2, 5.0), made_run(3, 4.0))
+    found[2] |= {"verdict": "NOT_FEASIBLE", **worse}
+    advised = recommend.recommend(found, 0.05)
+    assert advised is not None
+    assert (advised["next"]["workers"], advised["next"]["gain"], advised["next"]["but"]) == (3, None, but)
+    assert advised["next_sentence"] == f"Run 2; a third {but}."
+    assert advised["binds"] == "Nothing was seen to bind up to 2 workers; with 3 there is no figure."

@@ -176,3 +176,12 @@ def test_many_small_pieces_are_held_as_few_and_lose_nothing(count: int) -> None:
         assert len(cutter._held) <= PIECES
     (last,) = cutter.feed(audio[:0], final=True)
     assert last.audio.tolist() == audio.tolist()
+
+
+@pytest.mark.parametrize("astray", [-1.0, 11.0, 12.5, float("nan"), float("inf")])
+def test_a_token_belongs_to_the_segment_that_holds_its_start(astray: float) -> None:
+    """Between the middles of its overlaps: 1 s and 11 s of the second of three segments of 10 s that overlap by 2 s."""
+    merger = Merger(Cut.of(10, 2))
+    merger.add(0, False, Recognition(["a"], [1.0]))
+    merger.add(10 * RATE, False, Recognition(["b", "astray"], [1.0, astray]))
+    assert (merger.tokens, merger.times) == (["a", "b"], [1.0, 11.0])

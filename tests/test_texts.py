@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from test_analysis import CONTROL, SAMPLES, answer, request
 
 from capsexp.analysis import correctness
+from capsexp.analysis.texts import tokens
 
 
 def judged(reference: str | None, heard: str) -> dict[str, Any]:
@@ -147,3 +148,7 @@ def test_other_words_everywhere_are_another_engine_and_missing_ones_are_not() ->
     assert unlike((lost_beginning, LONG), (lost_beginning, LONG)) is None
     assert unlike((LONG[:20], LONG), ("", LONG)) is None
     assert unlike() is None
+
+
+def test_a_mark_that_stands_on_no_letter_is_no_word() -> None:
+    assert tokens("\u0301 so, \u0301it") == ["so", "it"]
