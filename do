@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # ./do run [overrides]    set up if needed, then python -m capsexp (default: workers=1,2,3 -m)
-# ./do test [arguments]   set up if needed, then ruff, mypy, codespell and pytest
+# ./do test [arguments]   set up if needed, then ruff, mypy, codespell and every test; --fast: the fast tests
 # ./do report DIR         build the report of a sweep again from its files, and show it
 # ./do serve [overrides]  start our server alone, on 127.0.0.1:6016
 # ./do help               what capsexp offers
@@ -76,6 +76,7 @@ test)
     "$(bin)/python" -m mypy --platform win32
     "$(bin)/python" -m mypy --platform darwin
     "$(bin)/python" -m codespell_lib
+    if [ "${1:-}" = --fast ]; then shift; else set -- --all "$@"; fi
     run pytest "$@"
     ;;
 report | serve | help)

@@ -1,4 +1,6 @@
-"""One setting scales every timeout: CAPSEXP_TEST_SLOW=5 for a machine five times as slow."""
+"""One setting scales every timeout: CAPSEXP_TEST_SLOW=5 for a machine five times as slow.
+
+A plain `pytest` runs the fast tests; with --all, or where files are named, the slow ones run as well."""
 
 import contextlib
 import os
@@ -18,6 +20,26 @@ if TYPE_CHECKING:
 
 SLOW = float(os.environ.get("CAPSEXP_TEST_SLOW", "1"))
 PATIENCE = 60 * SLOW  # s, for things that take about one
+LONGEST = 10 * PATIENCE  # s, that a test may take with its fixtures: it fails then, and is cleaned up after
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all", action="store_true", help="the slow tests too, where no file is named")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    named = config.args_source is pytest.Config.ArgsSource.ARGS
+    if not (named or config.option.all or config.option.markexpr):
+        config.option.markexpr = "not slow"
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "bench" in getattr(item, "fixturenames", ()):  # a whole sweep, in processes of its own
+            item.add_marker("slow")
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(LONGEST))
 
 
 settings.register_profile("shared", deadline=None)  # a busy neighbour is no counterexample

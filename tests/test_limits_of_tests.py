@@ -1,0 +1,59 @@
+"""What the suite promises of itself: every test has an end, and the slow ones are known."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import PATIENCE
+
+pytestmark = pytest.mark.slow
+
+HANGING = """
+import asyncio, time, pytest
+
+@pytest.mark.parametrize("wait", [lambda: time.sleep(1e6), lambda: asyncio.run(asyncio.sleep(1e6))])
+def test_that_never_ends(wait):
+    wait()
+
+@pytest.mark.slow
+def test_slow():
+    pass
+
+def test_that_uses_a_bench(bench):
+    pass
+
+def test_right():
+    pass
+"""
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Path:
+    (tmp_path / "conftest.py").write_text(Path(__file__).with_name("conftest.py").read_text("utf-8"), "utf-8")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = slow\naddopts = -p no:cacheprovider --strict-markers\n")
+    (tmp_path / "test_made.py").write_text(HANGING)
+    return tmp_path
+
+
+def pytest_says(suite: Path, *arguments: str, slow: str = "1") -> str:
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", *arguments], cwd=suite, capture_output=True, text=True,
+        timeout=PATIENCE, env={**os.environ, "CAPSEXP_TEST_SLOW": slow},
+    ).stdout  # fmt: skip
+
+
+def test_a_test_that_never_ends_fails_and_the_others_go_on(suite: Path) -> None:
+    said = pytest_says(suite, "-k", "never or right", slow="0.002")  # 1.2 s
+    assert "2 failed, 1 passed" in said, said
+    assert said.count("Failed: Timeout (>1.2s)") >= 2, said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [([], 3), (["--all"], 5), (["test_made.py"], 5)],
+)
+def test_a_plain_call_runs_the_fast_tests(suite: Path, arguments: list[str], found: int) -> None:
+    said = pytest_says(suite, "--collect-only", *arguments)
+    assert said.count("::test_") == found, said
