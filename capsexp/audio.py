@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from capsexp import escape, extent
+from capsexp import escape, extent, lifeline
 from capsexp.errors import SampleError
 from capsexp.protocol import RATE, Audio
 
@@ -159,14 +159,14 @@ def _ffmpeg(path: Path, name: str, reason: str) -> Decoded:
     ]  # fmt: skip
     patience = FFMPEG_S * (1 + path.stat().st_size / 100e6)
     most = 4 * RATE * LONGEST_S
-    out = bytearray()
+    out, whole = bytearray(), False
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors)
         late = threading.Event()
 
         def give_up() -> None:
             late.set()
-            process.kill()
+            lifeline.kill_tree(process.pid)  # it may be a script, whose child holds the pipe as well
 
         timer = threading.Timer(patience, give_up)
         timer.start()
@@ -174,12 +174,13 @@ def _ffmpeg(path: Path, name: str, reason: str) -> Decoded:
         try:
             while len(out) <= most and (block := process.stdout.read(1 << 20)):
                 out += block
+            whole = len(out) <= most
         finally:
-            timer.cancel()
-            if len(out) > most:
-                process.kill()
+            if not whole:
+                lifeline.kill_tree(process.pid)
             process.stdout.close()
-            code = process.wait()
+            code = process.wait()  # the timer ends one that has nothing more to say and stays
+            timer.cancel()
         errors.seek(max(0, errors.tell() - 4096))
         said = [escape.one_line(line) for line in errors.read().decode(errors="replace").strip().splitlines()]
     if late.is_set():

@@ -14,7 +14,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from capsexp import debug, escape
-from capsexp.config import Config, resolve
+from capsexp.config import Config, literal, resolve
 from capsexp.errors import CapsexpError, ConfigError, StorageError
 from capsexp.files import tell
 from capsexp.lifeline import die_with_parent
@@ -56,7 +56,7 @@ def parse(argv: Sequence[str], prog: str, description: str, aliases: dict[str, s
     if args.config is not None:
         # Reading a resolved file spares each child of a run the import and the work of Hydra.
         tree = OmegaConf.load(args.config)
-        tree.server.token = os.environ.get(TOKEN) or None
+        tree.server.token = literal(os.environ.get(TOKEN) or None)  # `${` may be part of it
         config = resolve(OmegaConf.to_container(tree))  # type: ignore[arg-type]
     else:
         from capsexp.compose import compose

@@ -7,6 +7,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,26 @@ def test_ffmpeg_has_a_time_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(audio, "FFMPEG_S", 0.5 * SLOW)
     with pytest.raises(SampleError, match=r"a\.bin: ffmpeg was not done"):
         seconds(tmp_path / "a.bin", b"no audio" * 100)
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize(
+    "script",
+    ["sleep 600", "exec 1>&-; exec sleep 600", f"{sys.executable} -c 'import time; time.sleep(600)'; true"],
+    ids=["a script", "it has closed its output", "a child holds the pipe"],
+)
+def test_an_ffmpeg_that_does_not_end_has_a_time_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
+    slow = tmp_path / "ffmpeg"
+    slow.write_text(f"#!/bin/sh\n{script}\n")
+    slow.chmod(0o755)
+    monkeypatch.setattr(shutil, "which", lambda name: str(slow))
+    monkeypatch.setattr(audio, "FFMPEG_S", 0.5 * SLOW)
+    began = time.monotonic()
+    with pytest.raises(SampleError, match=r"a\.bin: ffmpeg was not done"):
+        seconds(tmp_path / "a.bin", b"no audio" * 100)
+    assert time.monotonic() - began < 60 * SLOW
 
 
 @needs_ffmpeg

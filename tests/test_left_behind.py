@@ -1,7 +1,11 @@
 """What somebody else's server, or a harness that fails, leaves: no process, no gigabytes, no verdict."""
 
+import contextlib
 import json
+import os
+import signal
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -9,18 +13,54 @@ import psutil
 import pytest
 from bench import Bench
 from conftest import PATIENCE
+from hypothesis import given
+from hypothesis import strategies as st
 
-from capsexp.experiment.child import Child
+from capsexp.experiment.child import Child, Foreign
+from capsexp.experiment.logs import LOG_BYTES, BoundedLog
 from capsexp.files import bound_log
 
 
 def test_the_end_of_a_log_is_all_that_an_error_holds(tmp_path: Path) -> None:
-    child = Child([sys.executable, "-c", "print('x' * 20_000_000, end='')"], tmp_path / "server.log", guarded=False)
+    child = Child([sys.executable, "-c", "print('x' * 20_000_000, end='')"], tmp_path / "server.log")
     assert child.wait(PATIENCE)
     assert len(child.last_lines()) < 3000
-    bound_log(tmp_path / "server.log", 1000)
-    assert (tmp_path / "server.log").stat().st_size == 0
-    assert (tmp_path / "server.log.1").stat().st_size == 1000
+    child.stop(1.0)
+    assert LOG_BYTES < sum(path.stat().st_size for path in tmp_path.iterdir()) <= 2 * LOG_BYTES
+    with (tmp_path / "debug.log").open("wb") as log:
+        log.truncate(LOG_BYTES)
+    bound_log(tmp_path / "debug.log", 1000)
+    assert (tmp_path / "debug.log").stat().st_size == 0
+    assert (tmp_path / "debug.log.1").stat().st_size == 1000
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs yes(1)")
+def test_a_log_is_bounded_while_nobody_looks(tmp_path: Path) -> None:
+    child = Child(["sh", "-c", "yes; true"], tmp_path / "server.log")
+    try:
+        until, most = time.monotonic() + 1.0, 0
+        while time.monotonic() < until:
+            with contextlib.suppress(OSError):  # renamed meanwhile
+                most = max(most, sum(path.stat().st_size for path in tmp_path.iterdir()))
+        assert LOG_BYTES < most <= 2 * LOG_BYTES
+    finally:
+        child.stop(1.0)
+
+
+@given(st.lists(st.binary(max_size=40), max_size=30), st.integers(1, 60))
+def test_a_log_keeps_the_end_of_what_was_said(blocks: list[bytes], most: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.log"
+        log = BoundedLog(path, most)
+        for block in blocks:
+            log.write(block)
+        log.close()
+        before = Path(folder) / "a.log.1"
+        kept = (before.read_bytes() if before.is_file() else b"") + path.read_bytes()
+        said = b"".join(blocks)
+        assert said.endswith(kept)
+        assert len(kept) >= min(len(said), most)
+        assert len(kept) <= 2 * max(most, max(map(len, blocks), default=0))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="orphans are found on Linux")
@@ -28,6 +68,80 @@ def test_a_server_with_a_session_of_its_own_is_ended_too(bench: Bench) -> None:
     line = f"setsid -f {sys.executable} -c 'import time; time.sleep(600)' {{port}}"
     assert bench.run("server=command", f"server.cmd={line}", "server.ready_timeout=2", "control=off") == 1
     assert not bench.left()
+
+
+DAEMON = (  # what daemons do: two forks and a session of its own, in an empty environment
+    "import os, sys, time\n"
+    "if os.fork() == 0:\n"
+    "    os.setsid()\n"
+    "    if os.fork():\n"
+    "        os._exit(0)\n"
+    "    os.execve(sys.executable, [sys.executable, '-c', 'import time; time.sleep(600) # MARK'], {})\n"
+    "time.sleep(600)\n"
+)
+
+
+def _marked(mark: str) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if any(mark in word for word in process.cmdline()) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="orphans are found on Linux")
+@pytest.mark.parametrize("how", ["the runner is killed", "it is stopped", "its leash is killed"])
+def test_a_daemon_ends_with_whoever_started_it(bench: Bench, tmp_path: Path, how: str) -> None:
+    """Also one of which nothing says whose it is, but where it came from."""
+    script = tmp_path / "daemon.py"
+    script.write_text(DAEMON.replace("MARK", bench.mark))
+    line = f"server.cmd={sys.executable} {script} {{port}}"
+    runner = bench.start("server=command", line, "control=off", "server.ready_timeout=600", "server.grace=1")
+    until = time.monotonic() + PATIENCE
+    while not (left := _marked(bench.mark)):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    try:
+        assert os.getsid(left[0].pid) not in (os.getsid(runner.pid), os.getsid(left[0].ppid()))
+        if how == "the runner is killed":
+            runner.kill()
+        elif how == "it is stopped":
+            runner.terminate()
+        else:
+            psutil.Process(left[0].ppid()).kill()
+        bench.finish(runner) if how != "the runner is killed" else runner.communicate(timeout=PATIENCE)
+        until = time.monotonic() + PATIENCE / 6
+        while (_marked(bench.mark) or bench.left()) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert not _marked(bench.mark)
+        assert not bench.left()
+    finally:
+        for process in left:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals")
+def test_a_leash_ends_as_its_server_does(tmp_path: Path) -> None:
+    log = tmp_path / "server.log"
+    for code, said in (("raise SystemExit(3)", 3), ("import os; os.kill(os.getpid(), 15)", -signal.SIGTERM)):
+        server = Foreign([sys.executable, "-c", code], log)
+        assert server.root != server.pid
+        assert server.wait(PATIENCE)
+        assert server.process.returncode == said
+        server.stop(1.0)
+    with pytest.raises(OSError, match="No such file"):
+        Foreign(["/nowhere/at/all"], log)
+    # One that has a session of its own is asked before it is killed.
+    script = "import os, signal, sys, time; os.setsid(); signal.signal(15, lambda *_: (print('asked'), sys.exit())); "
+    server = Foreign([sys.executable, "-c", script + "print('up', flush=True); time.sleep(600)"], log)
+    until = time.monotonic() + PATIENCE
+    while "up" not in log.read_text():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    server.stop(PATIENCE)
+    assert server.last_lines().endswith("up | asked")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no signals")

@@ -284,6 +284,7 @@ BELIEVED = Recognition(["a", "b"], [0.0, 0.5])
         (Ready(0.1, {}), True, "already"),
         (Started(7), False, None),
         (Measured(1.0, 1.0), True, "nobody asked"),
+        (Measured(1.0, 1.0, float("nan")), True, "nobody asked"),
         (Job(5, np.zeros(1, np.float32), 0, 0), True, "a Job"),
     ],
 )  # fmt: skip

@@ -87,6 +87,43 @@ def test_what_a_segment_takes_is_seen_at_its_peak() -> None:
     assert measured.freed_mb == pytest.approx(200, abs=40)
 
 
+class Slow(Greedy):
+    """Takes `pace` x the square of a segment's seconds; keeps nothing."""
+
+    def __init__(self, mb: float, pace: float, power: float) -> None:
+        super().__init__(mb)
+        self.pace, self.power, self.heard = pace, power, list[float]()
+
+    def recognize(self, audio: Audio, start: int = 0, shared: int = 0) -> Recognition:
+        seconds = len(audio) / RATE
+        self.heard.append(seconds)
+        held = np.ones(int(self.mb * 2**17 * seconds**self.power))
+        time.sleep(self.pace * seconds**2)
+        del held
+        return Recognition([])
+
+
+@pytest.mark.parametrize(("mb", "power"), [(20.0, 1.0), (8.0, 2.0)])
+def test_a_slow_engine_is_measured_in_bounded_time(mb: float, power: float) -> None:
+    """The longest segment would take 40 s here, and minutes with 120 s of audio."""
+    engine = Slow(mb, 0.1, power)
+    began = time.monotonic()
+    measured = measure(Loaded(engine, None), 20.0, 4.0)
+    assert time.monotonic() - began < 4.0 + PATIENCE / 12
+    assert isinstance(measured, Measured)
+    assert measured.heard_s == max(engine.heard) < 20.0
+    assert measured.grown_mb == pytest.approx(mb * 20.0**power, rel=0.35)
+    assert measured.freed_mb == pytest.approx(measured.grown_mb, rel=0.1)
+
+
+def test_a_fast_engine_is_measured_by_the_longest_segment() -> None:
+    engine = Slow(10.0, 0.0005, 1.0)
+    measured = measure(Loaded(engine, None), 20.0)
+    assert isinstance(measured, Measured)
+    assert measured.heard_s is None
+    assert engine.heard[-1] == 20.0
+
+
 def test_an_engine_that_cannot_take_the_longest_segment_says_so() -> None:
     class Broken(Greedy):
         def recognize(self, audio: Audio, start: int = 0, shared: int = 0) -> Recognition:

@@ -16,6 +16,7 @@ from capsexp.config import EngineConfig, ModelConfig, ParaformerConfig, Punctuat
 from capsexp.errors import EngineError
 
 SHIPPED = Path(__file__).resolve().parent.parent / "data" / "paraformer-mini"  # what training/ makes
+BUILD_S = 900.0  # s, for a twin of the largest shape on a slow disk
 DEPTH = 6  # levels below the given folder; ModelScope's cache has five
 Needs = Sequence[Sequence[str]]  # each entry: names of which one must be there, the preferred first
 
@@ -137,10 +138,17 @@ def is_twin(config: EngineConfig) -> bool:
 def _build(config: ModelConfig, folder: Path) -> None:
     """In a process of its own: it takes memory that this one would keep."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(
-        [sys.executable, "-m", "capsexp.twin", f"shape={config.twin}", f"out={folder}", f"quantize={config.quantize}"],
-        capture_output=True, text=True,
-    )  # fmt: skip
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "capsexp.twin", f"shape={config.twin}", f"out={folder}",
+             f"quantize={config.quantize}"],
+            capture_output=True, text=True, timeout=BUILD_S,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise EngineError(
+            f"engine.twin={config.twin}: was not made within {BUILD_S:.0f} s; "
+            f"is the disk of {folder.parent} slow or full?"
+        ) from None
     if done.returncode and not folder.is_dir():  # another process may have been faster
         said = (done.stderr.strip() or "it said nothing").splitlines()[-1]
         raise EngineError(f"engine.twin={config.twin}: {said.removeprefix('capsexp.twin: ')}")

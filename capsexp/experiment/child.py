@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import psutil
 
 from capsexp import lifeline
 from capsexp.errors import StorageError
-from capsexp.files import storing
+from capsexp.experiment.logs import BoundedLog, Pump
 from capsexp.tool import PARENT
 
 POLL_S = 0.01
+DRAIN_S = 1.0  # for the last words of one that has ended to be in its log
+START_S = 30.0  # for a leash to start a command
 LOG_LINES = 5
 TAIL_BYTES = 64 * 1024  # of a log that are looked at for an error
 LINE_CHARS = 400  # of each of its lines
@@ -26,29 +29,35 @@ _OURS: set[int] = set()  # the processes that are children of ours by our own do
 
 
 class Child:
-    """Output goes to `log`. Closing stdin is the request to stop that our own tools (`guarded`) listen to."""
+    """Output goes to `log`, of which only the end is kept. Closing stdin is the request to stop that our own tools
+    listen to."""
 
     def __init__(
-        self, command: Sequence[str], log: Path, guarded: bool = True, env: dict[str, str] | None = None
+        self, command: Sequence[str], log: Path, env: dict[str, str] | None = None, keep: Sequence[int] = ()
     ) -> None:
-        self.log, self.guarded = log, guarded
-        with storing(log.name):
-            out = log.open("ab")
-        with out:
-            self.process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE if guarded else subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C in the terminal reaches the runner alone, which then stops in order
-                env={**os.environ, "PYTHONUNBUFFERED": "1", PARENT: str(os.getpid()), **(env or {})},
-            )
-
+        self.log = log
+        out = BoundedLog(log)
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C in the terminal reaches the runner alone, which then stops in order
+            pass_fds=keep,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", PARENT: str(os.getpid()), **(env or {})},
+        )
         _OURS.add(self.process.pid)
+        assert self.process.stdout is not None
+        self._pump = Pump(self.process.stdout, out)
 
     @property
     def pid(self) -> int:
         return self.process.pid
+
+    @property
+    def root(self) -> int:
+        """The process of which it is made: itself, or the command that it only holds."""
+        return self.pid
 
     def alive(self) -> bool:
         return self.process.poll() is None
@@ -77,22 +86,32 @@ class Child:
 
     def stop(self, grace: float) -> None:
         """By request, then SIGTERM, then SIGKILL to the whole group, each after `grace` seconds; then none is left."""
-        below = [] if self.guarded else _below(self.pid)
+        for ask in self._ways():
+            ask()
+            if self._gone(grace):
+                break
+        self._pump.end(DRAIN_S)
+
+    def _ways(self) -> Sequence[Callable[[], None]]:
+        """To end it, the mildest first."""
+        return self._close_stdin, self._terminate, self._kill
+
+    def _close_stdin(self) -> None:
         if self.process.stdin is not None:
             with contextlib.suppress(OSError):
                 self.process.stdin.close()
-        if self.guarded and self._gone(grace):
-            return
+
+    def _terminate(self) -> None:
         self._signal(signal.SIGTERM)
-        if not self._gone(grace):
-            self._signal(getattr(signal, "SIGKILL", signal.SIGTERM))
-            self._gone(grace)
-        if not self.guarded:
-            _end([*below, *_strays()], grace)
+
+    def _kill(self) -> None:
+        self._signal(getattr(signal, "SIGKILL", signal.SIGTERM))
 
     def last_lines(self) -> str:
         """The end of its log on one line, for an error."""
-        # It may have said a gigabyte, or that much without a line end; what bound_log moved comes before.
+        if not self.alive():
+            self._pump.drained(DRAIN_S)
+        # It may have said a gigabyte, or that much without a line end; what was moved to make room comes before.
         moved = self.log.with_name(f"{self.log.name}.1")
         ends = [_tail(path) for path in (moved, self.log) if path.is_file()]
         said = b"".join(ends)[-TAIL_BYTES:].decode("utf-8", "replace")
@@ -129,6 +148,51 @@ class Child:
             os.killpg(self.pid, signum)
 
 
+class Foreign(Child):
+    """Somebody else's server, which knows nothing of us: held by a leash, where the platform has process groups, so
+    that all that it started ends, also when we are killed. Raises OSError or ValueError where it cannot be started."""
+
+    def __init__(self, command: Sequence[str], log: Path) -> None:
+        self._root: int | None = None  # until it is known
+        self._before = {child.pid for child in psutil.Process().children()}
+        if sys.platform == "win32":
+            super().__init__(command, log)
+            return
+        lifeline.adopt_orphans()
+        ours, theirs = os.pipe()
+        with open(ours, "rb") as report:
+            try:
+                super().__init__(python("capsexp.lifeline", str(theirs), *command), log, keep=(theirs,))
+            finally:
+                os.close(theirs)
+            said, _, _ = select.select([report], [], [], START_S)
+            line = os.read(ours, 4096).decode().strip() if said else f"its leash said nothing for {START_S:g} s"
+        if not line.isdigit():
+            self.stop(1.0)
+            raise OSError(line or self.last_lines())
+        self._root = int(line)
+
+    @property
+    def root(self) -> int:
+        return self.pid if self._root is None else self._root
+
+    def _ways(self) -> Sequence[Callable[[], None]]:
+        return self._terminate, self._close_stdin, self._kill  # the leash kills where ours are asked
+
+    def _signal(self, signum: int) -> None:
+        super()._signal(signum)
+        if self._root is None or not self.alive():
+            return
+        if sys.platform != "win32" and group_of(self._root) not in (None, self.pid):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(self._root, signum)  # it has taken a session of its own
+
+    def stop(self, grace: float) -> None:
+        below = _below(self.pid)
+        super().stop(grace)
+        _end([*below, *_strays(self._before)], grace)  # of a leash that was killed
+
+
 def _below(pid: int) -> list[psutil.Process]:
     """What a process started, and they, whatever group or session they are in."""
     try:
@@ -137,17 +201,13 @@ def _below(pid: int) -> list[psutil.Process]:
         return []
 
 
-def _strays() -> list[psutil.Process]:
-    """What somebody else's server left behind: orphans come to us (lifeline.adopt_orphans)."""
+def _strays(before: Collection[int]) -> list[psutil.Process]:
+    """What somebody else's server left behind: orphans come to us (lifeline.adopt_orphans). `before`: the children that
+    we had when it was started."""
     if not lifeline.adopts_orphans():
         return []
-    found = []
-    for child in psutil.Process().children():
-        with contextlib.suppress(psutil.Error):
-            # What our caller started otherwise has not been given our mark.
-            if child.pid not in _OURS and child.environ().get(PARENT) == str(os.getpid()):
-                found += [child, *_below(child.pid)]
-    return found
+    strays = [child for child in psutil.Process().children() if child.pid not in _OURS and child.pid not in before]
+    return [process for stray in strays for process in (stray, *_below(stray.pid))]
 
 
 def _end(processes: Sequence[psutil.Process], grace: float) -> None:

@@ -22,17 +22,20 @@ import psutil
 
 from capsexp import lifeline, tool
 from capsexp.config import Config, ServerConfig, to_yaml, without_labels
-from capsexp.errors import EngineError
+from capsexp.errors import EngineError, HarnessError
 from capsexp.experiment.child import Child, python
-from capsexp.files import read_json, tell, write_json, write_text
+from capsexp.files import read_json, storing, tell, write_json, write_text
 from capsexp.pipes import Connection
 from capsexp.samples import Sample
 from capsexp.samples import load as load_samples
 from capsexp.segments import Cut, Merger, Recognition, Segment, cut_all
 from capsexp.server import worker as worker_process
+from capsexp.server.pools.base import patience as worker_patience
 from capsexp.server.worker import Done, Failed, Job, Ready, TextJob, settings_of
 
 Key = tuple[str, int]  # sample, segment
+BEAT = ".beat"  # touched whenever something was done
+LOOK_S = 1.0
 
 
 def digest(config: Config) -> str:
@@ -60,7 +63,8 @@ def ensure(config: Config, sweep_dir: Path, sweep_workers: Sequence[int]) -> str
     if missing:
         folder.mkdir(parents=True, exist_ok=True)
         # It has no server, and its settings (a token among them) are not to be kept.
-        asked = replace(config, control=replace(config.control, processes=missing), server=ServerConfig())
+        limits = {name: getattr(config.server, name) for name in ("ready_timeout", "stuck_s", "stuck_rtf")}
+        asked = replace(config, control=replace(config.control, processes=missing), server=ServerConfig(**limits))
         write_text(folder / "config.yaml", to_yaml(asked))
         command = python(
             "capsexp.experiment.control",
@@ -72,12 +76,31 @@ def ensure(config: Config, sweep_dir: Path, sweep_workers: Sequence[int]) -> str
         )
         child = Child(command, folder / "control.log")
         try:
-            child.process.wait()
+            _wait(child, folder / BEAT, config)
         finally:
             child.stop(config.server.grace)
+            (folder / BEAT).unlink(missing_ok=True)
+        child.check_storage()
         if child.process.returncode:
             raise EngineError(f"the control failed: {child.last_lines()}")
     return key
+
+
+def _wait(child: Child, beat: Path, config: Config) -> None:
+    """Until it has ended. It may take as long as it needs, but not stand still: raises HarnessError."""
+    patience = config.server.ready_timeout + _patience(config)  # its own deadlines come first, and say more
+    seen, since = -1, time.monotonic()
+    while not child.wait(LOOK_S):
+        now = beat.stat().st_mtime_ns if beat.is_file() else -1
+        if now != seen:
+            seen, since = now, time.monotonic()
+        elif time.monotonic() - since > patience + LOOK_S:
+            raise HarnessError(f"the control stood still for {patience:.0f} s: {child.last_lines()}")
+
+
+def _patience(config: Config) -> float:
+    """How long a process may take for the longest segment."""
+    return config.server.stuck_s + config.server.stuck_rtf * config.load.longest_segment_s
 
 
 def _runs(folder: Path) -> set[int]:
@@ -95,6 +118,7 @@ def main(argv: Sequence[str]) -> int:
     cuts = {sample.name: cut_all(sample.audio, cut) for sample in samples}
     # The server's order: all requests at once, so all first segments, then all second ones.
     jobs = sorted(((name, s.index) for name, segments in cuts.items() for s in segments), key=lambda key: key[1])
+    beat = _Beat(folder / BEAT)
     path = folder / "control.json"
     record: dict[str, Any] = (
         read_json(path)
@@ -106,7 +130,9 @@ def main(argv: Sequence[str]) -> int:
     )  # fmt: skip
     assert isinstance(config.control.processes, list)
     for processes in config.control.processes:
-        heard, run, punctuated = _recognize(config, jobs, cuts, processes, lambda heard: _final_texts(cuts, cut, heard))
+        heard, run, punctuated = _recognize(
+            config, jobs, cuts, processes, lambda heard: _final_texts(cuts, cut, heard), beat
+        )
         texts = {s.name: _merged(s, cuts[s.name], cut, heard, punctuated) for s in samples}
         record["deterministic"] &= not record["texts"] or record["texts"] == texts
         record["texts"] = record["texts"] or texts
@@ -149,6 +175,7 @@ def _recognize(
     cuts: dict[str, list[Segment]],
     processes: int,
     finals: Callable[[dict[Key, Recognition]], list[str]],
+    beat: Callable[[], None],
 ) -> tuple[dict[Key, Recognition], dict[str, float], dict[str, str]]:
     """What was heard, how long it took, and what became of the final texts where they are punctuated."""
     context = multiprocessing.get_context("spawn")
@@ -162,7 +189,11 @@ def _recognize(
         theirs.close()
         pipes.append(ours)
         started.append(psutil.Process(process.pid))
-    load_s = max(_ready(pipe) for pipe in pipes)
+    until = time.monotonic() + config.server.ready_timeout
+    load_s = max(_ready(pipe, until, f"server.ready_timeout = {config.server.ready_timeout:g} s") for pipe in pipes)
+    beat()
+    patience = _patience(config)
+    told = f"server.stuck_s + server.stuck_rtf x a segment's length = {patience:.0f} s"
     cpu, began = _cpu(started), time.monotonic()
     heard: dict[Key, Recognition] = {}
     waiting = list(enumerate(jobs))[::-1]
@@ -179,9 +210,15 @@ def _recognize(
             if waiting and (depth == 1 or len(waiting) >= processes):
                 give(pipe)
     while any(flight.values()):
-        for ready in wait([p for p, n in flight.items() if n]):
+        answered = wait([p for p, n in flight.items() if n], patience)
+        if not answered:
+            raise EngineError(
+                f"a segment was not recognized within {told}; raise server.stuck_rtf, or use a faster model"
+            )
+        for ready in answered:
             pipe = cast(Connection, ready)
-            answer = _done(_receive(pipe))
+            answer = _done(_receive(pipe, time.monotonic() + patience, told))
+            beat()
             heard[jobs[answer.id]] = answer.heard
             flight[pipe] -= 1
             if waiting and (flight[pipe] == 0 or len(waiting) >= processes):
@@ -190,7 +227,10 @@ def _recognize(
     if config.punctuation.name != "none":
         for number, text in enumerate(finals(heard)):
             pipes[0].send(TextJob(number, text))
-            punctuated[text] = _done(_receive(pipes[0])).heard.tokens[0]
+            allowed = worker_patience(text, config.server.stuck_s, config.server.stuck_rtf)
+            answer = _done(_receive(pipes[0], time.monotonic() + allowed, f"{allowed:.0f} s for a text"))
+            punctuated[text] = answer.heard.tokens[0]
+            beat()
     took = time.monotonic() - began
     cpu = _cpu(started) - cpu
     for pipe in pipes:
@@ -198,8 +238,22 @@ def _recognize(
     return heard, {"makespan_s": round(took, 6), "load_s": round(load_s, 6), "cpu_s": round(cpu, 6)}, punctuated
 
 
-def _ready(pipe: Connection) -> float:
-    message = _receive(pipe)
+class _Beat:
+    """Tells the runner, now and then, that something was done."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._last = path, 0.0
+        self()
+
+    def __call__(self) -> None:
+        if time.monotonic() - self._last > LOOK_S:
+            self._last = time.monotonic()
+            with storing(self._path.name):
+                self._path.touch()
+
+
+def _ready(pipe: Connection, until: float, told: str) -> float:
+    message = _receive(pipe, until, told)
     if isinstance(message, Ready):
         return message.load_s
     raise EngineError(message.reason if isinstance(message, Failed) else str(message))
@@ -211,8 +265,11 @@ def _done(answer: Ready | Done | Failed) -> Done:
     return answer
 
 
-def _receive(pipe: Connection) -> Ready | Done | Failed:
+def _receive(pipe: Connection, until: float, told: str) -> Ready | Done | Failed:
+    """The next message; raises EngineError where none has come by then, with what was `told` of the limit."""
     try:
+        if not pipe.poll(max(0.0, until - time.monotonic())):
+            raise EngineError(f"a process of the control said nothing within {told}")
         message: Ready | Done | Failed = pipe.recv()
     except (EOFError, OSError):
         raise EngineError("a process of the control died") from None

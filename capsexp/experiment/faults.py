@@ -26,6 +26,7 @@ from capsexp.files import CsvFile
 from capsexp.monitor.probes import Watch, processes
 
 COLUMNS = ("fault", "kind", "time_s", "until_s", "worker", "pid")
+END_S = 5.0  # for what is done to somebody to end once it has to
 PERIOD_S = 0.1  # of stopping and continuing a slow worker
 
 
@@ -161,13 +162,14 @@ class Injector:
         """Undo what lasts: nobody stays frozen, no bad client stays."""
         self._stop.set()
         for slow in self._lasting:
-            slow.join()
+            slow.join(END_S)
         for process in self._frozen:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.resume()
         for _, client in self._clients:
             client.kill()
-            client.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                client.wait(END_S)
         self.reap()
 
 

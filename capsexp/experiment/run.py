@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from capsexp import commandline, debug, interrupts, lifeline
+from capsexp import commandline, debug, interrupts
 from capsexp.analysis import faults
 from capsexp.analysis.metrics import run_metrics
 from capsexp.client.request import port_of
@@ -28,8 +28,9 @@ from capsexp.config import Config, LoadConfig, to_dict, to_yaml, worker_count
 from capsexp.engines.folders import is_twin
 from capsexp.errors import CapsexpError, HarnessError, RunRefused, ServerError, StorageError
 from capsexp.experiment import control, environment
-from capsexp.experiment.child import POLL_S, Child, group_of, python
+from capsexp.experiment.child import POLL_S, Child, Foreign, group_of, python
 from capsexp.experiment.fingerprint import fingerprint
+from capsexp.experiment.logs import LOG_BYTES
 from capsexp.experiment.repeats import Reference, foretold
 from capsexp.files import bound_log, read_json, storing, sync_tree, write_json, write_text
 from capsexp.machine import usable_cpus
@@ -39,7 +40,6 @@ from capsexp.tool import TOKEN
 
 PORT_S = 30.0  # for the port of a server that cannot be told one to be free
 EXTERNAL_S = 10.0  # for a server that runs already to answer
-LOG_BYTES = 4 * 2**20  # of a log, before it is rotated
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class _Run:
                 stack.callback(client.stop, config.server.grace)
                 with storing(".pids"):
                     (self.dir / ".pids" / str(client.pid)).write_text("client 0")
-                root = server.pid if server is not None else _listener(url)
+                root = server.root if server is not None else _listener(url)
                 watch = ("--watch", f"front:{root}") if root else ()
                 monitor = Child(python("capsexp.monitor", *common, *watch), self.dir / "monitor.log", env=secret)
                 stack.callback(monitor.stop, config.server.grace)
@@ -211,18 +211,13 @@ class _Run:
             stack.callback(server.stop, config.grace)
             return server, ""
         port = self._port()
-        lifeline.adopt_orphans()
-        leash = Child(python("capsexp.lifeline"), self.dir / "monitor.log")
-        stack.callback(leash.stop, config.grace)
         try:
             line = commandline.fill(
                 config.cmd or "", workers=self.config.workers, threads=self.config.threads, port=port, host=config.host
             )
-            server = Child(shlex.split(line), log, guarded=False)
+            server = Foreign(shlex.split(line), log)
         except (OSError, ValueError) as error:
             raise ServerError(f"server.cmd cannot be started: {error}") from None
-        leash.say(str(server.pid))
-        stack.callback(leash.say, "done")
         stack.callback(server.stop, config.grace)
         return server, f"ws://{in_url(config.host)}:{port}"
 
@@ -305,7 +300,7 @@ class _Run:
                 )
             if url and _answers(url):
                 stranger = _listener(url) if server is not None else None
-                if server is not None and stranger is not None and not _belongs(stranger, server.pid):
+                if server is not None and stranger is not None and not _belongs(stranger, server):
                     raise ServerError(
                         f"{url} is another process's (pid {stranger}), which took the port before server.cmd had it, "
                         "or server.cmd does not stay in the foreground; run again"
@@ -349,8 +344,7 @@ class _Run:
         self._bound_logs()
 
     def _bound_logs(self) -> None:
-        for log in self.dir.glob("*.log"):
-            bound_log(log, LOG_BYTES)
+        bound_log(self.dir / debug.FILE, LOG_BYTES)  # the others are bounded while they are written
 
     @contextmanager
     def _phase(self, name: str) -> Iterator[None]:
@@ -470,10 +464,12 @@ def _is_here(host: str) -> bool:
     return any(ipaddress.ip_address(a.partition("%")[0]).is_loopback or a in mine for a in wanted)
 
 
-def _belongs(pid: int, server: int) -> bool:
+def _belongs(pid: int, server: Child) -> bool:
     """Whether a process is a server's, or of its group, or below it."""
     try:
-        return server in (pid, group_of(pid)) or server in (p.pid for p in psutil.Process(pid).parents())
+        if pid == server.root or group_of(pid) == server.pid:
+            return True
+        return server.root in (p.pid for p in psutil.Process(pid).parents())
     except psutil.Error:
         return False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import os
 import queue
 import signal
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from capsexp.engines.ct_transformer import Punctuator
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+MEASURE_S = 10.0  # s that measuring the memory of the longest segment may take, about
 LOOK_S = 0.005  # between two looks at the memory of a segment that is measured
 
 
@@ -48,7 +50,7 @@ class TextJob:
 
 @dataclass(frozen=True)
 class Measure:
-    """See what a segment of so many seconds takes; answered by Measured."""
+    """See what a segment of so many seconds takes, by shorter ones where it would take long; answered by Measured."""
 
     audio_s: float
 
@@ -59,6 +61,7 @@ class Measured:
 
     grown_mb: float
     freed_mb: float
+    heard_s: float | None = None  # the longest that was recognized, where the rest is an estimate
 
 
 @dataclass(frozen=True)
@@ -223,8 +226,41 @@ def _answer(engine: Loaded, pipe: Connection, job: Job | TextJob | Measure, skip
     skipped.difference_update([number for number in tuple(skipped) if number <= job.id])
 
 
-def measure(engine: Loaded, seconds: float) -> Measured | Failed:
-    """What recognizing a segment of so many seconds takes, seen from beside it while it goes on."""
+def measure(engine: Loaded, seconds: float, most_s: float = MEASURE_S) -> Measured | Failed:
+    """What recognizing a segment of so many seconds takes. Lengths are doubled until the next one would, growing as its
+    square, not be done in `most_s` seconds of time: what is longer is then estimated from the last two."""
+    lengths = [seconds]
+    while lengths[0] > 1.0:
+        lengths.insert(0, lengths[0] / 2)
+    before: Measured | None = None
+    began = time.monotonic()
+    for length, following in zip(lengths, [*lengths[1:], None], strict=True):
+        started = time.monotonic()
+        found = _measured(engine, length)
+        if isinstance(found, Failed):
+            return found
+        now = time.monotonic()
+        if following is not None and (now - began) + 4 * (now - started) > most_s:
+            return _estimated(before, found, length, seconds)
+        # What shorter ones made it grow by and it kept is a part of what this one takes.
+        kept = before.grown_mb - before.freed_mb if before is not None else 0.0
+        before = Measured(found.grown_mb + kept, found.freed_mb)
+    assert before is not None
+    return before
+
+
+def _estimated(shorter: Measured | None, found: Measured, heard_s: float, seconds: float) -> Measured:
+    """Memory grows with the length of a segment, or with its square where attention is over all of it."""
+    kept = shorter.grown_mb - shorter.freed_mb if shorter is not None else 0.0
+    grown, power = found.grown_mb + kept, 2.0
+    if shorter is not None and shorter.grown_mb > 0:
+        power = min(2.0, max(1.0, math.log2(max(1.0, grown / shorter.grown_mb))))
+    most = grown * (seconds / heard_s) ** power
+    return Measured(most, found.freed_mb + most - grown, heard_s)
+
+
+def _measured(engine: Loaded, seconds: float) -> Measured | Failed:
+    """One segment, seen from beside it while it goes on."""
     process, ended = psutil.Process(), threading.Event()
     before = peak = process.memory_info().rss
 

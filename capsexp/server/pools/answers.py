@@ -22,7 +22,8 @@ def nonsense(message: object, ready: bool, flight: Mapping[int, Segment | str], 
     if isinstance(message, Failed) and message.id is None:
         return None if not ready or asked else "a failure to load after it had loaded"
     if isinstance(message, Measured):
-        believed = asked and _is_number(message.grown_mb) and _is_number(message.freed_mb)
+        said = (message.grown_mb, message.freed_mb, *([] if message.heard_s is None else [message.heard_s]))
+        believed = asked and all(map(_is_number, said))
         return None if believed else "a measurement that nobody asked for"
     if not isinstance(message, (Done, Failed, Skipped)):
         return f"a {type(message).__name__} for an answer"

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import math
 import time
 from collections import deque
@@ -33,6 +34,8 @@ GIVE_UP = 3  # times in a row that every worker ended before it was ready: nothi
 BACKOFF_S, MOST_BACKOFF_S = 0.5, 30.0  # before a worker that did not become ready is started again: doubled each time
 LOADS = 5  # times as long as the longest load so far, and START_S more: then a worker that loads counts as stuck
 START_S = 5.0
+
+log = logging.getLogger(__name__)
 
 
 class _Worker:
@@ -124,6 +127,9 @@ class WorkerPool:
         small = self._launcher.each_mb(_hand(first), Measured(0.0, 0.0))
         if self._ample(self.count, small):
             return small
+        log.info(
+            "memory may not do for %d workers: measuring what a segment of %g s takes", self.count, self._longest_s
+        )
         work, first.asked = Measure(self._longest_s), True
         _wire(first).put(work)
         limit = self._patience(work)
@@ -133,6 +139,12 @@ class WorkerPool:
             await self._changed.wait()
         _disarm(first)
         if isinstance(first.measured, Measured):
+            if heard_s := first.measured.heard_s:
+                log.warning(
+                    "what a segment of %g s takes is estimated from one of %.3g s: this model is too slow to try it",
+                    self._longest_s,
+                    heard_s,
+                )
             return self._launcher.each_mb(_hand(first), first.measured)
         return math.inf
 
