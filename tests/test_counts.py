@@ -12,7 +12,6 @@ from capsexp.counts import counted
         (0, "sample", "0 samples"),
         (2, "process", "2 processes"),
         (3, "more table", "3 more tables"),
-        (1, "disturbed run", "1 disturbed run"),
         (1.5, "CPU", "1.5 CPUs"),
     ],
 )

@@ -10,11 +10,13 @@ from bench import Bench
 from conftest import SLOW
 from hypothesis import given
 from hypothesis import strategies as st
+from test_analysis import CONTROLS, LIMITS, RIGHT, made_run
 from test_validity import DEFAULT, QUIET, run
 
-from capsexp.analysis import trials, validity
+from capsexp.analysis import aggregate, trials, validity
 from capsexp.compose import compose
 from capsexp.config import Config, LoadConfig, NullConfig
+from capsexp.counts import counted
 from capsexp.errors import ConfigError
 from capsexp.experiment.repeats import Reference, foretold, settle
 from capsexp.replay import line
@@ -39,7 +41,7 @@ def test_the_fastest_takes_min_s_and_no_other_sends_less(
     loads = [settle(c, reference, decided, planned, cpus, said.append) for c in planned]
     (repeats,) = {load.repeats for load in loads}
     assert len({load.concurrency for load in loads}) == len(decided) == len(said) == 1
-    assert f"every sample {repeats} times" in said[0]
+    assert f"every sample {counted(repeats, 'time')} (" in said[0]
     rounds = [reference.round_s(c, cpus) for c in planned]
     assert repeats == 1 or max(rounds) * repeats <= 600 / 2  # of load.timeout
     if repeats < 600 / 2 / max(rounds) - 1:
@@ -102,16 +104,26 @@ def too_short(**more: Any) -> list[dict[str, str]]:
 
 def test_a_run_that_is_too_short_is_invalid_with_its_remedy_and_not_repeated() -> None:
     (found,) = too_short()
-    assert "0.30 s" in found["reason"] and "load.repeats" in found["reason"]
-    settings = {"monitor": {"interval": 0.5}, "load": {"repeats": "auto"}}
-    assert "load.min_s" in too_short(config=settings, repeats=20)[0]["reason"]
-    assert "hours" in too_short(config={**settings, "hours": 0.0001})[0]["reason"]
+    assert found["reason"] == "the load took 0.30 s (limit 5 s); long enough is about load.repeats=21"
+    settings = {"monitor": {"interval": 0.5}, "load": {"repeats": "auto", "min_s": 10.0}}
+    assert too_short(config=settings, repeats=20)[0]["remedy"] == "load.min_s=209"
+    assert too_short(config=settings, repeats=1)[0]["remedy"] == "load.repeats=21"  # what decided was no reference
+    assert too_short(config={**settings, "hours": 0.0001})[0]["remedy"] == "hours=0.00208"
+    assert not too_short(status="interrupted")  # that is no length at all
     assert QUIET and not validity.reasons(run(), [], [], {"min_s": 5.0})
     judged = {"trial": 1, "valid": False, "reasons": [found]}
     one = {"key": "workers=2", "status": "ok", "validity": {"runs": [judged]}}
     assert trials.repeats([one], 10) == []
     judged["reasons"] = [{"code": "OTHER_CPU", "reason": "hog"}]
     assert trials.repeats([one], 10) == [("workers=2", 1)]
+
+
+def test_trials_auto_does_not_go_on_with_runs_that_are_too_short() -> None:
+    made, short = [made_run(1, 10.0), made_run(2, 5.0)], [{"code": "TOO_SHORT", "reason": ""}]
+    found = aggregate.configurations(made, [RIGHT] * 2, CONTROLS, LIMITS, [short] * 2)
+    assert trials.further(found, 0.05, 10) == []
+    said = trials.outcome(found, "auto", 0.05, 10)
+    assert said == "trials=auto stopped at 1: runs are too short, and more of them would be as short"
 
 
 def runs(out: Path) -> list[dict[str, Any]]:

@@ -118,6 +118,30 @@ def test_one_noisy_neighbour_is_one_line_for_each_configuration() -> None:
     assert "trials_max=6" in command
 
 
+def test_runs_that_were_too_short_are_called_that_and_longer_ones_are_advised() -> None:
+    """Another run of that length, however quiet the machine, would be as short."""
+    runs = [a_run(w, s, trial=t) for w, s in ((1, 4.0), (2, 2.0)) for t in (1, 2)]
+    report, said = reported(*runs, validity={"min_s": 5.0})
+    assert report["verdict"] == "INVALID"
+    assert lines(said, "Verdict: INVALID: the runs that would have to decide it were too short; see the warnings.")
+    assert lines(said, "To decide it: another sweep with longer runs: load.repeats=4.")
+    assert "trials_max" not in said and "disturbed" not in said
+    mixed, said = reported(*[a_run(w, s, trial=t, disturbed=100) for w, s in ((1, 4.0), (2, 2.0)) for t in (1, 2)],
+                           validity={"min_s": 3.0, "swap_in_mb": 16.0})  # fmt: skip
+    assert lines(said, "Verdict: INVALID: the runs that would have to decide it were disturbed or too short; ")
+    assert mixed["decide"] == {"command": None, "note": "another sweep with longer runs: load.repeats=2"}
+
+
+@pytest.mark.parametrize("status", ["interrupted", "running"])
+def test_a_run_that_was_cut_short_is_made_again_and_is_not_called_invalid(status: str) -> None:
+    """With hours= its figures are kept: it is short because somebody ended it, or because it is not over."""
+    cut = a_run(1, 2.0, status=status, error="a checkpoint")
+    report, said = reported(cut, validity={"min_s": 5.0})
+    assert (report["verdict"], report["unfinished"]) == ("INCONCLUSIVE", True)
+    assert "INVALID" not in said and "trials_max" not in said
+    assert report["decide"]["command"] == "python -m capsexp resume=outputs/2026-01-01/10-00-00-sweep"
+
+
 def test_who_took_the_cpus_is_named() -> None:
     run = a_run(1, 10.0)
     nothing = {"pid": None, "cpu_s": None, "pss_mb": None, "steal_percent": 0.0, "idle_s": 0.0, "steal_s": 0.0}
@@ -212,7 +236,7 @@ def test_thresholds_that_were_changed_afterwards_are_shown_as_such() -> None:
 
 ANALYSES = (
     "correctness.judge", "validity.reasons", "faults.effect", "timeline.shares", "leak.watch", "durations",
-    "aggregate.configurations", "scaling.extrapolate", "diagnosis.causes", "recommend.advise", "recommend.settle",
+    "aggregate.configurations", "scaling.extrapolate", "diagnosis.causes", "recommend.advise", "settle.settle",
     "trials.outcome", "pools.wrong_threads",
 )  # fmt: skip
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from capsexp.analysis import alike, baseline, comparison, gates, statistics
+from capsexp.analysis import alike, baseline, comparison, gates, statistics, validity
 from capsexp.analysis import faults as fault_effects
 from capsexp.analysis.comparison import evidence
 from capsexp.analysis.metrics import spread
@@ -113,7 +113,7 @@ def _validity(runs: list[dict[str, Any]], disturbed: Disturbances) -> dict[str, 
     said = [
         {"num": run.get("num"), "trial": run["trial"], "valid": not why, "reasons": [dict(r) for r in why]}
         for run, reasons in zip(runs, disturbed, strict=True) if run["metrics"] or alike.is_harness(run)
-        for why in [[{"code": "HARNESS", "reason": run["error"] or ""}] if alike.is_harness(run) else reasons]
+        for why in [[{"code": validity.HARNESS, "reason": run["error"] or ""}] if alike.is_harness(run) else reasons]
     ]  # fmt: skip
     valid = sum(one["valid"] for one in said)
     return {"valid": valid, "invalid": len(said) - valid, "runs": said}
@@ -136,7 +136,9 @@ def _judge(one: dict[str, Any], base: dict[str, Any], thresholds: Mapping[str, A
     unjudged = _unjudged(one, base)
     one["adds_workers"] = unjudged is None
     one["gates"] = gates.judge(one, thresholds, unjudged, none, mine, theirs)
-    one["caveats"] = gates.caveats(one["gates"], thresholds, one["validity"]["invalid"])
+    one["caveats"] = gates.caveats(
+        one["gates"], thresholds, one["validity"]["invalid"], validity.kinds(validity.codes([one]))
+    )
     if left_out := alike.said(one["left_out"]):
         one["caveats"].append(left_out)
     is_baseline = one is base and one["fault"]["kind"] == "none"

@@ -13,6 +13,7 @@ PASS, FAIL, INCONCLUSIVE, NOT_JUDGED = "PASS", "FAIL", "INCONCLUSIVE", "NOT_JUDG
 FEASIBLE, CAVEATS, NOT_FEASIBLE = "FEASIBLE", "FEASIBLE_WITH_CAVEATS", "NOT_FEASIBLE"
 INVALID = "INVALID"
 BASELINE = "BASELINE"  # what others are compared with: right and within its memory, and asked for no speedup
+SURE = (FEASIBLE, CAVEATS, BASELINE)  # of these one may be recommended
 
 
 @dataclass(frozen=True)
@@ -183,12 +184,14 @@ def _tier(name: str, value: float | None, thresholds: Mapping[str, Any]) -> str 
     return next((tier for tier, at in tiers.items() if (value <= at if at_most else value >= at)), None)
 
 
-def caveats(gates: list[dict[str, Any]], thresholds: Mapping[str, Any], discarded: int) -> list[str]:
+def caveats(
+    gates: list[dict[str, Any]], thresholds: Mapping[str, Any], discarded: int, why: str = "disturbed"
+) -> list[str]:
     """What to know about a configuration although it passes."""
     named = thresholds.get("caveats") or []
     found = [f"{g['name']} is only {g['tier']}" for g in gates if g["verdict"] == PASS and g["tier"] in named]
     if discarded:
-        found.append(f"{counted(discarded, 'disturbed run')} left out")
+        found.append(f"{counted(discarded, 'run')} left out: {why}")
     return found
 
 

@@ -11,13 +11,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from capsexp.analysis import baseline, diagnosis, gates, pools
+from capsexp.analysis import baseline, diagnosis, gates, pools, validity
 from capsexp.counts import counted
 
 Configuration = dict[str, Any]
 Configs = Mapping[str, Mapping[str, Any]]
 
-SURE = (gates.FEASIBLE, gates.CAVEATS, gates.BASELINE)
 # Of server=, what makes another server of it; everything else there is a setting of the same one.
 _WHICH_SERVER = ("name", "cmd", "url")
 
@@ -107,8 +106,8 @@ def recommend(
     known = [
         c for c in found if c["throughput_xrt"] and c["workers"] and c["status"] == "ok" and not _missed(c, gates.FAIL)
     ]
-    sure = [c for c in known if c["verdict"] in SURE]
-    unsure = [c for c in known if c["adds_workers"] and c["verdict"] not in SURE]
+    sure = [c for c in known if c["verdict"] in gates.SURE]
+    unsure = [c for c in known if c["adds_workers"] and c["verdict"] not in gates.SURE]
     decided = bool(sure) and (any(c["adds_workers"] for c in sure) or not unsure)
     candidates = sure if decided else [c for c in known if gates.keeps_all(c)]
     if not candidates:
@@ -200,33 +199,6 @@ def _open(c: Configuration) -> str:
     return f"{c['key']}: " + (f"{gains}; " if gains else "") + why
 
 
-def settle(found: list[Configuration], trials: int, unfinished: bool, most: int = 200) -> dict[str, Any] | None:
-    """What would decide what is open: `overrides` to resume the sweep with, and `note`. None where more runs of this
-    sweep decide nothing. `trials`: what was planned of each; `most`: runs that a sweep may have."""
-    unsure = [c for c in found if c["fault"]["kind"] == "none" and c["verdict"] not in (*SURE, gates.NOT_FEASIBLE)]
-    if unfinished:
-        return {"overrides": [], "note": "makes the runs that are missing"}
-    if any(c["unlike_baseline"] for c in unsure):
-        return {"overrides": ["redo=changed"], "note": "makes again what was made with other models or packages"}
-    disturbed = [c for c in found if not c["validity"]["valid"] and c["validity"]["invalid"]]
-    if any(c["verdict"] == gates.INVALID for c in unsure) and disturbed:
-        codes = {reason["code"] for c in disturbed for run in c["validity"]["runs"] for reason in run["reasons"]}
-        if codes == {"TOO_SHORT"}:
-            return {"overrides": None, "note": "another sweep with longer runs: raise load.repeats, or load.min_s"}
-        runs = max(len(c["validity"]["runs"]) for c in disturbed) + trials
-        return {"overrides": [f"trials_max={runs}"], "note": "on a machine that is left alone"}
-    needed = [gate["trials"] for c in unsure for gate in c["gates"] if gate["verdict"] == gates.INCONCLUSIVE]
-    if not needed:
-        return None
-    counts = [n for n in needed if n]
-    if len(counts) < len(needed) or max(counts) * len(found) > most:
-        return {
-            "overrides": None,
-            "note": "no reasonable number of trials: another sweep with longer runs (load.repeats)",
-        }
-    return {"overrides": [f"trials={max(counts)}"], "note": "if the spread of the trials stays what it is"}
-
-
 def _line(chosen: Configuration, found: list[Configuration]) -> list[Configuration]:
     """Those that differ from it in having more workers only, fewest first."""
     alike = [
@@ -249,7 +221,9 @@ def _following(
         elif failed := _missed(one, gates.FAIL):
             step["but"] = f"does not pass ({', '.join(failed)})"
         elif one["verdict"] == gates.INVALID:
-            step["but"] = "was disturbed, so that this is not known"
+            useless = {one["key"]: one, chosen["key"]: chosen}.values()
+            what = validity.kinds(validity.codes(c for c in useless if not c["validity"]["valid"]))
+            step["but"] = f"was {what or 'disturbed'}, so that this is not known"
         elif one["verdict"] == gates.INCONCLUSIVE:
             step["but"] = "is not decided"
         return step

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from capsexp.analysis import statistics
@@ -17,14 +18,20 @@ def repeats(configurations: list[dict[str, Any]], most: int) -> list[tuple[str, 
     found = []
     for c in configurations:
         runs = c["validity"]["runs"]
-        good = {run["trial"] for run in runs if run["valid"] or _too_short(run)}
+        good = {run["trial"] for run in runs if run["valid"] or _too_short([run])}
         if (c["status"] == "ok" or c.get("failure") == "harness") and len(runs) < most:
             found += [(c["key"], trial) for trial in sorted({run["trial"] for run in runs} - good)]
     return found
 
 
-def _too_short(run: dict[str, Any]) -> bool:
-    return any(reason["code"] == TOO_SHORT for reason in run.get("reasons", ()))
+def _too_short(runs: Sequence[dict[str, Any]]) -> bool:
+    return any(reason["code"] == TOO_SHORT for run in runs for reason in run.get("reasons", ()))
+
+
+def _hopeless(configuration: dict[str, Any]) -> bool:
+    """Whether more trials would only be too short again."""
+    runs = configuration["validity"]["runs"]
+    return not any(run["valid"] for run in runs) and _too_short(runs)
 
 
 def undecided(configurations: list[dict[str, Any]], ci_width: float) -> dict[str, float | None]:
@@ -50,7 +57,7 @@ def further(configurations: list[dict[str, Any]], ci_width: float, most: int) ->
     """(key, trial) of one more trial for all that is undecided, and its baselines: none when it is time to stop."""
     by_key = {c["key"]: c for c in configurations}
     pairs = [(key, by_key[key]["baseline"]) for key in undecided(configurations, ci_width)]
-    pairs = [pair for pair in pairs if all(_runs(by_key[key]) < most for key in pair)]
+    pairs = [pair for pair in pairs if all(_runs(by_key[key]) < most and not _hopeless(by_key[key]) for key in pair)]
     needed = {key for pair in pairs for key in pair}
     trial = 1 + max((run["trial"] for c in configurations for run in c["validity"]["runs"]), default=0)
     return [(c["key"], trial) for c in configurations if c["key"] in needed and c["status"] == "ok"]
@@ -68,6 +75,8 @@ def outcome(configurations: list[dict[str, Any]], asked: int | str, ci_width: fl
     count = max((c["trials"] for c in configurations), default=0)
     if not open_ones:
         return f"trials=auto stopped at {count}: every gated ratio is known to +-{100 * ci_width:.0f} % or better"
+    if any(_hopeless(c) for c in configurations):
+        return f"trials=auto stopped at {count}: runs are too short, and more of them would be as short"
     shown = ", ".join(
         f"{key} to +-{100 * w:.1f} %" if w is not None else f"{key} not at all" for key, w in open_ones.items()
     )

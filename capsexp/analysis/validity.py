@@ -7,8 +7,9 @@ conf/validity. What a platform does not tell is not looked at.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
+from math import ceil
 from statistics import median
 from typing import Any
 
@@ -17,17 +18,20 @@ from capsexp.analysis.metrics import FEWEST_TICKS, difference
 Row = dict[str, Any]
 Window = tuple[float, float]
 Limits = Mapping[str, float | None]
-Reason = tuple[str, str]
+Reason = tuple[str, ...]  # its code, in words, and where one is known the setting that helps
 
 TOO_SHORT = "TOO_SHORT"  # a run that ends as soon when it is repeated
+HARNESS = "HARNESS"  # a run that failed for a reason of ours
+ENOUGH = 1.25  # times the limit, so that a run that is somewhat faster is long enough, too
 FEWEST_RATES = 8  # of the clock, before their halves are compared
 FEWEST_SEGMENTS = 5  # of a worker, before its first is compared with the others
 
 
 def reasons(run: Mapping[str, Any], segments: list[Row], monitor: list[Row], limits: Limits) -> list[dict[str, str]]:
-    """The reasons, as {"code", "reason"}, for a run.json with metrics and its rows; none: the run is VALID."""
+    """The reasons, as {"code", "reason"} and where one setting helps "remedy", for a run.json with metrics and its
+    rows; none: the run is VALID. What was cut short has not been a run yet, and its status says so."""
     start, end = run["window_s"]["start"], run["window_s"]["end"]
-    if not run["metrics"] or start is None or end is None or end <= start:
+    if not run["metrics"] or run.get("status") in CUT_SHORT or start is None or end is None or end <= start:
         return []
     window = (start, end)
     found = [
@@ -39,14 +43,40 @@ def reasons(run: Mapping[str, Any], segments: list[Row], monitor: list[Row], lim
         *_gap(monitor, window, run["config"]["monitor"]["interval"], limits.get("monitor_gap_s")),
         *_warmup(segments, limits.get("warmup")),
     ]
-    return [{"code": code, "reason": reason} for code, reason in found]
+    return [dict(zip(("code", "reason", "remedy"), each, strict=False)) for each in found]
+
+
+CUT_SHORT = frozenset({"interrupted", "running"})
+
+
+def kinds(codes: Iterable[str]) -> str:
+    """What runs with these codes were: `disturbed`, `too short`, `failed`, or several of these."""
+    found = {{TOO_SHORT: "too short", HARNESS: "failed"}.get(code, "disturbed") for code in codes}
+    return " or ".join(sorted(found))
+
+
+def codes(configurations: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Why runs of these configurations do not count."""
+    return {
+        reason["code"] for c in configurations for one in c["validity"]["runs"] for reason in one["reasons"]
+    }  # fmt: skip
 
 
 def _length(run: Mapping[str, Any], seconds: float, least: float | None) -> Iterator[Reason]:
     if least is not None and seconds < least:
-        decided = run["config"].get("load", {}).get("repeats") == "auto" and (run.get("repeats") or 1) > 1
-        what = "hours" if run["config"].get("hours") else "load.min_s" if decided else "load.repeats"
-        yield TOO_SHORT, f"the load took {seconds:.2f} s (limit {least:g} s); raise {what}"
+        remedy = _longer(run, ENOUGH * least / seconds)
+        yield TOO_SHORT, f"the load took {seconds:.2f} s (limit {least:g} s); long enough is about {remedy}", remedy
+
+
+def _longer(run: Mapping[str, Any], times: float) -> str:
+    """The setting with which a run takes so many times as long."""
+    config, repeats = run["config"], run.get("repeats") or 1
+    load = config.get("load", {})
+    if config.get("hours"):
+        return f"hours={times * config['hours']:.3g}"
+    if load.get("repeats") == "auto" and repeats > 1 and load.get("min_s"):
+        return f"load.min_s={ceil(times * load['min_s'])}"
+    return f"load.repeats={ceil(times * repeats)}"
 
 
 def _client(metrics: Mapping[str, Any], seconds: float, limits: Limits) -> Iterator[Reason]:

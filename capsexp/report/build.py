@@ -23,6 +23,7 @@ from capsexp.analysis import (
     pools,
     recommend,
     scaling,
+    settle,
     timeline,
     trials,
     validity,
@@ -84,7 +85,8 @@ def assemble(files: SweepFiles, survive: Survivor | None = None) -> dict[str, An
     cpus = runs[0]["cpu_count"] if runs else None
     scalings = survive("scaling", [], _scalings, runs, configurations, thresholds, settings)
     asked, most = files.sweep.get("trials", 1), files.sweep.get("trials_max", 1)
-    unfinished = bool(files.sweep["interrupted"] or missing)
+    cut_short = any(r.run["status"] in validity.CUT_SHORT for r in files.runs)
+    unfinished = bool(files.sweep["interrupted"] or missing or cut_short)
     advice = survive("advice", [], _advise, files, configurations, scalings, cpus, settings["tolerance"])
     report = {
         "schema": 1,
@@ -179,7 +181,7 @@ def _one(advice: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
 def _decide(files: SweepFiles, configurations: list[dict[str, Any]], unfinished: bool) -> dict[str, Any] | None:
     """The line that makes the runs which would decide what is open."""
     planned = len({p["trial"] for p in files.sweep["planned"]})
-    found = recommend.settle(configurations, planned, unfinished)
+    found = settle.settle(configurations, planned, unfinished)
     if found is None:
         return None
     where = files.sweep.get("folder") or "FOLDER"

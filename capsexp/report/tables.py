@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from capsexp.analysis import validity
 from capsexp.counts import counted
 
 MACHINES = "Workers for machines of other sizes with cores like these, by throughput and memory alone (predicted)"
@@ -30,7 +31,7 @@ VERDICTS = {
     "NOT_FEASIBLE": "no configuration with more workers keeps within the limits that were set",
     "INCONCLUSIVE": "the data do not decide it",
     "BASELINE": "what others are compared with",
-    "INVALID": "the machine was disturbed during the runs that would have to decide it; see the warnings",
+    "INVALID": "the runs that would have to decide it were {}; see the warnings",
 }
 
 
@@ -227,9 +228,8 @@ def equal_core_lines(report: dict[str, Any]) -> list[str]:
 def sentences(report: dict[str, Any]) -> list[str]:
     """The verdict, the recommendation and what the data say about disappointing results."""
     verdict = report["verdict"]
-    said = [
-        f"Verdict: {spelled(verdict)}: {'the sweep is not finished' if report['unfinished'] else VERDICTS[verdict]}."
-    ]
+    why = "the sweep is not finished" if report["unfinished"] else VERDICTS[verdict].format(_unusable(report))
+    said = [f"Verdict: {spelled(verdict)}: {why}."]
     said += changed_lines(report)
     for advice in report["advice"]:
         said += _advice(advice)
@@ -240,6 +240,12 @@ def sentences(report: dict[str, Any]) -> list[str]:
     for key, causes in report["diagnosis"].items():
         said += [f"{key}: {cause}" for cause in causes]
     return said
+
+
+def _unusable(report: dict[str, Any]) -> str:
+    """What the runs were of configurations of which none counts."""
+    none_left = [c for c in report["configurations"] if c["validity"]["invalid"] and not c["validity"]["valid"]]
+    return validity.kinds(validity.codes(none_left))
 
 
 def changed_lines(report: dict[str, Any]) -> list[str]:

@@ -13,6 +13,7 @@ from xml.etree import ElementTree as Tree
 from capsexp import escape
 from capsexp.analysis.aggregate import invalid
 from capsexp.analysis.gates import FAIL, GATES, INCONCLUSIVE, NOT_JUDGED, PASS
+from capsexp.analysis.validity import codes, kinds
 
 FILE = "report.junit.xml"
 _COUNTS = {"tests": "*", "failures": "*/failure", "errors": "*/error", "skipped": "*/skipped"}
@@ -50,8 +51,8 @@ def _runs(c: dict[str, Any]) -> Tree.Element:
         reasons = dict.fromkeys(reason["reason"] for run in validity["runs"] for reason in run["reasons"])
         _say(case, "error", "INVALID", f"{why}: {'; '.join(reasons)}")
     else:
-        disturbed = f", {validity['invalid']} disturbed and left out" if validity["invalid"] else ""
-        _add(case, "system-out").text = _text(f"{validity['valid']} valid{disturbed}")
+        left_out = f", {validity['invalid']} left out: {kinds(codes([c]))}" if validity["invalid"] else ""
+        _add(case, "system-out").text = _text(f"{validity['valid']} valid{left_out}")
     return case
 
 
