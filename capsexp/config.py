@@ -613,4 +613,9 @@ def languages(engine: Mapping[str, Any]) -> tuple[str, ...]:
     return known.languages(engine) if known is not None else ()
 
 
+def engine_languages() -> dict[str, tuple[str, ...]]:
+    """Of every engine what it recognizes with its default settings."""
+    return {name: engine.languages(asdict(engine())) for name, engine in ENGINES.items()}
+
+
 OmegaConf.register_new_resolver("capsexp.slug", slug, replace=True)

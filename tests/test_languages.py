@@ -62,6 +62,27 @@ def test_what_cannot_fit(
     assert (said is None) == fits
 
 
+@pytest.mark.parametrize(
+    ("engine", "language", "reference", "helps", "not_advised"),
+    [
+        ("sphinx", None, "今天下雨", ["engine=paraformer (zh)", "engine=sensevoice ("], ["samples.language"]),
+        ("sphinx", "zh", None, ["engine=paraformer (zh)", "engine.model_dir=FOLDER"], ["samples.language"]),
+        ("paraformer", None, "it rains today", ["engine=sphinx (en)"], ["engine=sherpa (zh)", "samples.language"]),
+        ("sphinx", None, "сегодня дождь", ["use a model of that language for engine=sphinx"], ["paraformer", "null"]),
+        ("paraformer", "ja", None, ["engine=sensevoice (zh, en, yue, ja, ko)"], ["sphinx"]),
+    ],
+)
+def test_an_engine_that_does_not_know_the_language_is_told_of_one_that_does(
+    engine: str, language: str | None, reference: str | None, helps: list[str], not_advised: list[str]
+) -> None:
+    """To call Mandarin English would silence the warning and help nobody."""
+    engines = config.engine_languages()
+    said = languages.misfit(engine, engines[engine], language, [reference], engines)
+    assert said is not None
+    assert all(advice in said for advice in helps), said
+    assert not any(advice in said for advice in not_advised), said
+
+
 def test_an_excerpt_of_what_was_heard_is_shown() -> None:
     said = languages.warning(SPHINX, ("en",), None, [("a.wav", "今天下雨", CURRY)], 1.0)
     assert said is not None and CURRY in said and "a.wav" in said and "sphinx" in said
@@ -74,10 +95,10 @@ def test_what_nothing_tells_is_asked() -> None:
 
 
 def test_a_server_of_which_nothing_is_known_is_judged_by_its_texts() -> None:
-    server = {"name": "the server's"}
-    assert languages.warning(server, (), None, [("a.wav", "今天下雨", CURRY)], 1.0)
-    assert languages.warning(server, (), None, [("a.wav", "it rains today", CURRY)], 0.9)
-    assert languages.warning(server, (), None, [("a.wav", "it rains today", "it rains to day")], 0.1) is None
+    said = languages.warning(None, (), None, [("a.wav", "今天下雨", CURRY)], 1.0)
+    assert said and "heard in Latin: the server may not know the language of the samples. It heard" in said
+    assert languages.warning(None, (), None, [("a.wav", "it rains today", CURRY)], 0.9)
+    assert languages.warning(None, (), None, [("a.wav", "it rains today", "it rains to day")], 0.1) is None
     assert languages.warning({"name": "null"}, (), None, [("a.wav", "今天", "0badcafe")], 1.0) is None
 
 

@@ -167,6 +167,17 @@ def test_counts_say_what_they_are_over() -> None:
     assert '"correct" counts the requests of all' in said
 
 
+def test_a_run_json_without_its_server_costs_no_other_warning() -> None:
+    """It may have been edited, or be of an earlier version."""
+    old, other = a_run(1, 10.0), a_run(2, 5.0, warnings=["its own"])
+    del old.run["server"], old.run["twin"]
+    other.transcripts["s0"] = {}
+    _, said = reported(old, other)
+    assert lines(said, "Warning: workers=2: its own")
+    assert lines(said, "Warning: workers=2, run 1: language could not be analysed (KeyError")
+    assert not lines(said, "Warning: workers=1")
+
+
 def test_a_server_that_runs_already_is_not_ours() -> None:
     made = [a_run(None, 10.0, key="external", trial=t, settings={"server.name": "external", "server.url": "ws://x:1"})
             for t in (1, 2, 3)]  # fmt: skip
@@ -246,7 +257,7 @@ def test_a_report_survives_any_analysis_that_fails(name: str, monkeypatch: pytes
     def fail(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError("float division by zero")
 
-    monkeypatch.setattr(f"capsexp.report.build.{name}", fail)
+    monkeypatch.setattr(f"capsexp.analysis.{name}", fail)
     sweep = a_sweep([*trials(1, 10.0, 10.0), *trials(2, 9.0, 9.0)], trials="auto")
     monkeypatch.setattr("capsexp.report.build.read_sweep", lambda folder: sweep)
     logs = set()

@@ -39,26 +39,49 @@ def script(texts: Iterable[str]) -> str | None:
     return "kana" if best == "han" and counts["kana"] > counts["han"] / 10 else best
 
 
-def misfit(engine: str, known: Sequence[str], language: str | None, references: Sequence[str | None]) -> str | None:
+def misfit(
+    engine: str,
+    known: Sequence[str],
+    language: str | None,
+    references: Sequence[str | None],
+    engines: Mapping[str, Sequence[str]] | None = None,
+) -> str | None:
     """Why the engine cannot be right on this set, from what both say and from the transcripts; None where it may be.
-    `known`: the engine's languages, empty where nobody knows. `language`: the set's."""
+    `known`: the engine's languages, empty where nobody knows. `language`: the set's. `engines`: those that there are
+    and what they recognize, of which one may help."""
     if not known:
         return None
-    remedy = f"name an engine of that language, or say what is spoken with samples.language={known[0]}"
     if language is not None:
         if _base(language) in {_base(k) for k in known} or {_base(language), *known} >= {"zh", "yue"}:
             return None
         return (
             f"the samples are in {language}, and engine={engine} recognizes {_listed(known)}: its texts will mean "
-            f"nothing, whatever the correctness says; {remedy}"
+            f"nothing, whatever the correctness says; {_remedy(engine, {_base(language)}, engines or {})}"
         )
     written = script(text for text in references if text)
     if written is not None and not any(written in _WRITTEN.get(_base(k), {"latin"}) for k in known):
         return (
             f"the transcripts are in {written.capitalize()} script, and engine={engine} recognizes {_listed(known)}: "
-            f"its texts will mean nothing, whatever the correctness says; {remedy}"
+            "its texts will mean nothing, whatever the correctness says; "
+            f"{_remedy(engine, _written_in(written, engines or {}), engines or {})}"
         )
     return None
+
+
+def _written_in(script: str, engines: Mapping[str, Sequence[str]]) -> set[str]:
+    """The languages that are written so: those that are known to be, and of Latin script any that an engine knows."""
+    spoken = {_base(language) for known in engines.values() for language in known}
+    return {language for language in {*_WRITTEN, *spoken} if script in _WRITTEN.get(language, {"latin"})}
+
+
+def _remedy(engine: str, spoken: set[str], engines: Mapping[str, Sequence[str]]) -> str:
+    """An engine of one of these languages, or a model for this one."""
+    able = [
+        f"engine={name} ({_listed(known)})"
+        for name, known in sorted(engines.items()) if name != engine and spoken & {_base(k) for k in known}
+    ]  # fmt: skip
+    model = f"a model of that language for engine={engine} (engine.model_dir=FOLDER)"
+    return f"use {' or '.join([*able, model])}"
 
 
 def unknown(engine: str, known: Sequence[str], language: str | None, references: Sequence[str | None]) -> str | None:
@@ -85,19 +108,21 @@ def looks_wrong(references: Sequence[str | None], heard: Sequence[str], cer: flo
 
 
 def warning(
-    settings: Mapping[str, Any],
+    settings: Mapping[str, Any] | None,
     known: Sequence[str],
     language: str | None,
     answers: Sequence[tuple[str, str | None, str]],
     cer: float | None,
+    engines: Mapping[str, Sequence[str]] | None = None,
 ) -> str | None:
-    """For a report: what speaks against the engine, with an excerpt of what it heard. `answers`: the name, reference
-    and text of each sample."""
-    engine = str(settings.get("name"))
+    """For a report: what speaks against the engine, with an excerpt of what it heard. `settings`: the engine's, None
+    where the server is not ours. `answers`: the name, reference and text of each sample."""
+    engine = str(settings.get("name")) if settings is not None else ""
     references, heard = [reference for _, reference, _ in answers], [text for _, _, text in answers]
-    reason = misfit(engine, known, language, references)
+    reason = misfit(engine, known, language, references, engines)
     if reason is None and (looks := looks_wrong(references, heard, cer) if known or engine != "null" else None):
-        reason = f"{looks}: engine={engine} may not know the language of the samples"
+        who = f"engine={engine}" if engine else "the server"
+        reason = f"{looks}: {who} may not know the language of the samples"
     reason = reason or unknown(engine, known, language, references)
     example = next(((name, text) for name, _, text in answers if text.strip()), None)
     if reason is None or example is None:

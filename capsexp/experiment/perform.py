@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from capsexp import compose, interrupts, samples
 from capsexp.analysis import languages, trials
-from capsexp.config import Config, LoadConfig, conf_dir, resolve, to_yaml
+from capsexp.config import Config, LoadConfig, conf_dir, engine_languages, resolve, to_yaml
 from capsexp.counts import counted
 from capsexp.engines.base import model_files
 from capsexp.engines.folders import prepare
@@ -240,7 +240,7 @@ def _language_doubt(config: Config) -> str | None:
         return None
     known, listed = config.engine.languages(asdict(config.engine)), samples.listing(config.samples)
     said = (config.engine.name, known, listed.language, [text for _, _, text in listed.found])
-    return languages.misfit(*said) or languages.unknown(*said)
+    return languages.misfit(*said, engine_languages()) or languages.unknown(*said)
 
 
 def shown(path: Path) -> str:

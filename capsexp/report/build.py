@@ -10,17 +10,12 @@ from typing import Any
 
 from capsexp.analysis import (
     aggregate,
-    alike,
     baseline,
     correctness,
     diagnosis,
     differences,
     faults,
-    gates,
-    languages,
     leak,
-    neighbours,
-    pools,
     recommend,
     scaling,
     settle,
@@ -29,13 +24,12 @@ from capsexp.analysis import (
     validity,
 )  # fmt: skip
 from capsexp.analysis.metrics import durations
-from capsexp.config import languages as known_languages
-from capsexp.counts import counted
 from capsexp.files import storing
 from capsexp.limits import ReportConfig
-from capsexp.report import start
+from capsexp.report import start, warnings
 from capsexp.report.load import RunFiles, SweepFiles, read_sweep
 from capsexp.report.survive import Survivor
+from capsexp.report.warnings import faulted, name_of
 from capsexp.report.write import write
 
 
@@ -57,19 +51,19 @@ def assemble(files: SweepFiles, survive: Survivor | None = None) -> dict[str, An
     survive = survive or Survivor()
     files, cut = _without_halves(files)
     settings = {**vars(ReportConfig()), **files.sweep["report"]}
-    judged = [survive(f"{_name(r)}: correctness", None, _judge, r, files.controls) for r in files.runs]
+    judged = [survive(f"{name_of(r)}: correctness", None, _judge, r, files.controls) for r in files.runs]
     runs = [_look_closer(run, settings, survive) for run in files.runs]
     limits = files.sweep.get("validity") or {}
     disturbed = [
         survive(
-            f"{_name(r)}: validity", _UNCHECKED, validity.reasons,
+            f"{name_of(r)}: validity", _UNCHECKED, validity.reasons,
             r.run, r.segments, r.monitor, _limits(r.run, limits),
         )
         for r in files.runs
     ]  # fmt: skip
     effects = [
         survive(
-            f"{_name(r)}: effects of faults", faults.UNKNOWN, faults.effect,
+            f"{name_of(r)}: effects of faults", faults.UNKNOWN, faults.effect,
             r.run, r.requests, r.segments, r.workers, r.faults, j["wrong_count"] if j else None,
         )
         for r, j in zip(files.runs, judged, strict=True)
@@ -101,7 +95,7 @@ def assemble(files: SweepFiles, survive: Survivor | None = None) -> dict[str, An
             "max": most,
             "stopped": survive("trials", None, trials.outcome, configurations, asked, settings["ci_width"], most),
         },
-        "warnings": survive("warnings", [], _warnings, files, configurations),
+        "warnings": warnings.of(files, configurations, survive),
         "environment": files.environment,
         "samples": runs[0]["samples"] if runs else [],
         "thresholds": thresholds,
@@ -124,10 +118,6 @@ def assemble(files: SweepFiles, survive: Survivor | None = None) -> dict[str, An
 
 
 _UNCHECKED = [{"code": "UNCHECKED", "reason": "whether it was disturbed could not be analysed"}]
-
-
-def _name(files: RunFiles) -> str:
-    return f"{files.run['key']}, run {files.run['num']}"
 
 
 def _unanalysed(files: SweepFiles) -> list[dict[str, Any]]:
@@ -195,18 +185,14 @@ def _judge(run: RunFiles, controls: dict[str, dict[str, Any]]) -> dict[str, Any]
         return None
     control = controls.get(run.run["control"] or "")
     judged = correctness.judge(run.transcripts, run.requests, control, run.run["samples"])
-    if run.run["twin"]:  # random weights, meaningless text
+    if run.run.get("twin"):  # random weights, meaningless text
         judged |= {"wer": None, "cer": None, "errors": {}}
     return judged
 
 
 def _limits(run: Mapping[str, Any], limits: Mapping[str, float | None]) -> dict[str, float | None]:
     """What a run must keep to be VALID. A worker that took another's place is cold because it was made to be."""
-    return {**limits, "warmup": None} if _faulted(run) else dict(limits)
-
-
-def _faulted(run: Mapping[str, Any]) -> bool:
-    return bool(run["config"].get("fault", {}).get("name", "none") != "none")
+    return {**limits, "warmup": None} if faulted(run) else dict(limits)
 
 
 def _look_closer(files: RunFiles, settings: Mapping[str, Any], survive: Survivor) -> dict[str, Any]:
@@ -218,12 +204,12 @@ def _look_closer(files: RunFiles, settings: Mapping[str, Any], survive: Survivor
     span = (window["start"], window["end"]) if window["start"] is not None and window["end"] is not None else None
     return {
         **run,
-        "durations": survive(f"{_name(files)}: latency", {}, durations, files.requests, files.segments),
+        "durations": survive(f"{name_of(files)}: latency", {}, durations, files.requests, files.segments),
         "timeline": survive(
-            f"{_name(files)}: timeline", None, timeline.shares, run, files.requests, files.segments
+            f"{name_of(files)}: timeline", None, timeline.shares, run, files.requests, files.segments
         ),
         "leak": survive(
-            f"{_name(files)}: leak", None, leak.watch, files.monitor, metric, span, settings["leak_min_s"]
+            f"{name_of(files)}: leak", None, leak.watch, files.monitor, metric, span, settings["leak_min_s"]
         ),
     }  # fmt: skip
 
@@ -259,133 +245,6 @@ def _scalings(
             one["predicted"] = [row for row in one["predicted"] if row["workers"] not in known]
             found.append(one)
     return found
-
-
-def _warnings(files: SweepFiles, configurations: list[dict[str, Any]]) -> list[str]:
-    """Everything that limits what the figures mean, each once."""
-    found = [*files.notes, *(f"{p['key']}, run {p['num']}: {p['why']}" for p in files.missing if "why" in p)]
-    if files.sweep["interrupted"]:
-        found.append("the sweep was interrupted: what is missing is listed with its reason")
-    cer = {c["key"]: c["correctness"]["cer"] for c in configurations}
-    for one in files.runs:
-        run = one.run
-        if doubt := _language_doubt(one, cer.get(run["key"])):
-            found.append(doubt)
-        found += [f"{run['key']}: {line}" for line in run["warnings"]]
-        found += [
-            f"{run['key']}: the probe {name!r} {about['fault']}"
-            for name, about in one.probes.items()
-            if about.get("fault")
-        ]
-        found += [f"skipped sample {s['file']}: {s['reason']}" for s in run["skipped"]]
-        found += [f"sample {s['file']}: {s['reason']}" for s in run.get("remarks", [])]
-        if run["twin"]:
-            found.append(
-                f"engine={run['engine']} has random weights (a twin): its text means nothing, and no WER or CER is "
-                "shown; speed and memory are those of the real shape, and every text must still equal the control's"
-            )
-        if run["metrics"] and not _faulted(run) and (threads := _wrong_threads(run)):
-            found.append(threads)
-        if run["config"]["control"]["name"] == "off":
-            found.append("the control was skipped: whether transcripts are identical cannot be judged")
-    for control in files.controls.values():
-        if not control["deterministic"]:
-            found.append(
-                "the control's texts differ from one process count to another: "
-                f"engine {control['engine']} is not deterministic"
-            )
-    for configuration in configurations:
-        key = configuration["key"]
-        if disturbed := _disturbed(configuration, files.runs):
-            found.append(disturbed)
-        if left_out := alike.said(configuration["left_out"]):
-            found.append(f"{key}: {left_out}")
-        if unlike := configuration["unlike_baseline"]:
-            found.append(
-                f"{key}: made with other {' and '.join(unlike)} than its baseline {configuration['baseline']}, so that "
-                "what more workers bring cannot be told from what those bring; make both again with redo=changed"
-            )
-        tiers = gates.caveats(configuration["gates"], files.sweep["thresholds"], 0)
-        found += [f"{key}: {caveat}" for caveat in tiers]
-        if configuration["incomplete"]:
-            found.append(f"{key}: {configuration['incomplete']}")
-        if configuration["status"] != "ok":
-            found.append(f"{key}: {configuration['status']}: {'; '.join(configuration['errors'])}")
-        wrong = configuration.get("wrong") or []
-        if unlike := _UNLIKE.get(configuration["correctness"]["unlike"]):
-            found.append(f"{key}: {unlike}")
-        elif wrong:
-            others = configuration["wrong_count"] - 1
-            more = f" and {others} more" if others > 0 else ""
-            found.append(f"{key}: wrong: {wrong[0]['sample']}: {wrong[0]['reason']}{more}")
-    return list(dict.fromkeys(found))
-
-
-def _language_doubt(one: RunFiles, cer: float | None) -> str | None:
-    """Whether the engine may not know what was spoken. Of a server that is not ours only its texts tell."""
-    engine = one.run["config"]["engine"] if one.run["server"] == "local" else {"name": "the server's"}
-    answers = [
-        (name, kept["reference"], kept["results"][0]["text"])
-        for name, kept in sorted(one.transcripts.items())
-        if kept["results"]
-    ]
-    if not answers or one.run["twin"]:
-        return None
-    language = one.run.get("language")
-    return languages.warning(engine, known_languages(engine), language, answers, cer)
-
-
-# All texts differ from the control's, which no server does that loses some.
-_UNLIKE = {
-    "spelling": (
-        "all texts hold the control's words in another spelling: the server normalizes its text in its own way; judge "
-        "words instead, with control=off thresholds.wer=0.1 (samples with transcripts)"
-    ),
-    "engine": (
-        "all texts differ from the control's from the first word on, and hold other words instead of fewer: the server "
-        "runs another engine, model or language than the control, not one that loses text; set engine= and its "
-        "model_dir, model_id or language to the server's, or control=off thresholds.wer=0.1 (samples with transcripts)"
-    ),
-}
-
-
-def _disturbed(configuration: dict[str, Any], files: Sequence[RunFiles]) -> str | None:
-    """All that disturbed a configuration's runs in one line: each code once, and who took the CPUs by name."""
-    runs = configuration["validity"]["runs"]
-    bad = [run for run in runs if run["reasons"]]
-    if not bad:
-        return None
-    said: dict[str, list[str]] = {}
-    for run in bad:
-        for reason in run["reasons"]:
-            said.setdefault(reason["code"], []).append(reason["reason"])
-    each = [f"{code}: {all_[0]}{_more(len(all_) - 1)}" for code, all_ in said.items()]
-    nums = {run["num"] for run in bad if any(r["code"] == "OTHER_CPU" for r in run["reasons"])}
-    if names := _neighbours([f for f in files if f.run.get("num") in nums]):
-        each.append(f"the CPUs were taken by {names}")
-    left = "none is left" if len(bad) == len(runs) else 'left out of all figures but "correct"'
-    of = f"{len(bad)} of {counted(len(runs), 'run')}" if len(runs) > 1 else "its run"
-    return f"{configuration['key']}: {of} INVALID, {left}: {'; '.join(each)}"
-
-
-def _more(count: int) -> str:
-    return f" (and {count} like it)" if count else ""
-
-
-def _neighbours(files: Sequence[RunFiles]) -> str:
-    """The processes of others that took most of the CPUs while these runs were measured."""
-    total: dict[str, float] = {}
-    for one in files:
-        start, end = one.run["window_s"]["start"], one.run["window_s"]["end"]
-        if start is not None and end is not None:
-            for name, seconds in neighbours.took(one.neighbours, start, end):
-                total[name] = total.get(name, 0.0) + seconds
-    most = sorted(total.items(), key=lambda pair: -pair[1])[:3]
-    return ", ".join(f"{name} ({seconds:.1f} CPU s)" for name, seconds in most if seconds >= 0.1)
-
-
-def _wrong_threads(run: dict[str, Any]) -> str | None:
-    return pools.wrong_threads(run["key"], run["workers"] or 1, run["threads"], run["cpu_count"], run["metrics"])
 
 
 def _diagnose(files: SweepFiles, configurations: list[dict[str, Any]], tolerance: float) -> dict[str, list[str]]:

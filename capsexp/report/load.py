@@ -30,7 +30,7 @@ _RUN: dict[str, tuple[type, ...]] = {
     "workers": (int, *_OPTIONAL), "threads": (int, *_OPTIONAL), "pool": (str,), "engine": (str,),
     "engine_about": (dict, *_OPTIONAL), "dispatch": (str,), "config": (dict,), "control": (str, *_OPTIONAL),
     "phases_s": (dict,), "window_s": (dict,), "samples": (list,), "skipped": (list,), "cpu_count": (int,),
-    "warnings": (list,), "metrics": (dict, *_OPTIONAL),
+    "warnings": (list,), "metrics": (dict, *_OPTIONAL), "server": (str, *_OPTIONAL), "twin": (bool, *_OPTIONAL),
 }  # fmt: skip
 _CONTROL: dict[str, tuple[type, ...]] = {"engine": (str,), "threads": (int,), "texts": (dict,), "runs": (list,)}
 
