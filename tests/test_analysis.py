@@ -6,7 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capsexp.analysis import aggregate, baseline, correctness, diagnosis, gates, metrics, pools, recommend, statistics
+from capsexp.analysis import (
+    aggregate,
+    baseline,
+    correctness,
+    diagnosis,
+    gates,
+    metrics,
+    pools,
+    recommend,
+    settle,
+    statistics,
+)
 from capsexp.analysis import trials as plan
 from capsexp.config import SWEEP_KEYS, Config, to_dict
 
@@ -700,4 +711,4 @@ def test_a_limit_in_the_middle_of_the_spread_is_settled_by_no_number_of_trials()
         "overrides": None,
         "note": "no reasonable number of trials: another sweep with longer runs (load.repeats)",
     }
-    assert recommend.settle(found, 3, False) == longer
+    assert settle.settle(found, 3, False) == longer

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from test_analysis import CONTROLS, LIMITS, RIGHT, config, made_run, report, trials
 
-from capsexp.analysis import aggregate, recommend, scaling
+from capsexp.analysis import aggregate, recommend, scaling, settle
 
 
 def advice(*runs: dict[str, Any], cpus: int = 4, **change: Any) -> dict[str, Any]:
@@ -140,13 +140,16 @@ def open_sweep(*trial: tuple[float, float]) -> list[dict[str, Any]]:
 def test_trials_that_would_decide_are_asked_for_only_where_a_sweep_may_have_as_many() -> None:
     found = open_sweep((10.0, 6.6), (10.1, 6.8), (9.9, 6.5))
     (needed,) = (gate["trials"] for gate in found[1]["gates"] if gate["verdict"] == "INCONCLUSIVE")
-    said = recommend.settle(found, 3, False, most=2 * needed)
+    said = settle.settle(found, 3, False, most=2 * needed)
     assert (said or {})["overrides"] == [f"trials={needed}"]
-    said = recommend.settle(found, 3, False, most=2 * needed - 1)
+    said = settle.settle(found, 3, False, most=2 * needed - 1)
     assert (said or {})["overrides"] is None
-    assert recommend.settle(found, 3, True) == {"overrides": [], "note": "makes the runs that are missing"}
+    assert settle.settle(found, 3, True) == {
+        "overrides": [],
+        "note": "makes the runs that are missing or were cut short",
+    }
     decided = open_sweep((10.0, 5.0), (10.0, 5.0), (10.0, 5.0))
-    assert recommend.settle(decided, 3, False) is None
+    assert settle.settle(decided, 3, False) is None
 
 
 @pytest.mark.parametrize(
@@ -158,7 +161,7 @@ def test_a_run_that_is_too_short_is_too_short_again(codes: list[str], overrides:
     runs = [*trials(1, 10.0, 10.0), *trials(2, 5.0, 5.0)]
     found = aggregate.configurations(runs, [RIGHT] * 4, CONTROLS, LIMITS, [[], [], why, why])
     assert found[1]["verdict"] == "INVALID"
-    said = recommend.settle(found, 3, False)
+    said = settle.settle(found, 3, False)
     assert said is not None
     assert said["overrides"] == overrides
     assert ("longer runs" in said["note"]) == (overrides is None)

@@ -246,10 +246,20 @@ def test_thresholds_that_were_changed_afterwards_are_shown_as_such() -> None:
 
 
 ANALYSES = (
-    "correctness.judge", "validity.reasons", "faults.effect", "timeline.shares", "leak.watch", "durations",
-    "aggregate.configurations", "scaling.extrapolate", "diagnosis.causes", "recommend.advise", "settle.settle",
-    "trials.outcome", "pools.wrong_threads",
-)  # fmt: skip
+    "capsexp.analysis.correctness.judge",
+    "capsexp.analysis.validity.reasons",
+    "capsexp.analysis.faults.effect",
+    "capsexp.analysis.timeline.shares",
+    "capsexp.analysis.leak.watch",
+    "capsexp.report.build.durations",
+    "capsexp.analysis.aggregate.configurations",
+    "capsexp.analysis.scaling.extrapolate",
+    "capsexp.analysis.diagnosis.causes",
+    "capsexp.analysis.recommend.advise",
+    "capsexp.analysis.settle.settle",
+    "capsexp.analysis.trials.outcome",
+    "capsexp.analysis.pools.wrong_threads",
+)
 
 
 @pytest.mark.parametrize("name", ANALYSES)
@@ -257,7 +267,7 @@ def test_a_report_survives_any_analysis_that_fails(name: str, monkeypatch: pytes
     def fail(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError("float division by zero")
 
-    monkeypatch.setattr(f"capsexp.analysis.{name}", fail)
+    monkeypatch.setattr(name, fail)
     sweep = a_sweep([*trials(1, 10.0, 10.0), *trials(2, 9.0, 9.0)], trials="auto")
     monkeypatch.setattr("capsexp.report.build.read_sweep", lambda folder: sweep)
     logs = set()
