@@ -118,17 +118,18 @@ def test_sums_without_those_that_they_are_shares_of_say_nothing() -> None:
 @pytest.mark.parametrize(
     ("config", "repeats", "what"),
     [
-        ({"hours": 2.0, "load": {"repeats": 1}}, None, "hours"),
-        ({"load": {"repeats": "auto"}}, 3, "load.min_s"),  # it was decided from that
-        ({"load": {"repeats": "auto"}}, 1, "load.repeats"),
-        ({"load": {"repeats": 2}}, 2, "load.repeats"),
-        ({}, None, "load.repeats"),
+        ({"hours": 2.0, "load": {"repeats": 1}}, None, "hours=2.62"),
+        ({"load": {"repeats": "auto", "min_s": 10.0}}, 3, "load.min_s=14"),  # it was decided from that
+        ({"load": {"repeats": "auto", "min_s": 10.0}}, 1, "load.repeats=2"),
+        ({"load": {"repeats": 2}}, 2, "load.repeats=3"),
+        ({}, None, "load.repeats=2"),
     ],
 )
 def test_a_load_that_is_too_short_says_what_makes_it_longer(config: Any, repeats: int | None, what: str) -> None:
     short = {**run(), "repeats": repeats, "config": {"monitor": {"interval": 0.5}, **config}}
-    said = {"code": validity.TOO_SHORT, "reason": f"the load took 10.00 s (limit 10.5 s); raise {what}"}
-    assert validity.reasons(short, [], [], {"min_s": 10.5}) == [said]
+    said = f"the load took 10.00 s (limit 10.5 s); long enough is about {what}"
+    found = validity.reasons(short, [], [], {"min_s": 10.5})
+    assert found == [{"code": validity.TOO_SHORT, "reason": said, "remedy": what}]
     assert validity.reasons(short, [], [], {"min_s": 10.0}) == []
 
 
