@@ -17,7 +17,7 @@ import tempfile
 import unicodedata
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -192,6 +192,18 @@ def verify(path: Path) -> list[str]:
 
 
 @contextmanager
+def verified(path: Path) -> Iterator[Path]:
+    """A sweep's folder as it was written, or that in its zip, unpacked for as long as the context lasts; raises
+    ArchiveError, also where anything in it was changed."""
+    if problems := verify(path):
+        raise ArchiveError(
+            f"{path.name} is not as it was written: {problems[0]}; python -m capsexp.archive verify {path} lists all"
+        )
+    with nullcontext(path) if path.is_dir() else unpacked(path) as folder:
+        yield folder
+
+
+@contextmanager
 def unpacked(path: Path) -> Iterator[Path]:
     """The sweep's folder in a zip, for as long as the context lasts; raises ArchiveError for anything unsafe in it."""
     with tempfile.TemporaryDirectory(prefix="capsexp-") as scratch:
@@ -330,4 +342,4 @@ def main(argv: Sequence[str]) -> int:
 if __name__ == "__main__":
     from capsexp.tool import entry
 
-    sys.exit(entry(main, "capsexp.archive"))
+    sys.exit(entry(main, "capsexp.archive", __doc__))

@@ -111,4 +111,4 @@ def _listed(title: str, found: list[tuple[str, Any, Any]]) -> list[str]:
 if __name__ == "__main__":
     from capsexp.tool import entry
 
-    sys.exit(entry(main, "capsexp.compare"))
+    sys.exit(entry(main, "capsexp.compare", __doc__))

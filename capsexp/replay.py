@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +25,7 @@ def main(argv: Sequence[str]) -> int:
     if not argv or argv[0].startswith("-"):
         raise ConfigError("usage: python -m capsexp.replay X [key=value ...], a sweep's folder or its zip")
     source = Path(argv[0])
-    with ExitStack() as stack:
-        problems = archive.verify(source)
-        if problems:
-            raise ArchiveError(
-                f"{source.name} is not as it was written: {problems[0]}; "
-                f"python -m capsexp.archive verify {source} lists all"
-            )
-        folder = source if source.is_dir() else stack.enter_context(archive.unpacked(source))
+    with archive.verified(source) as folder:
         before = _read(folder / "report.json")
         overrides = [word for word in argv[1:] if word != TRUST]
         words = line(_read(folder / "sweep.json"), folder, overrides)
@@ -159,4 +151,4 @@ def _correct(c: dict[str, Any]) -> str:
 if __name__ == "__main__":
     from capsexp.tool import entry
 
-    sys.exit(entry(main, "capsexp.replay"))
+    sys.exit(entry(main, "capsexp.replay", __doc__))

@@ -70,9 +70,12 @@ def parse(argv: Sequence[str], prog: str, description: str, aliases: dict[str, s
     return Call(config, args.run_dir, zero, args.stdin_guard, tuple(args.watch))
 
 
-def entry(run: Callable[[Sequence[str]], int], prog: str) -> int:
-    """Run a tool: one line for every error, 130 for Ctrl-C."""
+def entry(run: Callable[[Sequence[str]], int], prog: str, about: str | None = None) -> int:
+    """Run a tool: one line for every error, 130 for Ctrl-C. `about`: what --help says, where the tool does not."""
     try:
+        if about is not None and {"-h", "--help"} & set(sys.argv[1:]):
+            tell(about)
+            return 0
         return run(sys.argv[1:])
     except CapsexpError as error:
         tell(f"{prog}: {escape.one_line(error)}", sys.stderr)

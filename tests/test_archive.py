@@ -1,7 +1,9 @@
 """Archives that are not as they were written, or were never ours."""
 
+import runpy
 import shutil
 import stat
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,9 +72,19 @@ def test_a_replay_is_the_archived_command_with_its_own_tree(tmp_path: Path) -> N
     ]  # fmt: skip
 
 
-def test_nothing_to_report_on_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    import sys
+@pytest.mark.parametrize("name", ["archive", "client", "compare", "monitor", "replay", "report", "server", "twin"])
+def test_every_tool_says_what_it_takes(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [name, "x", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module(f"capsexp.{name}", run_name="__main__")
+    said = capsys.readouterr()
+    assert (ended.value.code, said.err) == (0, "")
+    assert f"python -m capsexp.{name} " in said.out
 
+
+def test_nothing_to_report_on_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from capsexp.report.__main__ import main as report
     from capsexp.tool import entry
 

@@ -64,6 +64,11 @@ def test_a_sweep_its_report_its_archive_and_its_replay(bench: Bench) -> None:
     assert archive.build(bench.out, None) == zipped
     assert zipped.read_bytes() == first
     assert archive.verify(bench.out) == archive.verify(zipped) == []
+    for demanded in ([], ["thresholds.speedup=1.1"]):
+        shown = tool("capsexp.report", str(zipped), *demanded)
+        assert (shown.returncode, shown.stderr) == (0, "")
+        assert ("thresholds were changed" in shown.stdout) == bool(demanded)
+    assert zipped.read_bytes() == first
     (bench.out / "report.txt").write_text("FEASIBLE!")
     (bench.out / "environment.json").unlink()
     (bench.out / "more").write_text("")

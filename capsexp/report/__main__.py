@@ -1,5 +1,6 @@
-"""python -m capsexp.report DIR [thresholds.x=...]: build the report again from the run directories alone; with
-thresholds, judge by these, which the report says."""
+"""python -m capsexp.report X [thresholds.x=...]: build the report of a sweep's folder again, from its run directories
+alone; with thresholds.*, validity.* or report.*, judge by these, which the report says. Of a zip the report is shown,
+and the zip stays as it is."""
 
 from __future__ import annotations
 
@@ -24,14 +25,22 @@ _JUDGES = ("thresholds", "validity", "report")
 
 def main(argv: Sequence[str]) -> int:
     if not argv or any(word.startswith("-") for word in argv) or not all("=" in word for word in argv[1:]):
-        raise ConfigError("usage: python -m capsexp.report DIR [thresholds.x=...], the folder of a sweep")
-    folder = Path(argv[0])
-    if argv[1:]:
-        judged = _judged(read_plan(folder), argv[1:])  # checked before anything is touched
+        raise ConfigError("usage: python -m capsexp.report X [thresholds.x=...], a sweep's folder or its zip")
+    source = Path(argv[0])
+    if not source.is_file():
+        return _again(source, argv[1:])
+    with archive.verified(source) as folder:
+        return _again(folder, argv[1:], archived=False)
+
+
+def _again(folder: Path, overrides: Sequence[str], archived: bool = True) -> int:
+    """`archived`: an archive beside the folder is made again, too."""
+    if overrides:
+        judged = _judged(read_plan(folder), overrides)  # checked before anything is touched
         with locked(folder):
             write_json(folder / "sweep.json", judged)
             _rebuild(folder)
-            if (folder / archive.MANIFEST).is_file():
+            if archived and (folder / archive.MANIFEST).is_file():
                 archive.again(folder)
     else:
         _rebuild(folder)
@@ -64,4 +73,4 @@ def _judged(sweep: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(entry(main, "capsexp.report"))
+    sys.exit(entry(main, "capsexp.report", __doc__))

@@ -17,9 +17,6 @@ KEYS = ("shape", "out", "quantize", "seed")
 
 def run(argv: Sequence[str]) -> int:
     """Build one twin and say in one line what was written. Raises ConfigError."""
-    if argv in (["-h"], ["--help"]):
-        print(f"{__doc__}\nshapes: {', '.join(SHAPES)}")
-        return 0
     values = dict(_pair(argument) for argument in argv)
     for key in ("shape", "out"):
         if not values.get(key):
@@ -58,4 +55,4 @@ def _flag(text: str) -> bool:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a build that is stopped cleans up behind it
-    raise SystemExit(entry(run, "capsexp.twin"))
+    raise SystemExit(entry(run, "capsexp.twin", f"{__doc__}\nshapes: {', '.join(SHAPES)}"))
