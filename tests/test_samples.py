@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -232,16 +235,36 @@ def test_what_stands_in_a_folder_is_tried_or_named(tmp_path: Path) -> None:
     assert {name for name, _ in loaded.skipped} == {"broken.wav", "device.wav", "fifo.wav"}
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
-def test_what_may_not_be_read_is_named(tmp_path: Path) -> None:
-    tone(tmp_path / "a.wav")
-    tone(tmp_path / "closed" / "b.wav")
-    tone(tmp_path / "mine.wav").chmod(0)
-    (tmp_path / "closed").chmod(0)
+@contextlib.contextmanager
+def as_nobody() -> Iterator[None]:
+    """Root may read everything: be somebody else meanwhile."""
+    if sys.platform == "win32" or os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
     try:
-        assert {name for name, _ in samples.load(folder(tmp_path)).skipped} == {"closed", "mine.wav"}
+        yield
     finally:
-        (tmp_path / "closed").chmod(0o755)
+        os.seteuid(0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no modes of files")
+def test_what_may_not_be_read_is_named() -> None:
+    with tempfile.TemporaryDirectory() as made:  # pytest's own folders are closed to others
+        place = Path(made)
+        place.chmod(0o755)
+        tone(place / "a.wav")
+        tone(place / "closed" / "b.wav")
+        assert not samples.load(folder(place)).skipped  # imports what it needs while it may
+        tone(place / "mine.wav").chmod(0)
+        (place / "closed").chmod(0)
+        try:
+            with as_nobody():
+                loaded = samples.load(folder(place))
+        finally:
+            (place / "closed").chmod(0o755)
+        assert {name for name, _ in loaded.skipped} == {"closed", "mine.wav"}
+        assert [s.name for s in loaded.samples] == ["a.wav"]
 
 
 def test_one_file_whose_decoder_raises_anything_costs_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
