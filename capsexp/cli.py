@@ -19,6 +19,7 @@ from capsexp.overrides import key_of, pasted, several, spell, unquoted
 from capsexp.tool import TOKEN
 
 _VALUED = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p")
+_SEVERAL = ("-m", "--multirun")
 _QUESTIONS = (
     "--help",
     "-h",
@@ -104,7 +105,7 @@ def _main(argv: list[str]) -> int:
     if any(flag.partition("=")[0] in _QUESTIONS for flag in flags):
         _one_configuration(overrides, flags)
         return compose.launch(config_dir, config_name, [*overrides, *flags], lambda config: None)
-    unknown = [flag for flag in flags if flag not in ("-m", "--multirun", "-r", "--run")]
+    unknown = [flag for flag in flags if flag not in (*_SEVERAL, "-r", "--run")]
     if unknown:
         raise ConfigError(f"{unknown[0]}: unknown flag; settings are key=value, see --help")
 
@@ -138,7 +139,8 @@ def _one_configuration(overrides: list[str], flags: list[str]) -> None:
     swept, _ = split([spell(o) for o in overrides])
     if swept and any(flag.startswith(("--cfg", "--info")) for flag in flags):
         names = {key_of(o): o for o in combinations(swept)[0]}
-        line = [names.get(key_of(o), o) for o in overrides] + [word for f in flags for word in f.split("=")]
+        shown = [word for f in flags if f not in _SEVERAL for word in f.split("=")]
+        line = [names.get(key_of(o), o) for o in overrides] + shown
         raise ConfigError(f"{' '.join(swept)}: shows one configuration at a time: python -m capsexp {shlex.join(line)}")
 
 

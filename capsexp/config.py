@@ -26,6 +26,7 @@ from capsexp.errors import ConfigError
 from capsexp.limits import ReportConfig, ThresholdsConfig, ValidityConfig
 from capsexp.monitor import probes
 from capsexp.plugins import nearest
+from capsexp.protocol import no_address
 from capsexp.report.exporters import EXPORTERS
 
 
@@ -478,9 +479,14 @@ def check(config: Config) -> None:
             "server.cmd: server=command needs the line to start, e.g. 'server.cmd=\"python s.py {workers} {port}\"'"
         )
     if config.server.name == "external" and not config.server.url:
-        raise ConfigError("server.url: server=external needs an address, e.g. server.url=ws://127.0.0.1:6016")
+        raise ConfigError(
+            "server.url: server=external needs an address: a full one is server.url=ws://HOST:PORT, as ws://127.0.0.1:6016"
+        )
     if config.server.name == "command" and config.server.port == 0 and "port" not in mentioned(config.server.cmd or ""):
-        raise ConfigError("server.port: server.cmd has no {port}, so give the port that the server takes by itself")
+        raise ConfigError(
+            "server.port: server.cmd has no {port}, so give the port that the server takes by itself, e.g. "
+            "server.port=6016, or let server.cmd take {port}"
+        )
     _address(config.server)
     most, longest = config.server.max_segment_s, config.load.longest_segment_s
     if config.server.name == "local" and longest > most:
@@ -562,14 +568,11 @@ def _url(url: str) -> None:
     """Whether it is an address of a WebSocket server."""
     try:
         parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise ConfigError(f"server.url: {url}: {error}") from None
-    if parts.scheme not in ("ws", "wss") or not parts.hostname:
-        bare = re.sub(r"^\w*:?//", "", url)
-        raise ConfigError(f"server.url: {url!r} is no address of a WebSocket server; give server.url=ws://{bare}")
-    if port == 0:
-        raise ConfigError(f"server.url: {url}: nothing listens on port 0; give 1 to 65535")
+        whole = parts.scheme in ("ws", "wss") and parts.hostname and parts.port != 0
+    except ValueError:  # of the port, or of brackets
+        whole = False
+    if not whole:
+        raise ConfigError(f"server.url: {no_address(url)}")
 
 
 def _is_loopback(host: str) -> bool:

@@ -210,3 +210,11 @@ def _pcm(data: object, task_id: str) -> Audio:
     if not np.isfinite(audio).all():
         raise ProtocolError("data: samples must be finite", task_id)
     return audio
+
+
+def no_address(url: str) -> str:
+    """What to say of an address that is none, or not whole."""
+    return (
+        f"{url!r} is no address of a WebSocket server: a full one is server.url=ws://HOST:PORT, as "
+        "ws://127.0.0.1:6016, or wss://HOST:PORT for TLS"
+    )

@@ -118,7 +118,7 @@ def test_the_files_of_a_run(bench: Bench) -> None:
 
 
 def test_one_configuration_that_cannot_start_leaves_the_others(bench: Bench) -> None:
-    assert bench.run("server=command,local", "server.cmd='false'", "-m") == 1
+    assert bench.run("server=command,local", "server.cmd='false {port}'", "-m") == 1
     report = bench.report()
     assert [c["status"] for c in report["configurations"]] == ["failed", "ok"]
     assert "before it was ready" in report["configurations"][0]["errors"][0]
@@ -226,8 +226,11 @@ def test_a_configuration_without_room_is_refused(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (("server=command", "server.cmd='sleep 60'", "server.ready_timeout=0.5"), "not ready in server.ready_timeout"),
-        (("server=command", "server.cmd=\"python -c 'import nothing_of_the_kind'\""), "nothing_of_the_kind"),
+        (
+            ("server=command", "server.cmd='sleep 60 {port}'", "server.ready_timeout=.5"),
+            "not ready in server.ready_timeout",
+        ),
+        (("server=command", "server.cmd=\"python -c 'import nothing_of_the_kind' {port}\""), "nothing_of_the_kind"),
         (("server=command", "server.cmd='no-such-program {port}'"), "server.cmd cannot be started"),
     ],
 )

@@ -128,6 +128,7 @@ def test_braces_of_a_servers_own_stay(line: str, filled: str) -> None:
         (["validity=default,off"], "validity: judges"),
         (["report.tolerance=0.1,0.2"], "report.tolerance: judges"),
         (["trials_max=1,2"], "trials_max: is of the whole sweep"),
+        (["server=command", "server.cmd=s.py"], "server.port: server.cmd has no {port}"),
         (["server=command", "server.cmd=s.py", "server.port=0"], "server.port: server.cmd has no {port}"),
         (["samples.dir=/a"], "samples.dir: is read with samples=dir only"),
     ],
@@ -153,6 +154,28 @@ def test_a_sweep_of_what_differs_is_taken(overrides: list[str]) -> None:
     each_differs(planned)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ws://",
+        "ws://:6016",
+        "6016",
+        "127.0.0.1:6016",
+        "http://127.0.0.1:6016",
+        "ws://h:0",
+        "ws://h:x",
+        "ws://[::1",
+        "//h:1",
+    ],
+)
+def test_an_address_that_is_not_whole_is_told_what_a_whole_one_is(url: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        compose(["engine=null", "server=external", f"server.url='{url}'"])
+    said = str(told.value)
+    assert said.startswith("server.url: ") and url in said
+    assert "server.url=ws://HOST:PORT, as ws://127.0.0.1:6016" in said
+
+
 def capsexp(*words: str, python: str = sys.executable, **how: object) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(  # type: ignore[call-overload,no-any-return]
         [python, "-m", "capsexp", *words], capture_output=True, text=True, timeout=PATIENCE, check=False, **how
@@ -174,7 +197,7 @@ def test_version() -> None:
 
 
 def test_one_configuration_of_a_sweep_is_shown_by_the_line_that_is_answered() -> None:
-    done = capsexp("workers=1,2", "--cfg", "job")
+    done = capsexp("workers=1,2", "-m", "--cfg", "job")
     assert done.returncode == 2
     *_, line = done.stderr.strip().rpartition(": ")
     assert line == "python -m capsexp workers=1 --cfg job"

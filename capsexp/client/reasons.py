@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI, WebSocketException
 
 from capsexp.errors import HarnessError
-from capsexp.protocol import ProtocolError
+from capsexp.protocol import ProtocolError, no_address
 
 OPEN_S = 30.0  # for a connection to be opened
 LONGEST = 300  # characters of what a server says
@@ -49,10 +49,6 @@ def why(error: Exception, url: str, message_s: float, own: bool = False) -> str:
 
 
 CAUGHT = (ProtocolError, OSError, TimeoutError, asyncio.TimeoutError, WebSocketException)
-
-
-def no_address(url: str) -> str:
-    return f"{url} is no address of a WebSocket server: give server.url=ws://HOST:PORT, or wss:// for TLS"
 
 
 def brief(text: str) -> str:

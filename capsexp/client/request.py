@@ -16,10 +16,20 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from capsexp.client.reasons import CAUGHT, OPEN_S, no_address, why
+from capsexp.client.reasons import CAUGHT, OPEN_S, why
 from capsexp.config import LoadConfig
 from capsexp.errors import ConfigError
-from capsexp.protocol import RATE, SUBPROTOCOL, Audio, AudioMessage, ProtocolError, Result, decode_result, encode_audio
+from capsexp.protocol import (
+    RATE,
+    SUBPROTOCOL,
+    Audio,
+    AudioMessage,
+    ProtocolError,
+    Result,
+    decode_result,
+    encode_audio,
+    no_address,
+)
 
 WATCH_S = 0.1  # after a final result, for a second one to show
 

@@ -9,11 +9,13 @@ from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from omegaconf import DictConfig, OmegaConf
 
 from capsexp import compose, interrupts, samples
 from capsexp.analysis import languages, trials
+from capsexp.client.request import port_of
 from capsexp.config import Config, LoadConfig, conf_dir, engine_languages, resolve, to_yaml
 from capsexp.counts import counted
 from capsexp.engines.base import model_files
@@ -65,7 +67,10 @@ class Performance:
             raise ConfigError(str(error)) from None
         for url in {c.server.url or "" for c in configs if c.server.name == "external"}:
             if why := unreachable(url, REACH_S):
-                raise ServerError(f"server.url={url}: nobody answers ({why}); is the server running?")
+                untold = (
+                    "" if urlsplit(url).port else f" (no port is said, so {port_of(url)} was tried: ws://HOST:PORT)"
+                )
+                raise ServerError(f"server.url={url}: nobody answers ({why}); is the server running?{untold}")
         self._tree = used(sweep, config_dir, config_name)
         redo = sweep.planned[0].config.redo
         self._due = outstanding(sweep, redo) if resumed else [(planned, "") for planned in sweep.planned]
