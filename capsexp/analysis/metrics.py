@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Row = dict[str, Any]
 
 SERVER_ROLES = frozenset({"front", "loader", "worker", "helper"})
+LEAST_SPIKE_MB = 8.0  # the kernel's counters of a process are off by about so much on many cores
 FEWEST_TICKS = 3  # of the monitor in a window, before shares of its CPU time are known
 # Requests a percentile needs before it says anything (MLPerf's early-stopping counts).
 PERCENTILES = {"p50": (50, 1), "p90": (90, 64), "p95": (95, 130), "p99": (99, 662)}
@@ -94,13 +95,15 @@ def stands_for(request: Row) -> int:
 
 
 def memory(monitor: list[Row], window: tuple[float, float] | None) -> dict[str, Any]:
-    """Of the server's tree: PSS where the system has it, USS elsewhere, summed over processes at each tick."""
+    """Of the server's tree: PSS where the system has it, USS elsewhere, summed over processes at each tick, with what
+    one of them had beyond that since the tick before."""
     rows = [r for r in monitor if r["role"] in SERVER_ROLES]
     metric = next((m for m in ("pss", "uss") if any(r[f"{m}_mb"] is not None for r in rows)), None)
     nothing = {"metric": metric, "peak_mb": None, "load_peak_mb": None, "steady_peak_mb": None, "rss_peak_mb": None}
     if metric is None:
         return nothing
-    total = _sum_by_tick(rows, f"{metric}_mb")
+    spikes = _spikes(rows)
+    total = _sum_by_tick(rows, f"{metric}_mb", spikes)
     start, end = window or (float("inf"), float("inf"))
     steady = [mb for at, mb in total.items() if start <= at <= end]
     if window is not None and not steady:
@@ -112,12 +115,27 @@ def memory(monitor: list[Row], window: tuple[float, float] | None) -> dict[str, 
         "peak_mb": max(total.values()),
         "load_peak_mb": max((mb for at, mb in total.items() if at < start), default=None),
         "steady_peak_mb": max(steady, default=None),
-        "rss_peak_mb": max(_sum_by_tick(rows, "rss_mb").values()),
+        "rss_peak_mb": max(_sum_by_tick(rows, "rss_mb", spikes).values()),
     }
 
 
-def _sum_by_tick(rows: list[Row], column: str) -> dict[float, float]:
-    total: dict[float, float] = defaultdict(float)
+def _spikes(rows: list[Row]) -> dict[float, float]:
+    """What came and went between two ticks, by the later one: how far the kernel's own peak of a process's RSS rose
+    above what both ticks saw. Of several processes the largest alone, as nobody knows that they were at one time."""
+    found: dict[float, float] = {}
+    before: dict[Any, Row] = {}
+    for row in sorted(rows, key=lambda r: r["time_s"]):
+        peak, then = row.get("peak_rss_mb"), before.get(row["pid"], {})
+        if peak is not None and row["rss_mb"] and peak > (then.get("peak_rss_mb") or 0.0):
+            beyond = peak - max(row["rss_mb"], then.get("rss_mb") or 0.0)
+            if beyond >= LEAST_SPIKE_MB:
+                found[row["time_s"]] = max(beyond, found.get(row["time_s"], 0.0))
+        before[row["pid"]] = row
+    return found
+
+
+def _sum_by_tick(rows: list[Row], column: str, more: Mapping[float, float]) -> dict[float, float]:
+    total: dict[float, float] = defaultdict(float, more)
     for row in rows:
         total[row["time_s"]] += row[column] or 0.0
     return dict(total)

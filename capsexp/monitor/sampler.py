@@ -14,8 +14,16 @@ from capsexp.monitor.probes import ALWAYS, PROBES, Probe, Watch, usable
 from capsexp.monitor.probes.base import Row
 
 MONITOR = "monitor"
+# Other programs know these by their position: what was added since follows them.
+BEGINS = {
+    MONITOR: (
+        "time_s", "role", "worker", "pid", "rss_mb", "pss_mb", "uss_mb", "cpu_s", "threads", "major_faults", "read_mb",
+        "write_mb", "cpu_percent", "steal_percent", "busy_s", "idle_s", "steal_s", "available_mb", "swap_used_mb",
+        "swap_in_mb", "cpu_mhz",
+    ),
+}  # fmt: skip
 KEY = "monitor.probes"
-SHARE = 0.002  # of a CPU: what looks more seldom than at each tick may take
+SHARE = 0.001  # of a CPU: what looks more seldom than at each tick may take
 
 
 class Sampler:
@@ -34,7 +42,7 @@ class Sampler:
                 self._asked.append(_Asked(name, probe, watch))
         self.tables: dict[str, tuple[str, ...]] = {}
         for asked in self._asked:
-            before = self.tables.get(asked.table, ("time_s",))
+            before = self.tables.get(asked.table, BEGINS.get(asked.table, ("time_s",)))
             self.tables[asked.table] = tuple(dict.fromkeys((*before, *asked.head, *asked.columns)))
 
     def tick(self, now: float | None = None) -> dict[str, list[Row]]:

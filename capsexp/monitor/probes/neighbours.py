@@ -129,7 +129,7 @@ def _linux() -> list[Seen]:
     for pid in filter(str.isdigit, os.listdir("/proc")):
         with contextlib.suppress(OSError, ValueError, IndexError):
             head, _, tail = read_bytes(f"/proc/{pid}/stat").rpartition(b")")
-            stat, name = tail.split(), head.partition(b"(")[2].decode("utf-8", "replace")
+            stat, name = tail.split(None, 20), head.partition(b"(")[2].decode("utf-8", "replace")
             own, ended = int(stat[11]) + int(stat[12]), int(stat[13]) + int(stat[14])
             found.append(Seen(int(pid), int(stat[1]), stat[19], name, own / second, ended / second))
     return found

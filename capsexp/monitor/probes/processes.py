@@ -21,10 +21,12 @@ COLUMNS = (
     Column("major_faults", "", "pages read from disk since it began (Linux)"),
     Column("read_mb", "MB", "read from disk since it began"),
     Column("write_mb", "MB", "written to disk since it began"),
+    Column("peak_rss_mb", "MB", "the most that was ever resident, between ticks too (Linux)"),
+    Column("runqueue_s", "s", "that its threads waited for a CPU although they could run, since they began (Linux)"),
 )
 ROLES = PROCESS_ROLES
 EVERY_S = 0.0
-COST = "three small files of /proc a process, and a walk through its pages"
+COST = "three small files of /proc a process and one a thread; a walk through its pages when its memory has moved"
 
 
 def missing() -> str | None:
@@ -52,7 +54,7 @@ class Trees:
         self._lines: dict[tuple[int, object], tuple[bytes, int]] = {}
 
     def close(self) -> None:
-        pass
+        self._reader = Portable()  # which keeps nothing open
 
     def look(self, now: float, watched: Sequence[Row]) -> list[Row]:
         """A row for each process there is now."""

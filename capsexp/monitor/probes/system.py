@@ -8,7 +8,8 @@ from pathlib import Path
 
 import psutil
 
-from capsexp.machine import MB, available_mb
+from capsexp import cgroup
+from capsexp.machine import MB
 from capsexp.monitor.probes.base import Column, Row, Watch
 
 COLUMNS = (
@@ -24,7 +25,9 @@ COLUMNS = (
 )
 ROLES = ("system",)
 EVERY_S = 0.0
-COST = "five small files"
+COST = "four small files; limits of control groups every 2 s, where there are any"
+GROUPS_S = 2.0  # between two looks at limits that there are
+SELDOM_S = 10.0  # and at what there is not
 
 
 def missing() -> str | None:
@@ -41,6 +44,9 @@ class System:
         self._first = True
         self._spent = {"busy_s": 0.0, "idle_s": 0.0}
         self._swapped: int | None = None
+        self._swap: Row = {}
+        self._swap_due = self._groups_due = float("-inf")
+        self._room: float | None = None  # under the limits of our control groups
         # Not in every virtual machine. A clock that is throttled is so on all cores: a few of many say enough.
         self._clocks = sorted(Path("/sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))[:8]
 
@@ -48,17 +54,28 @@ class System:
         pass
 
     def look(self, now: float, watched: Sequence[Row]) -> list[Row]:
-        row: Row = {"role": "system", "available_mb": available_mb(), **self._cpus()}
+        row: Row = {"role": "system", "available_mb": self._available(now), **self._cpus()}
         with contextlib.suppress(OSError, ValueError):
             # Idle cores are slow: the fastest tells what the machine gives.
             row["cpu_mhz"] = max((int(path.read_text()) / 1000 for path in self._clocks), default=None)
         with contextlib.suppress(OSError, RuntimeError):
-            swap = psutil.swap_memory()
-            row["swap_used_mb"] = swap.used / MB
-            if self._swapped is None:
-                self._swapped = swap.sin
-            row["swap_in_mb"] = (swap.sin - self._swapped) / MB
-        return [row]
+            if now >= self._swap_due:
+                swap = psutil.swap_memory()
+                if self._swapped is None:
+                    self._swapped = swap.sin
+                self._swap = {"swap_used_mb": swap.used / MB, "swap_in_mb": (swap.sin - self._swapped) / MB}
+                # Where there is none, none is read back.
+                self._swap_due = now if swap.total else now + SELDOM_S
+        return [{**row, **self._swap}]
+
+    def _available(self, now: float) -> float:
+        """The limits of our control groups cost more to read than all the rest."""
+        if now >= self._groups_due:
+            groups = cgroup.memory()
+            self._room = None if groups is None else groups[1] / MB
+            self._groups_due = now + (SELDOM_S if groups is None else GROUPS_S)
+        machine = psutil.virtual_memory().available / MB
+        return machine if self._room is None else min(machine, self._room)
 
     def _cpus(self) -> Row:
         now, before = psutil.cpu_times(), self._cpu
