@@ -20,6 +20,7 @@ RATE = 16_000
 SUBPROTOCOL = "binary"
 MESSAGE_SECONDS = 60.0
 MAX_SEGMENT_SECONDS = 600.0
+MAX_VALUES = 10_000  # of JSON in a client's message: a value may take 20 times its text, and seconds to be read
 MAX_TASK_ID = 200  # characters: it goes back with every result
 
 Audio = NDArray[np.float32]
@@ -81,6 +82,8 @@ def decode_audio(frame: str | bytes, max_segment_s: float = math.inf) -> AudioMe
     it decides what a worker takes of memory."""
     if isinstance(frame, bytes):
         raise ProtocolError("binary frame: send JSON in text frames")
+    if sum(map(frame.count, "[{,")) > MAX_VALUES:  # audio, which may be large, has none of these
+        raise ProtocolError(f"more than {MAX_VALUES} values in one message: audio is base64 text in `data`")
     fields = _json_object(frame)
     task_id = fields.get("task_id")
     if not isinstance(task_id, str) or not task_id:

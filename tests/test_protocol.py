@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from capsexp.protocol import (
     MAX_TASK_ID,
+    MAX_VALUES,
     AudioMessage,
     Growing,
     ProtocolError,
@@ -137,6 +138,22 @@ def test_a_result_that_remembers_the_earlier_ones_says_the_same(heard: list[tupl
         tokens += new
         result = Result("t", False, 1.0, 2.0, 3.0, 4.0, text, text, tokens, [n / 4 for n in range(len(tokens))], ["zh"])
         assert json.loads(encode_result(result, *remembered)) == json.loads(encode_result(result)) == vars(result)
+
+
+@pytest.mark.parametrize("value", ["[]", "{}", "0", '{"a": 0}'])
+def test_a_message_of_many_values_is_refused_unread(value: str) -> None:
+    """Twenty million empty lists are 64 MB of text and 1.5 GB of objects, and nobody else is served meanwhile."""
+
+    def message(count: int) -> str:
+        return f'{{"task_id": "x", "a": [{", ".join([value] * count)}]}}'
+
+    assert decode_audio(message(MAX_VALUES // 3)).task_id == "x"
+    with pytest.raises(ProtocolError, match=f"more than {MAX_VALUES} values"):
+        decode_audio(message(MAX_VALUES))
+    with pytest.raises(ProtocolError, match="more than"):
+        decode_audio("[" * (MAX_VALUES + 1))
+    with pytest.raises(ProtocolError, match="more than"):
+        decode_audio('{"a":' * (MAX_VALUES + 1))
 
 
 def test_the_longest_task_id_is_taken() -> None:
