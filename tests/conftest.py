@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SLOW = float(os.environ.get("CAPSEXP_TEST_SLOW", "1"))
 PATIENCE = 60 * SLOW  # s, for things that take about one
+SWEEPS = {"bench", "finished"}  # fixtures that run whole sweeps, in processes of their own: what uses one is slow
 LONGEST = 10 * PATIENCE  # s, that a test may take with its fixtures: it fails then, and is cleaned up after
 
 
@@ -36,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "bench" in getattr(item, "fixturenames", ()):  # a whole sweep, in processes of its own
+        if SWEEPS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(LONGEST))

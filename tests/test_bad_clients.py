@@ -27,6 +27,8 @@ from capsexp.config import LoadConfig
 from capsexp.protocol import AudioMessage, encode_audio
 from capsexp.server import guard
 
+pytestmark = pytest.mark.slow  # real processes
+
 
 @contextlib.contextmanager
 def bad_client(kind: str, url: str, seconds: float = 30.0) -> Iterator["subprocess.Popen[bytes]"]:

@@ -389,6 +389,7 @@ def test_ctrl_c_in_each_phase_reports_and_leaves_nothing(bench: Bench, when: str
     assert [c["status"] for c in report["configurations"]] == [*["ok"] * done, "interrupted", *["missing"] * (1 - done)]
 
 
+@pytest.mark.slow
 def test_whoever_calls_main_gets_their_signals_back(audio_dir: Path, tmp_path: Path) -> None:
     from capsexp.cli import main
 
@@ -429,6 +430,7 @@ def test_a_config_folder_with_one_file_only_shadows_that(tmp_path: Path) -> None
     assert compose(["+experiment=quick"], tmp_path).name == "quick"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
 def test_closed_streams_change_nothing() -> None:
     command = [sys.executable, "-m", "capsexp", "--version"]

@@ -210,6 +210,7 @@ NAMES = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
 @given(NAMES, st.sampled_from(["sweep", "run 2026:11:26", "o'brien", "语" * 70, "${x}"]))
 def test_an_archive_that_we_write_verifies_whatever_its_names(

@@ -22,6 +22,8 @@ from capsexp.server.front import internal
 from capsexp.server.listener import bind
 from capsexp.server.sparing import Sparing
 
+pytestmark = pytest.mark.slow  # real processes
+
 UPGRADE = (
     "Host: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"

@@ -36,6 +36,7 @@ def recognized(engine: base.Engine, audio: np.ndarray, cut: Cut) -> Merger:
     return merger
 
 
+@pytest.mark.slow
 def test_any_order_of_segments_over_any_workers_gives_the_same_texts(sphinx: base.Engine) -> None:
     segments = cut_all(LONG.audio[: 36 * RATE], Cut.of(4, 1))
     straight = {s.index: sphinx.recognize(s.audio) for s in segments}
@@ -64,17 +65,20 @@ def _independent(make: Callable[[], base.Engine], clips: dict[str, np.ndarray], 
         assert used.recognize(clips[name]) == alone[name], f"{name} after {before or 'nothing'}"
 
 
+@pytest.mark.slow
 def test_silence_depends_on_nothing_that_sphinx_heard_before() -> None:
     speech = {"speech": LONG.audio[: 2 * RATE], "cut": np.append(LONG.audio[:RATE], np.zeros(RATE, np.float32))}
     _independent(lambda: base.load(SphinxConfig(), 1), {**QUIET, **speech}, own=True)
 
 
+@pytest.mark.slow
 def test_digital_silence_has_no_words(sphinx: base.Engine) -> None:
     sphinx.recognize(LONG.audio[: 2 * RATE])
     assert sphinx.recognize(QUIET["zeros"]).tokens == []
     assert sphinx.recognize(LONG.audio[: 3 * RATE]).tokens
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["paraformer", "sherpa", "null"])
 def test_silence_depends_on_nothing_that_an_engine_heard_before(name: str) -> None:
     if name == "sherpa":
@@ -85,6 +89,7 @@ def test_silence_depends_on_nothing_that_an_engine_heard_before(name: str) -> No
     _independent(lambda: base.load(config, 1), clips, own=True)
 
 
+@pytest.mark.slow
 def test_merging_costs_at_most_one_point_of_wer(sphinx: base.Engine) -> None:
     assert LONG.reference is not None
     whole = sphinx.recognize(LONG.audio)
@@ -98,6 +103,7 @@ def test_merging_costs_at_most_one_point_of_wer(sphinx: base.Engine) -> None:
     assert accurate <= once + 0.01
 
 
+@pytest.mark.slow
 def test_sphinx_says_where_each_word_began(sphinx: base.Engine) -> None:
     heard = sphinx.recognize(LONG.audio[: 10 * RATE])
     assert heard.timed
@@ -118,6 +124,7 @@ def test_a_model_folder_that_is_none(tmp_path: Path) -> None:
         base.load(SphinxConfig(model_dir=str(tmp_path)), 1)
 
 
+@pytest.mark.slow
 def test_the_shipped_model_from_a_folder_of_ones_own(sphinx: base.Engine) -> None:
     import pocketsphinx
 

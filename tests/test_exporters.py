@@ -215,6 +215,7 @@ def test_another_packages_exporters_are_found_and_faults_of_theirs_cost_one_form
         EXPORTERS.check("report.formats", "htm")
 
 
+@pytest.mark.slow
 def test_a_sweep_writes_the_file_of_another_packages_exporter(installed: Path, tmp_path: Path, audio_dir: Path) -> None:
     """As its user starts it: nothing of ours was changed for it."""
     out = tmp_path / "out"

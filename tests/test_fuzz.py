@@ -242,6 +242,7 @@ def test_an_engine_that_answers_nonsense_is_an_error_for_its_task_alone() -> Non
     assert (good["task_id"], good["is_final"]) == ("good", True)
 
 
+@pytest.mark.slow
 def test_a_storm_over_a_real_server() -> None:
     with server("workers=2", "server.max_message=1000000", "server.max_audio_s=60") as (url, process):
         tally = asyncio.run(storm(url, 7, 4000, 4, 500, 1_000_000))

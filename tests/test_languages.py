@@ -102,6 +102,7 @@ def test_a_server_of_which_nothing_is_known_is_judged_by_its_texts() -> None:
     assert languages.warning({"name": "null"}, (), None, [("a.wav", "今天", "0badcafe")], 1.0) is None
 
 
+@pytest.mark.slow
 def test_mandarin_for_the_default_engine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The issue's case, shortened: said before anything starts, and in the report beside what was heard."""
     clip = next(s for s in samples.load(compose(["samples=zh"]).samples).samples if s.duration_s < 20)

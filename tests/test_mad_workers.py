@@ -31,6 +31,8 @@ from capsexp.server.pools.process import ProcessHand, ProcessLauncher
 from capsexp.server.pools.thread import ThreadLauncher
 from capsexp.server.worker import Done, Failed, Job, Measure, Measured, Ready, Skipped, Started
 
+pytestmark = pytest.mark.slow  # real processes
+
 SETTINGS: dict[str, Any] = {"engine": vars(NullConfig()), "punctuation": {"name": "none"}}
 QUICK = 2.0 * SLOW  # s for a segment, before its worker counts as stuck
 

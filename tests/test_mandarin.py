@@ -81,6 +81,7 @@ def test_nothing_is_said_in_silence_and_noise(paraformer: base.Engine, sherpa: b
     assert text(paraformer, noise) == text(sherpa, noise) == ""
 
 
+@pytest.mark.slow
 def test_segments_merge_into_what_the_whole_file_gives(paraformer: base.Engine) -> None:
     whole, merged, timed = [], [], []
     cut = Cut.of(15, 2)
@@ -96,6 +97,7 @@ def test_segments_merge_into_what_the_whole_file_gives(paraformer: base.Engine) 
     assert cer(merged) <= cer(whole) + 0.005
 
 
+@pytest.mark.slow
 def test_the_server_gives_it_back_whole(tmp_path: Path) -> None:
     command = [
         sys.executable, "-m", "capsexp", "samples=zh", "engine=paraformer", "load.repeats=1", "workers=2,3", "trials=1",

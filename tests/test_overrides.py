@@ -61,6 +61,7 @@ def test_a_line_to_paste_is_taken_as_it_stands(text: str) -> None:
     assert unquoted(word.partition("=")[2]) == text
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(AWKWARD)
 def test_a_resolved_configuration_is_written_and_read_as_it_is(text: str) -> None:

@@ -27,6 +27,8 @@ from capsexp.client.request import OPEN, Way
 from capsexp.config import LoadConfig
 from capsexp.protocol import AudioMessage, encode_audio
 
+pytestmark = pytest.mark.slow  # real processes
+
 LOAD = LoadConfig(seg_duration=15.0, seg_overlap=2.0)
 KEEPALIVE_S = 4.0 * SLOW  # a fifth of what CapsWriter's clients have, with a fifth of their audio
 

@@ -22,6 +22,8 @@ from capsexp.config import NullConfig
 from capsexp.engines.null import NullEngine
 from capsexp.errors import ConfigError
 
+pytestmark = pytest.mark.slow  # real processes
+
 POOLS = ["process", "prefork", "thread"]
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="forks after loading")
 

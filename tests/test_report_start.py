@@ -32,6 +32,7 @@ def started(config: dict[str, Any], workers: int) -> dict[str, Any]:
     return to_dict(parse(words[3:], "capsexp.server", "", {}).config)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "overrides",
     [
@@ -61,6 +62,7 @@ def test_any_text_survives_hydra(text: str, before: str, after: str) -> None:
     assert OmegaConf.create({"it": read}).it == text
 
 
+@pytest.mark.slow
 @settings(max_examples=10, phases=[Phase.generate])
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"])), NOISE)
 def test_any_name_of_a_model_survives_the_shell(name: str, noise: str) -> None:

@@ -23,6 +23,8 @@ from capsexp.config import to_dict
 from capsexp.errors import ConfigError
 from capsexp.protocol import AudioMessage, encode_audio
 
+pytestmark = pytest.mark.slow  # real processes
+
 
 def perform(url: str, way: Way) -> list[Request]:
     made = requests(3, 0.5)

@@ -26,6 +26,8 @@ from capsexp.engines.null import NullEngine
 from capsexp.protocol import AudioMessage, encode_audio
 from capsexp.segments import Cut, Merger, cut_all
 
+pytestmark = pytest.mark.slow  # real processes
+
 LOAD = LoadConfig(seg_duration=2.0, seg_overlap=0.5, message_s=1.0, timeout=PATIENCE)
 
 
