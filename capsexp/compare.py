@@ -53,7 +53,10 @@ def side_by_side(old_name: str, old: SweepFiles, new_name: str, new: SweepFiles)
     parts = [names, "", tabulate(rows, HEADERS, disable_numparse=True)]
     alone = sorted({r.run["key"] for r in old.runs} ^ {r.run["key"] for r in new.runs})
     parts += [f"In one of them only: {escape.one_line(', '.join(alone))}"] if alone else []
-    parts += _listed("Environment:", differences.changes(old.environment, new.environment))
+    before, after = ({k: v for k, v in files.environment.items() if k != "models"} for files in (old, new))
+    parts += _listed("Environment:", differences.changes(before, after))
+    unlike_files = differences.models(old.environment.get("models"), new.environment.get("models"))
+    parts += ["Models:", *(escape.one_line(f"  {line}") for line in unlike_files)] if unlike_files else []
     parts += _listed("Configuration:", _configurations(old, new))
     if unlike := _unlike(old, new):
         parts += [f"Unlike, so that the ratios are not of the same work: {', '.join(unlike)}."]
@@ -105,7 +108,14 @@ def _samples(files: SweepFiles) -> set[str]:
 
 
 def _listed(title: str, found: list[tuple[str, Any, Any]]) -> list[str]:
-    return [title, *(escape.one_line(f"  {key}: {before} -> {after}") for key, before, after in found)] if found else []
+    if not found:
+        return []
+    return [title, *(escape.one_line(f"  {key}: {_said(before)} -> {_said(after)}") for key, before, after in found)]
+
+
+def _said(value: Any) -> str:
+    """What is a list in a file is one here, and nothing is a word."""
+    return "nothing" if value is None else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 if __name__ == "__main__":

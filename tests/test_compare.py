@@ -31,7 +31,33 @@ def test_what_was_different_to_begin_with() -> None:
     )
     assert differences.changes(old, new) == [("engine.rtf", 0.1, 0.2)]
     assert differences.changes({"a": 1}, {}) == [("a", 1, None)]
+    assert differences.changes({"a": {"b": 1}}, {}) == [("a.b", 1, None)]
+    assert differences.changes({}, {"a": {"b": 1}}) == [("a.b", None, 1)]
     assert not differences.changes(dict.fromkeys(SWEEP_KEYS, "old"), dict.fromkeys(SWEEP_KEYS, "new"))
+
+
+def test_model_files_that_differ_are_told_in_words() -> None:
+    """Hashes tell nobody anything: which file, and whether it is there, another one, or another of its size."""
+    mb = 2**20
+    old = {"x": {"m/a": {"bytes": 3 * mb, "sha256": "1"}, "m/b": {"bytes": mb, "sha256": "2"}}, "y": "odd"}
+    new = {"x": {"m/a": {"bytes": 4 * mb, "sha256": "3"}, "m/b": {"bytes": mb, "sha256": "9"}, "m/c": {"sha256": "4"}}}
+    assert differences.models(old, new) == [
+        "x: m/a is another file (3.0 MB before, 4.0 MB after)",
+        "x: m/b is another file (of the same size, 1.0 MB)",
+        "x: m/c is there after only (size unknown)",
+    ]
+    assert differences.models(new, old)[2] == "x: m/c is there before only (size unknown)"
+    assert differences.models(old, old) == differences.models(None, "odd") == []
+
+
+def test_what_only_one_environment_tells_is_told_value_by_value() -> None:
+    one, two = swept(10.0), swept(5.0)
+    one.environment.update(models={"x": {"m/a": {"bytes": 2**20, "sha256": "1f2e"}}}, cpu_flags=["avx", "fma"])
+    two.environment.update(models={"x": {"m/a": {"bytes": 2**20, "sha256": "3c4d"}}}, engines={"x": {"threads": 2}})
+    said = side_by_side("a", one, "b", two)
+    assert "Models:\n  x: m/a is another file (of the same size, 1.0 MB)" in said
+    assert "  engines.x.threads: nothing -> 2" in said and "  cpu_flags: avx, fma -> nothing" in said
+    assert "{" not in said and "1f2e" not in said
 
 
 def swept(*speeds: float, **more: Any) -> Any:

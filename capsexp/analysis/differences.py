@@ -42,6 +42,10 @@ def _values(runs: Metrics, name: str) -> list[float]:
 
 def changes(before: Any, after: Any, prefix: str = "") -> list[tuple[str, Any, Any]]:
     """(dotted key, before, after) of each value that differs; a key that only one has is None in the other."""
+    if isinstance(before, Mapping) and after is None:
+        after = {}
+    if isinstance(after, Mapping) and before is None:
+        before = {}
     if not isinstance(before, Mapping) or not isinstance(after, Mapping):
         return [] if before == after else [(prefix.rstrip("."), before, after)]
     found = []
@@ -49,3 +53,34 @@ def changes(before: Any, after: Any, prefix: str = "") -> list[tuple[str, Any, A
         if prefix or key not in _ASIDE:
             found += changes(before.get(key), after.get(key), f"{prefix}{key}.")
     return found
+
+
+def models(before: Any, after: Any) -> list[str]:
+    """A line for each model file that differs between what two environments tell of their engines' models: a name
+    with its size in bytes and its hash, by engine."""
+    old, new = _files(before), _files(after)
+    said = []
+    for file in sorted({*old, *new}):
+        mine, theirs = old.get(file), new.get(file)
+        if mine is None or theirs is None:
+            when = "after" if mine is None else "before"
+            said.append(f"{file} is there {when} only ({_size(mine or theirs)})")
+        elif mine.get("sha256") != theirs.get("sha256"):
+            same = _size(mine) == _size(theirs)
+            sizes = f"of the same size, {_size(mine)}" if same else f"{_size(mine)} before, {_size(theirs)} after"
+            said.append(f"{file} is another file ({sizes})")
+    return said
+
+
+def _files(engines: Any) -> dict[str, Mapping[str, Any]]:
+    """By engine and file; what is no such table has none."""
+    return {
+        f"{engine}: {file}": facts
+        for engine, files in (engines.items() if isinstance(engines, Mapping) else ()) if isinstance(files, Mapping)
+        for file, facts in files.items() if isinstance(facts, Mapping)
+    }  # fmt: skip
+
+
+def _size(facts: Mapping[str, Any] | None) -> str:
+    count = (facts or {}).get("bytes")
+    return f"{count / 2**20:.1f} MB" if isinstance(count, int) else "size unknown"
