@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+import capsexp
 from capsexp.compose import compose
 from capsexp.experiment import control
-from capsexp.experiment.fingerprint import fingerprint, of_samples
+from capsexp.experiment.fingerprint import ASIDE_CODE, code, fingerprint, of_samples
 from capsexp.experiment.repeats import key
 
 
@@ -53,3 +54,37 @@ def test_a_file_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path, mon
     monkeypatch.setattr(Path, "read_bytes", locked)
     assert of("one", b"then") != of("two", b"now")
     assert of("three", b"then") == of("four", b"then")  # wherever they are
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after", "counts"),
+    [
+        ("server/front.py", "x = 1", "x = 2", True),
+        ("server/front.py", "x = 1", "x = 1  # why", False),
+        (
+            "engines/words.py",
+            'def f():\n    """Then."""\n    return 1',
+            'def f():\n    """Now."""\n    return (1)',
+            False,
+        ),
+        ("engines/words.py", "def f():\n    return 1", "def f():\n    return 2", True),
+        ("analysis/metrics.py", "x = 1", "x = 2", True),
+        ("analysis/recommend.py", "x = 1", "x = 2", False),
+        ("report/exporters/text.py", "x = 1", "x = 2", False),
+        ("whatever_is_new.py", "x = 1", "x = 2", True),
+    ],
+)
+def test_code_that_only_judges_or_shows_a_run_makes_no_other_of_it(
+    tmp_path: Path, file: str, before: str, after: str, counts: bool
+) -> None:
+    found = []
+    for name, text in (("then", before), ("now", after)):
+        (tmp_path / name / file).parent.mkdir(parents=True)
+        (tmp_path / name / file).write_text(text)
+        found.append(code(tmp_path / name))
+    assert (found[0] != found[1]) == counts
+
+
+def test_what_is_left_aside_of_the_code_is_there() -> None:
+    root = Path(capsexp.__file__).parent
+    assert [name for name in ASIDE_CODE if not list(root.glob(name))] == []

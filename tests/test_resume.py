@@ -94,15 +94,15 @@ def test_another_configuration_sample_or_code_is_said_and_run_again(
     assert zeros(bench.out) == before
     assert json.loads((bench.out / "report.json").read_text())["thresholds"]["speedup"] == 1.1
     assert resume(bench, "engine.rtf=0.03") == 2  # resuming only adds
-    assert re.search(r"workers=1 and 1 more was made with another configuration.*redo=changed$", bench.stderr.strip())
+    assert re.search(r"workers=1 and 1 more was made with other settings.*redo=changed$", bench.stderr.strip())
     assert zeros(bench.out) == before
     assert resume(bench, "engine.rtf=0.03", "redo=changed") == 0
-    assert "was made with another configuration" in bench.stderr
+    assert "was made with other settings" in bench.stderr
     assert not set(zeros(bench.out).values()) & set(before.values())
     before = zeros(bench.out)
     (audio_dir / "n0.txt").write_text("a transcript")
     assert resume(bench) == 2
-    assert "was made with another samples" in bench.stderr
+    assert "was made with other samples" in bench.stderr
     assert zeros(bench.out) == before
     assert resume(bench, "redo=changed") == 0
     assert not set(zeros(bench.out).values()) & set(before.values())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 from dataclasses import asdict
+from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 
@@ -16,18 +18,28 @@ from capsexp.experiment import environment
 
 # What only watches, judges or files a run does not make another one of it.
 ASIDE = SWEEP_KEYS | {"thresholds", "validity", "report", "archive"}
+# Likewise of our own code: it composes and checks what is asked for, and judges, shows and files what came of it. All
+# else may change a figure, whatever is new included. Of `analysis` a run uses the metrics.
+ASIDE_CODE = (
+    "__init__.py", "__main__.py", "analysis/*", "archive.py", "bounds.py", "cli.py", "compare.py", "compose.py",
+    "counts.py", "debug.py", "errors.py", "escape.py", "experiment/environment.py", "experiment/fingerprint.py",
+    "experiment/keep.py", "experiment/perform.py", "experiment/resume.py", "experiment/sweep.py", "limits.py",
+    "monitor/live.py", "names.py", "overrides.py", "plugins.py", "redact.py", "replay.py", "report/*", "trust.py",
+    "twin/*",
+)  # fmt: skip
+USED = "analysis/metrics.py"
 
 
 def fingerprint(config: Config) -> dict[str, str]:
     """What a run's figures depend on, besides the machine: hashes of configuration, samples, models, packages and
-    code."""
+    code, of which comments, docstrings and what is in ASIDE_CODE do not count."""
     kept = {key: value for key, value in without_labels(config).items() if key not in ASIDE}
     return {
         "configuration": _hash(json.dumps(kept, sort_keys=True).encode()),
         "samples": of_samples(config.samples),
         "models": _hash(json.dumps(environment.models(config.engine, config.punctuation), sort_keys=True).encode()),
         "packages": _hash(json.dumps(environment.software(), sort_keys=True).encode()),
-        "code": _code(),
+        "code": code(Path(capsexp.__file__).resolve().parent),
     }
 
 
@@ -53,9 +65,23 @@ def _content(path: Path) -> str:
 
 
 @cache
-def _code() -> str:
-    root = Path(capsexp.__file__).resolve().parent
-    return _hash(b"".join(path.read_bytes() for path in sorted(root.rglob("*.py"))))
+def code(root: Path) -> str:
+    """Of what is done by the modules of a package that can change a run's figures."""
+    every = sorted((path.relative_to(root).as_posix(), path) for path in root.rglob("*.py"))
+    counted = [(name, path) for name, path in every if name == USED or not any(fnmatch(name, a) for a in ASIDE_CODE)]
+    return _hash("".join(f"{name}\n{_done_by(path.read_bytes())}\n" for name, path in counted).encode())
+
+
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def _done_by(source: bytes) -> str:
+    """A module without its comments, its layout and its docstrings."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node):
+            node.body = node.body[1:]
+    return ast.dump(tree)
 
 
 def _hash(content: bytes) -> str:

@@ -142,16 +142,16 @@ def outstanding(sweep: Sweep, redo: str | None) -> list[tuple[Planned, str]]:
         more = f" and {len(finished) - 1} more" if len(finished) > 1 else ""
         raise ConfigError(
             f"resume={sweep.folder.name}: {planned.key}{more} {reason}, and resuming only adds; start a new sweep, or "
-            "make what has changed again in place of what is there: redo=changed"
+            "have what has changed made again, in place of what is there, with one word more: redo=changed"
         )
     for planned, reason in found:
-        if reason.startswith(_OTHER) and reason != f"{_OTHER}configuration":
+        if reason.startswith(_OTHER) and reason != f"{_OTHER}{_SAID['configuration']}":
             _forget_control(sweep.folder, sweep.folder / planned.dir)
         shutil.rmtree(sweep.folder / planned.dir, ignore_errors=True)
     return found
 
 
-_OTHER = "was made with another "
+_OTHER = "was made with other "
 
 
 def _forget_control(folder: Path, run_dir: Path) -> None:
@@ -178,4 +178,8 @@ def _why(folder: Path, planned: Planned) -> str:
         before = {}
     changed = [part for part, value in now.items() if part in before and before[part] != value]
     changed += [part for part in ("configuration", "samples", "code") if part not in before]
-    return f"{_OTHER}{' and '.join(changed)}" if changed else ""
+    return f"{_OTHER}{' and '.join(_SAID.get(part, part) for part in changed)}" if changed else ""
+
+
+# Of a fingerprint, for a user.
+_SAID = {"configuration": "settings", "code": "code of capsexp"}
