@@ -29,6 +29,14 @@ if sys.platform != "win32":
 PART = ".part"  # ends the name of a file that is being written
 
 
+def from_here(path: Path) -> str:
+    """As short as it can be typed from the working folder."""
+    try:
+        return str(path.absolute().relative_to(Path.cwd()))
+    except (ValueError, OSError):  # elsewhere, or the working folder is gone
+        return str(path)
+
+
 @contextlib.contextmanager
 def storing(path: Path | str) -> Iterator[None]:
     """OSError -> StorageError, naming the file: the one that the error names, or else this one."""

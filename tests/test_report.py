@@ -1,5 +1,6 @@
 """What a report says, in words: one vocabulary, nothing recommended that is not decided, one line for one thing."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,8 @@ def test_runs_that_were_too_short_are_called_that_and_longer_ones_are_advised() 
     mixed, said = reported(*[a_run(w, s, trial=t, disturbed=100) for w, s in ((1, 4.0), (2, 2.0)) for t in (1, 2)],
                            validity={"min_s": 3.0, "swap_in_mb": 16.0})  # fmt: skip
     assert lines(said, "Verdict: INVALID: the runs that would have to decide it were disturbed or too short; ")
-    assert mixed["decide"] == {"command": None, "note": "another sweep with longer runs: load.repeats=2"}
+    longer = "another sweep with longer runs: load.repeats=2"
+    assert mixed["decide"] == {"command": None, "note": longer, "overrides": None}
 
 
 @pytest.mark.parametrize("status", ["interrupted", "running"])
@@ -140,6 +142,29 @@ def test_a_run_that_was_cut_short_is_made_again_and_is_not_called_invalid(status
     assert (report["verdict"], report["unfinished"]) == ("INCONCLUSIVE", True)
     assert "INVALID" not in said and "trials_max" not in said
     assert report["decide"]["command"] == "python -m capsexp resume=outputs/2026-01-01/10-00-00-sweep"
+
+
+def test_a_sweep_that_lies_elsewhere_is_resumed_by_a_line_that_works_when_it_is_pasted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The screen says where it is; the file, which others read elsewhere, says how to find out."""
+    runs = [a_run(1, 10.0), a_run(2, 5.0)]
+    report, said = reported(*runs, missing=[("workers=2", 2)], folder=None)
+    (line,) = lines(said, "To decide it: python -m capsexp resume=FOLDER   (")
+    assert line.endswith("; FOLDER: where this report lies)")
+    sweep = tmp_path / "it's (there)"
+    sweep.mkdir()
+    (sweep / "report.txt").write_text(said, "utf-8")
+    monkeypatch.chdir(tmp_path)
+    for here, typed in ((tmp_path, sweep.name), (Path("/"), str(sweep)[1:]), (Path.home(), str(sweep))):
+        monkeypatch.chdir(here)
+        (line,) = lines(build.as_seen_from_here(sweep, report), "To decide it: ")
+        words = shlex.split(line.removeprefix("To decide it: ").partition("   (")[0])
+        assert words == ["python", "-m", "capsexp", f"resume={typed}"]
+        assert "FOLDER" not in line
+    report, said = reported(*runs)  # nothing to be decided, or not by a command
+    (sweep / "report.txt").write_text(said, "utf-8")
+    assert build.as_seen_from_here(sweep, {**report, "decide": None}) == said.rstrip("\n")
 
 
 def test_who_took_the_cpus_is_named() -> None:

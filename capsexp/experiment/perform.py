@@ -27,11 +27,22 @@ from capsexp.experiment.repeats import Reference, settle
 from capsexp.experiment.resume import outstanding
 from capsexp.experiment.run import Planned, execute, unreachable
 from capsexp.experiment.sweep import Sweep, add, alone, make_folder, record
-from capsexp.files import clear_parts, locked, note, read_json, remedy, tell, unwritten, write_json, write_text
+from capsexp.files import (
+    clear_parts,
+    from_here,
+    locked,
+    note,
+    read_json,
+    remedy,
+    tell,
+    unwritten,
+    write_json,
+    write_text,
+)
 from capsexp.machine import usable_cpus
 from capsexp.monitor import probes
 from capsexp.overrides import assign
-from capsexp.report.build import assemble, rebuild
+from capsexp.report.build import as_seen_from_here, assemble, rebuild
 from capsexp.report.load import read_sweep
 from capsexp.report.write import doubts
 
@@ -104,7 +115,7 @@ class Performance:
                     lost = lost or self._lost(error)
         if lost:
             first = f"{helps}, then " if (helps := remedy(lost)) else ""
-            raise StorageError(f"{lost}; the sweep has ended: {first}go on with resume={shown(self._folder)}")
+            raise StorageError(f"{lost}; the sweep has ended: {first}go on with resume={from_here(self._folder)}")
         if interrupted:
             return 130
         assert report is not None
@@ -125,7 +136,7 @@ class Performance:
         self._record(interrupted=False)  # from here on it can be resumed
         for doubt in self._doubts:
             note(f"warning: {doubt}")
-        note(f"{counted(len(due), 'run')} into {shown(folder)}")
+        note(f"{counted(len(due), 'run')} into {from_here(folder)}")
         if self._resumed:
             note(f"{len(self._sweep.planned) - len(due)} finished before and kept")
             for planned, reason in due:
@@ -220,7 +231,7 @@ class Performance:
 
     def _checkpoint(self) -> None:
         rebuild(self._folder)
-        note(f"      a checkpoint is in {shown(self._folder)}/report.txt")
+        note(f"      a checkpoint is in {from_here(self._folder)}/report.txt")
 
     def _finish(self) -> dict[str, Any]:
         folder = self._folder
@@ -228,13 +239,13 @@ class Performance:
         runs = [one.run for one in files.runs]
         write_json(folder / "environment.json", environment.with_engines(files.environment, runs))
         report = rebuild(folder)
-        tell((folder / "report.txt").read_text("utf-8").removesuffix("\n"))
+        tell(as_seen_from_here(folder, report))
         if self._sweep.archive["enabled"]:
             from capsexp import archive
 
             transcripts = self._sweep.archive["transcripts"]
             zipped = archive.build(folder, self._sweep.archive["samples"], transcripts)
-            note(f"report in {shown(folder)}, archived as {zipped.name}")
+            note(f"report in {from_here(folder)}, archived as {zipped.name}")
             note(archive.holds(zipped, transcripts))
         return report
 
@@ -246,14 +257,6 @@ def _language_doubt(config: Config) -> str | None:
     known, listed = config.engine.languages(asdict(config.engine)), samples.listing(config.samples)
     said = (config.engine.name, known, listed.language, [text for _, _, text in listed.found])
     return languages.misfit(*said, engine_languages()) or languages.unknown(*said)
-
-
-def shown(path: Path) -> str:
-    """As short as it can be typed from here."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
 
 
 def _told(run_dir: Path, status: str) -> str:

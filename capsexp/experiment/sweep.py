@@ -236,12 +236,13 @@ def _alone(config: Config) -> str:
     return "external" if config.server.name == "external" else f"workers={config.workers}"
 
 
-def _as_typed(folder: Path) -> str:
-    """The folder as it is named from where the sweep was started; its name alone where that is elsewhere."""
+def _as_typed(folder: Path) -> str | None:
+    """The folder as it is named from where the sweep was started; None where that is elsewhere, as no file of ours
+    holds an absolute path."""
     try:
         return folder.relative_to(Path.cwd()).as_posix()
-    except ValueError:
-        return folder.name
+    except (ValueError, OSError):
+        return None
 
 
 _OURS, _BASIC = ("launcher", "sweeper"), "hydra._internal.core_plugins.basic_"

@@ -15,7 +15,7 @@ from capsexp import archive
 from capsexp.errors import ConfigError
 from capsexp.files import locked, tell, write_json
 from capsexp.overrides import key_of
-from capsexp.report.build import rebuild
+from capsexp.report.build import as_seen_from_here, rebuild
 from capsexp.report.load import read_plan
 from capsexp.tool import entry
 
@@ -39,18 +39,18 @@ def _again(folder: Path, overrides: Sequence[str], archived: bool = True) -> int
         judged = _judged(read_plan(folder), overrides)  # checked before anything is touched
         with locked(folder):
             write_json(folder / "sweep.json", judged)
-            _rebuild(folder)
+            report = _rebuild(folder)
             if archived and (folder / archive.MANIFEST).is_file():
                 archive.again(folder)
     else:
-        _rebuild(folder)
-    tell((folder / "report.txt").read_text("utf-8").removesuffix("\n"))
+        report = _rebuild(folder)
+    tell(as_seen_from_here(folder, report) if archived else (folder / "report.txt").read_text("utf-8").rstrip("\n"))
     return 0
 
 
-def _rebuild(folder: Path) -> None:
+def _rebuild(folder: Path) -> dict[str, Any]:
     with archive.as_written(folder):
-        rebuild(folder)
+        return rebuild(folder)
 
 
 def _judged(sweep: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:

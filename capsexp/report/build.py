@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from capsexp import escape
 from capsexp.analysis import (
     aggregate,
     baseline,
@@ -24,9 +25,10 @@ from capsexp.analysis import (
     validity,
 )  # fmt: skip
 from capsexp.analysis.metrics import durations
-from capsexp.files import storing
+from capsexp.files import from_here, storing
 from capsexp.limits import ReportConfig
 from capsexp.report import start, warnings
+from capsexp.report.exporters import text
 from capsexp.report.load import RunFiles, SweepFiles, read_sweep
 from capsexp.report.survive import Survivor
 from capsexp.report.warnings import faulted, name_of
@@ -174,10 +176,33 @@ def _decide(files: SweepFiles, configurations: list[dict[str, Any]], unfinished:
     found = settle.settle(configurations, planned, unfinished)
     if found is None:
         return None
-    where = files.sweep.get("folder") or "FOLDER"
-    more = found["overrides"]
-    command = None if more is None else shlex.join(["python", "-m", "capsexp", f"resume={where}", *more])
-    return {"command": command, "note": found["note"]}
+    where, more, note = files.sweep.get("folder"), found["overrides"], found["note"]
+    if more is None:
+        return {"command": None, "note": note, "overrides": None}
+    if not isinstance(where, str):
+        where, note = "FOLDER", note + _PLACE
+    return {"command": resuming(where, more), "note": note, "overrides": more}
+
+
+_PLACE = "; FOLDER: where this report lies"
+
+
+def resuming(where: str, overrides: Sequence[str]) -> str:
+    """The line that goes on with the sweep of a folder."""
+    return shlex.join(["python", "-m", "capsexp", f"resume={where}", *overrides])
+
+
+def as_seen_from_here(folder: Path, report: Mapping[str, Any]) -> str:
+    """report.txt for a screen: its commands name the folder as it is reached from here. The file itself holds no path
+    of this machine."""
+    said = (folder / text.FILE).read_text("utf-8").removesuffix("\n")
+    decide = report["decide"]
+    if not decide or decide["overrides"] is None:
+        return said
+    here = resuming(from_here(folder), decide["overrides"])
+    before = escape.lines(f"{decide['command']}   ({decide['note']})")
+    now = escape.lines(f"{here}   ({decide['note'].removesuffix(_PLACE)})")
+    return said.replace(before, now)
 
 
 def _judge(run: RunFiles, controls: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
