@@ -15,10 +15,10 @@ from test_validity import DEFAULT, QUIET, run
 
 from capsexp.analysis import aggregate, trials, validity
 from capsexp.compose import compose
-from capsexp.config import Config, LoadConfig, NullConfig
+from capsexp.config import Config, LoadConfig, NullConfig, ServerConfig
 from capsexp.counts import counted
 from capsexp.errors import ConfigError
-from capsexp.experiment.repeats import Reference, foretold, settle
+from capsexp.experiment.repeats import Reference, foretold, key, measured, settle
 from capsexp.replay import line
 
 
@@ -116,6 +116,38 @@ def test_a_run_that_is_too_short_is_invalid_with_its_remedy_and_not_repeated() -
     assert trials.repeats([one], 10) == []
     judged["reasons"] = [{"code": "OTHER_CPU", "reason": "hog"}]
     assert trials.repeats([one], 10) == [("workers=2", 1)]
+
+
+@pytest.mark.parametrize(
+    ("server", "took", "repeats"),
+    [
+        (ServerConfig("external", url="ws://x:1"), 2.0, 50),  # five workers, where one was reckoned with
+        (ServerConfig("command", cmd="s.py {port}"), 2.0, 50),
+        (ServerConfig("command", cmd="s.py {port} {workers}"), 2.0, 10),  # it has as many as it was told
+        (ServerConfig("local"), 2.0, 10),
+        (ServerConfig("external", url="ws://x:1"), 7.0, 10),
+        (ServerConfig("external", url="ws://x:1"), None, 10),
+        (ServerConfig("external", url="ws://x:1"), 0.002, 50_000),
+    ],
+)
+def test_the_first_run_of_a_server_with_untold_workers_says_how_long_it_takes(
+    server: ServerConfig, took: float | None, repeats: int
+) -> None:
+    one = config(server=server)
+    decided = {key(one): {"repeats": 10, "concurrency": 4}}
+    said = measured(one, decided, {"metrics": {"makespan_s": took}})
+    assert decided == {key(one): {"repeats": repeats, "concurrency": 4}}
+    assert (said is None) == (repeats == 10)
+    if said is not None:
+        assert f"every sample {repeats} times, about 10 s, and this run is made again" in said
+
+
+def test_what_one_worker_would_take_is_no_forecast_for_a_server_with_untold_workers() -> None:
+    slow, load = Reference(40.0, 40.0, 1, 4, 400.0), LoadConfig(repeats=50)
+    assert foretold(config(), load, slow, 2)
+    assert foretold(config(server=ServerConfig("external", url="ws://x:1")), load, slow, 2) is None
+    asked = config(load=load, server=ServerConfig("external", url="ws://x:1"))
+    assert foretold(asked, load, slow, 2)  # a number that somebody gave, and nothing better to go by
 
 
 def test_trials_auto_does_not_go_on_with_runs_that_are_too_short() -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
+from capsexp.commandline import mentioned
 from capsexp.config import Config, LoadConfig, repeat_count, without_labels, worker_count
 from capsexp.counts import counted
 from capsexp.experiment.fingerprint import of_samples
@@ -102,6 +103,32 @@ def decide(reference: Reference, configs: Sequence[Config], cpus: float) -> Deci
     }
 
 
+def measured(config: Config, decided: dict[str, Decision], run: Mapping[str, Any]) -> str | None:
+    """Of a server of which nobody knows how many workers it has, the reference tells how long one would take. Its first
+    run tells better: where that was too short, `decided` is changed, and what to say is returned: it is made again.
+    `run`: its run.json. None where it is long enough."""
+    own, load = key(config), config.load
+    made = (run.get("metrics") or {}).get("makespan_s")
+    least = max(load.min_s / 2, config.validity.min_s or 0.0)
+    if not (_untold(config) and load.repeats == "auto" and config.hours is None and own in decided and made):
+        return None
+    before = decided[own]["repeats"]
+    repeats = min(ceil(before * load.min_s / made), int(FILL * load.timeout * before / made))
+    if made >= least or repeats <= before:
+        return None
+    decided[own] = {**decided[own], "repeats": repeats}
+    return (
+        f"load.repeats=auto: the server took {made:.1f} s, less than one worker would; every sample "
+        f"{counted(repeats, 'time')}, about {repeats * made / before:.0f} s, and this run is made again"
+    )
+
+
+def _untold(config: Config) -> bool:
+    """Whether the server is not told how many workers it has."""
+    server = config.server
+    return server.name == "external" or (server.name == "command" and "workers" not in mentioned(server.cmd or ""))
+
+
 def _said(reference: Reference, configs: Sequence[Config], decision: Decision, cpus: float) -> str:
     took = {_workers(c, cpus): decision["repeats"] * reference.round_s(c, cpus) for c in configs}
     times = " and ".join(f"{took[n]:.0f} s with workers={n}" for n in sorted({min(took), max(took)}))
@@ -112,7 +139,9 @@ def _said(reference: Reference, configs: Sequence[Config], decision: Decision, c
 def foretold(config: Config, load: LoadConfig, reference: Reference, cpus: float) -> str | None:
     """Why a load cannot be done in time, going by the reference; None where it can."""
     took = reference.round_s(config, cpus) * (repeat_count(load.repeats) or 1)
-    if config.hours is not None or took <= load.timeout:
+    # Of a server that is not told its workers the decision itself keeps to the time, by what it was measured to take.
+    decided = _untold(config) and config.load.repeats == "auto" and load.repeats != 1
+    if config.hours is not None or took <= load.timeout or decided:
         return None
     return (
         f"this load takes about {took:.0f} s, going by the control's speed, and what is not finished within "
