@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from capsexp.analysis import alike, baseline, comparison, gates, statistics, validity
+from capsexp.analysis import alike, baseline, comparison, gates, gpu, statistics, validity
 from capsexp.analysis import faults as fault_effects
 from capsexp.analysis.comparison import evidence
 from capsexp.analysis.metrics import spread
@@ -30,7 +30,7 @@ def empty(key: str, status: str, why: str) -> dict[str, Any]:
         "memory": {"metric": None, **dict.fromkeys(_MEMORY), "growth": None, "marginal_mb": None},
         "cpu": {"front_s": None, "workers_s": None, "client_s": None, "monitor_s": None, "utilisation": None},
         **{name: spread([]) for name in _SPREADS},
-        "timeline": None, "leak": dict(_NO_LEAK),
+        "timeline": None, "leak": dict(_NO_LEAK), "gpu": None,
         "correctness": {
             "requests": 0, "completed": 0, "identical": None, "ratio": None, "wer": None, "cer": None,
             "wer_ci95": None, "cer_ci95": None, "unlike": None,
@@ -209,6 +209,7 @@ def _configuration(
     for name in _SPREADS:
         one[name] = spread(value for run in counted for value in run.get("durations", {}).get(name, ()))
     one["timeline"] = next((run.get("timeline") for run in counted if run["metrics"] is typical), None)
+    one["gpu"] = gpu.typical([run.get("gpu") for run in counted])
     leaks = [run["leak"] for run in counted if run.get("leak")]
     one["leak"] = max(leaks, key=lambda leak: (leak["mb_per_h"] is not None, leak["steady_s"] or 0.0), default=_NO_LEAK)
     peaks = [m["memory"]["peak_mb"] for m in known if m["memory"]["peak_mb"]]

@@ -16,6 +16,7 @@ from capsexp.analysis import (
     diagnosis,
     differences,
     faults,
+    gpu,
     leak,
     recommend,
     scaling,
@@ -230,6 +231,7 @@ def _look_closer(files: RunFiles, settings: Mapping[str, Any], survive: Survivor
     return {
         **run,
         "durations": survive(f"{name_of(files)}: latency", {}, durations, files.requests, files.segments),
+        "gpu": survive(f"{name_of(files)}: GPUs", None, gpu.usage, files.gpu, span),
         "timeline": survive(
             f"{name_of(files)}: timeline", None, timeline.shares, run, files.requests, files.segments
         ),

@@ -15,7 +15,7 @@ from capsexp.errors import ArchiveError
 from capsexp.files import read_json
 
 _TEXT = frozenset({"task_id", "sample", "status", "error", "role", "event", "reason", "kind", "name"})
-TABLES = ("requests", "segments", "monitor", "workers", "faults", "neighbours")
+TABLES = ("requests", "segments", "monitor", "workers", "faults", "neighbours", "gpu")
 RUN_DIR = re.compile(r"\d+-[A-Za-z0-9=.,_+-]+")
 CONTROL = re.compile(r"[0-9a-f]{6,64}")  # a control's folder
 _OPTIONAL = (type(None),)
@@ -49,6 +49,7 @@ class RunFiles:
     workers: list[Row] = field(repr=False, default_factory=list)
     faults: list[Row] = field(repr=False, default_factory=list)
     neighbours: list[Row] = field(repr=False, default_factory=list)
+    gpu: list[Row] = field(repr=False, default_factory=list)
     probes: dict[str, Any] = field(repr=False, default_factory=dict)  # what the monitor asked
 
 

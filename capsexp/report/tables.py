@@ -126,6 +126,17 @@ def _count_or(count: int | None) -> str:
     return "-" if count is None else str(count)
 
 
+def gpu_lines(report: dict[str, Any]) -> list[str]:
+    """A line for each configuration whose runs saw a GPU."""
+    return [
+        f"{c['key']}: the server held {number(g['memory_mb'], 0)} MB at most (all: "
+        f"{number(g['device_memory_mb'], 0)} MB), {number(g['utilization_percent'], 0)} % busy, "
+        f"{number(g['power_w'], 0)} W"
+        for c in report["configurations"]
+        if (g := c["gpu"])
+    ]
+
+
 def predicted_rows(report: dict[str, Any]) -> list[list[str]]:
     """Rows of what was not measured: never among those that were."""
     found = []

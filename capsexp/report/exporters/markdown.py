@@ -30,6 +30,7 @@ def render(report: dict[str, Any]) -> str:
     for title, lines in (
         ("Control: the same work without a server", tables.control_lines(report)),
         ("Where the time went", tables.timeline_lines(report)),
+        ("GPUs", tables.gpu_lines(report)),
         ("Memory in the steady state", tables.leak_lines(report)),
         ("Predicted, not measured", tables.scaling_lines(report)),
     ):

@@ -37,6 +37,7 @@ def render(report: dict[str, Any]) -> str:
         parts.append(EXPLAINED)
     parts += _list("Without a server (control):", tables.control_lines(report))
     parts += _list("Where the time went:", tables.timeline_lines(report))
+    parts += _list("GPUs:", tables.gpu_lines(report))
     parts += _list("Memory in the steady state:", tables.leak_lines(report))
     parts += _list("Predicted, not measured, from what was:", tables.scaling_lines(report))
     if predicted := tables.predicted_rows(report):
