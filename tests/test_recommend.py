@@ -123,6 +123,21 @@ def test_why_nothing_is_recommended() -> None:
     struck = [made_run(w, 10.0 / w, config=config(workers=w, fault={"name": "kill_worker"})) for w in (1, 2)]
     assert why_nothing(*struck) == "faults were injected in every run"
     assert why_nothing(made_run(1, None)) == "no configuration completed its requests"
+    disturbed = [[{"code": "OTHER_CPU", "reason": "so"}]]
+    too_large = aggregate.configurations([made_run(1, 10.0, 9000.0)], [RIGHT], CONTROLS, LIMITS, disturbed)
+    (nothing,) = recommend.advise(too_large, {"workers=1": config(workers=1)}, 0.05)
+    assert nothing["reason"] == "nothing that was measured keeps within its limits, as far as the runs tell"
+
+
+def test_what_there_is_no_baseline_for_is_said_as_it_is() -> None:
+    two, _ = found = report(made_run(2, 10.0), made_run(4, 5.0))
+    assert {g["reason"] for g in found[1]["gates"] if g["name"] == "speedup"} == {
+        "no baseline: workers=1 was not measured, the fewest were 2"
+    }
+    _, two = report(made_run(1, None), made_run(2, 5.0))
+    assert next(g["reason"] for g in two["gates"] if g["name"] == "speedup") == (
+        "no baseline: workers=1 did not complete its requests"
+    )
     heavy = made_run(1, 10.0, 7000.0)
     assert why_nothing(heavy) == "no configuration passes its gates (peak_memory_mb)"
 

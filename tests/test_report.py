@@ -8,7 +8,7 @@ import pytest
 from reports import a_run, a_sweep, reported
 
 from capsexp.limits import ThresholdsConfig
-from capsexp.report import build
+from capsexp.report import build, tables
 from capsexp.report.load import RunFiles
 
 
@@ -211,6 +211,17 @@ def test_a_server_that_runs_already_is_not_ours() -> None:
     assert "capsexp.server" not in said
     assert "workers=1" not in said
     assert "python -m capsexp.compare" in said
+    assert "- %" not in said  # what nobody knows is not there
+
+
+def test_only_known_shares_of_the_time_are_shown() -> None:
+    shares = {"workers_busy": [], "queue_empty": None, "front_busy": 0.11, "client_busy": 0.1, "client_waiting": 0.94}
+    configurations = [{"key": "external", "timeline": shares}, {"key": "a", "timeline": {"workers_busy": [0.5, 1.0]}}]
+    configurations.append({"key": "nothing", "timeline": None})
+    assert tables.timeline_lines({"configurations": configurations}) == [
+        "external: front busy 11 %, client busy 10 %, client waiting 94 %",
+        "a: workers busy 50, 100 %",
+    ]
 
 
 def test_what_others_wrote_does_not_act_on_a_terminal() -> None:

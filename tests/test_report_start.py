@@ -98,6 +98,12 @@ def test_a_server_of_somebody_elses_is_started_by_their_line() -> None:
     }  # fmt: skip
     config["server"]["cmd"] = """run --json '{"a": {workers}, "b": 1}'"""
     assert start(config, 2)["command"] == """run --json '{"a": 2, "b": 1}'"""
+    config["server"] |= {"cmd": """run {workers} '{{"a": 1}}'""", "port": 7000}
+    found = start(config, 2)
+    assert (found["command"], found["note"]) == (
+        """run 2 '{"a": 1}'""",
+        "it listens on port 7000",
+    )  # as it was measured
 
 
 def test_a_server_that_runs_already_has_nothing_to_start() -> None:

@@ -129,7 +129,11 @@ def invalid(one: dict[str, Any]) -> str | None:
 
 
 def _judge(one: dict[str, Any], base: dict[str, Any], thresholds: Mapping[str, Any]) -> None:
-    none = None if base["workers"] in (1, None) and base["makespan_s"]["median"] else "none with one worker completed"
+    none = None
+    if base["workers"] not in (1, None):
+        none = f"workers=1 was not measured, the fewest were {base['workers']}"
+    elif not base["makespan_s"]["median"]:
+        none = f"{base['key']} did not complete its requests"
     if unlike := one["unlike_baseline"]:
         none = f"{base['key']} was made with other {' and '.join(unlike)}"
     mine, theirs = invalid(one), invalid(base)

@@ -88,6 +88,8 @@ def _why_nothing(group: list[Configuration], configs: Configs) -> str:
     failed = {g["name"]: None for c in group for g in c["gates"] if g["verdict"] == gates.FAIL}
     if failed:
         return f"no configuration passes its gates ({', '.join(failed)})"
+    if any(c["throughput_xrt"] for c in group):
+        return "nothing that was measured keeps within its limits, as far as the runs tell"
     return "no configuration completed its requests"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from capsexp.commandline import fill, mentioned
 from capsexp.config import ENGINES, PunctuationConfig, ServerConfig
 
 # Where a run's server listens, and what only a server of somebody else's has.
@@ -27,9 +28,10 @@ def start(config: Mapping[str, Any], workers: int | None) -> dict[str, str | Non
     if server["name"] == "external":
         return {"command": None, "yaml": None, "note": f"nothing to start: {server['url']} was measured as it runs"}
     if server["name"] == "command":
-        line = _filled_in(server["cmd"] or "", config)
-        note = "PORT: the port to listen on" if "{port}" in (server["cmd"] or "") else None
-        return {"command": line, "yaml": None, "note": note}
+        cmd, told = server["cmd"] or "", {"workers": config["workers"], "threads": config["threads"], "port": "PORT"}
+        line = fill(cmd, **told, host=server["host"])
+        listens = "PORT: the port to listen on" if "port" in mentioned(cmd) else f"it listens on port {server['port']}"
+        return {"command": line, "yaml": None, "note": listens}
     groups, settings, note = _groups(config), list(_settings(config)), None
     if not _stays_here(server["host"]) and not server.get("allow_anonymous"):
         settings.append(("server.token", "SECRET"))
@@ -43,16 +45,6 @@ def start(config: Mapping[str, Any], workers: int | None) -> dict[str, str | Non
         "yaml": _yaml(groups, [*first, *settings]),
         "note": note,
     }
-
-
-def _filled_in(line: str, config: Mapping[str, Any]) -> str:
-    known = {
-        "workers": config["workers"],
-        "threads": config["threads"],
-        "host": config["server"]["host"],
-        "port": "PORT",
-    }
-    return re.sub(r"\{(workers|threads|host|port)\}", lambda found: str(known[found[1]]), line)
 
 
 def _groups(config: Mapping[str, Any]) -> dict[str, str]:

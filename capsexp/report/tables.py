@@ -191,13 +191,16 @@ def machine_table(report: dict[str, Any]) -> tuple[list[str], list[list[str]]] |
 
 def timeline_lines(report: dict[str, Any]) -> list[str]:
     """Where the time of a typical run went."""
-    return [
-        f"{c['key']}: workers busy {', '.join(percent(b, 0) for b in t['workers_busy']) or '-'} %, "
-        f"queue empty {percent(t['queue_empty'], 0)} %, front busy {percent(t['front_busy'], 0)} %, "
-        f"client busy {percent(t.get('client_busy'), 0)} %, client waiting {percent(t['client_waiting'], 0)} %"
-        for c in report["configurations"]
-        if (t := c["timeline"])
-    ]
+    found = []
+    for c in report["configurations"]:
+        t = c["timeline"] or {}
+        shares = {"workers busy": ", ".join(percent(busy, 0) for busy in t.get("workers_busy") or ())}
+        for name in ("queue empty", "front busy", "client busy", "client waiting"):
+            share = t.get(name.replace(" ", "_"))
+            shares[name] = "" if share is None else percent(share, 0)
+        if known := [f"{name} {said} %" for name, said in shares.items() if said]:
+            found.append(f"{c['key']}: {', '.join(known)}")
+    return found
 
 
 def leak_lines(report: dict[str, Any]) -> list[str]:
