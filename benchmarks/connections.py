@@ -18,8 +18,8 @@ from websockets.asyncio.client import connect
 
 from capsexp.client.load import run
 from capsexp.client.request import Request
-from capsexp.config import LoadConfig, NullConfig
-from capsexp.engines.null import NullEngine
+from capsexp.config import LoadConfig
+from capsexp.engines.null import NullConfig, NullEngine
 from capsexp.protocol import RATE, AudioMessage, encode_audio
 from capsexp.segments import Cut, Cutter, Merger
 

@@ -23,8 +23,8 @@ from capsexp.analysis import faults as effects
 from capsexp.client.load import run
 from capsexp.client.request import OPEN, Request
 from capsexp.compose import compose
-from capsexp.config import CLIENT_FAULTS, WORKER_FAULTS, FaultConfig, LoadConfig, NullConfig
-from capsexp.engines.null import NullEngine
+from capsexp.config import CLIENT_FAULTS, WORKER_FAULTS, FaultConfig, LoadConfig
+from capsexp.engines.null import NullConfig, NullEngine
 from capsexp.experiment.faults import Injector, workers_below
 from capsexp.report.load import read_rows
 from capsexp.segments import Cut, Merger, cut_all

@@ -14,16 +14,20 @@ from typing import Any
 import hydra
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from capsexp.config import Config, conf_dir, literal, resolve, slug, to_dict
+from capsexp.config import Config, conf_dir, resolve, slug, to_dict
+from capsexp.engines import every_settings
 from capsexp.errors import ConfigError
-from capsexp.overrides import pasted, quoted, spell
-from capsexp.plugins import nearest
+from capsexp.overrides import pasted, spell
+from capsexp.plugins import conf_folders, nearest
 
 
 def raw(
@@ -31,11 +35,11 @@ def raw(
 ) -> DictConfig:
     """Compose without checking; a folder of the user's shadows the shipped tree. Raises ConfigError with one line."""
     overrides = [spell(o) for o in overrides]
-    folder, config_name, extra = tree(config_dir, config_name)
+    folder, config_name = tree(config_dir, config_name)
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(folder, version_base="1.3", job_name="capsexp"):
-            return hydra_compose(config_name, [*extra, *overrides], return_hydra_config=with_hydra)
+            return hydra_compose(config_name, overrides, return_hydra_config=with_hydra)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise ConfigError(one_line(error)) from None
 
@@ -61,11 +65,11 @@ def launch(
         return run_dirs[num] if 0 <= num < len(run_dirs) else slug(str(num))
 
     OmegaConf.register_new_resolver("capsexp.run_dir", run_dir, replace=True)
-    path, config_name, extra = tree(config_dir, config_name)
+    path, config_name = tree(config_dir, config_name)
     overrides = [word for word in argv if not word.startswith("-")]
     flags = [word for word in argv if word.startswith("-")]
     before = sys.argv
-    sys.argv = ["capsexp", *extra, *(spell(o) for o in overrides), *flags]
+    sys.argv = ["capsexp", *(spell(o) for o in overrides), *flags]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # raise instead of printing and leaving with its own code
     warnings.filterwarnings("ignore", category=UserWarning, module="hydra")
     logging.captureWarnings(False)
@@ -102,23 +106,30 @@ def _nearest_key(key: str) -> str:
                 yield f"{prefix}{name}"
                 yield from walk(value, f"{prefix}{name}.")
 
-    return nearest(key, set(walk(to_dict(Config()))))
+    return nearest(key, {name for engine in every_settings() for name in walk(to_dict(Config(engine=engine)))})
 
 
-def tree(config_dir: Path | None, config_name: str) -> tuple[str, str, list[str]]:
-    """The folder and the file that Hydra begins with, and what lets it find the shipped files behind a user's own."""
+class _Behind(SearchPathPlugin):
+    """What is found behind the folder that Hydra begins with: the shipped files, then those of others' packages."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        for folder in (conf_dir(), *conf_folders()):
+            search_path.append("capsexp", f"file://{folder}")
+
+
+Plugins.instance().register(_Behind)
+
+
+def tree(config_dir: Path | None, config_name: str) -> tuple[str, str]:
+    """The folder and the file that Hydra begins with."""
     if config_dir is None:
-        return str(conf_dir()), config_name, []
+        return str(conf_dir()), config_name
     shipped = conf_dir() / f"{config_name}.yaml"
     if shipped.is_file() and not (config_dir / shipped.name).is_file():
         # Hydra wants the first file before it looks behind, in its store at least, and under a name of its own.
         config_name = f"shipped-{config_name}"
         ConfigStore.instance().store(config_name, OmegaConf.load(shipped))
-    return str(config_dir.resolve()), config_name, search_path()
-
-
-def search_path() -> list[str]:
-    return [f"hydra.searchpath=[{quoted(literal(f'file://{conf_dir()}'))}]"]
+    return str(config_dir.resolve()), config_name
 
 
 def one_line(error: Exception) -> str:

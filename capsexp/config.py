@@ -14,169 +14,22 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import urlsplit
 
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from capsexp import engines
 from capsexp.bounds import faults, number
 from capsexp.commandline import mentioned
+from capsexp.engines import EngineConfig
 from capsexp.errors import ConfigError
 from capsexp.limits import ReportConfig, ThresholdsConfig, ValidityConfig
 from capsexp.monitor import probes
 from capsexp.plugins import nearest
 from capsexp.protocol import no_address
 from capsexp.report.exporters import EXPORTERS
-
-
-@dataclass
-class EngineConfig:
-    """What every engine has; each engine's own schema derives from it."""
-
-    fork_safe: ClassVar[bool] = False  # may be forked after loading, with one thread
-    shareable: ClassVar[bool] = False  # its library releases the GIL and takes calls from several threads
-
-    name: str = MISSING
-
-    @property
-    def hears_language(self) -> bool:
-        """Whether the model is told `language`; else that is a label, of what it recognizes anyway."""
-        return False
-
-    @classmethod
-    def languages(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
-        """The languages that an engine of these settings recognizes, by their codes; empty where nobody knows."""
-        said = settings.get("language")
-        return (said,) if said and said not in ("auto", "nospeech") else ()
-
-
-@dataclass
-class SphinxConfig(EngineConfig):
-    """PocketSphinx; without `model_dir` the en-us model its wheel carries."""
-
-    fork_safe: ClassVar[bool] = True
-
-    name: str = "sphinx"
-    model_dir: str | None = None  # a folder with acoustic model, *.lm.bin and *.dict
-    language: str | None = None  # what a model of your own recognizes
-    beam: float = number(1e-48, high=1, above=True)
-    pbeam: float = number(1e-48, high=1, above=True)
-    wbeam: float = number(7e-29, high=1, above=True)
-    maxhmmpf: int = number(30000, low=-1)  # -1: no limit
-    fwdflat: bool = True
-    bestpath: bool = True
-
-    @classmethod
-    def languages(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
-        return super().languages(settings) or (() if settings.get("model_dir") else ("en",))
-
-
-@dataclass
-class NullConfig(EngineConfig):
-    """No recognition: tokens from the bytes of the audio; sleeps `rtf` x new audio."""
-
-    fork_safe: ClassVar[bool] = True
-    shareable: ClassVar[bool] = True
-
-    name: str = "null"
-    rtf: float = 0.0
-    jitter: float = 0.0  # sigma of a log-normal factor on the sleep
-    seed: int | None = number(0, high=2**64)  # of the jitter; null: another factor each time, as machines have
-    load_s: float = 0.0  # pretended time to load a model
-    memory_mb: float = 0.0  # pretended size of a model
-    scratch_mb: float = 0.0  # address space that a segment takes while it is recognized
-    crash_on: str | None = None  # a token: a segment that contains it kills the worker (for tests)
-
-
-SENSEVOICE = ("zh", "en", "yue", "ja", "ko")
-
-
-@dataclass
-class ModelConfig(EngineConfig):
-    """An ONNX model of the user's: its folder, its name on the hub, or one of its shape without its weights.
-
-    Where none is named, the small Mandarin Paraformer that is shipped, if the engine can use it.
-    """
-
-    fork_safe: ClassVar[bool] = True  # with one thread ONNX Runtime starts none of its own
-    shareable: ClassVar[bool] = True
-    shapes: ClassVar[tuple[str, ...]] = ()
-
-    @classmethod
-    def languages(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
-        """Of a twin none: its text means nothing."""
-        if settings.get("model_dir") is None and settings.get("twin"):
-            return ()
-        named = settings.get("model_dir") or settings.get("model_id")
-        kind = settings.get("model_type", settings.get("name"))
-        known = SENSEVOICE if kind in ("sensevoice", "sense_voice") else ()
-        return super().languages(settings) or known or (("zh",) if kind == "paraformer" and not named else ())
-
-    @property
-    def named(self) -> bool:
-        return not (self.model_dir is None and self.twin is None and self.model_id is None)
-
-    @property
-    def shipped(self) -> bool:
-        """Whether it is the shipped model that is used."""
-        return not self.named and getattr(self, "model_type", self.name) == "paraformer"
-
-    model_dir: str | None = None
-    model_id: str | None = None
-    twin: str | None = None
-    quantize: bool = False
-    device: str = "cpu"
-
-
-@dataclass
-class ParaformerConfig(ModelConfig):
-    """FunASR's Paraformer through funasr-onnx."""
-
-    shapes: ClassVar[tuple[str, ...]] = ("paraformer-large", "paraformer-small", "tiny")
-
-    name: str = "paraformer"
-    language: str | None = None  # what a model of your own recognizes
-
-
-@dataclass
-class SenseVoiceConfig(ModelConfig):
-    """FunASR's SenseVoiceSmall through funasr-onnx."""
-
-    shapes: ClassVar[tuple[str, ...]] = ("sensevoice-small", "sensevoice-tiny")
-
-    name: str = "sensevoice"
-    language: str = "auto"
-    textnorm: str = "withitn"
-
-    @property
-    def hears_language(self) -> bool:
-        return True
-
-
-@dataclass
-class SherpaConfig(ModelConfig):
-    """sherpa-onnx' offline recognizers, as CapsWriter loads them."""
-
-    shapes: ClassVar[tuple[str, ...]] = ParaformerConfig.shapes + SenseVoiceConfig.shapes
-
-    name: str = "sherpa"
-    model_type: str = "paraformer"
-    language: str = "auto"
-    use_itn: bool = True
-
-    @property
-    def hears_language(self) -> bool:
-        return self.model_type == "sense_voice"
-
-
-ENGINES: dict[str, type[EngineConfig]] = {
-    "sphinx": SphinxConfig,
-    "paraformer": ParaformerConfig,
-    "sensevoice": SenseVoiceConfig,
-    "sherpa": SherpaConfig,
-    "null": NullConfig,
-}
 
 
 @dataclass
@@ -305,7 +158,7 @@ class Config:
     name: str = "sweep"
     resume: str | None = None
     redo: str | None = None  # with resume=: `changed` makes finished runs of another configuration again
-    engine: EngineConfig = field(default_factory=SphinxConfig)
+    engine: EngineConfig = field(default_factory=lambda: engines.settings("sphinx")())
     pool: PoolConfig = field(default_factory=PoolConfig)
     punctuation: PunctuationConfig = field(default_factory=PunctuationConfig)
     samples: SamplesConfig = field(default_factory=SamplesConfig)
@@ -320,8 +173,24 @@ class Config:
     archive: ArchiveConfig = field(default_factory=ArchiveConfig)
 
 
+class _ByName(Mapping[str, type[EngineConfig]]):
+    """The settings of every engine by its name, looked up when they are asked for."""
+
+    def __getitem__(self, name: str) -> type[EngineConfig]:
+        try:
+            return engines.settings(name)
+        except ConfigError as error:
+            raise KeyError(name) from error
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(engines.ENGINES.names())
+
+    def __len__(self) -> int:
+        return len(engines.ENGINES.names())
+
+
+ENGINES = _ByName()
 POOLS = ("process", "prefork", "thread")
-SHERPA_TYPES = ("paraformer", "sense_voice", "fire_red_asr", "whisper", "transducer")
 DISPATCH = ("segment", "task", "hash", "naive")
 AUTO_TRIALS = 5  # fewer leave the spread itself unknown
 WORKER_FAULTS = ("kill_worker", "freeze_worker", "slow_worker", "kill_all_workers", "crash_engine", "memory_limit")
@@ -345,9 +214,8 @@ def conf_dir() -> Path:
 
 def schema(engine: str) -> DictConfig:
     """The schema with the engine's own keys; raises ConfigError for an unknown engine."""
-    if engine not in ENGINES:
-        raise ConfigError(f"engine: unknown engine {engine!r}{nearest(engine, ENGINES)}")
-    tree: DictConfig = OmegaConf.structured(Config(engine=ENGINES[engine]()))
+    engines.ENGINES.check("engine", engine)
+    tree: DictConfig = OmegaConf.structured(Config(engine=engines.settings(engine)()))
     return tree
 
 
@@ -362,7 +230,7 @@ def resolve(raw: DictConfig | dict[str, Any]) -> Config:
     plain.pop("hydra", None)
     engine = plain.get("engine")
     if not isinstance(engine, dict) or not isinstance(engine.get("name"), str):
-        raise ConfigError(f"engine: choose one of {', '.join(sorted(ENGINES))} (engine=sphinx)")
+        raise ConfigError(f"engine: choose one of {', '.join(engines.ENGINES.names())} (engine=sphinx)")
     base = schema(engine["name"])
     unknown = next(_unknown_keys(plain, base), None)
     if unknown:
@@ -457,8 +325,8 @@ def check(config: Config) -> None:
         raise ConfigError(f"redo: {config.redo!r} is neither `changed` nor null")
     _one_of("pool", config.pool.name, POOLS)
     _pool_serves(config)
-    if isinstance(config.engine, ModelConfig):
-        _model(config.engine)
+    for fault in config.engine.faults():
+        raise ConfigError(fault)
     _one_of("server", config.server.name, SERVERS)
     _one_of("server.dispatch", config.server.dispatch, DISPATCH)
     _one_of("server.on_low_memory", config.server.on_low_memory, ("reduce", "refuse"))
@@ -500,24 +368,6 @@ def check(config: Config) -> None:
         raise ConfigError(f"control.processes: {processes!r} is neither `sweep` nor a list such as [1,2]")
 
 
-def _model(engine: ModelConfig) -> None:
-    if not engine.named and not engine.shipped:
-        raise ConfigError(
-            f"engine={engine.name}: no model named; give its folder as engine.model_dir=FOLDER, or try the speed and "
-            f"size of one without its weights: engine.twin={engine.shapes[0]}"
-        )
-    if engine.shipped and engine.quantize:
-        raise ConfigError("engine.quantize: the shipped model has no int8 version; name a model that has")
-    if engine.twin is not None:
-        _one_of("engine.twin", engine.twin, engine.shapes)
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", engine.device):
-        raise ConfigError(f"engine.device: {engine.device!r} is neither cpu nor cuda:0, cuda:1, ...")
-    if isinstance(engine, SherpaConfig):
-        _one_of("engine.model_type", engine.model_type, SHERPA_TYPES)
-        if engine.twin is not None and engine.twin.startswith("sensevoice") != (engine.model_type == "sense_voice"):
-            raise ConfigError(f"engine.twin: {engine.twin} is not a model of engine.model_type={engine.model_type}")
-
-
 def _pool_serves(config: Config) -> None:
     """Whether this pool can run this engine, here."""
     pool, engine = config.pool.name, config.engine
@@ -528,10 +378,8 @@ def _pool_serves(config: Config) -> None:
             raise ConfigError(
                 "pool=prefork: needs threads=1, a fork keeps no thread but one; more workers instead, or pool=process"
             )
-        if not engine.fork_safe:
-            raise ConfigError(f"pool=prefork: engine={engine.name} does not survive a fork; use pool=process")
-    if pool == "prefork" and isinstance(engine, ModelConfig) and engine.device != "cpu":
-        raise ConfigError(f"pool=prefork: engine.device={engine.device} does not survive a fork; use pool=thread")
+        if reason := engine.unforkable():
+            raise ConfigError(f"pool=prefork: {reason}")
     if pool == "thread" and not engine.shareable:
         raise ConfigError(
             f"pool=thread: engine={engine.name} cannot be shared by threads; use pool=process"
@@ -612,13 +460,12 @@ def slug(text: str) -> str:
 
 def languages(engine: Mapping[str, Any]) -> tuple[str, ...]:
     """What an engine recognizes, from its settings as plain values; empty where nobody knows."""
-    known = ENGINES.get(str(engine.get("name")))
-    return known.languages(engine) if known is not None else ()
+    return engines.known(engine.get("name")).languages(engine)
 
 
 def engine_languages() -> dict[str, tuple[str, ...]]:
     """Of every engine what it recognizes with its default settings."""
-    return {name: engine.languages(asdict(engine())) for name, engine in ENGINES.items()}
+    return {engine.name: engine.languages(asdict(engine)) for engine in engines.every_settings()}
 
 
 OmegaConf.register_new_resolver("capsexp.slug", slug, replace=True)

@@ -11,11 +11,13 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
+from functools import cache
 from pathlib import Path
 
 from hydra.core.override_parser.types import Quote, QuotedString
 
-from capsexp.config import ENGINES, Config, literal
+from capsexp.config import Config, literal
+from capsexp.engines import every_settings
 
 # Of Hydra's own settings, those that are folders.
 _FOLDERS = frozenset({"hydra.sweep.dir", "hydra.run.dir"})
@@ -36,7 +38,10 @@ def _texts(tree: object, prefix: str = "") -> set[str]:
     return found
 
 
-TEXTS = _FOLDERS.union(*(_texts(Config(engine=engine())) for engine in ENGINES.values()))
+@cache
+def texts() -> frozenset[str]:
+    """The keys whose values are taken as they are typed, of all engines."""
+    return _FOLDERS.union(*(_texts(Config(engine=engine)) for engine in every_settings()))
 
 
 def key_of(override: str) -> str:
@@ -47,7 +52,7 @@ def spell(override: str) -> str:
     """An override for Hydra; one that is in its words already stays as it is."""
     key, equals, value = override.partition("=")
     name = key_of(override)
-    if not equals or name not in TEXTS | {"engine"}:
+    if not equals or name not in texts() | {"engine"}:
         return override
     if name == "engine":  # `engine=null` names an engine; the grammar would read the absence of one
         return key + equals + ",".join("'null'" if v.strip() == "null" else v for v in value.split(","))
@@ -86,7 +91,7 @@ def pasted(override: str) -> str:
 
 def several(overrides: Sequence[str]) -> list[str]:
     """The texts among them that were read as several values, because of a comma."""
-    return [o for o in overrides if key_of(o) in TEXTS and len(_split(o.partition("=")[2], quotes=True)) > 1]
+    return [o for o in overrides if key_of(o) in texts() and len(_split(o.partition("=")[2], quotes=True)) > 1]
 
 
 def _split(value: str, quotes: bool = False) -> list[str]:

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import importlib.util
 import pkgutil
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Generic, TypeVar, cast
 
 from capsexp.errors import ConfigError
 
 T = TypeVar("T")
+OURS = "capsexp."  # begins the names of our groups of entry points
 SHARED = "base"  # the module that holds the protocol; what else implementations share is named `_...`
 
 
@@ -67,6 +71,17 @@ class PlugPoint(Generic[T]):
         """Of two packages that add one name, the same one on every machine."""
         found = entry_points(group=self.group)
         return {each.name: each for each in sorted(found, key=lambda each: each.value, reverse=True)}
+
+
+def conf_folders() -> list[Path]:
+    """`conf/` of each package that adds something to any plug point: where its YAML is, a folder per group as in ours.
+    Nothing is imported for it."""
+    found = entry_points()
+    theirs = [each for group in found.groups if group.startswith(OURS) for each in found.select(group=group)]
+    names = {re.split(r"[.:\s]", each.value)[0] for each in theirs}
+    specs = [importlib.util.find_spec(name) for name in sorted(names) if name.isidentifier()]
+    folders = [Path(place) / "conf" for spec in specs if spec for place in spec.submodule_search_locations or ()]
+    return [folder for folder in folders if folder.is_dir()]
 
 
 def nearest(name: str, names: Iterable[object]) -> str:

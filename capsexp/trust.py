@@ -21,19 +21,17 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from capsexp import compose
-from capsexp.config import ENGINES, Config, conf_dir
+from capsexp.config import Config, conf_dir
+from capsexp.engines import EngineConfig, settings
 from capsexp.errors import ArchiveError
 from capsexp.experiment.sweep import plan, split
 from capsexp.overrides import key_of, spell
 
-# Keys of the schema that say how to measure, and of which no value makes us load, run, reach or write anything.
+# Keys of the schema that say how to measure, and of which no value makes us load, run, reach or write anything; an
+# engine says its own (`measures`).
 MEASURES = (
     "workers", "threads", "trial", "trials", "trials_max", "cooldown", "hours", "name",
-    "engine.name", "engine.twin", "engine.quantize", "engine.device", "engine.language", "engine.textnorm",
-    "engine.model_type", "engine.use_itn",
-    *(f"engine.{key}" for key in ("beam", "pbeam", "wbeam", "maxhmmpf", "fwdflat", "bestpath")),
-    *(f"engine.{key}" for key in ("rtf", "jitter", "seed", "load_s", "memory_mb", "scratch_mb", "crash_on")),
-    "pool.name", "punctuation.name", "punctuation.quantize",
+    "engine.name", "pool.name", "punctuation.name", "punctuation.quantize",
     *(f"samples.{key}" for key in ("name", "set", "minutes", "concurrency", "language")),
     "load.*", "control.*", "fault.*", "thresholds.*", "validity.*", "report.*", "archive.*",
     "monitor.interval", "monitor.live", "monitor.probes",
@@ -138,7 +136,7 @@ def _of_override(override: str) -> Iterator[str]:
         yield f"set {override.lstrip('+~')}"
     elif parsed.package is not None or not (_KEY.fullmatch(key) or _GROUP.fullmatch(key)):
         yield f"place something elsewhere ({override})"
-    elif isinstance(parsed.value(), dict) and not _measures(key):
+    elif isinstance(parsed.value(), dict) and not measures(key):
         yield f"set several keys at once ({override})"
 
 
@@ -195,7 +193,7 @@ def _of_hydra(folder: Path, overrides: Sequence[str], config_name: str, given: S
     """What of Hydra's settings would not be as with our own tree."""
     _, fixed = split(overrides)  # Hydra refuses to sweep over its own settings
     mine = [override for override in given if key_of(override).startswith("hydra") and override in fixed]
-    own = compose.raw([*compose.search_path(), *mine], None, "config", with_hydra=True).hydra
+    own = compose.raw(mine, None, "config", with_hydra=True).hydra
     theirs = compose.raw(fixed, folder / "conf", config_name, with_hydra=True).hydra
     one, other = (_flat(OmegaConf.to_container(tree, resolve=False)) for tree in (own, theirs))
     changed = sorted(key for key in {*one, *other} if one.get(key, ...) != other.get(key, ...))
@@ -213,17 +211,20 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
 
 def _of_run(config: Config, given: Collection[str]) -> Iterator[str]:
     """What a run's values would do. Ours are harmless, wherever they stand."""
-    own = _flat(_plain(Config(engine=ENGINES[config.engine.name]())))
+    own = _flat(_plain(Config(engine=settings(config.engine.name)())))
     for key, value in _flat(_plain(config)).items():
-        if key in given or value == own.get(key, ...) or _measures(key):
+        if key in given or value == own.get(key, ...) or measures(key, config.engine):
             continue
         if key == "server.host" and _loopback(value):
             continue
         yield f"{_DOES.get(key, 'use {!r}').format(value)} ({key})"
 
 
-def _measures(key: str) -> bool:
-    return any(fnmatch.fnmatchcase(key, known) for known in MEASURES)
+def measures(key: str, engine: EngineConfig | None = None) -> bool:
+    """Whether a key only says how to measure, of an engine if it is one of its own."""
+    group, _, name = key.partition(".")
+    own = engine is not None and group == "engine" and name in engine.measures
+    return own or any(fnmatch.fnmatchcase(key, known) for known in MEASURES)
 
 
 def _plain(config: Config) -> Mapping[str, Any]:

@@ -18,8 +18,7 @@ RATE = 16000
 
 
 def recognizer(tasks, results, rtf):  # type: ignore[no-untyped-def]
-    from capsexp.config import NullConfig
-    from capsexp.engines.null import NullEngine
+    from capsexp.engines.null import NullConfig, NullEngine
 
     engine = NullEngine(NullConfig())
     known = {}

@@ -15,8 +15,7 @@ import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from capsexp.config import NullConfig
-from capsexp.engines.null import NullEngine
+from capsexp.engines.null import NullConfig, NullEngine
 from capsexp.protocol import RATE, AudioMessage, ProtocolError, decode_audio, encode_audio
 from capsexp.segments import Cut, Merger, cut_all
 

@@ -1,6 +1,7 @@
 """The recognizers themselves, on real speech."""
 
 import random
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from conftest import noise
 from capsexp import cli
 from capsexp.analysis.texts import normalise
 from capsexp.compose import compose
-from capsexp.config import NullConfig, SphinxConfig
 from capsexp.engines import base
-from capsexp.engines.null import NullEngine
+from capsexp.engines.null import NullConfig, NullEngine
+from capsexp.engines.paraformer import ParaformerConfig
+from capsexp.engines.sphinx import SphinxConfig
 from capsexp.errors import EngineError
 from capsexp.files import read_json
 from capsexp.protocol import RATE
@@ -134,9 +136,9 @@ def test_the_shipped_model_from_a_folder_of_ones_own(sphinx: base.Engine) -> Non
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(base._MODULES, "null", "no_such_package.engine")
-    with pytest.raises(EngineError, match="engine=null needs the package no_such_package"):
-        base.load(NullConfig(), 1)
+    monkeypatch.setitem(sys.modules, "funasr_onnx", None)
+    with pytest.raises(EngineError, match="engine=paraformer needs the package funasr_onnx: pip install funasr_onnx"):
+        base.load(ParaformerConfig(), 1)
 
 
 def test_null_tokens_tell_audio_apart_and_survive_the_merge() -> None:

@@ -15,8 +15,8 @@ from test_analysis import CONTROLS, LIMITS, RIGHT, config, made_run
 
 from capsexp.analysis import aggregate, correctness, faults, recommend
 from capsexp.compose import compose
-from capsexp.config import FaultConfig, NullConfig
-from capsexp.engines.null import NullEngine
+from capsexp.config import FaultConfig
+from capsexp.engines.null import NullConfig, NullEngine
 from capsexp.errors import ConfigError
 from capsexp.experiment.faults import moments
 

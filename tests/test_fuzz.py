@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from storm import KEYS, NASTY, malformed, script, storm
 from test_server import server
 
-from capsexp.config import NullConfig
-from capsexp.engines.null import NullEngine
+from capsexp.engines.null import NullConfig, NullEngine
 from capsexp.protocol import (
     MAX_SEGMENT_SECONDS,
     RATE,

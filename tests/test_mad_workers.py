@@ -17,8 +17,7 @@ import numpy as np
 import pytest
 from conftest import PATIENCE, SLOW, noise
 
-from capsexp.config import NullConfig
-from capsexp.engines.null import NullEngine
+from capsexp.engines.null import NullConfig, NullEngine
 from capsexp.errors import ServerError
 from capsexp.segments import Recognition, Segment
 from capsexp.server import worker

@@ -11,8 +11,10 @@ import pytest
 
 from capsexp import samples
 from capsexp.compose import compose
-from capsexp.config import ParaformerConfig, SherpaConfig
-from capsexp.engines import base, folders
+from capsexp.engines import _folders as folders
+from capsexp.engines import base
+from capsexp.engines.paraformer import ParaformerConfig
+from capsexp.engines.sherpa import SherpaConfig
 from capsexp.errors import ConfigError
 from capsexp.protocol import RATE, Audio
 from capsexp.segments import Cut, Merger, cut_all
@@ -130,11 +132,11 @@ def test_the_folder_is_small_and_says_how_it_was_made() -> None:
     assert sum(path.stat().st_size for path in files) <= 9e6
     facts = json.loads((folders.SHIPPED / "model.json").read_text("utf-8"))
     assert {"seed", "steps", "utterances", "data", "weights"} <= set(facts)
-    assert not folders.is_twin(ParaformerConfig())
+    assert not ParaformerConfig().is_twin()
 
 
 def test_it_is_used_only_where_no_model_is_named() -> None:
-    assert folders.files(ParaformerConfig())[0].parent == folders.files(SherpaConfig())[0].parent == folders.SHIPPED
+    assert ParaformerConfig().files()[0].parent == SherpaConfig().files()[0].parent == folders.SHIPPED
     assert not ParaformerConfig(twin="tiny").shipped and not SherpaConfig(model_type="whisper").shipped
     with pytest.raises(ConfigError, match="no int8 version"):
         compose(["engine=paraformer", "engine.quantize=true"])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import PATIENCE, noise
 
-from capsexp.config import NullConfig
+from capsexp.engines.null import NullConfig
 from capsexp.errors import RunRefused
 from capsexp.protocol import RATE, Audio
 from capsexp.segments import Recognition, Segment

@@ -13,8 +13,13 @@ import pytest
 
 from capsexp import samples, twin
 from capsexp.compose import compose
-from capsexp.config import ENGINES, ModelConfig, ParaformerConfig, SenseVoiceConfig, SherpaConfig
-from capsexp.engines import base, folders, words
+from capsexp.engines import ENGINES, base, settings
+from capsexp.engines import _words as words
+from capsexp.engines._model import ModelConfig
+from capsexp.engines.null import NullConfig
+from capsexp.engines.paraformer import ParaformerConfig
+from capsexp.engines.sensevoice import SenseVoiceConfig
+from capsexp.engines.sherpa import SherpaConfig
 from capsexp.errors import ConfigError, EngineError
 from capsexp.protocol import RATE, Audio
 from capsexp.segments import Cut, cut_all
@@ -166,7 +171,7 @@ def test_several_models_below_a_folder_are_named(tmp_path: Path, models: dict[st
     for name in ("a", "b"):
         shutil.copytree(models["tiny"], tmp_path / name)
     with pytest.raises(EngineError, match="several models below it: a, b; give one"):
-        folders.files(ParaformerConfig(model_dir=str(tmp_path)))
+        ParaformerConfig(model_dir=str(tmp_path)).files()
 
 
 @pytest.mark.parametrize("missing", ["config.yaml", "am.mvn", "tokens.json"])
@@ -174,7 +179,7 @@ def test_a_missing_file_is_named(tmp_path: Path, models: dict[str, Path], missin
     shutil.copytree(models["tiny"], tmp_path / "m")
     (tmp_path / "m" / missing).unlink()
     with pytest.raises(EngineError, match=f"no {missing} in m"):
-        folders.files(ParaformerConfig(model_dir=str(tmp_path)))
+        ParaformerConfig(model_dir=str(tmp_path)).files()
 
 
 def test_a_device_that_is_not_there_is_an_error(models: dict[str, Path]) -> None:
@@ -189,15 +194,15 @@ def test_a_model_must_be_named_where_none_is_shipped(chosen: list[str]) -> None:
         compose(chosen)
 
 
-@pytest.mark.parametrize("name", list(ENGINES))
+@pytest.mark.parametrize("name", ENGINES.names())
 def test_every_engine_has_its_yaml(name: str) -> None:
-    config = compose([f"engine={name}"] + (["engine.model_dir=x"] if issubclass(ENGINES[name], ModelConfig) else []))
-    assert type(config.engine) is ENGINES[name]
+    config = compose([f"engine={name}"] + (["engine.model_dir=x"] if issubclass(settings(name), ModelConfig) else []))
+    assert type(config.engine) is settings(name)
 
 
 def test_the_hub_needs_its_package() -> None:
     with pytest.raises(EngineError, match=r"modelscope.*engine\.model_dir"):
-        folders.prepare(ParaformerConfig(model_id="iic/anything"), print)
+        ParaformerConfig(model_id="iic/anything").prepare(print)
 
 
 def test_a_twin_is_built_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,11 +210,11 @@ def test_a_twin_is_built_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     said: list[str] = []
     config = ParaformerConfig(twin="tiny")
     for _ in range(2):
-        folders.prepare(config, said.append)
+        config.prepare(said.append)
     assert len(said) == 1
-    assert folders.is_twin(config)
-    assert json.loads((folders.files(config)[0].parent / "twin.json").read_text())["twin"] is True
-    assert not folders.is_twin(ENGINES["null"]())
+    assert config.is_twin()
+    assert json.loads((config.files()[0].parent / "twin.json").read_text())["twin"] is True
+    assert not NullConfig().is_twin()
 
 
 @pytest.mark.parametrize(

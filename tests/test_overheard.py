@@ -10,7 +10,7 @@ import threading
 import pytest
 from conftest import PATIENCE
 
-from capsexp.engines.overheard import overheard
+from capsexp.engines._overheard import overheard
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="address space as Linux limits it")
 
@@ -75,7 +75,7 @@ def test_an_exception_meanwhile_leaves_stderr_as_it_was(capfd: pytest.CaptureFix
 SHORT_OF_MEMORY = """
 import resource, sys
 import numpy as np, psutil
-from capsexp.config import SherpaConfig
+from capsexp.engines.sherpa import SherpaConfig
 from capsexp.engines.base import load
 from capsexp.errors import EngineError
 engine = load(SherpaConfig(), 1)

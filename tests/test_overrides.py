@@ -72,7 +72,8 @@ def test_a_resolved_configuration_is_written_and_read_as_it_is(text: str) -> Non
 
 
 def compose_base():  # type: ignore[no-untyped-def]
-    from capsexp.config import Config, NullConfig, to_dict
+    from capsexp.config import Config, to_dict
+    from capsexp.engines.null import NullConfig
 
     return resolve(to_dict(Config(engine=NullConfig())))
 

@@ -18,8 +18,7 @@ from test_server import LOAD, perform, requests, right, server
 from capsexp.client.load import run
 from capsexp.client.request import Request
 from capsexp.compose import compose
-from capsexp.config import NullConfig
-from capsexp.engines.null import NullEngine
+from capsexp.engines.null import NullConfig, NullEngine
 from capsexp.errors import ConfigError
 
 pytestmark = pytest.mark.slow  # real processes

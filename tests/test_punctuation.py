@@ -9,9 +9,9 @@ import pytest
 from capsexp import cli, twin
 from capsexp.compose import compose
 from capsexp.config import PunctuationConfig
-from capsexp.engines.ct_transformer import Punctuator
 from capsexp.errors import ConfigError, EngineError
 from capsexp.files import read_json
+from capsexp.punctuation import Punctuator
 
 MARKS = ["<unk>", "_", "，", "。", "？", "、"]
 

@@ -15,8 +15,9 @@ from test_validity import DEFAULT, QUIET, run
 
 from capsexp.analysis import aggregate, trials, validity
 from capsexp.compose import compose
-from capsexp.config import Config, LoadConfig, NullConfig, ServerConfig
+from capsexp.config import Config, LoadConfig, ServerConfig
 from capsexp.counts import counted
+from capsexp.engines.null import NullConfig
 from capsexp.errors import ConfigError
 from capsexp.experiment.repeats import Reference, foretold, key, measured, settle
 from capsexp.replay import line

@@ -21,8 +21,8 @@ from websockets.exceptions import ConnectionClosed
 
 from capsexp.client.load import run
 from capsexp.client.request import Request
-from capsexp.config import LoadConfig, NullConfig
-from capsexp.engines.null import NullEngine
+from capsexp.config import LoadConfig
+from capsexp.engines.null import NullConfig, NullEngine
 from capsexp.protocol import AudioMessage, encode_audio
 from capsexp.segments import Cut, Merger, cut_all
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capsexp.config import ENGINES, Config, resolve, to_dict
+from capsexp.config import Config, resolve, to_dict
+from capsexp.engines import every_settings, settings
 from capsexp.errors import ConfigError
 
 
@@ -25,7 +26,7 @@ def numbers(tree: object, prefix: str = "") -> Iterator[str]:
 
 
 def changed(key: str, value: Any, engine: str = "null") -> dict[str, Any]:
-    tree = to_dict(Config(engine=ENGINES[engine]()))
+    tree = to_dict(Config(engine=settings(engine)()))
     *path, last = key.split(".")
     at = tree
     for name in path:
@@ -36,10 +37,10 @@ def changed(key: str, value: Any, engine: str = "null") -> dict[str, Any]:
 
 NUMBERS = sorted(
     {
-        (e, key)
-        for e, cls in ENGINES.items()
-        for key in numbers(Config(engine=cls()))
-        if e == "null" or key[:7] == "engine."
+        (engine.name, key)
+        for engine in every_settings()
+        for key in numbers(Config(engine=engine))
+        if engine.name == "null" or key[:7] == "engine."
     }
 )
 
@@ -69,7 +70,7 @@ def test_no_number_is_infinite_negative_or_absurd(at: tuple[str, str], value: fl
 
 def test_the_defaults_are_within_their_bounds() -> None:
     for engine in ("null", "sphinx", "paraformer", "sherpa"):
-        resolve(to_dict(Config(engine=ENGINES[engine]())))
+        resolve(to_dict(Config(engine=settings(engine)())))
 
 
 @pytest.mark.parametrize(

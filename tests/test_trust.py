@@ -132,19 +132,21 @@ ASKED = {
 
 def test_every_key_that_loads_runs_or_reaches_something_is_asked_for() -> None:
     """A key that is new is asked for as well, until trust.py says that it only measures."""
-    from fnmatch import fnmatchcase
+    from capsexp.config import Config
+    from capsexp.engines import every_settings
+    from capsexp.trust import measures
 
-    from capsexp.config import ENGINES, Config
-    from capsexp.trust import MEASURES
-
-    known = {key for make in ENGINES.values() for key in leaves(to_dict(Config(engine=make())))}
-    assert known >= ASKED
-    assert not [key for key in ASKED if any(fnmatchcase(key, pattern) for pattern in MEASURES)]
+    known, asked = set(), set()
+    for engine in every_settings():
+        keys = set(leaves(to_dict(Config(engine=engine))))
+        known |= keys
+        asked |= {key for key in keys if not measures(key, engine)}
+        assert {f"engine.{name}" for name in engine.measures} <= keys  # no word of a key that is not there
     named = re.compile(
         r"(^|[._])(dir|path|file|url|cmd|command|host|id|log|token|env|package|plugin|class)s?$|_target_"
     )
     assert {key for key in known if named.search(key)} <= ASKED
-    assert {key for key in known if not any(fnmatchcase(key, pattern) for pattern in MEASURES)} == ASKED | {
+    assert asked == ASKED | {
         "redo", "server.origins",  # what is replayed is no resumed sweep; who may connect is the user's to say
     }  # fmt: skip
 
@@ -288,4 +290,4 @@ def test_the_settings_that_an_archive_of_ours_has_need_no_trust() -> None:
     known = {f"{group}.{key}" if isinstance(value, dict) else group
              for group, value in to_dict(Config()).items()
              for key in (value if isinstance(value, dict) else [""])}  # fmt: skip
-    assert {key for key in known if not trust._measures(key)} == asks & known
+    assert {key for key in known if not trust.measures(key, Config().engine)} == asks & known

@@ -14,8 +14,10 @@ from omegaconf import OmegaConf
 
 from capsexp import tool
 from capsexp.compose import compose
-from capsexp.config import Config, NullConfig, ParaformerConfig, literal, resolve, to_dict
-from capsexp.engines import folders
+from capsexp.config import Config, literal, resolve, to_dict
+from capsexp.engines import _folders as folders
+from capsexp.engines.null import NullConfig
+from capsexp.engines.paraformer import ParaformerConfig
 from capsexp.errors import EngineError, HarnessError
 from capsexp.experiment import control
 from capsexp.experiment.child import Child

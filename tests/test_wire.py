@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 from conftest import PATIENCE, noise
 
-from capsexp.config import NullConfig
-from capsexp.engines.null import NullEngine
+from capsexp.engines.null import NullConfig, NullEngine
 from capsexp.segments import Recognition
 from capsexp.server import worker
 from capsexp.server.pools import wire as wire_module

@@ -119,8 +119,9 @@ def write(folder: Path, name: str) -> None:
 
 
 def engine(kind: str, folder: str | None, quantize: bool) -> Any:
-    from capsexp.config import ParaformerConfig, SherpaConfig
     from capsexp.engines import base
+    from capsexp.engines.paraformer import ParaformerConfig
+    from capsexp.engines.sherpa import SherpaConfig
 
     config = {"paraformer": ParaformerConfig, "sherpa": SherpaConfig}[kind]
     return base.load(config(model_dir=folder, quantize=quantize), threads=1)

@@ -1,24 +1,68 @@
-"""The protocol every recognizer follows, and the one place that knows them by name."""
+"""What an engine is: its settings, which say all that can be said without its library, and what recognizes."""
 
 from __future__ import annotations
 
-import importlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
-from capsexp.config import ENGINES, EngineConfig, ModelConfig
-from capsexp.engines import folders
+from omegaconf import MISSING, OmegaConf
+
 from capsexp.errors import EngineError
 from capsexp.protocol import Audio
 from capsexp.segments import Recognition
 
-# Imported only in the process that recognizes: the libraries behind them are heavy.
-_MODULES = {name: f"capsexp.engines.{name}" for name in ENGINES}
+
+@dataclass
+class EngineConfig:
+    """What every engine has: each one's own schema derives from it and says what the engine can do. The file that
+    holds it is imported by whoever reads a configuration: it imports its library where it loads."""
+
+    fork_safe: ClassVar[bool] = False  # may be forked after loading, with one thread
+    shareable: ClassVar[bool] = False  # its library releases the GIL and takes calls from several threads
+    one_core: ClassVar[bool] = False  # recognizes on one core, whatever `threads` says
+    speaks: ClassVar[bool] = True  # its texts are words of a language
+    # Its own keys that say how to measure, and of which no value makes us load, run, reach or write anything: an
+    # archive of anybody's may set them.
+    measures: ClassVar[frozenset[str]] = frozenset()
+
+    name: str = MISSING
+
+    @property
+    def hears_language(self) -> bool:
+        """Whether the model is told `language`; else that is a label, of what it recognizes anyway."""
+        return False
+
+    @classmethod
+    def languages(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        """The languages that an engine of these settings recognizes, by their codes; empty where nobody knows."""
+        said = settings.get("language")
+        return (said,) if said and said not in ("auto", "nospeech") else ()
+
+    def faults(self) -> Iterator[str]:
+        """What types and bounds cannot say: `engine.key: what is wrong; what to do`, each in one line."""
+        return iter(())
+
+    def unforkable(self) -> str | None:
+        """Why an engine of these settings cannot be forked, as a setting and what to do; None if it can."""
+        return None if self.fork_safe else f"engine={self.name} does not survive a fork; use pool=process"
+
+    def prepare(self, say: Callable[[str], None]) -> None:
+        """Build or fetch, once, what several processes will look for; raises EngineError."""
+
+    def files(self) -> list[Path]:
+        """The model's files, which a record keeps the hashes of; raises EngineError saying what is missing."""
+        return []
+
+    def is_twin(self) -> bool:
+        """Whether the weights are random: its text means nothing."""
+        return False
 
 
 class Engine(Protocol):
-    """A loaded recognizer. One call at a time, unless its configuration says `shareable`; the text of a segment
-    depends on that segment alone. `about`: library with version, threads, device."""
+    """A loaded recognizer. One call at a time, unless its settings say `shareable`; the text of a segment depends on
+    that segment alone. `about`: library with version, threads, device."""
 
     about: dict[str, Any]
 
@@ -28,31 +72,46 @@ class Engine(Protocol):
         ...
 
 
+class EngineKind(Protocol):
+    """What is chosen by name: a module, or any object, with these two."""
+
+    @property
+    def Settings(self) -> type[EngineConfig]:
+        """Its schema, with a default for every key."""
+        ...
+
+    @property
+    def load(self) -> Callable[[Any, int], Engine]:
+        """`load(config, threads)`, of `Settings`, with so many threads; raises EngineError saying what is missing."""
+        ...
+
+
 def load(config: EngineConfig, threads: int) -> Engine:
     """Load an engine with `threads` threads; raises EngineError saying what is missing."""
-    engine: Engine = _module(config).load(config, threads)
-    return engine
+    from capsexp.engines import ENGINES
+
+    try:
+        return ENGINES.get(config.name).load(config, threads)
+    except ModuleNotFoundError as error:
+        raise _without(config, error) from None
 
 
 def model_files(config: EngineConfig) -> list[Path]:
     """The files the engine would load, for the record; raises EngineError."""
-    if isinstance(config, ModelConfig):
-        return folders.files(config)  # without the library: this is the runner asking
-    files: list[Path] = _module(config).model_files(config)
-    return files
-
-
-def _module(config: EngineConfig) -> Any:
     try:
-        return importlib.import_module(_MODULES[config.name])
+        return config.files()
     except ModuleNotFoundError as error:
-        raise EngineError(f"engine={config.name} needs the package {error.name}: pip install {error.name}") from None
+        raise _without(config, error) from None
 
 
-def load_settings(settings: dict[str, Any], threads: int) -> Engine:
+def _without(config: EngineConfig, error: ModuleNotFoundError) -> EngineError:
+    return EngineError(f"engine={config.name} needs the package {error.name}: pip install {error.name}")
+
+
+def load_settings(values: dict[str, Any], threads: int) -> Engine:
     """As `load`, from plain values, as they travel to another process."""
-    from omegaconf import OmegaConf
+    from capsexp.engines import settings
 
-    config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(ENGINES[settings["name"]]()), settings))
+    config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(settings(values["name"])()), values))
     assert isinstance(config, EngineConfig)
     return load(config, threads)

@@ -10,15 +10,40 @@ import os
 import random
 import time
 import zlib
-from pathlib import Path
+from dataclasses import dataclass, fields
+from typing import ClassVar
 
 import numpy as np
 
-from capsexp.config import EngineConfig, NullConfig
+from capsexp.bounds import number
+from capsexp.engines.base import EngineConfig
 from capsexp.protocol import RATE, Audio
 from capsexp.segments import Recognition
 
 BLOCK = RATE // 4
+
+
+@dataclass
+class NullConfig(EngineConfig):
+    """Tokens from the bytes of the audio; sleeps `rtf` x new audio."""
+
+    fork_safe: ClassVar[bool] = True
+    shareable: ClassVar[bool] = True
+    one_core: ClassVar[bool] = True
+    speaks: ClassVar[bool] = False
+
+    name: str = "null"
+    rtf: float = 0.0
+    jitter: float = 0.0  # sigma of a log-normal factor on the sleep
+    seed: int | None = number(0, high=2**64)  # of the jitter; null: another factor each time, as machines have
+    load_s: float = 0.0  # pretended time to load a model
+    memory_mb: float = 0.0  # pretended size of a model
+    scratch_mb: float = 0.0  # address space that a segment takes while it is recognized
+    crash_on: str | None = None  # a token: a segment that contains it kills the worker (for tests)
+
+
+NullConfig.measures = frozenset(each.name for each in fields(NullConfig))
+Settings = NullConfig
 
 
 class NullEngine:
@@ -54,10 +79,5 @@ class NullEngine:
         return random.Random(zlib.crc32(" ".join(tokens).encode(), self.config.seed))
 
 
-def load(config: EngineConfig, threads: int) -> NullEngine:
-    assert isinstance(config, NullConfig)
+def load(config: NullConfig, threads: int) -> NullEngine:
     return NullEngine(config)
-
-
-def model_files(config: EngineConfig) -> list[Path]:
-    return []

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
-from funasr_onnx import Paraformer
 from numpy.typing import NDArray
 
-from capsexp.config import EngineConfig, ParaformerConfig
-from capsexp.engines import folders, runtime, words
+from capsexp.engines import _runtime, _words
+from capsexp.engines._model import PARAFORMERS, FunASRConfig
 from capsexp.errors import EngineError
 from capsexp.protocol import RATE, Audio
 from capsexp.segments import Recognition
@@ -21,18 +22,38 @@ PEAK_S = 0.06 / 3  # s per value of us_cif_peak: low-frame-rate frames, upsample
 PEAK_SHIFT = -1.5  # in such values, as FunASR's own reading of them
 
 
+@dataclass
+class ParaformerConfig(FunASRConfig):
+    """Where no model is named: the small Mandarin one that is shipped."""
+
+    shapes: ClassVar[tuple[str, ...]] = PARAFORMERS
+    words: ClassVar[str] = "tokens.json"
+
+    name: str = "paraformer"
+    language: str | None = None  # what a model of your own recognizes
+
+    @classmethod
+    def kind(cls, settings: Mapping[str, Any]) -> str:
+        return "paraformer"
+
+
+Settings = ParaformerConfig
+
+
 class ParaformerEngine:
     def __init__(self, config: ParaformerConfig, threads: int) -> None:
-        device = runtime.device_id(config.device)
-        folder = folders.files(config)[0].parent
+        from funasr_onnx import Paraformer
+
+        device = _runtime.device_id(config.device)
+        folder = config.files()[0].parent
         try:
             self._model = Paraformer(
                 str(folder), batch_size=1, device_id=device, quantize=config.quantize, intra_op_num_threads=threads
             )
         except Exception as error:
             raise EngineError(f"engine=paraformer cannot load {folder.name}: {error}") from None
-        runtime.check(self._model.ort_infer.session, config.device, threads)
-        self.about = runtime.about("funasr-onnx", threads, config.device)
+        _runtime.check(self._model.ort_infer.session, config.device, threads)
+        self.about = _runtime.about("funasr-onnx", threads, config.device)
         # Its front end adds noise by default, and the same audio would give two texts.
         self._model.frontend.opts.frame_opts.dither = 0.0
 
@@ -46,7 +67,7 @@ class ParaformerEngine:
             outputs = model.infer(features, lengths)
         except Exception as error:
             reason = str(error.__cause__ or error)
-            if runtime.EMPTY.search(reason):
+            if _runtime.EMPTY.search(reason):
                 return Recognition([])
             raise EngineError(f"engine=paraformer: {reason}") from None
         scores, counts = outputs[0][0], int(outputs[1][0])
@@ -55,7 +76,7 @@ class ParaformerEngine:
         places = places[: max(0, counts - model.pred_bias)]
         tokens = model.converter.ids2tokens([int(scores[i].argmax()) for i in places])
         times = _times(outputs[3][0], places, len(audio) / RATE) if len(outputs) == 4 else []
-        return Recognition(*words.from_bpe(tokens, times))
+        return Recognition(*_words.from_bpe(tokens, times))
 
 
 def _times(peaks: Features, places: list[int], duration: float) -> list[float]:
@@ -66,6 +87,5 @@ def _times(peaks: Features, places: list[int], duration: float) -> list[float]:
     return [round(float(np.clip(fired[min(i, len(fired) - 1)], 0.0, duration)), 3) for i in places]
 
 
-def load(config: EngineConfig, threads: int) -> ParaformerEngine:
-    assert isinstance(config, ParaformerConfig)
+def load(config: ParaformerConfig, threads: int) -> ParaformerEngine:
     return ParaformerEngine(config, threads)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
-from funasr_onnx import SenseVoiceSmall
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
-from capsexp.config import EngineConfig, SenseVoiceConfig
-from capsexp.engines import folders, runtime, words
+import numpy as np
+
+from capsexp.engines import _runtime, _words
+from capsexp.engines._model import SENSEVOICES, FunASRConfig, ModelConfig
 from capsexp.errors import EngineError
 from capsexp.protocol import RATE, Audio
 from capsexp.segments import Recognition
@@ -17,10 +20,32 @@ PROMPT = 4  # frames before the audio's: language, emotion, event, text normalis
 BLANK = 0
 
 
+@dataclass
+class SenseVoiceConfig(FunASRConfig):
+    """A model must be named: none is shipped."""
+
+    measures: ClassVar[frozenset[str]] = ModelConfig.measures | {"textnorm"}
+    shapes: ClassVar[tuple[str, ...]] = SENSEVOICES
+    words: ClassVar[str] = "chn_jpn_yue_eng_ko_spectok.bpe.model"
+
+    name: str = "sensevoice"
+    language: str = "auto"
+    textnorm: str = "withitn"
+
+    @classmethod
+    def kind(cls, settings: Mapping[str, Any]) -> str:
+        return "sense_voice"
+
+
+Settings = SenseVoiceConfig
+
+
 class SenseVoiceEngine:
     def __init__(self, config: SenseVoiceConfig, threads: int) -> None:
-        device = runtime.device_id(config.device)
-        folder = folders.files(config)[0].parent
+        from funasr_onnx import SenseVoiceSmall
+
+        device = _runtime.device_id(config.device)
+        folder = config.files()[0].parent
         try:
             self._model = SenseVoiceSmall(
                 str(folder), batch_size=1, device_id=device, quantize=config.quantize, intra_op_num_threads=threads
@@ -28,8 +53,8 @@ class SenseVoiceEngine:
             language, norm = self._model.read_tags(config.language, config.textnorm)
         except Exception as error:
             raise EngineError(f"engine=sensevoice cannot load {folder.name}: {error}") from None
-        runtime.check(self._model.ort_infer.session, config.device, threads)
-        self.about = runtime.about("funasr-onnx", threads, config.device)
+        _runtime.check(self._model.ort_infer.session, config.device, threads)
+        self.about = _runtime.about("funasr-onnx", threads, config.device)
         self._model.frontend.opts.frame_opts.dither = 0.0  # or the same audio would give two texts
         self._prompt = np.array(language, np.int32), np.array(norm, np.int32)
 
@@ -46,9 +71,8 @@ class SenseVoiceEngine:
         begins = [i for i, unit in enumerate(best) if unit != BLANK and (i == 0 or unit != best[i - 1])]
         pieces = [self._model.tokenizer.sp.IdToPiece(int(best[i])) for i in begins]
         times = [round(max(0, i - PROMPT) * FRAME_S, 3) for i in begins]
-        return Recognition(*words.from_sentencepiece(pieces, times))
+        return Recognition(*_words.from_sentencepiece(pieces, times))
 
 
-def load(config: EngineConfig, threads: int) -> SenseVoiceEngine:
-    assert isinstance(config, SenseVoiceConfig)
+def load(config: SenseVoiceConfig, threads: int) -> SenseVoiceEngine:
     return SenseVoiceEngine(config, threads)

@@ -2,29 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from importlib import metadata
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-import sherpa_onnx
 
-from capsexp.config import EngineConfig, SherpaConfig
-from capsexp.engines import folders, runtime, words
-from capsexp.engines.overheard import overheard
+from capsexp.engines import _folders, _runtime, _words
+from capsexp.engines._model import PARAFORMERS, SENSEVOICES, ModelConfig
+from capsexp.engines._overheard import overheard
 from capsexp.errors import EngineError
+from capsexp.plugins import nearest
 from capsexp.protocol import RATE, Audio
 from capsexp.segments import Recognition
 
 SHORTEST = RATE // 10  # samples; it ends the process over less than its models can take
 
 
+# Its model types: the keyword each file is given as, and what its name begins with.
+PARTS: dict[str, dict[str, str]] = {
+    "paraformer": {"paraformer": "model"},
+    "sense_voice": {"model": "model"},
+    "fire_red_asr": {"encoder": "encoder", "decoder": "decoder"},
+    "whisper": {"encoder": "encoder", "decoder": "decoder"},
+    "transducer": {"encoder": "encoder", "decoder": "decoder", "joiner": "joiner"},
+}
+
+
+@dataclass
+class SherpaConfig(ModelConfig):
+    """Where no model is named and it is a paraformer: the small Mandarin one that is shipped."""
+
+    measures: ClassVar[frozenset[str]] = ModelConfig.measures | {"model_type", "use_itn"}
+    shapes: ClassVar[tuple[str, ...]] = PARAFORMERS + SENSEVOICES
+
+    name: str = "sherpa"
+    model_type: str = "paraformer"
+    language: str = "auto"
+    use_itn: bool = True
+
+    @classmethod
+    def kind(cls, settings: Mapping[str, Any]) -> str:
+        return str(settings.get("model_type", "paraformer"))
+
+    def faults(self) -> Iterator[str]:
+        yield from super().faults()
+        if self.model_type not in PARTS:
+            yield f"engine.model_type: unknown value {self.model_type!r}{nearest(self.model_type, PARTS)}"
+        if self.twin is not None and (self.twin in SENSEVOICES) != (self.model_type == "sense_voice"):
+            yield f"engine.twin: {self.twin} is not a model of engine.model_type={self.model_type}"
+
+    def needs(self) -> _folders.Needs:
+        return [*(_names(part, self.quantize) for part in PARTS[self.model_type].values()), ["tokens.txt"]]
+
+
+Settings = SherpaConfig
+
+
+def _names(part: str, quantize: bool) -> list[str]:
+    """The names a part goes by, in releases for sherpa-onnx and in FunASR's export."""
+    small, full = [f"{part}.int8.onnx", f"{part}_quant.onnx"], [f"{part}.onnx"]
+    return small + full if quantize else full + small
+
+
 class SherpaEngine:
     def __init__(self, config: SherpaConfig, threads: int) -> None:
+        import sherpa_onnx
+
         self._type = config.model_type
-        self.about = runtime.about("sherpa-onnx", threads, config.device)
-        *parts, tokens = folders.files(config)
-        keywords = folders.SHERPA_PARTS[config.model_type]
+        self.about = _runtime.about("sherpa-onnx", threads, config.device)
+        *parts, tokens = config.files()
+        keywords = PARTS[config.model_type]
         given: dict[str, Any] = {
             **{keyword: str(path) for keyword, path in zip(keywords, parts, strict=True)},
             "tokens": str(tokens), "num_threads": threads, "provider": _provider(config.device),
@@ -56,8 +105,8 @@ class SherpaEngine:
         times = [round(float(t), 3) for t in result.timestamps]
         times = times if len(times) == len(result.tokens) else []
         if self._type == "paraformer":
-            return Recognition(*words.from_bpe(result.tokens, times))
-        heard, begins, tags = words.from_sentencepiece([t.replace(" ", "▁") for t in result.tokens], times)
+            return Recognition(*_words.from_bpe(result.tokens, times))
+        heard, begins, tags = _words.from_sentencepiece([t.replace(" ", "▁") for t in result.tokens], times)
         also = [getattr(result, name, "") for name in ("lang", "emotion", "event")]
         return Recognition(heard, begins, tags + [t.strip("<|>") for t in also if t])
 
@@ -66,7 +115,7 @@ def _failure(said: str) -> str | None:
     """Why it gave no token. It catches what its runtime raises (no memory, say), says so on stderr alone, and returns
     an empty result as if it had heard silence."""
     _, caught, reason = said.partition("Caught exception:")
-    if not caught or runtime.EMPTY.search(reason):
+    if not caught or _runtime.EMPTY.search(reason):
         return None
     return (reason.strip().splitlines() or ["it failed without a reason"])[0].strip()
 
@@ -83,6 +132,5 @@ def _provider(device: str) -> str:
     return "cuda"
 
 
-def load(config: EngineConfig, threads: int) -> SherpaEngine:
-    assert isinstance(config, SherpaConfig)
+def load(config: SherpaConfig, threads: int) -> SherpaEngine:
     return SherpaEngine(config, threads)

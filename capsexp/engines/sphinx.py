@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
-import pocketsphinx
 
-from capsexp.config import EngineConfig, SphinxConfig
-from capsexp.engines.runtime import about
+from capsexp.bounds import number
+from capsexp.engines._runtime import about
+from capsexp.engines.base import EngineConfig
 from capsexp.errors import EngineError
 from capsexp.protocol import Audio
 from capsexp.segments import Recognition
@@ -18,8 +21,42 @@ FRAME = 0.01  # s, PocketSphinx' default frame rate is 100
 _VARIANT = re.compile(r"\(\d+\)$")
 
 
+@dataclass
+class SphinxConfig(EngineConfig):
+    """Without `model_dir` the en-us model its wheel carries."""
+
+    fork_safe: ClassVar[bool] = True
+    one_core: ClassVar[bool] = True
+    measures: ClassVar[frozenset[str]] = frozenset(
+        {"language", "beam", "pbeam", "wbeam", "maxhmmpf", "fwdflat", "bestpath"}
+    )
+
+    name: str = "sphinx"
+    model_dir: str | None = None  # a folder with acoustic model, *.lm.bin and *.dict
+    language: str | None = None  # what a model of your own recognizes
+    beam: float = number(1e-48, high=1, above=True)
+    pbeam: float = number(1e-48, high=1, above=True)
+    wbeam: float = number(7e-29, high=1, above=True)
+    maxhmmpf: int = number(30000, low=-1)  # -1: no limit
+    fwdflat: bool = True
+    bestpath: bool = True
+
+    @classmethod
+    def languages(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        return super().languages(settings) or (() if settings.get("model_dir") else ("en",))
+
+    def files(self) -> list[Path]:
+        acoustic, language, words = _model(self)
+        return [*sorted(p for p in acoustic.iterdir() if p.is_file()), language, words]
+
+
+Settings = SphinxConfig
+
+
 class SphinxEngine:
     def __init__(self, config: SphinxConfig) -> None:
+        import pocketsphinx
+
         acoustic, language, words = _model(config)
         self.about = about("pocketsphinx", threads=1)  # it knows no more
         try:
@@ -65,6 +102,8 @@ class SphinxEngine:
 
 def _model(config: SphinxConfig) -> tuple[Path, Path, Path]:
     if config.model_dir is None:
+        import pocketsphinx
+
         root = Path(pocketsphinx.get_model_path("en-us"))
         return root / "en-us", root / "en-us.lm.bin", root / "cmudict-en-us.dict"
     root = Path(config.model_dir)
@@ -81,12 +120,5 @@ def _model(config: SphinxConfig) -> tuple[Path, Path, Path]:
     return found[0].parent, found[1], found[2]
 
 
-def load(config: EngineConfig, threads: int) -> SphinxEngine:
-    assert isinstance(config, SphinxConfig)
+def load(config: SphinxConfig, threads: int) -> SphinxEngine:
     return SphinxEngine(config)
-
-
-def model_files(config: EngineConfig) -> list[Path]:
-    assert isinstance(config, SphinxConfig)
-    acoustic, language, words = _model(config)
-    return [*sorted(p for p in acoustic.iterdir() if p.is_file()), language, words]

@@ -13,8 +13,9 @@ from typing import Any
 import psutil
 
 from capsexp import __version__
-from capsexp.config import Config, EngineConfig, PunctuationConfig
-from capsexp.engines import base, folders
+from capsexp import punctuation as punctuator
+from capsexp.config import Config, PunctuationConfig
+from capsexp.engines import EngineConfig, base
 from capsexp.errors import CapsexpError
 from capsexp.machine import total_mb, usable_cpus
 
@@ -66,7 +67,7 @@ def models(engine: EngineConfig, punctuation: PunctuationConfig | None = None) -
     try:
         files = base.model_files(engine)
         if punctuation is not None and punctuation.name != "none":
-            files = [*files, *folders.punctuation_files(punctuation)]
+            files = [*files, *punctuator.files(punctuation)]
         for path in files:
             status = path.stat()
             found[f"{path.parent.name}/{path.name}"] = {

@@ -20,7 +20,6 @@ from capsexp.client.request import port_of
 from capsexp.config import Config, LoadConfig, conf_dir, engine_languages, resolve, to_yaml
 from capsexp.counts import counted
 from capsexp.engines.base import model_files
-from capsexp.engines.folders import prepare
 from capsexp.errors import ArchiveError, ConfigError, EngineError, SampleError, ServerError, StorageError
 from capsexp.experiment import environment
 from capsexp.experiment.keep import keep, used
@@ -67,7 +66,7 @@ class Performance:
         self._engines = list({repr(c.engine): c.engine for c in configs}.values())
         try:
             for engine in self._engines:
-                prepare(engine, note)
+                engine.prepare(note)
                 model_files(engine)
             for wanted in {repr(c.samples): c.samples for c in configs}.values():
                 samples.paths(wanted)

@@ -25,7 +25,6 @@ from capsexp.analysis import faults
 from capsexp.analysis.metrics import run_metrics
 from capsexp.client.request import port_of
 from capsexp.config import Config, LoadConfig, to_dict, to_yaml, worker_count
-from capsexp.engines.folders import is_twin
 from capsexp.errors import CapsexpError, HarnessError, RunRefused, ServerError, StorageError
 from capsexp.experiment import control, environment
 from capsexp.experiment.child import POLL_S, Child, Foreign, group_of, python
@@ -384,7 +383,7 @@ class _Run:
             "status": status, "error": error or None, "failure": self.failure,
             "workers": self.workers, "workers_requested": config.workers, "threads": config.threads,
             "pool": config.pool.name, "engine": config.engine.name, "engine_about": self.about,
-            "twin": is_twin(config.engine), "dispatch": config.server.dispatch,
+            "twin": config.engine.is_twin(), "dispatch": config.server.dispatch,
             "repeats": self.load.repeats, "concurrency": self.load.concurrency,
             "server": config.server.name, "config": to_dict(config), "control": self.control,
             "phases_s": {name: round(seconds, 6) for name, seconds in self.phases.items()},

@@ -19,7 +19,6 @@ from websockets.http11 import Request, Response
 
 from capsexp import lifeline, tool
 from capsexp.config import Config, worker_count
-from capsexp.engines.folders import prepare
 from capsexp.errors import CapsexpError, RunRefused, ServerError
 from capsexp.files import tell, write_json
 from capsexp.machine import whole_cpus
@@ -47,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
     call = tool.parse(
         argv, "python -m capsexp.server", "A CapsWriter speech-recognition server with N workers.", aliases
     )
-    prepare(call.config.engine, print)
+    call.config.engine.prepare(print)
     told = logging.StreamHandler(sys.stderr)  # beside the run's debug.log
     told.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
     logging.getLogger().addHandler(told)

@@ -25,7 +25,7 @@ from capsexp.server.reserve import is_passing
 if TYPE_CHECKING:
     from capsexp.config import Config
     from capsexp.engines.base import Engine
-    from capsexp.engines.ct_transformer import Punctuator
+    from capsexp.punctuation import Punctuator
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 MEASURE_S = 10.0  # s that measuring the memory of the longest segment may take, about
@@ -169,7 +169,7 @@ def load(settings: dict[str, Any], threads: int) -> Loaded:
 
     punctuation, punctuator = PunctuationConfig(**settings["punctuation"]), None
     if punctuation.name != "none":
-        from capsexp.engines.ct_transformer import Punctuator
+        from capsexp.punctuation import Punctuator
 
         punctuator = Punctuator(punctuation, threads)
     loaded = Loaded(load_settings(settings["engine"], threads), punctuator)

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from funasr_onnx import CT_Transformer
-
 from capsexp.config import PunctuationConfig
-from capsexp.engines import folders, runtime
+from capsexp.engines import _folders, _runtime
 from capsexp.errors import EngineError
+
+
+def files(config: PunctuationConfig) -> list[Path]:
+    """The files that the model is loaded from, the model first; raises EngineError saying what is missing."""
+    model = "model_quant.onnx" if config.quantize else "model.onnx"
+    root = Path(config.model_dir or "").expanduser()
+    given = f"punctuation.model_dir={config.model_dir}"
+    return _folders.search(root, given, [[model], ["config.yaml"], ["tokens.json"]], "")
 
 
 class Punctuator:
     def __init__(self, config: PunctuationConfig, threads: int) -> None:
-        folder = folders.punctuation_files(config)[0].parent
+        from funasr_onnx import CT_Transformer
+
+        folder = files(config)[0].parent
         try:
             self._model = CT_Transformer(str(folder), quantize=config.quantize, intra_op_num_threads=threads)
         except Exception as error:
             raise EngineError(f"punctuation=ct_transformer cannot load {folder.name}: {error}") from None
-        runtime.check(self._model.ort_infer.session, "cpu", threads)
+        _runtime.check(self._model.ort_infer.session, "cpu", threads)
         infer = self._model.infer
 
         def strict(*inputs: Any) -> Any:

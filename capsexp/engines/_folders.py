@@ -11,8 +11,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
-from capsexp.config import EngineConfig, ModelConfig, ParaformerConfig, PunctuationConfig, SherpaConfig
 from capsexp.errors import EngineError
 
 SHIPPED = Path(__file__).resolve().parent.parent / "data" / "paraformer-mini"  # what training/ makes
@@ -20,51 +20,26 @@ BUILD_S = 900.0  # s, for a twin of the largest shape on a slow disk
 DEPTH = 6  # levels below the given folder; ModelScope's cache has five
 Needs = Sequence[Sequence[str]]  # each entry: names of which one must be there, the preferred first
 
-# sherpa-onnx' model types: the keyword each file is given as, and what its name begins with.
-SHERPA_PARTS: dict[str, dict[str, str]] = {
-    "paraformer": {"paraformer": "model"},
-    "sense_voice": {"model": "model"},
-    "fire_red_asr": {"encoder": "encoder", "decoder": "decoder"},
-    "whisper": {"encoder": "encoder", "decoder": "decoder"},
-    "transducer": {"encoder": "encoder", "decoder": "decoder", "joiner": "joiner"},
-}
+
+class Named(Protocol):
+    """How a model is named in the settings."""
+
+    name: str
+    model_dir: str | None
+    model_id: str | None
+    twin: str | None
+    quantize: bool
+
+    @property
+    def shipped(self) -> bool: ...
 
 
-def files(config: ModelConfig) -> list[Path]:
-    """The files that the engine loads, the model first; raises EngineError saying what is missing."""
-    if isinstance(config, SherpaConfig):
-        parts = SHERPA_PARTS[config.model_type].values()
-        return find(config, [*(_sherpa_names(part, config.quantize) for part in parts), ["tokens.txt"]])
-    model, other = ("model_quant.onnx", "model.onnx") if config.quantize else ("model.onnx", "model_quant.onnx")
-    words = "tokens.json" if isinstance(config, ParaformerConfig) else "chn_jpn_yue_eng_ko_spectok.bpe.model"
-    kind = "paraformer" if isinstance(config, ParaformerConfig) else "sense_voice"
-    hint = (
-        f"; a folder made for sherpa-onnx, as CapsWriter ships them, needs engine=sherpa engine.model_type={kind}, "
-        f"and one with {other} alone engine.quantize={str(not config.quantize).lower()}"
-    )
-    return find(config, [[model], ["config.yaml"], ["am.mvn"], [words]], hint)
-
-
-def punctuation_files(config: PunctuationConfig) -> list[Path]:
-    """As `files`, of the punctuation model."""
-    model = "model_quant.onnx" if config.quantize else "model.onnx"
-    root = Path(config.model_dir or "").expanduser()
-    given = f"punctuation.model_dir={config.model_dir}"
-    return _search(root, given, [[model], ["config.yaml"], ["tokens.json"]], "")
-
-
-def _sherpa_names(part: str, quantize: bool) -> list[str]:
-    """The names a part goes by, in releases for sherpa-onnx and in FunASR's export."""
-    small, full = [f"{part}.int8.onnx", f"{part}_quant.onnx"], [f"{part}.onnx"]
-    return small + full if quantize else full + small
-
-
-def find(config: ModelConfig, needs: Needs, hint: str = "") -> list[Path]:
+def find(config: Named, needs: Needs, hint: str = "") -> list[Path]:
     """The files, one for each of `needs`, all of one folder; raises EngineError that says what is missing."""
-    return _search(*_root(config), needs, hint)
+    return search(*_root(config), needs, hint)
 
 
-def _search(root: Path, given: str, needs: Needs, hint: str) -> list[Path]:
+def search(root: Path, given: str, needs: Needs, hint: str) -> list[Path]:
     if not root.is_dir():
         raise EngineError(f"{given}: there is no such folder")
     candidates = sorted(
@@ -90,7 +65,7 @@ def _below(root: Path, name: str) -> list[Path]:
     return [path for path in root.rglob(name) if len(path.relative_to(root).parts) <= DEPTH]
 
 
-def _root(config: ModelConfig) -> tuple[Path, str]:
+def _root(config: Named) -> tuple[Path, str]:
     """The folder to search, and how the user named it."""
     if config.model_dir is not None:
         return Path(config.model_dir).expanduser(), f"engine.model_dir={config.model_dir}"
@@ -106,9 +81,9 @@ def _root(config: ModelConfig) -> tuple[Path, str]:
     raise EngineError(f"engine={config.name}: no model named")  # refused when the configuration was checked
 
 
-def prepare(config: EngineConfig, say: Callable[[str], None]) -> None:
+def prepare(config: Named, say: Callable[[str], None]) -> None:
     """Build or fetch, once, what several processes will look for; raises EngineError."""
-    if not isinstance(config, ModelConfig) or config.model_dir is not None:
+    if config.model_dir is not None:
         return
     if config.twin is not None and not twin_folder(config).is_dir():
         say(f"building a model of the shape of {config.twin}, once")
@@ -117,17 +92,15 @@ def prepare(config: EngineConfig, say: Callable[[str], None]) -> None:
         _downloaded(config.model_id, local_only=False)
 
 
-def twin_folder(config: ModelConfig) -> Path:
+def twin_folder(config: Named) -> Path:
     home = os.environ.get("CAPSEXP_CACHE") or os.path.join(
         os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "capsexp"
     )
     return Path(home) / "twins" / f"{config.twin}{'-int8' if config.quantize else ''}"
 
 
-def is_twin(config: EngineConfig) -> bool:
+def is_twin(config: Named) -> bool:
     """Whether the weights are random: its text means nothing."""
-    if not isinstance(config, ModelConfig):
-        return False
     try:
         root, _ = _root(config)
     except EngineError:
@@ -135,7 +108,7 @@ def is_twin(config: EngineConfig) -> bool:
     return bool(_below(root, "twin.json"))
 
 
-def _build(config: ModelConfig, folder: Path) -> None:
+def _build(config: Named, folder: Path) -> None:
     """In a process of its own: it takes memory that this one would keep."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
