@@ -5,10 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import coverage
 import pytest
 from conftest import PATIENCE
-
-pytestmark = pytest.mark.slow
 
 HANGING = """
 import asyncio, time, pytest
@@ -44,12 +43,14 @@ def pytest_says(suite: Path, *arguments: str, slow: str = "1") -> str:
     ).stdout  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_test_that_never_ends_fails_and_the_others_go_on(suite: Path) -> None:
     said = pytest_says(suite, "-k", "never or right", slow="0.002")  # 1.2 s
     assert "2 failed, 1 passed" in said, said
     assert said.count("Failed: Timeout (>1.2s)") >= 2, said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "found"),
     [([], 3), (["--all"], 5), (["test_made.py"], 5)],
@@ -57,3 +58,11 @@ def test_a_test_that_never_ends_fails_and_the_others_go_on(suite: Path) -> None:
 def test_a_plain_call_runs_the_fast_tests(suite: Path, arguments: list[str], found: int) -> None:
     said = pytest_says(suite, "--collect-only", *arguments)
     assert said.count("::test_") == found, said
+
+
+def test_the_pure_packages_are_held_to_every_branch() -> None:
+    """A measurement without these would pass, whatever it found."""
+    settings = coverage.Coverage(config_file=str(Path(__file__).resolve().parent.parent / "pyproject.toml"))
+    assert settings.get_option("report:fail_under") == 100
+    assert settings.get_option("run:branch") is True
+    assert settings.get_option("run:source_pkgs") == ["capsexp.protocol", "capsexp.segments", "capsexp.analysis"]
