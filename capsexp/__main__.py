@@ -2,8 +2,11 @@ import sys
 
 
 def main() -> None:
+    """The console script, too."""
     try:
         from capsexp.cli import entry
+    except KeyboardInterrupt:  # importing takes a second
+        sys.exit(130)
     except ModuleNotFoundError as error:
         if (error.name or "capsexp").partition(".")[0] == "capsexp":
             raise

@@ -19,13 +19,13 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from capsexp import escape
 from capsexp.config import SamplesConfig
 from capsexp.counts import counted
 from capsexp.errors import ArchiveError, ConfigError, SampleError
-from capsexp.files import beside, portable, put, read_json, storing, sync, tell, write_text
+from capsexp.files import beside, portable, read_json, sha256, storing, sync, taking_place, tell, write_text
 from capsexp.redact import Redaction
 from capsexp.report.load import RUN_DIR, read_plan
 from capsexp.samples import paths
@@ -41,28 +41,32 @@ _UNREADABLE = (
 )  # fmt: skip
 
 
+def beside_it(folder: Path) -> tuple[Path, Path]:
+    """The zip of a sweep's folder and its hash."""
+    target = folder.with_name(folder.name + ".zip")
+    return target, target.with_name(target.name + ".sha256")
+
+
 def build(folder: Path, samples: bool | None = None, transcripts: bool = True) -> Path:
     """Write MANIFEST.json, `<folder>.zip` and `<folder>.zip.sha256`. `samples`: pack the audio; None: shipped sets.
     Without `transcripts` the zip holds hashes in place of texts and names of samples; the folder stays as it is. Raises
     StorageError, and ArchiveError where a link leads out of the folder."""
-    target = folder.with_name(folder.name + ".zip")
-    said = target.with_name(target.name + ".sha256")
+    target, said = beside_it(folder)
     with storing(target):
         _pack_samples(folder, samples)
         own = _own_files(folder)
         for name in (name for name, path in own if path.is_symlink()):
             raise ArchiveError(f"{name}: is a link, and an archive holds files alone; remove it")
-        write_text(folder / MANIFEST, _manifest({name: _sha256(path) for name, path in own}))
-        part = beside(target)
+        write_text(folder / MANIFEST, _manifest({name: sha256(path) for name, path in own}))
         root = _members([folder.name])[0]
-        if transcripts:
-            _pack(own, root, part, sync)
-        else:
-            with tempfile.TemporaryDirectory(prefix="capsexp-") as scratch:
-                Redaction(folder).copy(own, Path(scratch))
-                _pack(_own_files(Path(scratch)), root, part, sync)
-        said.unlink(missing_ok=True)  # of the zip before: killed here, there must be none that contradicts the new one
-        put(part, target)
+        with taking_place(target) as part:
+            if transcripts:
+                _pack(own, root, part, sync)
+            else:
+                with tempfile.TemporaryDirectory(prefix="capsexp-") as scratch:
+                    Redaction(folder).copy(own, Path(scratch))
+                    _pack(_own_files(Path(scratch)), root, part, sync)
+            said.unlink(missing_ok=True)  # of the zip before: killed here, none may contradict the new one
     write_text(said, _said(target))
     return target
 
@@ -71,10 +75,10 @@ def again(folder: Path) -> None:
     """Bring the manifest of a finished sweep, and its zip where it has one, up to its files, packed as before."""
     chosen = read_plan(folder).get("archive")
     chosen = chosen if isinstance(chosen, dict) else {}
-    if folder.with_name(folder.name + ".zip").is_file():
+    if beside_it(folder)[0].is_file():
         build(folder, chosen.get("samples"), chosen.get("transcripts") is not False)
     else:
-        write_text(folder / MANIFEST, _manifest({name: _sha256(path) for name, path in _own_files(folder)}))
+        write_text(folder / MANIFEST, _manifest({name: sha256(path) for name, path in _own_files(folder)}))
 
 
 def holds(zipped: Path, transcripts: bool = True) -> str:
@@ -111,7 +115,7 @@ def _pack(
     """The one zip of these files: sorted, stored, with fixed dates and modes, and names that every system can unpack
     beside each other."""
     members = sorted(zip(_members([name for name, _ in files]), (path for _, path in files), strict=True))
-    manifest = _bytes(_manifest({name: _sha256(path) for name, path in members}))
+    manifest = _bytes(_manifest({name: sha256(path) for name, path in members}))
     with target.open("wb") as file:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as out:
             for name, path in members:
@@ -168,7 +172,7 @@ def _bytes(text: str) -> bytes:
 
 
 def _said(zipped: Path) -> str:
-    return f"{_sha256(zipped)}  {zipped.name}\n"
+    return f"{sha256(zipped)}  {zipped.name}\n"
 
 
 def verify(path: Path) -> list[str]:
@@ -184,7 +188,7 @@ def verify(path: Path) -> list[str]:
             again = beside(folder)
             with storing(again):
                 _pack(_files(folder), folder.name, again)
-            if _sha256(again) != _sha256(path):
+            if sha256(again) != sha256(path):
                 problems.append(f"changed: {path.name} (its files are right, but it is not the zip that was written)")
     if said.is_file() and said.read_bytes() != _bytes(_said(path)):
         problems.append(f"changed: {path.name} (its .sha256 says otherwise)")
@@ -258,7 +262,7 @@ def _differences(folder: Path, files: Sequence[tuple[str, Path]]) -> list[str]:
         raise ArchiveError(f"{folder}: {MANIFEST} cannot be read") from None
     found = dict(files)
     links = [name for name, path in found.items() if path.is_symlink()]
-    hashes = {name: _sha256(path) for name, path in found.items() if name not in links}
+    hashes = {name: sha256(path) for name, path in found.items() if name not in links}
     problems = [f"missing: {name}" for name in known if name not in found]
     problems += [f"extra: {name}" for name in found if name not in known]
     problems += [f"a link: {name}" for name in links]
@@ -302,7 +306,14 @@ def _pack_samples(folder: Path, wanted: bool | None) -> None:
             continue  # the runs have said so
         target.mkdir(parents=True, exist_ok=True)
         for name, path, text in files:
-            shutil.copyfile(path, target / name)
+            try:
+                if not path.is_file():  # copying a FIFO or a device may never end
+                    continue
+                source = path.open("rb")
+            except OSError:
+                continue  # the runs have gone on without it, too
+            with source, (target / name).open("wb") as copy:
+                shutil.copyfileobj(source, copy, 1 << 20)
             if text is not None:
                 (target / f"{name}.txt").write_text(text + "\n", "utf-8")
 
@@ -317,18 +328,6 @@ def _sample_sets(folder: Path) -> dict[str, SamplesConfig]:
             continue  # the report says that it is damaged
         found.setdefault(config.set, config)
     return found
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        _feed(digest, file)
-    return digest.hexdigest()
-
-
-def _feed(digest: Any, file: IO[bytes]) -> None:
-    while block := file.read(1 << 20):
-        digest.update(block)
 
 
 def main(argv: Sequence[str]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -14,7 +15,7 @@ from capsexp.errors import CapsexpError, ConfigError
 from capsexp.experiment.perform import Performance
 from capsexp.experiment.resume import reopen
 from capsexp.experiment.sweep import combinations, each_differs, plan, split
-from capsexp.files import locked, note, read_json, tell
+from capsexp.files import locked, note, read_json, tell, working_folder
 from capsexp.overrides import key_of, pasted, several, spell, unquoted
 from capsexp.tool import TOKEN
 
@@ -40,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     report.fail_on_gate), 130 interrupted."""
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
+        working_folder()
         return _main(argv)
     except BrokenPipeError:  # `| head` has seen enough
         return _quietly()
@@ -47,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         note(f"capsexp: {escape.one_line(error)}")
         return 2 if isinstance(error, ConfigError) else 1
     except OSError as error:
-        note(f"capsexp: {error.filename or ''}: {error.strerror or error}")
+        note(f"capsexp: {f'{error.filename}: ' if error.filename else ''}{error.strerror or error}")
         return 1
     except KeyboardInterrupt:
         note("capsexp: interrupted")
@@ -58,8 +60,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def entry() -> None:
-    """The console script."""
+    """What `python -m capsexp` and the console script do."""
     code = main()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # one Ctrl-C more than needed is no reason for a traceback
     try:
         if sys.stdout is not None:  # `>&-`
             sys.stdout.flush()

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 import re
+import shlex
+import shutil
 from string import Formatter
 
+from capsexp.errors import ConfigError
+
 KNOWN = ("workers", "threads", "host", "port")
+ALIKE = 0.8  # from there on (of 1) a name is another one misspelled
+_SHELLS = frozenset({"|", "||", "&", "&&", ";", ">", ">>", "<", "2>", "2>&1"})  # words that no program is meant to get
 _PLACEHOLDER = re.compile(rf"\{{({'|'.join(KNOWN)})\}}")
 
 
@@ -15,6 +22,33 @@ def fill(line: str, **values: object) -> str:
     if _is_template(line):
         return line.format(**values)
     return _PLACEHOLDER.sub(lambda found: str(values[found[1]]), line)
+
+
+def words(line: str) -> list[str]:
+    """The program and its arguments. Raises ConfigError."""
+    try:
+        found = shlex.split(line)
+    except ValueError as error:
+        raise ConfigError(f"server.cmd: {str(error).lower()}; quote it as for a shell") from None
+    if not found or not found[0] or "\0" in line:
+        raise ConfigError(
+            "server.cmd: server=command needs the line to start, e.g. 'server.cmd=\"python s.py {workers} {port}\"'"
+        )
+    return found
+
+
+def startable(line: str) -> None:
+    """Raises ConfigError where there is no such program, only a shell would understand the line, or a placeholder is
+    misspelled."""
+    for name in re.findall(r"(?<![${])\{(\w+)\}(?!\})", line):
+        if name not in KNOWN and (meant := difflib.get_close_matches(name, KNOWN, 1, ALIKE)):
+            raise ConfigError(f"server.cmd: {{{name}}} stands for nothing; did you mean {{{meant[0]}}}?")
+    program, *arguments = words(line)
+    named = next((word for word in arguments if word in _SHELLS), None)
+    if named is None and (_PLACEHOLDER.search(program) or shutil.which(program)):
+        return
+    what = f"no program {program!r} can be started" if named is None else f"{named!r} means nothing without a shell"
+    raise ConfigError(f"server.cmd: {what}; for what a shell does (cd, A=1, ~, |, &&) write: sh -c 'exec ...'")
 
 
 def mentioned(line: str) -> set[str]:

@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from capsexp import engines
 from capsexp.bounds import faults, number
-from capsexp.commandline import mentioned
+from capsexp.commandline import mentioned, words
 from capsexp.engines import EngineConfig
 from capsexp.errors import ConfigError
 from capsexp.limits import ReportConfig, ThresholdsConfig, ValidityConfig
@@ -342,10 +342,8 @@ def check(config: Config) -> None:
             "as punctuation.model_dir=FOLDER"
         )
     repeat_count(config.load.repeats)
-    if config.server.name == "command" and not config.server.cmd:
-        raise ConfigError(
-            "server.cmd: server=command needs the line to start, e.g. 'server.cmd=\"python s.py {workers} {port}\"'"
-        )
+    if config.server.name == "command":
+        words(config.server.cmd or "")
     if config.server.name == "external" and not config.server.url:
         raise ConfigError(
             "server.url: server=external needs an address: a full one is server.url=ws://HOST:PORT, as ws://127.0.0.1:6016"

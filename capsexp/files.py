@@ -13,6 +13,7 @@ import json
 import os
 import socket
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -21,12 +22,13 @@ from typing import IO, Any, TextIO
 import psutil
 
 from capsexp import escape
-from capsexp.errors import StorageError
+from capsexp.errors import ConfigError, StorageError
 
 if sys.platform != "win32":
     import fcntl
 
 PART = ".part"  # ends the name of a file that is being written
+LITTLE = 1 << 16  # bytes
 
 
 def from_here(path: Path) -> str:
@@ -70,27 +72,43 @@ _REMEDIES = {
     (errno.EACCES, errno.EPERM, errno.EROFS): "make it writable",
     (errno.EMFILE, errno.ENFILE): "raise the limit of open files (ulimit -n)",
     (errno.EIO,): "look after the disk",
+    (errno.EAGAIN,): "raise the limit of processes (ulimit -u) or end some",
+    (errno.ENOMEM,): "end what takes the memory",
 }
 
 
 def beside(path: Path) -> Path:
     """Where a file is written before it takes its place: a name that is short enough, however long the file's is."""
-    return path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.{os.getpid()}{PART}")
+    return path.with_name(f"{_part_of(path)}{os.getpid()}{PART}")
+
+
+def _part_of(path: Path) -> str:
+    return f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}."
+
+
+@contextlib.contextmanager
+def taking_place(path: Path) -> Iterator[Path]:
+    """Gives where a file is to be written, which takes its place in the end; after an error nothing of it is left.
+    Raises OSError."""
+    part = beside(path)
+    try:
+        yield part
+        put(part, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise
 
 
 def write_text(path: Path, text: str) -> None:
     """Replace the whole file at once: after a crash it is the old or the new one."""
-    part = beside(path)
     with storing(path.name):
         try:
             # Half a pair of surrogates is no character; in JSON this is how it is spelled.
-            with part.open("w", encoding="utf-8", errors="backslashreplace") as file:
+            with taking_place(path) as part, part.open("w", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(text)
                 sync(file)
-            put(part, path)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                part.unlink()
             raise OSError(error.errno, error.strerror) from None  # the file's own name is what the user knows
 
 
@@ -98,6 +116,15 @@ def put(part: Path, path: Path) -> None:
     """Let a file that was written and synced take its place; raises OSError."""
     part.replace(path)
     sync_folder(path.parent)
+
+
+def sha256(path: Path) -> str:
+    """Of what a file holds; raises OSError."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def sync_folder(folder: Path) -> None:
@@ -219,9 +246,25 @@ def portable(name: str) -> bool:
     )
 
 
-def clear_parts(folder: Path) -> None:
-    """Remove what writers that were killed left half done."""
-    for path in folder.rglob(f".*{PART}"):
+def try_room(folder: Path) -> None:
+    """Raises StorageError where a little more cannot be written into a folder."""
+    with storing(folder), tempfile.TemporaryFile(dir=folder) as file:
+        file.write(bytes(LITTLE))
+        sync(file)
+
+
+def working_folder() -> None:
+    """Raises ConfigError where the folder that we are in was removed: no path can be made out there."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise ConfigError(f"the working folder: {error.strerror}; go to another with cd") from None
+
+
+def clear_parts(folder: Path, *others: Path) -> None:
+    """Remove what writers that were killed left half done in a folder, and of other files."""
+    parts = [part for path in others for part in path.parent.glob(f"{_part_of(path)}*{PART}")]
+    for path in [*folder.rglob(f".*{PART}"), *parts]:
         with contextlib.suppress(OSError):
             path.unlink()
 

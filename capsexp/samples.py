@@ -15,6 +15,7 @@ from capsexp import audio, escape, names
 from capsexp.config import SamplesConfig
 from capsexp.counts import counted
 from capsexp.errors import SampleError
+from capsexp.files import sha256
 from capsexp.plugins import nearest
 from capsexp.protocol import RATE, Audio
 
@@ -108,7 +109,7 @@ def load(config: SamplesConfig) -> SampleSet:
     for name, path, text in listed.found:
         try:
             decoded = audio.read(path)
-            samples.append(Sample(name, decoded.audio, _sha256(path), text, path))
+            samples.append(Sample(name, decoded.audio, sha256(path), text, path))
         except SampleError as error:
             skipped.append((name, str(error)))
         except OSError as error:
@@ -188,7 +189,7 @@ def _may_be_audio(name: str) -> bool:
 def _transcript(path: Path) -> tuple[str | None, str]:
     """The text beside an audio file, `x.wav.txt` or `x.txt`, and what is to be said of it."""
     candidates = (path.with_name(f"{path.name}.txt"), path.with_name(f"{path.stem}.txt"))
-    beside = next((p for p in candidates if p.is_file()), None)
+    beside = next((p for p in candidates if os.path.isfile(p)), None)  # also of a name that would be too long
     if beside is None:
         return None, ""
     name = escape.one_line(beside.name)
@@ -219,11 +220,3 @@ def _decoded(content: bytes) -> tuple[str | None, str]:
         if "\0" not in text:
             return text, encoding
     return None, ""
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from capsexp import debug, escape
 from capsexp.config import Config, literal, resolve
 from capsexp.errors import CapsexpError, ConfigError, StorageError
-from capsexp.files import tell
+from capsexp.files import tell, working_folder
 from capsexp.lifeline import die_with_parent
 
 PARENT = "CAPSEXP_PARENT"  # in the environment: the process that started this one
@@ -73,6 +73,7 @@ def parse(argv: Sequence[str], prog: str, description: str, aliases: dict[str, s
 def entry(run: Callable[[Sequence[str]], int], prog: str, about: str | None = None) -> int:
     """Run a tool: one line for every error, 130 for Ctrl-C. `about`: what --help says, where the tool does not."""
     try:
+        working_folder()
         if about is not None and {"-h", "--help"} & set(sys.argv[1:]):
             tell(about)
             return 0

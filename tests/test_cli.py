@@ -227,11 +227,11 @@ def test_a_configuration_without_room_is_refused(bench: Bench) -> None:
     ("overrides", "said"),
     [
         (
-            ("server=command", "server.cmd='sleep 60 {port}'", "server.ready_timeout=.5"),
+            ("server=command", "server.cmd='sleep 60 {port}'", "server.ready_timeout=.5", "control=off"),
             "not ready in server.ready_timeout",
         ),
         (("server=command", "server.cmd=\"python -c 'import nothing_of_the_kind' {port}\""), "nothing_of_the_kind"),
-        (("server=command", "server.cmd='no-such-program {port}'"), "server.cmd cannot be started"),
+        (("server=command", "server.cmd=sh -c 'exec nothing_of_the_kind' {port}"), "nothing_of_the_kind"),
     ],
 )
 def test_a_run_that_fails_says_why(bench: Bench, overrides: tuple[str, ...], said: str) -> None:
@@ -438,3 +438,28 @@ def test_closed_streams_change_nothing() -> None:
         shell = ["sh", "-c", f'"$@" {closed}', "sh", *command]
         done = subprocess.run(shell, capture_output=True, text=True, timeout=PATIENCE, check=False)
         assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_ctrl_c_while_modules_are_imported_is_no_traceback() -> None:
+    script = (
+        "import runpy, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'capsexp.compose':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "runpy.run_module('capsexp', run_name='__main__')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody can remove the folder that one is in")
+@pytest.mark.parametrize("tool", ["capsexp", "capsexp.archive"])
+def test_a_working_folder_that_is_gone(tool: str, tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    shell = ["sh", "-c", 'cd gone && rmdir ../gone && exec "$@"', "sh", sys.executable, "-m", tool, "verify"]
+    done = subprocess.run(shell, capture_output=True, text=True, timeout=PATIENCE, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (
+        2, f"{tool}: the working folder: No such file or directory; go to another with cd\n"
+    )  # fmt: skip

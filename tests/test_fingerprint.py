@@ -1,11 +1,16 @@
 """What a run's figures depend on, and what they do not."""
 
+import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
 
 import capsexp
+from capsexp import archive
 from capsexp.compose import compose
+from capsexp.config import SamplesConfig
 from capsexp.experiment import control
 from capsexp.experiment.fingerprint import ASIDE_CODE, code, fingerprint, of_samples
 from capsexp.experiment.repeats import key
@@ -88,3 +93,22 @@ def test_code_that_only_judges_or_shows_a_run_makes_no_other_of_it(
 def test_what_is_left_aside_of_the_code_is_there() -> None:
     root = Path(capsexp.__file__).parent
     assert [name for name in ASIDE_CODE if not list(root.glob(name))] == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no FIFO in a folder")
+@pytest.mark.parametrize("kind", ["fifo", "device"])
+def test_what_never_ends_is_not_read(kind: str, tmp_path: Path) -> None:
+    """Nor by the archive that is to hold the audio."""
+    folder = tmp_path / "audio"
+    folder.mkdir()
+    (folder / "good.wav").write_bytes(b"audio")
+    if kind == "fifo":
+        os.mkfifo(folder / "odd.wav")
+    else:
+        (folder / "odd.wav").symlink_to("/dev/zero")
+    assert of_samples(SamplesConfig(set="dir", dir=str(folder)))
+    run = tmp_path / "sweep" / "0-workers=1" / "run.json"
+    run.parent.mkdir(parents=True)
+    run.write_text(json.dumps({"config": {"samples": {"set": "dir", "dir": str(folder)}}}))
+    archive.build(tmp_path / "sweep", samples=True)
+    assert [path.name for path in (tmp_path / "sweep" / "samples" / "dir").iterdir()] == ["good.wav"]

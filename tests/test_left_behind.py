@@ -1,6 +1,7 @@
 """What somebody else's server, or a harness that fails, leaves: no process, no gigabytes, no verdict."""
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -16,9 +17,14 @@ from conftest import PATIENCE
 from hypothesis import given
 from hypothesis import strategies as st
 
+from capsexp.config import Config
+from capsexp.engines.null import NullConfig
+from capsexp.errors import EngineError, HarnessError, StorageError
+from capsexp.experiment import control
 from capsexp.experiment.child import Child, Foreign
 from capsexp.experiment.logs import LOG_BYTES, BoundedLog
 from capsexp.files import bound_log
+from capsexp.server import app
 
 
 def test_the_end_of_a_log_is_all_that_an_error_holds(tmp_path: Path) -> None:
@@ -169,3 +175,64 @@ def test_a_server_that_prints_without_end_leaves_little(bench: Bench) -> None:
     assert sum(path.stat().st_size for path in bench.out.rglob("*") if path.is_file()) < 20e6
     assert bench.report()["verdict"] == "INCONCLUSIVE"  # nothing was measured
     assert "server.ready_timeout = 2 s: y | y" in bench.stderr
+
+
+@pytest.mark.parametrize(("kind", "says"), [(Child, "server could not write"), (Foreign, "")])
+def test_only_a_tool_of_ours_says_by_its_code_that_it_cannot_write(
+    kind: type[Child], says: str, tmp_path: Path
+) -> None:
+    child = kind([sys.executable, "-c", "raise SystemExit(4)"], tmp_path / "server.log")
+    assert child.wait(PATIENCE)
+    said = ""
+    try:
+        child.check_storage()
+    except StorageError as error:
+        said = str(error)
+    child.stop(1)
+    assert said == says
+
+
+@pytest.mark.parametrize(("number", "says"), [(errno.EMFILE, "ulimit -n"), (errno.EAGAIN, "ulimit -u")])
+@pytest.mark.parametrize("kind", [Child, Foreign])
+def test_no_room_for_a_process_says_nothing_of_a_server(
+    kind: type[Child], number: int, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("capsexp.experiment.child.subprocess.Popen", refuse)
+    with pytest.raises(HarnessError, match=f"client cannot be started: .*{says}"):
+        kind(["x"], tmp_path / "client.log")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals")
+@pytest.mark.parametrize(
+    ("ends", "expected", "says"),
+    [
+        ("os.kill(os.getpid(), 9)", HarnessError, "the control ended with code -9: it said nothing"),
+        ("sys.exit('control: no such model')", EngineError, "the control ended with code 1: control: no such model"),
+        ("print('control: cannot write x: full'); sys.exit(4)", StorageError, "cannot write x: full"),
+    ],
+)
+def test_a_control_that_is_killed_says_nothing_of_the_engine(
+    ends: str, expected: type[Exception], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "python", lambda *a: [sys.executable, "-c", f"import os, sys; {ends}"])
+    with pytest.raises(expected) as raised:
+        control.ensure(Config(engine=NullConfig()), tmp_path, [1])
+    assert str(raised.value) == says
+
+
+def test_a_server_that_cannot_record_its_workers_ends_with_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not as one that was asked to stop while it loaded."""
+
+    def full(table: object, row: object) -> None:
+        raise StorageError("cannot write workers.csv: No space left on device")
+
+    monkeypatch.setattr("capsexp.server.record.CsvFile.write", full)
+    monkeypatch.setattr("capsexp.debug.keep", lambda run_dir: None)
+    with pytest.raises(StorageError, match=r"workers\.csv"):
+        app.main(["engine=null", "engine.load_s=30", "--run-dir", str(tmp_path), "--port", "0"])
+    assert not (tmp_path / "server.json").exists()  # by which the run would take it for the server's own fault

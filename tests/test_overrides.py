@@ -242,3 +242,31 @@ def test_a_fault_of_a_job_is_not_told_as_one_of_the_configuration() -> None:
     with pytest.raises(ValueError, match="a bug of ours") as told:
         launch(None, "config", ["engine=null", "hydra.mode=RUN", "hydra.run.dir=.", "hydra.output_subdir=null"], job)
     assert not isinstance(told.value, ConfigError)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("", "needs the line to start"),
+        ("  ", "needs the line to start"),
+        ("'' {port}", "needs the line to start"),
+        ("s.py 'a {port}", "no closing quotation; quote it as for a shell"),
+        ("no-such-program {port}", "no program 'no-such-program' can be started; .* sh -c 'exec ...'"),
+        ("cd /tmp && s.py {port}", "sh -c"),
+        ("A=1 s.py {port}", "no program 'A=1'"),
+        ("~/s.py {port}", "no program '~/s.py'"),
+        (f"{sys.executable} s.py {{port}} | tee log", r"'\|' means nothing without a shell"),
+        (f"{sys.executable} s.py {{prt}}", r"\{prt\} stands for nothing; did you mean \{port\}"),
+    ],
+)
+def test_a_line_that_starts_nothing_is_told_before(line: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=f"^server.cmd: .*{says}"):
+        commandline.startable(line)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    ["{port}", "'a | b' {port}", "'{\"a\": 1}' {port}", "'{{\"a\": 1}}' {port}", "${HOME} {x} {port}", "1,{port}"],
+)
+def test_a_line_that_starts_something(rest: str) -> None:
+    commandline.startable(f"{sys.executable} {rest}")

@@ -28,7 +28,7 @@ def test_a_wheel_carries_its_settings_and_samples(tmp_path: Path) -> None:
         assert "capsexp/data/samples/zh/10-long.mp3" in names
         assert not any(name.startswith("training") for name in names)
         wheel.extractall(tmp_path / "site")
-        assert "capsexp=capsexp.cli:entry" in wheel.read(
+        assert "capsexp=capsexp.__main__:main" in wheel.read(
             next(n for n in wheel.namelist() if n.endswith("entry_points.txt"))
         ).decode().replace(" ", "")
     # Isolated from the checkout: another folder, and the unpacked wheel first on the path.

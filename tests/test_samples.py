@@ -123,7 +123,7 @@ def test_what_cannot_be_decoded_is_skipped_and_reported(tmp_path: Path) -> None:
 
 def test_nothing_decodable_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "empty.wav").touch()
-    with pytest.raises(SampleError, match=r"none of 1 files.*empty\.wav"):
+    with pytest.raises(SampleError, match=r"none of 1 file can .*empty\.wav"):
         samples.load(SamplesConfig(set="dir", dir=str(tmp_path)))
 
 
@@ -299,6 +299,14 @@ def test_a_name_as_long_as_they_come_leaves_room_for_ours(tmp_path: Path) -> Non
     names = [s.name for s in samples.load(folder(tmp_path)).samples]
     assert len(set(names)) == 2
     assert all(len(f".{name}.json.4194304.part".encode()) <= 255 and name.endswith(".wav") for name in names)
+
+
+def test_a_name_that_no_suffix_can_follow_has_no_transcript(tmp_path: Path) -> None:
+    longest = "x" * 251 + ".wav"
+    tone(tmp_path / longest)
+    (tmp_path / ("x" * 251 + ".txt")).write_text("so it is")
+    [(_, path, text)] = samples.paths(folder(tmp_path))
+    assert (path.name, text) == (longest, "so it is")
 
 
 PARTS = st.text(

@@ -20,8 +20,9 @@ from bench import Bench
 from conftest import PATIENCE
 from test_cli import LEGACY
 
+from capsexp import archive
 from capsexp.errors import StorageError
-from capsexp.files import BoundedCsv, CsvFile, clear_parts, remedy, storing, write_json, write_text
+from capsexp.files import BoundedCsv, CsvFile, beside, clear_parts, remedy, storing, write_json, write_text
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 QUICK = ("workers=1,2", "control=off", "monitor.interval=0.02", "-m")
@@ -166,8 +167,10 @@ def test_a_killed_runner_takes_a_server_with_it(bench: Bench, how: str) -> None:
     until = time.monotonic() + PATIENCE
     while not list(bench.out.glob("0-*/monitor.csv")) and time.monotonic() < until:
         time.sleep(0.02)
-    time.sleep(0.5)
-    below = psutil.Process(process.pid).children(recursive=True)
+    below: list[psutil.Process] = []
+    while len(below) < 5 and time.monotonic() < until:
+        time.sleep(0.5)
+        below = psutil.Process(process.pid).children(recursive=True)
     assert len(below) >= 5
     if how == "that is stopped":
         for one in below:
@@ -231,3 +234,31 @@ def test_a_full_device() -> None:
         full.close()
     with pytest.raises(StorageError, match="cannot write"):
         write_text(Path("/dev/full/x"), "")
+
+
+@pytest.mark.parametrize("size", ["4k", "60k"])
+def test_a_disk_without_room_for_a_beginning_keeps_nothing_of_it(bench: Bench, small_disk: Path, size: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,size={size}", small_disk], check=True)
+    assert bench.run(*QUICK, f"hydra.sweep.dir={small_disk}/out") == 1
+    says = r"capsexp: cannot write \S+: No space left on device; nothing was begun: make room, then start it again"
+    assert re.fullmatch(says, bench.stderr.strip()), bench.stderr
+    assert not list(small_disk.iterdir())
+
+
+def test_a_zip_that_cannot_be_written_leaves_no_part(tmp_path: Path) -> None:
+    folder = tmp_path / "sweep"
+    folder.mkdir()
+    (tmp_path / "sweep.zip").mkdir()  # stands in its way
+    with pytest.raises(StorageError, match=r"cannot write sweep\.zip"):
+        archive.build(folder)
+    assert {path.name for path in tmp_path.iterdir()} == {"sweep", "sweep.zip"}
+
+
+def test_what_a_killed_writer_left_of_a_zip_is_cleared_and_no_other(tmp_path: Path) -> None:
+    folder, other = tmp_path / "sweep", tmp_path / "other"
+    for one in (folder, other):
+        one.mkdir()
+        for path in archive.beside_it(one):
+            beside(path).write_text("half of it")
+    clear_parts(folder, *archive.beside_it(folder))
+    assert {path.name for path in tmp_path.glob(".*")} == {beside(path).name for path in archive.beside_it(other)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import signal
@@ -15,8 +16,9 @@ from pathlib import Path
 import psutil
 
 from capsexp import lifeline
-from capsexp.errors import StorageError
+from capsexp.errors import HarnessError, StorageError
 from capsexp.experiment.logs import BoundedLog, Pump
+from capsexp.files import remedy, try_room
 from capsexp.tool import PARENT
 
 POLL_S = 0.01
@@ -25,27 +27,37 @@ START_S = 30.0  # for a leash to start a command
 LOG_LINES = 5
 TAIL_BYTES = 64 * 1024  # of a log that are looked at for an error
 LINE_CHARS = 400  # of each of its lines
+_OUT_OF = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)  # what keeps any command from being started
 _OURS: set[int] = set()  # the processes that are children of ours by our own doing
 
 
 class Child:
     """Output goes to `log`, of which only the end is kept. Closing stdin is the request to stop that our own tools
-    listen to."""
+    listen to. Raises StorageError, and HarnessError where the machine has no room for a process."""
+
+    OURS = True
 
     def __init__(
         self, command: Sequence[str], log: Path, env: dict[str, str] | None = None, keep: Sequence[int] = ()
     ) -> None:
         self.log = log
         out = BoundedLog(log)
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C in the terminal reaches the runner alone, which then stops in order
-            pass_fds=keep,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", PARENT: str(os.getpid()), **(env or {})},
-        )
+        try:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C in the terminal reaches the runner alone, which then stops in order
+                pass_fds=keep,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", PARENT: str(os.getpid()), **(env or {})},
+            )
+        except OSError as error:
+            out.close()
+            if error.errno not in _OUT_OF:
+                raise
+            said = f"{log.stem} cannot be started: {error.strerror}"
+            raise HarnessError(f"{said}; {remedy(said)}") from None
         _OURS.add(self.process.pid)
         assert self.process.stdout is not None
         self._pump = Pump(self.process.stdout, out)
@@ -70,10 +82,13 @@ class Child:
             self.process.stdin.flush()
 
     def check_storage(self) -> None:
-        """Raises StorageError when it ended because it could not write."""
-        if self.process.poll() == StorageError.EXIT:
-            said = self.last_lines().rpartition("cannot write ")[2]
-            raise StorageError(f"cannot write {said}" if said else f"{self.log.stem} could not write")
+        """Raises StorageError when it ended because it could not write. With that code of somebody else's server
+        nothing is said."""
+        if self.OURS and self.process.poll() == StorageError.EXIT:
+            _, found, said = self.last_lines().rpartition("cannot write ")
+            if not found:  # its log is on that disk, too
+                try_room(self.log.parent)
+            raise StorageError(f"cannot write {said}" if found else f"{self.log.stem} could not write")
 
     def wait(self, seconds: float) -> bool:
         """Whether it ended by itself in that time."""
@@ -151,6 +166,8 @@ class Child:
 class Foreign(Child):
     """Somebody else's server, which knows nothing of us: held by a leash, where the platform has process groups, so
     that all that it started ends, also when we are killed. Raises OSError or ValueError where it cannot be started."""
+
+    OURS = False
 
     def __init__(self, command: Sequence[str], log: Path) -> None:
         self._root: int | None = None  # until it is known

@@ -82,7 +82,9 @@ def ensure(config: Config, sweep_dir: Path, sweep_workers: Sequence[int]) -> str
             (folder / BEAT).unlink(missing_ok=True)
         child.check_storage()
         if child.process.returncode:
-            raise EngineError(f"the control failed: {child.last_lines()}")
+            ended = f"the control ended with code {child.process.returncode}"
+            # Killed (for its memory, by somebody), it says nothing of the engine.
+            raise (HarnessError if child.process.returncode < 0 else EngineError)(f"{ended}: {child.last_lines()}")
     return key
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import subprocess
 from functools import cache
@@ -17,6 +16,7 @@ from capsexp import punctuation as punctuator
 from capsexp.config import Config, PunctuationConfig
 from capsexp.engines import EngineConfig, base
 from capsexp.errors import CapsexpError
+from capsexp.files import sha256
 from capsexp.machine import total_mb, usable_cpus
 
 PACKAGES = (
@@ -115,8 +115,4 @@ def _commit() -> str | None:
 @cache
 def _sha256(path: Path, size: int, changed: int) -> str:
     """Of a file as it was then: a model takes a second to read, and a sweep asks for every run."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    return sha256(path)

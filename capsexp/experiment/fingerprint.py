@@ -15,7 +15,9 @@ from capsexp import samples
 from capsexp.config import SWEEP_KEYS, Config, SamplesConfig, without_labels
 from capsexp.errors import CapsexpError
 from capsexp.experiment import environment
+from capsexp.files import sha256
 
+HASH = 16  # characters of one
 # What only watches, judges or files a run does not make another one of it.
 ASIDE = SWEEP_KEYS | {"thresholds", "validity", "report", "archive"}
 # Likewise of our own code: it composes and checks what is asked for, and judges, shows and files what came of it. All
@@ -59,7 +61,9 @@ def _samples(settings: str) -> str:
 
 def _content(path: Path) -> str:
     try:
-        return _hash(path.read_bytes())
+        if not path.is_file():  # reading a FIFO or a device may never end
+            return "unreadable: no regular file"
+        return sha256(path)[:HASH]
     except OSError as error:  # the run goes on without it
         return f"unreadable: {error.strerror}"
 
@@ -85,4 +89,4 @@ def _done_by(source: bytes) -> str:
 
 
 def _hash(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:16]
+    return hashlib.sha256(content).hexdigest()[:HASH]

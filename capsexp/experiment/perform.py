@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 
 from omegaconf import DictConfig, OmegaConf
 
-from capsexp import compose, interrupts, samples
+from capsexp import archive, compose, interrupts, samples
 from capsexp.analysis import languages, trials
 from capsexp.client.request import port_of
+from capsexp.commandline import startable
 from capsexp.config import Config, LoadConfig, conf_dir, engine_languages, resolve, to_yaml
 from capsexp.counts import counted
 from capsexp.engines.base import model_files
@@ -61,6 +62,7 @@ class Performance:
 
     def __init__(self, sweep: Sweep, argv: list[str], resumed: bool, config_dir: Path | None, config_name: str) -> None:
         self._sweep, self._argv, self._resumed = sweep, argv, resumed
+        self._begun = resumed
         self._config_dir, self._config_name = config_dir, config_name
         configs = [planned.config for planned in sweep.planned]
         self._engines = list({repr(c.engine): c.engine for c in configs}.values())
@@ -76,6 +78,8 @@ class Performance:
                 probes.usable("monitor.probes", names)
         except (EngineError, SampleError) as error:
             raise ConfigError(str(error)) from None
+        for cmd in dict.fromkeys(c.server.cmd or "" for c in configs if c.server.name == "command"):
+            startable(cmd)
         for url in {c.server.url or "" for c in configs if c.server.name == "external"}:
             if why := unreachable(url, REACH_S):
                 untold = (
@@ -93,7 +97,13 @@ class Performance:
             return self._run(asked)
 
     def _run(self, asked: list[int]) -> int:
-        self._begin()
+        try:
+            self._begin()
+        except (StorageError, OSError) as error:
+            raise StorageError(self._ended(self._lost(error))) from None
+        finally:
+            if not self._begun:  # nobody could go on with it, and its name is wanted again
+                shutil.rmtree(self._folder, ignore_errors=True)
         interrupted, lost, report = False, "", None
         try:
             code = self._all()
@@ -114,8 +124,7 @@ class Performance:
                 except (StorageError, ArchiveError, OSError) as error:
                     lost = lost or self._lost(error)
         if lost:
-            first = f"{helps}, then " if (helps := remedy(lost)) else ""
-            raise StorageError(f"{lost}; the sweep has ended: {first}go on with resume={from_here(self._folder)}")
+            raise StorageError(self._ended(lost))
         if interrupted:
             return 130
         assert report is not None
@@ -125,15 +134,24 @@ class Performance:
             return 3
         return 0
 
+    def _ended(self, lost: str) -> str:
+        """What was lost, and how to go on."""
+        helps = remedy(lost)
+        if not self._begun:
+            return f"{lost}; nothing was begun{f': {helps}, then start it again' if helps else ''}"
+        first = f"{helps}, then " if helps else ""
+        return f"{lost}; the sweep has ended: {first}go on with resume={from_here(self._folder)}"
+
     def _begin(self) -> None:
         folder, due = self._folder, self._due
-        clear_parts(folder)
+        clear_parts(folder, *archive.beside_it(folder))
         keep(folder, self._config_dir, self._tree)
         if self._tree:
             note(f"conf/ keeps of {self._config_dir}: {', '.join(name.as_posix() for name in self._tree)}")
         if len(due) == len(self._sweep.planned) or not (folder / "environment.json").is_file():
             write_json(folder / "environment.json", environment.describe(self._engines))  # else: of runs that are kept
-        self._record(interrupted=False)  # from here on it can be resumed
+        self._record(interrupted=False)
+        self._begun = True  # from here on it can be resumed
         for doubt in self._doubts:
             note(f"warning: {doubt}")
         note(f"{counted(len(due), 'run')} into {from_here(folder)}")
@@ -263,8 +281,6 @@ class Performance:
         report = rebuild(folder)
         tell(as_seen_from_here(folder, report))
         if self._sweep.archive["enabled"]:
-            from capsexp import archive
-
             transcripts = self._sweep.archive["transcripts"]
             zipped = archive.build(folder, self._sweep.archive["samples"], transcripts)
             note(f"report in {from_here(folder)}, archived as {zipped.name}")

@@ -294,6 +294,7 @@ class _Run:
                 url = f"{scheme}://{in_url(self.config.server.host)}:{answer['port']}"
                 break
             if server is not None and not server.alive():
+                server.check_storage()
                 raise ServerError(
                     f"the server ended with code {server.process.returncode} before it was ready: {server.last_lines()}"
                 )
@@ -318,7 +319,8 @@ class _Run:
         deadline = time.monotonic() + self.config.server.ready_timeout
         while not path.is_file():
             if not child.alive():
-                raise HarnessError(child.last_lines())
+                child.check_storage()
+                raise HarnessError(f"{child.log.stem} ended with code {child.process.returncode}: {child.last_lines()}")
             self._check_folder()
             if time.monotonic() > deadline:
                 raise HarnessError(f"{path.stem} was not ready in time: {child.last_lines()}")

@@ -19,7 +19,7 @@ from websockets.http11 import Request, Response
 
 from capsexp import lifeline, tool
 from capsexp.config import Config, worker_count
-from capsexp.errors import CapsexpError, RunRefused, ServerError
+from capsexp.errors import CapsexpError, RunRefused, ServerError, StorageError
 from capsexp.files import tell, write_json
 from capsexp.machine import whole_cpus
 from capsexp.protocol import SUBPROTOCOL, in_url
@@ -57,7 +57,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         return asyncio.run(_Server(call).run())
     except CapsexpError as error:
-        if call.run_dir is not None:
+        if call.run_dir is not None and not isinstance(error, StorageError):  # which the exit code says
             write_json(call.run_dir / "server.json", {"error": str(error), "refused": isinstance(error, RunRefused)})
         raise
 
@@ -91,9 +91,8 @@ class _Server:
                 is_ample(longest),
             )
             try:
-                if not await _first(pool.start(), stop):
-                    return 0
-                await self._serve(pool, listener, stop)
+                if await _first(pool.start(), stop):
+                    await self._serve(pool, listener, stop)
             finally:
                 await pool.stop(config.server.grace)
                 if self.record is not None:
