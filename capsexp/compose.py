@@ -24,10 +24,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from capsexp.config import Config, conf_dir, resolve, slug, to_dict
-from capsexp.engines import every_settings
+from capsexp.engines import ENGINES
 from capsexp.errors import ConfigError
 from capsexp.overrides import pasted, spell
 from capsexp.plugins import conf_folders, nearest
+from capsexp.targets import TARGETS
 
 
 def raw(
@@ -100,13 +101,19 @@ def launch(
 def _nearest_key(key: str) -> str:
     """What the user may have meant: the closest of all dotted keys."""
 
+    def keys() -> Iterator[str]:
+        for engine in ENGINES.every():
+            yield from walk(to_dict(Config(engine=engine)))
+        for target in TARGETS.every():
+            yield from walk(to_dict(Config(target=target)))
+
     def walk(tree: object, prefix: str = "") -> Iterator[str]:
         if isinstance(tree, dict):
             for name, value in tree.items():
                 yield f"{prefix}{name}"
                 yield from walk(value, f"{prefix}{name}.")
 
-    return nearest(key, {name for engine in every_settings() for name in walk(to_dict(Config(engine=engine)))})
+    return nearest(key, set(keys()))
 
 
 class _Behind(SearchPathPlugin):

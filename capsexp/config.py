@@ -30,6 +30,8 @@ from capsexp.monitor import probes
 from capsexp.plugins import nearest
 from capsexp.protocol import no_address
 from capsexp.report.exporters import EXPORTERS
+from capsexp.targets import TARGETS, TargetConfig
+from capsexp.targets.base import TRANSPORTS
 
 
 @dataclass
@@ -164,6 +166,7 @@ class Config:
     samples: SamplesConfig = field(default_factory=SamplesConfig)
     load: LoadConfig = field(default_factory=LoadConfig)
     server: ServerConfig = field(default_factory=ServerConfig)
+    target: TargetConfig = field(default_factory=lambda: TARGETS.settings("capswriter")())
     monitor: MonitorConfig = field(default_factory=MonitorConfig)
     control: ControlConfig = field(default_factory=ControlConfig)
     fault: FaultConfig = field(default_factory=FaultConfig)
@@ -212,10 +215,13 @@ def conf_dir() -> Path:
     return inside if inside.is_dir() else beside
 
 
-def schema(engine: str) -> DictConfig:
-    """The schema with the engine's own keys; raises ConfigError for an unknown engine."""
+def schema(engine: str, target: str = "capswriter") -> DictConfig:
+    """The schema with the own keys of engine and target; raises ConfigError for unknown ones."""
     engines.ENGINES.check("engine", engine)
-    tree: DictConfig = OmegaConf.structured(Config(engine=engines.settings(engine)()))
+    TARGETS.check("target", target)
+    tree: DictConfig = OmegaConf.structured(
+        Config(engine=engines.settings(engine)(), target=TARGETS.settings(target)())
+    )
     return tree
 
 
@@ -231,7 +237,9 @@ def resolve(raw: DictConfig | dict[str, Any]) -> Config:
     engine = plain.get("engine")
     if not isinstance(engine, dict) or not isinstance(engine.get("name"), str):
         raise ConfigError(f"engine: choose one of {', '.join(engines.ENGINES.names())} (engine=sphinx)")
-    base = schema(engine["name"])
+    target = plain.get("target")
+    spoken = target["name"] if isinstance(target, dict) and isinstance(target.get("name"), str) else "capswriter"
+    base = schema(engine["name"], spoken)
     unknown = next(_unknown_keys(plain, base), None)
     if unknown:
         raise ConfigError(unknown)
@@ -328,6 +336,7 @@ def check(config: Config) -> None:
     for fault in config.engine.faults():
         raise ConfigError(fault)
     _one_of("server", config.server.name, SERVERS)
+    _spoken(config)
     _one_of("server.dispatch", config.server.dispatch, DISPATCH)
     _one_of("server.on_low_memory", config.server.on_low_memory, ("reduce", "refuse"))
     _one_of("control", config.control.name, ("on", "off"))
@@ -383,6 +392,16 @@ def _pool_serves(config: Config) -> None:
             f"pool=thread: engine={engine.name} cannot be shared by threads; use pool=process"
             f"{' or pool=prefork' if engine.fork_safe else ''}"
         )
+
+
+def _spoken(config: Config) -> None:
+    target = config.target
+    for fault in target.faults():
+        raise ConfigError(fault)
+    if target.transport not in TRANSPORTS:
+        raise ConfigError(f"target={target.name}: speaks over {target.transport}; there is {', '.join(TRANSPORTS)}")
+    if config.server.name == "local" and not target.local:
+        raise ConfigError(f"target={target.name}: our own server does not speak it; use server=command or external")
 
 
 def _fault(config: Config) -> None:

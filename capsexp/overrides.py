@@ -17,7 +17,8 @@ from pathlib import Path
 from hydra.core.override_parser.types import Quote, QuotedString
 
 from capsexp.config import Config, literal
-from capsexp.engines import every_settings
+from capsexp.engines import ENGINES
+from capsexp.targets import TARGETS
 
 # Of Hydra's own settings, those that are folders.
 _FOLDERS = frozenset({"hydra.sweep.dir", "hydra.run.dir"})
@@ -40,8 +41,11 @@ def _texts(tree: object, prefix: str = "") -> set[str]:
 
 @cache
 def texts() -> frozenset[str]:
-    """The keys whose values are taken as they are typed, of all engines."""
-    return _FOLDERS.union(*(_texts(Config(engine=engine)) for engine in every_settings()))
+    """The keys whose values are taken as they are typed, of all engines and targets."""
+    return _FOLDERS.union(
+        *(_texts(Config(engine=engine)) for engine in ENGINES.every()),
+        *(_texts(Config(target=target)) for target in TARGETS.every()),
+    )
 
 
 def key_of(override: str) -> str:

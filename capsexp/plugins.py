@@ -11,8 +11,8 @@ import importlib
 import importlib.util
 import pkgutil
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Generic, TypeVar, cast
@@ -20,6 +20,7 @@ from typing import Generic, TypeVar, cast
 from capsexp.errors import ConfigError
 
 T = TypeVar("T")
+S = TypeVar("S")
 OURS = "capsexp."  # begins the names of our groups of entry points
 SHARED = "base"  # the module that holds the protocol; what else implementations share is named `_...`
 
@@ -71,6 +72,37 @@ class PlugPoint(Generic[T]):
         """Of two packages that add one name, the same one on every machine."""
         found = entry_points(group=self.group)
         return {each.name: each for each in sorted(found, key=lambda each: each.value, reverse=True)}
+
+
+@dataclass(frozen=True)
+class Configured(PlugPoint[T], Generic[T, S]):
+    """A plug point whose implementations have settings of their own: a dataclass `Settings` derived from `base`, with a
+    default for every key, that says what the implementation can do."""
+
+    base: type[S] = field(kw_only=True)
+
+    def settings(self, name: str) -> type[S]:
+        """Of one of them; raises ConfigError in one line for one that is not here or cannot be used."""
+        found = getattr(self.get(name), "Settings", None)
+        if not (isinstance(found, type) and issubclass(found, self.base)):
+            where = f"{self.package}.{self.base.__name__}"
+            raise ConfigError(f"{self.what} {name!r}: its Settings are no dataclass derived from {where}")
+        return found
+
+    def known(self, name: object) -> type[S]:
+        """As `settings`; of one of another version, or of a package that is not here, what every one has."""
+        try:
+            return self.settings(str(name))
+        except ConfigError:
+            return self.base
+
+    def every(self) -> Iterator[S]:
+        """The settings of all that can be chosen, as they are by default."""
+        for name in self.names():
+            try:
+                yield self.settings(name)()
+            except ConfigError:  # a broken package of somebody else's is told where it is asked for
+                continue
 
 
 def conf_folders() -> list[Path]:

@@ -22,16 +22,17 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 
 from capsexp import compose
 from capsexp.config import Config, conf_dir
-from capsexp.engines import EngineConfig, settings
+from capsexp.engines import ENGINES
 from capsexp.errors import ArchiveError
 from capsexp.experiment.sweep import plan, split
 from capsexp.overrides import key_of, spell
+from capsexp.targets import TARGETS
 
 # Keys of the schema that say how to measure, and of which no value makes us load, run, reach or write anything; an
-# engine says its own (`measures`).
+# engine and a target say their own (`measures`).
 MEASURES = (
     "workers", "threads", "trial", "trials", "trials_max", "cooldown", "hours", "name",
-    "engine.name", "pool.name", "punctuation.name", "punctuation.quantize",
+    "engine.name", "target.name", "pool.name", "punctuation.name", "punctuation.quantize",
     *(f"samples.{key}" for key in ("name", "set", "minutes", "concurrency", "language")),
     "load.*", "control.*", "fault.*", "thresholds.*", "validity.*", "report.*", "archive.*",
     "monitor.interval", "monitor.live", "monitor.probes",
@@ -211,19 +212,21 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
 
 def _of_run(config: Config, given: Collection[str]) -> Iterator[str]:
     """What a run's values would do. Ours are harmless, wherever they stand."""
-    own = _flat(_plain(Config(engine=settings(config.engine.name)())))
+    own = _flat(
+        _plain(Config(engine=ENGINES.settings(config.engine.name)(), target=TARGETS.settings(config.target.name)()))
+    )
     for key, value in _flat(_plain(config)).items():
-        if key in given or value == own.get(key, ...) or measures(key, config.engine):
+        if key in given or value == own.get(key, ...) or measures(key, config):
             continue
         if key == "server.host" and _loopback(value):
             continue
         yield f"{_DOES.get(key, 'use {!r}').format(value)} ({key})"
 
 
-def measures(key: str, engine: EngineConfig | None = None) -> bool:
-    """Whether a key only says how to measure, of an engine if it is one of its own."""
+def measures(key: str, config: Config | None = None) -> bool:
+    """Whether a key only says how to measure; of an engine or a target that is configured, also its own."""
     group, _, name = key.partition(".")
-    own = engine is not None and group == "engine" and name in engine.measures
+    own = config is not None and group in ("engine", "target") and name in getattr(config, group).measures
     return own or any(fnmatch.fnmatchcase(key, known) for known in MEASURES)
 
 

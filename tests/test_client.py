@@ -22,7 +22,6 @@ import soundfile
 from conftest import PATIENCE, noise
 from websockets.asyncio.server import ServerConnection, serve
 
-from capsexp.client import request as requests_module
 from capsexp.client import soak
 from capsexp.client.app import write_run
 from capsexp.client.load import Outcome, run
@@ -31,6 +30,7 @@ from capsexp.client.request import OPEN, Request, Way
 from capsexp.config import LoadConfig
 from capsexp.errors import HarnessError
 from capsexp.samples import Sample, SampleSet
+from capsexp.targets import capswriter as target_module
 
 Handler = Callable[[ServerConnection], Awaitable[None]]
 LOAD = LoadConfig(timeout=PATIENCE)
@@ -77,7 +77,7 @@ def own_bug(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         raise KeyError("a bug")
 
     with monkeypatch.context() as patch:
-        patch.setattr(requests_module, "encode_audio", broken)
+        patch.setattr(target_module, "encode_audio", broken)
         yield
 
 
@@ -93,7 +93,7 @@ def test_a_bug_of_the_client_ends_hours_of_load(monkeypatch: pytest.MonkeyPatch,
     def broken(*_: object) -> str:
         raise KeyError("a bug")
 
-    monkeypatch.setattr(requests_module, where, broken)
+    monkeypatch.setattr(target_module, where, broken)
 
     async def save(record: soak.Record) -> None:
         pass
@@ -124,10 +124,10 @@ def test_what_cannot_be_saved_ends_hours_of_load() -> None:
 
 BUG = """
 import sys
-from capsexp.client import request
+from capsexp.targets import capswriter
 def broken(*_):
     raise KeyError("a bug of ours")
-request.encode_audio = broken
+capswriter.encode_audio = broken
 from capsexp.client.app import main
 from capsexp.tool import entry
 sys.exit(entry(main, "capsexp.client"))

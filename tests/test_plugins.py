@@ -1,5 +1,7 @@
 """What a package of somebody else's adds by being installed: nothing of ours knows of it."""
 
+import asyncio
+import contextlib
 import os
 import subprocess
 import sys
@@ -7,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from conftest import PATIENCE
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 
 from capsexp import config, plugins
 from capsexp.compose import compose
@@ -57,6 +61,42 @@ FILE = "report.html"
 def render(report):
     return "".join(f"<p>{c['key']} {c['engine']}" for c in report["configurations"]) + "\\n"
 """
+TARGET = """
+from dataclasses import dataclass
+
+from capsexp.protocol import Result
+from capsexp.targets.base import TargetConfig
+
+
+@dataclass
+class Settings(TargetConfig):
+    name: str = "shout"
+    loud: str = "!"
+
+
+class Shout:
+    def __init__(self, config, task):
+        self.loud, self.task = config.loud, task
+
+    def opening(self):
+        return ()
+
+    def audio(self, piece, last):
+        yield piece.astype("<f4").tobytes()
+
+    def ending(self):
+        yield "end" + self.loud
+
+    def heard(self, frame):
+        return [Result(self.task.id, True, int(frame.split()[0]) / 16000, 0.0, 0.0, 0.0, frame, "")]
+
+    def closed(self, code, reason):
+        return ()
+
+
+begin = Shout
+"""
+WIRE = TARGET.replace('    name: str = "shout"', '    transport = "carrier pigeon"\n    name: str = "wire"')
 BROKEN = "import nothing_of_this_name\n"
 BARE = "class Settings:\n    name = 'bare'\n\n\ndef load(config, threads):\n    return None\n"
 ENTRIES = """[capsexp.engines]
@@ -68,6 +108,10 @@ nonsense = :: not a module
 
 [capsexp.exporters]
 html = tiny_plugin.page
+
+[capsexp.targets]
+shout = tiny_plugin.target
+wire = tiny_plugin.wire
 """
 
 
@@ -80,12 +124,18 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: tiny-plugin\nVersion: 1.0\n")
     (about / "entry_points.txt").write_text(ENTRIES)
     (package / "conf" / "engine").mkdir(parents=True)
-    modules = {"__init__": "", "engine": ENGINE, "page": PAGE, "broken": BROKEN, "bare": BARE}
+    modules = {
+        "__init__": "",
+        "engine": ENGINE, "page": PAGE, "broken": BROKEN, "bare": BARE, "target": TARGET, "wire": WIRE,
+    }  # fmt: skip
     for name, text in modules.items():
         (package / f"{name}.py").write_text(text)
     yaml = {"mine": "word: t", "bare": "", "broken": "", "null": "rtf: 7.0"}
     for name, text in yaml.items():
         (package / "conf" / "engine" / f"{name}.yaml").write_text(f'name: "{name}"\n{text}\n')
+    (package / "conf" / "target").mkdir()
+    for name in ("shout", "wire"):
+        (package / "conf" / "target" / f"{name}.yaml").write_text(f"name: {name}\nloud: '?'\n")
     return site
 
 
@@ -138,6 +188,44 @@ def test_its_settings_are_ours_to_check(there: Path) -> None:
         compose(["engine=mine", "pool=prefork"])
     with pytest.raises(ConfigError, match=r"unknown engine 'mime'; did you mean 'mine'\?"):
         compose(["engine=mime"])
+
+
+async def shouting(connection: ServerConnection) -> None:
+    heard = 0
+    while isinstance(frame := await connection.recv(), bytes):
+        heard += len(frame) // 4
+    await connection.send(f"{heard} samples, {frame}")
+    with contextlib.suppress(ConnectionClosed):
+        await connection.recv()
+
+
+@pytest.mark.slow
+def test_a_server_of_another_kind_is_measured_by_a_target_of_somebody_elses(
+    installed: Path, tmp_path: Path, audio_dir: Path
+) -> None:
+    async def measured() -> "subprocess.CompletedProcess[str]":
+        async with serve(shouting, "127.0.0.1", 0, max_size=None) as server:
+            url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            return await asyncio.to_thread(
+                asked, installed, "target=shout", "server=external", f"server.url={url}", "control=off", "trials=1",
+                "samples=dir", f"samples.dir={audio_dir}", "load.repeats=1", "validity=off", "archive.enabled=false",
+                f"hydra.sweep.dir={tmp_path / 'out'}",
+            )  # fmt: skip
+
+    done = asyncio.run(measured())
+    assert done.returncode == 0, done.stderr
+    texts = [path.read_text("utf-8") for path in sorted((tmp_path / "out").glob("*/transcripts/*.txt"))]
+    assert texts and all(text.endswith(" samples, end?\n") for text in texts)
+    [found] = read_json(tmp_path / "out" / "report.json")["configurations"]
+    assert found["wrong_count"] == 0 and found["status"] == "ok"
+
+
+def test_what_does_not_go_together_is_refused_before_anything_starts(there: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^target=shout: our own server does not speak it; use server=command"):
+        compose(["target=shout"])
+    with pytest.raises(ConfigError, match=r"^target=wire: speaks over carrier pigeon; there is websocket$"):
+        compose(["target=wire", "server=external", "server.url=ws://127.0.0.1:1"])
+    assert compose(["target=shout", "server=external", "server.url=ws://h:1"]).target.loud == "?"  # type: ignore[attr-defined]
 
 
 def test_a_name_of_ours_is_nobody_elses(there: Path, tmp_path: Path) -> None:

@@ -138,9 +138,10 @@ def test_every_key_that_loads_runs_or_reaches_something_is_asked_for() -> None:
 
     known, asked = set(), set()
     for engine in every_settings():
-        keys = set(leaves(to_dict(Config(engine=engine))))
+        config = Config(engine=engine)
+        keys = set(leaves(to_dict(config)))
         known |= keys
-        asked |= {key for key in keys if not measures(key, engine)}
+        asked |= {key for key in keys if not measures(key, config)}
         assert {f"engine.{name}" for name in engine.measures} <= keys  # no word of a key that is not there
     named = re.compile(
         r"(^|[._])(dir|path|file|url|cmd|command|host|id|log|token|env|package|plugin|class)s?$|_target_"
@@ -290,4 +291,4 @@ def test_the_settings_that_an_archive_of_ours_has_need_no_trust() -> None:
     known = {f"{group}.{key}" if isinstance(value, dict) else group
              for group, value in to_dict(Config()).items()
              for key in (value if isinstance(value, dict) else [""])}  # fmt: skip
-    assert {key for key in known if not trust.measures(key, Config().engine)} == asks & known
+    assert {key for key in known if not trust.measures(key, Config())} == asks & known

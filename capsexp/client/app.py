@@ -54,7 +54,7 @@ def main(argv: Sequence[str]) -> int:
     if call.guarded:
         url, admitted = _word_to_go()
     own = config.server.name == "local" and call.run_dir is not None and config.fault.name == "none"
-    way = Way(config.server.token, config.server.certfile, own)
+    way = Way(config.server.token, config.server.certfile, own, config.target)
     began = time.monotonic()
     with nullcontext() if call.guarded else interrupts.in_order():
         if config.hours is not None:

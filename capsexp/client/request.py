@@ -6,12 +6,11 @@ import asyncio
 import contextlib
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
@@ -19,17 +18,9 @@ from websockets.typing import Subprotocol
 from capsexp.client.reasons import CAUGHT, OPEN_S, why
 from capsexp.config import LoadConfig
 from capsexp.errors import ConfigError
-from capsexp.protocol import (
-    RATE,
-    SUBPROTOCOL,
-    Audio,
-    AudioMessage,
-    ProtocolError,
-    Result,
-    decode_result,
-    encode_audio,
-    no_address,
-)
+from capsexp.protocol import RATE, Audio, ProtocolError, Result, no_address
+from capsexp.targets import TARGETS, Conversation, TargetConfig, Task
+from capsexp.targets.base import Frame
 
 WATCH_S = 0.1  # after a final result, for a second one to show
 
@@ -37,11 +28,13 @@ WATCH_S = 0.1  # after a final result, for a second one to show
 @dataclass(frozen=True)
 class Way:
     """What a guarded server asks for: a token, and a certificate (PEM) that the system does not know. `own`: it was
-    started for this load, so that having no room for it is the run's mistake and not the server's."""
+    started for this load, so that having no room for it is the run's mistake and not the server's. `target`: what it
+    speaks."""
 
     token: str | None = None
     certfile: str | None = None
     own: bool = False
+    target: TargetConfig = field(default_factory=lambda: TARGETS.settings("capswriter")())
 
     def options(self, url: str) -> dict[str, Any]:
         """For websockets' connect; raises OSError for a certificate that cannot be read."""
@@ -101,7 +94,7 @@ async def perform(
     try:
         async with connect(
             url,
-            subprotocols=[Subprotocol(SUBPROTOCOL)],
+            subprotocols=[Subprotocol(name) for name in way.target.subprotocols] or None,
             compression=None,
             max_size=None,
             ping_interval=None,  # the server may hold the connection back for long
@@ -110,8 +103,10 @@ async def perform(
             proxy=None,
             **options,
         ) as connection:
-            await _converse(request, connection, load, on_result, on_end)
-            await _watch(request, connection)
+            task = Task(request.task_id, time.time(), load.seg_duration, load.seg_overlap)
+            talk = TARGETS.get(way.target.name).begin(way.target, task)
+            await _converse(request, connection, talk, load, on_result, on_end)
+            await _watch(request, connection, talk)
     except CAUGHT as error:
         if request.final is None or request.sent is None:  # what happens to the connection afterwards is no matter
             request.error = why(error, url, load.message_s, way.own)
@@ -131,23 +126,18 @@ def port_of(url: str) -> int:
     return said or (443 if parts.scheme == "wss" else 80)
 
 
-async def _send(request: Request, connection: ClientConnection, load: LoadConfig) -> None:
+def _frames(request: Request, talk: Conversation, load: LoadConfig) -> Iterator[Frame]:
+    """Made only while they are sent: encoding everything before the clock would hold five times the audio in memory."""
     size = max(1, round(load.message_s * RATE))
-    epoch = time.time()
     starts = range(0, max(1, len(request.audio)), size)
+    yield from talk.opening()
     for at in starts:
-        # Encoded only now: encoding everything before the clock would hold five times the audio in memory.
-        frame = encode_audio(
-            AudioMessage(
-                request.task_id,
-                np.asarray(request.audio[at : at + size]),
-                is_final=at == starts[-1],
-                source="file",
-                time_start=epoch,
-                seg_duration=load.seg_duration,
-                seg_overlap=load.seg_overlap,
-            )
-        )
+        yield from talk.audio(request.audio[at : at + size], at == starts[-1])
+    yield from talk.ending()
+
+
+async def _send(request: Request, connection: ClientConnection, talk: Conversation, load: LoadConfig) -> None:
+    for frame in _frames(request, talk, load):
         if request.start is None:
             request.start = time.monotonic()
         await connection.send(frame)
@@ -157,14 +147,15 @@ async def _send(request: Request, connection: ClientConnection, load: LoadConfig
 async def _converse(
     request: Request,
     connection: ClientConnection,
+    talk: Conversation,
     load: LoadConfig,
     on_result: Callable[[Request], None],
     on_end: Callable[[], None],
 ) -> None:
     """Until all is sent and the final result is there. What ends the one ends the other, so that nothing waits for
     what cannot come; where both failed it is what was received that says why."""
-    sending = asyncio.create_task(_send(request, connection, load))
-    receiving = asyncio.create_task(_receive(request, connection, on_result, on_end))
+    sending = asyncio.create_task(_send(request, connection, talk, load))
+    receiving = asyncio.create_task(_receive(request, connection, talk, on_result, on_end))
     try:
         await asyncio.wait({sending, receiving}, return_when=asyncio.FIRST_EXCEPTION)
         broken = sending.exception() if sending.done() else None
@@ -181,37 +172,45 @@ async def _converse(
 async def _receive(
     request: Request,
     connection: ClientConnection,
+    talk: Conversation,
     on_result: Callable[[Request], None],
     on_end: Callable[[], None],
 ) -> None:
-    while True:
-        result = decode_result(await connection.recv())
+    while request.final is None:
+        try:
+            results = talk.heard(await connection.recv())
+        except ConnectionClosed as error:
+            results = talk.closed(error.rcvd.code, error.rcvd.reason) if error.rcvd else ()
+            if not any(result.is_final for result in results):
+                raise
         now = time.monotonic()
-        if result.task_id != request.task_id:
-            request.foreign += 1
-            continue
-        request.results += 1
-        request.first_result = request.first_result or now
-        if result.is_final:
-            request.finals += 1
-            request.final, request.result = now, result
-            on_end()
-        on_result(request)
-        if result.is_final:
-            return
+        for result in results:
+            if not _counted(request, result):
+                continue
+            request.first_result = request.first_result or now
+            if result.is_final:
+                request.final, request.result = now, result
+                on_end()
+            on_result(request)
 
 
-async def _watch(request: Request, connection: ClientConnection) -> None:
+def _counted(request: Request, result: Result) -> bool:
+    """Whether it is this request's."""
+    if result.task_id != request.task_id:
+        request.foreign += 1
+        return False
+    request.results += 1
+    request.finals += result.is_final
+    return True
+
+
+async def _watch(request: Request, connection: ClientConnection, talk: Conversation) -> None:
     """A second final message would be a fault of the server: give it a moment to show. Nobody waits for this."""
 
     async def late() -> None:
         while True:
-            result = decode_result(await connection.recv())
-            if result.task_id != request.task_id:
-                request.foreign += 1
-            else:
-                request.results += 1
-                request.finals += result.is_final
+            for result in talk.heard(await connection.recv()):
+                _counted(request, result)
 
     with contextlib.suppress(asyncio.TimeoutError, ConnectionClosed, ProtocolError):
         await asyncio.wait_for(late(), WATCH_S)

@@ -1,0 +1,87 @@
+"""What a target is: a kind of server, by what is sent to it for a request and what its messages mean. Pure: the client
+has the sockets and the clocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+from omegaconf import MISSING
+
+from capsexp.protocol import Audio, Result
+
+Frame = str | bytes  # a text or a binary message
+TRANSPORTS = ("websocket",)  # that the client has
+
+
+@dataclass
+class TargetConfig:
+    """What every target has: each one's own schema derives from it and says what such a server can do."""
+
+    transport: ClassVar[str] = "websocket"
+    subprotocols: ClassVar[tuple[str, ...]] = ()  # that are offered
+    local: ClassVar[bool] = False  # our own server speaks it
+    # Its own keys that say how to measure, and of which no value makes us load, run, reach or write anything: an
+    # archive of anybody's may set them.
+    measures: ClassVar[frozenset[str]] = frozenset()
+
+    name: str = MISSING
+
+    def faults(self) -> Iterator[str]:
+        """What types and bounds cannot say: `target.key: what is wrong; what to do`, each in one line."""
+        return iter(())
+
+
+@dataclass(frozen=True)
+class Task:
+    """A request, as a server may be told of it. `time_start`: epoch s; segments in s."""
+
+    id: str
+    time_start: float = 0.0
+    seg_duration: float = 15.0
+    seg_overlap: float = 2.0
+
+
+class Conversation(Protocol):
+    """One request on a connection of its own: what is sent, in this order, and what comes back at any time.
+
+    Frames are made one by one while they are sent: all at once they would hold several times the audio."""
+
+    def opening(self) -> Iterable[Frame]:
+        """Before the audio."""
+        ...
+
+    def audio(self, piece: Audio, last: bool) -> Iterable[Frame]:
+        """For the next piece (float32, 16 kHz, mono), in frames no larger than such a server takes; of a sample without
+        audio the one piece is empty."""
+        ...
+
+    def ending(self) -> Iterable[Frame]:
+        """After the audio."""
+        ...
+
+    def heard(self, frame: Frame) -> Sequence[Result]:
+        """What a message says: results with the `task_id` that they belong to, this one's where the server names none,
+        the last one with `is_final`, the whole text and, as `duration`, the seconds that it covers: those that were
+        sent, where the server tells none. Raises ProtocolError for an error and for nonsense."""
+        ...
+
+    def closed(self, code: int, reason: str) -> Sequence[Result]:
+        """What it says that the server has closed the connection before the final result; nothing where that is a
+        failure."""
+        ...
+
+
+class TargetKind(Protocol):
+    """What is chosen by name: a module, or any object, with these two."""
+
+    @property
+    def Settings(self) -> type[TargetConfig]:
+        """Its schema, with a default for every key."""
+        ...
+
+    @property
+    def begin(self) -> Callable[[Any, Task], Conversation]:
+        """`begin(config, task)`, of `Settings`: the conversation for a request."""
+        ...

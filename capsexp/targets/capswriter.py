@@ -1,0 +1,66 @@
+"""CapsWriter's servers, and our own: JSON in text frames, audio as base64 of float32, a result per segment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from capsexp.plugins import nearest
+from capsexp.protocol import SUBPROTOCOL, Audio, AudioMessage, Result, decode_result, encode_audio
+from capsexp.targets.base import Frame, TargetConfig, Task
+
+FINALS = ("with_data", "empty")
+
+
+@dataclass
+class Settings(TargetConfig):
+    """`final`: where `is_final` comes, with the last audio or, as CapsWriter's own client does it, in an empty message
+    after it. CapsWriter's server does not cut what comes in a final message."""
+
+    subprotocols: ClassVar[tuple[str, ...]] = (SUBPROTOCOL,)
+    local: ClassVar[bool] = True
+    measures: ClassVar[frozenset[str]] = frozenset({"final"})
+
+    name: str = "capswriter"
+    final: str = "with_data"
+
+    def faults(self) -> Iterator[str]:
+        if self.final not in FINALS:
+            yield f"target.final: unknown value {self.final!r}{nearest(self.final, FINALS)}"
+
+
+class CapsWriter:
+    def __init__(self, config: Settings, task: Task) -> None:
+        self._with_data, self._task = config.final == "with_data", task
+
+    def opening(self) -> Sequence[Frame]:
+        return ()
+
+    def audio(self, piece: Audio, last: bool) -> Iterator[Frame]:
+        yield self._message(piece, last and self._with_data)
+
+    def ending(self) -> Iterator[Frame]:
+        if not self._with_data:
+            yield self._message(np.zeros(0, np.float32), True)
+
+    def heard(self, frame: Frame) -> Sequence[Result]:
+        return (decode_result(frame),)
+
+    def closed(self, code: int, reason: str) -> Sequence[Result]:
+        return ()
+
+    def _message(self, audio: Audio, is_final: bool) -> str:
+        task = self._task
+        return encode_audio(
+            AudioMessage(
+                task.id, np.asarray(audio), is_final=is_final, source="file", time_start=task.time_start,
+                seg_duration=task.seg_duration, seg_overlap=task.seg_overlap,
+            )
+        )  # fmt: skip
+
+
+def begin(config: Settings, task: Task) -> CapsWriter:
+    return CapsWriter(config, task)
