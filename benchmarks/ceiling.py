@@ -8,7 +8,7 @@ from common import repeats, runs
 
 trials = repeats()
 free = runs(trials, "engine=null", "workers=2", "samples=long", "samples.minutes=10", "load.repeats=4", "control=off")
-print(f"engine=null: {median(r['metrics']['throughput_xrt'] for r in free):.0f} x real time through server and client")
+print(f"engine=null: {median(made.rtfx for made in free):.0f} x real time through server and client")
 asleep = runs(
     trials,
     "engine=null",
@@ -19,6 +19,6 @@ asleep = runs(
     "load.repeats=16",
     "control=off",
 )
-segments = asleep[0]["metrics"]["segments"] // 32
-reached = median(r["metrics"]["throughput_xrt"] for r in asleep)
+segments = asleep[0].figures.segments // 32
+reached = median(made.rtfx for made in asleep)
 print(f"32 workers, {segments} segments each: {reached:.0f} of 640 x real time: {reached / 640:.3f}")

@@ -13,6 +13,8 @@ import numpy as np
 from tabulate import tabulate
 
 from capsexp.analysis import gates, leak, scaling, statistics
+from capsexp.analysis.metrics import BY_TAG
+from capsexp.results.report import Estimate
 
 TIMES = 2000
 Random = np.random.Generator
@@ -132,8 +134,9 @@ def planted() -> None:
         random, said = np.random.default_rng([300, round(10 * speed)]), Counter[str]()
         for _ in range(TIMES):
             each = ratios(random, 3, speed)
-            evidence = {"ci95": statistics.interval(each), "values": each, "unit": "trials"}
-            said[gates.compare(gates.GATES["speedup"], float(np.median(each)), 1.5, evidence)[0]] += 1
+            middle, ci95 = float(np.median(each)), statistics.interval(each)
+            found = Estimate(value=middle, ci95=ci95, n=len(each), of="pairs", values=tuple(each))
+            said[gates.compare(BY_TAG["speedup"], 1.5, found)[0]] += 1
         shown = ", ".join(f"{verdict} {100 * count / TIMES:.1f} %" for verdict, count in said.most_common())
         print(f"  {speed}x: {shown}")
 

@@ -26,7 +26,7 @@ from capsexp.compose import compose
 from capsexp.config import CLIENT_FAULTS, WORKER_FAULTS, FaultConfig, LoadConfig
 from capsexp.engines.null import NullConfig, NullEngine
 from capsexp.experiment.faults import Injector, workers_below
-from capsexp.report.load import read_rows
+from capsexp.results.tables import read_rows
 from capsexp.segments import Cut, Merger, cut_all
 
 LOAD = LoadConfig(seg_duration=2.0, seg_overlap=0.5, message_s=5.0, timeout=120.0)

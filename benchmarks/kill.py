@@ -34,9 +34,8 @@ from capsexp import archive
 
 MARK = "CAPSEXP_KILL_MARK"
 MEASURED = {
-    "makespan_s", "throughput_xrt", "throughput_ci95", "speedup", "efficiency", "server_efficiency", "equal_core",
-    "memory", "cpu", "cpu_s", "load_s", "turnaround_s", "latency_s", "queue_wait_s", "compute_s", "timeline", "leak",
-    "intervals", "diagnosis", "scaling", "value", "reason", "shortfall", "next", "next_sentence", "tier",
+    "metrics", "equal_core", "cpu_s", "load_s", "makespan_s", "throughput_rtfx", "timeline", "leak", "diagnosis",
+    "scaling", "value", "ci95", "reason", "next", "next_sentence", "tier",
 }  # fmt: skip
 ROWS = {
     "requests": (

@@ -8,7 +8,8 @@ from common import repeats, runs
 
 # Front, its helper, the worker and the client are 4 processes; the monitor watches itself besides.
 found = runs(repeats(), "workers=1", "engine=null", "engine.rtf=0.1", "control=off")
-shares = [run["metrics"]["cpu"]["monitor_s"] / run["metrics"]["makespan_s"] for run in found]
+shares = [(made.figures.cpu.monitor_s or 0.0) / made.makespan_s for made in found]
 print(f"monitor: median {100 * median(shares):.2f} % of a core of {', '.join(f'{100 * s:.2f}' for s in shares)}")
-outside = [run["phases_s"]["total"] - run["phases_s"]["load_models"] - run["phases_s"]["load"] for run in found]
+phases = [made.run.phases_s for made in found]
+outside = [p["total"] - p["load_models"] - p["load"] for p in phases]
 print(f"outside loading and load: median {median(outside):.2f} s of {', '.join(f'{s:.2f}' for s in outside)}")

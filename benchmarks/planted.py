@@ -6,6 +6,7 @@ core is needed, and each sleep varies by 3 % from run to run.
 
 from __future__ import annotations
 
+import math
 import tempfile
 from pathlib import Path
 
@@ -24,11 +25,11 @@ for planted, (first, second, expected) in CLIPS.items():
         found = report(
             "engine=null", "engine.rtf=0.2", "engine.jitter=0.03", "engine.seed=null", "samples=dir",
             f"samples.dir={folder}", "workers=1,2", "control=off", f"trials={trials}", "validity=off",
-        )["configurations"][1]  # fmt: skip
-    gate = next(gate for gate in found["gates"] if gate["name"] == "speedup")
-    low, high = found["speedup"]["ci95"]
+        ).configurations[1]  # fmt: skip
+    gate = next(gate for gate in found.gates if gate.metric == "speedup")
+    low, high = gate.ci95 or (math.nan, math.nan)
     print(
-        f"planted {planted}: measured {gate['value']:.3f} ({low:.3f} to {high:.3f}), limit {gate['limit']}: "
-        f"{gate['verdict']}, expected {expected}",
+        f"planted {planted}: measured {gate.value:.3f} ({low:.3f} to {high:.3f}), limit {gate.limit}: "
+        f"{gate.verdict}, expected {expected}",
         flush=True,
     )

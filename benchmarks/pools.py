@@ -14,13 +14,13 @@ for pool in ("prefork", "thread"):
     for workers in WORKERS:
         slower, faster = keys[f"workers={workers},pool=process"], keys[f"workers={workers},pool={pool}"]
         ratios(f"{pool} against process, {workers} workers: throughput", slower, faster)
-steady = {key: max(run["metrics"]["memory"]["steady_peak_mb"] for run in trials) for key, trials in keys.items()}
+steady = {key: max(made.figures.memory.steady_peak_mb or 0.0 for made in trials) for key, trials in keys.items()}
 for pool in ("process", "prefork", "thread"):
     one = steady[f"workers=1,pool={pool}"]
     sizes = ", ".join(f"{steady[f'workers={n},pool={pool}'] / one:.2f}x" for n in WORKERS[1:])
     print(f"{pool}: {one:.0f} MB steady PSS with 1 worker; with 2 and 3 workers {sizes}")
 for pool in ("process", "prefork", "thread"):
     ratios(f"{pool}: speedup of 2 workers", keys[f"workers=1,pool={pool}"], keys[f"workers=2,pool={pool}"])
-right = {key: trials[0]["correctness"] for key, trials in keys.items()}
-same = sum(c["identical"] for c in right.values())
-print(f"texts equal to the control's: {same} of {sum(c['requests'] for c in right.values())}")
+requests = [trials[0].requests for trials in keys.values()]
+same = sum(r.identical or 0 for r in requests)
+print(f"texts equal to the control's: {same} of {sum(r.total for r in requests)}")

@@ -5,6 +5,8 @@ Of 95 % intervals 1 in 20 should. `engine.seed=null` makes every run take anothe
 
 from __future__ import annotations
 
+import math
+
 from common import repeats, report
 
 SWEEPS = 20
@@ -15,8 +17,9 @@ for number in range(count):
     found = report(
         "engine=null", "engine.rtf=0.05", "engine.jitter=0.1", "engine.seed=null", "samples=quick", "control=off",
         "archive.samples=true,false", "trials=3", "validity=off",
-    )["configurations"][1]  # fmt: skip
-    low, high = found["speedup"]["ci95"]
+    ).configurations[1]  # fmt: skip
+    speedup = found.metric("speedup")
+    low, high = speedup.ci95 or (math.nan, math.nan)
     different += not low <= 1 <= high
-    print(f"{number + 1:3}: {found['speedup']['median']:.3f} ({low:.3f} to {high:.3f})", flush=True)
+    print(f"{number + 1:3}: {speedup.value:.3f} ({low:.3f} to {high:.3f})", flush=True)
 print(f"A/A: {different} of {count} sweeps called different")

@@ -27,7 +27,7 @@ from capsexp.counts import counted
 from capsexp.errors import ArchiveError, ConfigError, SampleError
 from capsexp.files import beside, portable, read_json, sha256, storing, sync, taking_place, tell, write_text
 from capsexp.redact import Redaction
-from capsexp.report.load import RUN_DIR, read_plan
+from capsexp.results.read import RUN_DIR, read_plan
 from capsexp.samples import paths
 
 MANIFEST = "MANIFEST.json"

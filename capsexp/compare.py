@@ -12,11 +12,14 @@ from typing import Any
 from tabulate import tabulate
 
 from capsexp import archive, escape
-from capsexp.analysis import differences, validity
+from capsexp.analysis import differences
+from capsexp.analysis.aggregate import Observed
+from capsexp.analysis.figures import Figures
 from capsexp.errors import ConfigError
 from capsexp.files import tell
-from capsexp.report.load import SweepFiles, read_sweep
+from capsexp.report.build import observe
 from capsexp.report.tables import interval, number
+from capsexp.results.read import SweepFiles, read_sweep
 
 HEADERS = ("configuration", "figure", "before", "after", "ratio", "95 % interval", "")
 _WORDS = {True: "different", False: "no difference seen", None: "too few trials to say"}
@@ -40,43 +43,42 @@ def _folder(path: Path, stack: ExitStack) -> Path:
 
 def side_by_side(old_name: str, old: SweepFiles, new_name: str, new: SweepFiles) -> str:
     """The comparison as text."""
-    found = differences.ratios(_counted(old), _counted(new))
+    before, after = observe(old), observe(new)
+    found = differences.ratios(_counted(before), _counted(after))
     rows = [
         [
-            f["key"], f["figure"], number(f["before"]), number(f["after"]), number(f["ratio"], 3),
-            interval(f["ci95"], 3), _WORDS[f["different"]],
+            f.key, f.figure, number(f.before), number(f.after), number(f.ratio, 3), interval(f.ci95, 3),
+            _WORDS[f.different],
         ]
         for f in found
     ]  # fmt: skip
     rows = [[escape.one_line(cell) for cell in row] for row in rows]
     names = f"{escape.one_line(new_name)} against {escape.one_line(old_name)}"
     parts = [names, "", tabulate(rows, HEADERS, disable_numparse=True)]
-    alone = sorted({r.run["key"] for r in old.runs} ^ {r.run["key"] for r in new.runs})
+    alone = sorted({o.run.key for o in before} ^ {o.run.key for o in after})
     parts += [f"In one of them only: {escape.one_line(', '.join(alone))}"] if alone else []
-    before, after = ({k: v for k, v in files.environment.items() if k != "models"} for files in (old, new))
-    parts += _listed("Environment:", differences.changes(before, after))
+    mine, theirs = ({k: v for k, v in files.environment.items() if k != "models"} for files in (old, new))
+    parts += _listed("Environment:", differences.changes(mine, theirs))
     unlike_files = differences.models(old.environment.get("models"), new.environment.get("models"))
     parts += ["Models:", *(escape.one_line(f"  {line}") for line in unlike_files)] if unlike_files else []
-    parts += _listed("Configuration:", _configurations(old, new))
-    if unlike := _unlike(old, new):
+    parts += _listed("Configuration:", _configurations(before, after))
+    if unlike := _unlike(before, after):
         parts += [f"Unlike, so that the ratios are not of the same work: {', '.join(unlike)}."]
     return "\n".join([*parts, ""])
 
 
-def _counted(files: SweepFiles) -> dict[str, list[dict[str, Any]]]:
-    """Of each key the metrics of its valid runs; of all, where none is."""
-    limits = files.sweep.get("validity") or {}
-    found: dict[str, list[dict[str, Any]]] = {}
-    for key in dict.fromkeys(r.run["key"] for r in files.runs):
-        own = [r for r in files.runs if r.run["key"] == key and r.run["metrics"]]
-        valid = [r for r in own if not validity.reasons(r.run, r.segments, r.monitor, limits)]
-        found[key] = [r.run["metrics"] for r in valid or own]
+def _counted(observed: Sequence[Observed]) -> dict[str, list[Figures]]:
+    """Of each key the figures of its valid runs; of all, where none is."""
+    found: dict[str, list[Figures]] = {}
+    for key in dict.fromkeys(o.run.key for o in observed):
+        own = [o for o in observed if o.run.key == key and o.figures]
+        found[key] = [o.figures for o in [o for o in own if not o.disturbed] or own if o.figures]
     return found
 
 
-def _configurations(old: SweepFiles, new: SweepFiles) -> list[tuple[str, Any, Any]]:
+def _configurations(old: Sequence[Observed], new: Sequence[Observed]) -> list[tuple[str, Any, Any]]:
     """Of the keys that both have, each difference once."""
-    before, after = ({r.run["key"]: r.run["config"] for r in files.runs} for files in (old, new))
+    before, after = ({o.run.key: o.run.config for o in observed} for observed in (old, new))
     found = [change for key in before if key in after for change in differences.changes(before[key], after[key])]
     return list({repr(change): change for change in found}.values())
 
@@ -85,7 +87,7 @@ def _configurations(old: SweepFiles, new: SweepFiles) -> list[tuple[str, Any, An
 _WORK = ("engine", "samples", "load", "punctuation", "hours", "fault")
 
 
-def _unlike(old: SweepFiles, new: SweepFiles) -> list[str]:
+def _unlike(old: Sequence[Observed], new: Sequence[Observed]) -> list[str]:
     """What was not the same work, in words."""
     if not set(_counted(old)) & set(_counted(new)):
         return ["no configuration is in both; a sweep of the same key is needed"]
@@ -93,18 +95,18 @@ def _unlike(old: SweepFiles, new: SweepFiles) -> list[str]:
     found = [f"other settings of {name}" for name in _WORK if name in changed]
     if _samples(old) != _samples(new):
         found.append("the samples")
-    units = [{r.run["metrics"]["memory"]["metric"] for r in files.runs if r.run["metrics"]} for files in (old, new)]
+    units = [{o.figures.memory.metric for o in observed if o.figures} for observed in (old, new)]
     if units[0] != units[1]:
         found.append(f"memory as {_units(units[0])} and {_units(units[1])}")
     return found
 
 
-def _units(names: set[Any]) -> str:
-    return "/".join(sorted(str(name).upper() for name in names if name)) or "nothing"
+def _units(names: set[str | None]) -> str:
+    return "/".join(sorted(name.upper() for name in names if name)) or "nothing"
 
 
-def _samples(files: SweepFiles) -> set[str]:
-    return {sample["sha256"] for r in files.runs for sample in r.run["samples"]}
+def _samples(observed: Sequence[Observed]) -> set[str]:
+    return {sample.sha256 for o in observed for sample in o.run.samples}
 
 
 def _listed(title: str, found: list[tuple[str, Any, Any]]) -> list[str]:

@@ -20,14 +20,25 @@ def _tiers() -> dict[str, dict[str, float]]:
 
 @dataclass
 class ThresholdsConfig:
+    """A limit on each metric that has a gate: see docs/metrics.md, and analysis.metrics."""
+
     speedup: float | None = 1.5
     memory_growth: float | None = 2.5
     peak_memory_mb: float | None = 6144.0
     correctness: float | None = 1.0
     wer: float | None = None
     cer: float | None = None
-    latency_p95_s: float | None = None
+    throughput_rtfx: float | None = None
     efficiency: float | None = None
+    turnaround_p50_s: float | None = None
+    turnaround_p90_s: float | None = None
+    turnaround_p95_s: float | None = None
+    turnaround_p99_s: float | None = None
+    latency_p50_s: float | None = None
+    latency_p90_s: float | None = None
+    latency_p95_s: float | None = None
+    latency_p99_s: float | None = None
+    core_hours_per_audio_hour: float | None = None
     leak_mb_per_h: float | None = None
     marginal_memory_mb: float | None = None  # per worker beyond the baseline's
     tiers: dict[str, dict[str, float]] = field(default_factory=_tiers)  # best first

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from capsexp.files import read_json, storing, write_json, write_text
-from capsexp.report.load import sizes
+from capsexp.results.tables import sizes
 
 LEFT_OUT = "[left out]"
 _TEXTS = ("text", "text_accu")

@@ -4,21 +4,25 @@ side. --trust also does what an archive asks for beyond measuring (see trust).""
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tabulate import tabulate
 
 from capsexp import archive, cli, escape
+from capsexp.analysis.metrics import BY_TAG
 from capsexp.errors import ArchiveError, ConfigError
 from capsexp.files import read_json, tell
 from capsexp.overrides import assign, key_of, unquoted
-from capsexp.report.tables import number
+from capsexp.report.tables import shown
+from capsexp.results.read import read_report
+from capsexp.results.report import Configuration, Report
 from capsexp.trust import surprises
 
 TRUST = "--trust"
 SAID = 5  # of what an archive would do, at most
+_SHOWN = ("makespan_s", "speedup", "peak_memory_mb", "correctness")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -26,14 +30,14 @@ def main(argv: Sequence[str]) -> int:
         raise ConfigError("usage: python -m capsexp.replay X [key=value ...], a sweep's folder or its zip")
     source = Path(argv[0])
     with archive.verified(source) as folder:
-        before = _read(folder / "report.json")
+        before = read_report(folder)
         overrides = [word for word in argv[1:] if word != TRUST]
         words = line(_read(folder / "sweep.json"), folder, overrides)
         _ask(source, folder, words, overrides, TRUST in argv)
         out = _out(overrides)
         code = cli.main([*words, assign("hydra.sweep.dir", out)])
         if (out / "report.json").is_file():
-            tell(side_by_side(before, read_json(out / "report.json")))
+            tell(side_by_side(before, read_report(out)))
         return code
 
 
@@ -106,46 +110,24 @@ def _out(overrides: Sequence[str]) -> Path:
     return Path("outputs").absolute() / now.strftime("%Y-%m-%d") / f"{now:%H-%M-%S}-replay"
 
 
-def side_by_side(before: dict[str, Any], after: dict[str, Any]) -> str:
+def side_by_side(before: Report, after: Report) -> str:
     """Both results, a row per configuration of either."""
-    old, new = ({str(c.get("key")): c for c in _listed(r, "configurations")} for r in (before, after))
+    old, new = ({c.key: c for c in report.configurations} for report in (before, after))
     rows = []
     for key in dict.fromkeys([*old, *new]):
         cells = [key]
-        for value in (_makespan, _speedup, _peak, _correct, lambda c: str(c["verdict"])):
-            cells += [_cell(value, c[key]) if key in c else "-" for c in (old, new)]
+        for tag in (*_SHOWN, None):
+            cells += [_cell(c.get(key), tag) for c in (old, new)]
         rows.append([escape.one_line(cell) for cell in cells])
-    names = ("makespan s", "speedup", "peak MB", "correct", "verdict")
+    names = (*(BY_TAG[tag].header for tag in _SHOWN), "verdict")
     headers = ["configuration", *(f"{name} {when}" for name in names for when in ("then", "now"))]
     return "\nThen and now:\n" + tabulate(rows, headers, disable_numparse=True)
 
 
-def _listed(report: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    found = report.get(name)
-    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
-
-
-def _cell(value: Callable[[dict[str, Any]], str], configuration: dict[str, Any]) -> str:
-    try:
-        return value(configuration)
-    except (KeyError, TypeError, ValueError, AttributeError):  # a report of another version, or edited
-        return "?"
-
-
-def _makespan(c: dict[str, Any]) -> str:
-    return number(c["makespan_s"]["median"])
-
-
-def _speedup(c: dict[str, Any]) -> str:
-    return number(c["speedup"]["median"])
-
-
-def _peak(c: dict[str, Any]) -> str:
-    return number(c["memory"]["peak_mb"], 0)
-
-
-def _correct(c: dict[str, Any]) -> str:
-    return number(c["correctness"]["ratio"], 3)
+def _cell(configuration: Configuration | None, tag: str | None) -> str:
+    if configuration is None:
+        return "-"
+    return configuration.verdict if tag is None else shown(tag, configuration.value(tag))
 
 
 if __name__ == "__main__":

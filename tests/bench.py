@@ -12,6 +12,10 @@ from typing import Any
 import psutil
 from conftest import PATIENCE
 
+from capsexp.analysis.figures import Figures
+from capsexp.report.build import figures_of
+from capsexp.results.read import read_run
+
 BASE = (
     "engine=null",
     "samples=dir",
@@ -55,6 +59,13 @@ class Bench:
         left = self.left()
         assert not left, left
         return process.returncode
+
+    def figures(self, run: dict[str, Any]) -> Figures:
+        """Of a run.json: what its tables say."""
+        (planned,) = self.out.glob(f"{run['num']}-*")
+        found = figures_of(read_run(planned))
+        assert found is not None
+        return found
 
     def left(self) -> list[str]:
         found = []

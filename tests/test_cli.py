@@ -17,7 +17,7 @@ LEGACY = Path(__file__).with_name("legacy_server.py")
 
 
 def gate(configuration: dict[str, Any], name: str) -> str:
-    return str(next(g["verdict"] for g in configuration["gates"] if g["name"] == name))
+    return str(next(g["verdict"] for g in configuration["gates"] if g["metric"] == name))
 
 
 def tool(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -36,17 +36,18 @@ def test_a_sweep_its_report_its_archive_and_its_replay(bench: Bench) -> None:
     one, two = report["configurations"]
     assert one["baseline"] == two["baseline"] == "workers=1"
     runs = [json.loads(path.read_text()) for path in bench.out.glob("*/run.json")]
-    took = {(run["workers"], run["trial"]): run["metrics"]["makespan_s"] for run in runs}
-    assert two["speedup"]["n"] == 2
-    assert two["speedup"]["trials"] == pytest.approx([took[1, trial] / took[2, trial] for trial in (1, 2)])
-    assert two["speedup"]["median"] > 1.5  # sleeping workers: no shared core slows them
+    took = {(run["workers"], run["trial"]): bench.figures(run).makespan_s for run in runs}
+    assert two["metrics"]["speedup"]["n"] == 2
+    assert two["metrics"]["speedup"]["values"] == pytest.approx([took[1, trial] / took[2, trial] for trial in (1, 2)])
+    assert two["metrics"]["speedup"]["value"] > 1.5  # sleeping workers: no shared core slows them
     assert [gate(one, n) for n in ("speedup", "memory_growth", "correctness")] == ["NOT_JUDGED", "NOT_JUDGED", "PASS"]
-    assert one["correctness"] == {**one["correctness"], "requests": 8, "completed": 8, "identical": 8, "ratio": 1.0}
-    assert one["correctness"]["wer"] is not None
-    assert 0 < one["memory"]["steady_peak_mb"] < two["memory"]["steady_peak_mb"] < 1000
-    assert one["latency_s"]["p95"] is None
-    assert one["server_efficiency"] > 0.5
-    assert [(c["processes"], c["threads"]) for c in report["control"]] == [(1, 1), (2, 1)]
+    assert one["requests"] == {"total": 8, "completed": 8, "identical": 8, "unlike": None}
+    assert one["metrics"]["correctness"]["value"] == 1.0
+    assert one["metrics"]["wer"]["value"] is not None
+    assert 0 < one["metrics"]["steady_memory_mb"]["value"] < two["metrics"]["steady_memory_mb"]["value"] < 1000
+    assert one["metrics"]["latency_p95_s"]["value"] is None
+    assert one["metrics"]["server_efficiency"]["value"] > 0.5
+    assert [(c["processes"], c["threads"]) for c in report["reference"]] == [(1, 1), (2, 1)]
     assert str(bench.out.parent) not in json.dumps(report)
 
     # Rebuilt from the run directories alone: the same bytes.
@@ -135,7 +136,7 @@ def test_naive_dispatch_fails_the_correctness_gate(bench: Bench) -> None:
     right, wrong = (bench.configuration(f"server.dispatch={d}") for d in ("segment", "naive"))
     assert gate(right, "correctness") == "PASS"
     assert gate(wrong, "correctness") == "FAIL"
-    assert wrong["correctness"]["completed"] == 4
+    assert wrong["requests"]["completed"] == 4
     assert any("differs from the control" in w for w in bench.report()["warnings"])
 
 
@@ -147,8 +148,8 @@ def test_a_server_of_somebody_elses_loses_text_with_two_processes(bench: Bench) 
     one, two = bench.configuration("workers=1"), bench.configuration("workers=2")
     assert gate(one, "correctness") == "PASS"
     assert gate(two, "correctness") == "FAIL"
-    assert two["correctness"]["completed"] == two["correctness"]["requests"]
-    assert two["memory"]["steady_peak_mb"] > one["memory"]["steady_peak_mb"] > 10
+    assert two["requests"]["completed"] == two["requests"]["total"]
+    assert two["metrics"]["steady_memory_mb"]["value"] > one["metrics"]["steady_memory_mb"]["value"] > 10
     assert two["cpu"]["workers_s"] is not None
     assert two["queue_wait_s"]["p50"] is None  # only our own server can say
 
@@ -164,9 +165,9 @@ def test_a_server_that_runs_already(bench: Bench) -> None:
         server.wait(PATIENCE)
     assert code == 0, bench.stderr
     only = bench.report()["configurations"][0]
-    assert only["correctness"]["ratio"] == 1.0
+    assert only["metrics"]["correctness"]["value"] == 1.0
     assert only["workers"] is None  # nobody told us
-    assert only["memory"]["peak_mb"] > 10
+    assert only["metrics"]["peak_memory_mb"]["value"] > 10
 
 
 def test_bad_files_among_good_ones_are_reported_and_left_out(bench: Bench) -> None:
@@ -192,7 +193,7 @@ def test_trials_are_interleaved_and_become_one_row(bench: Bench) -> None:
         "0-workers=1,trial=1", "1-workers=2,trial=1", "2-workers=1,trial=2", "3-workers=2,trial=2",
     ]  # fmt: skip
     assert [(c["key"], c["trials"]) for c in bench.report()["configurations"]] == [("workers=1", 2), ("workers=2", 2)]
-    assert bench.configuration("workers=1")["correctness"]["requests"] == 8
+    assert bench.configuration("workers=1")["requests"]["total"] == 8
 
 
 def test_trials_auto_goes_on_in_the_same_folder(bench: Bench) -> None:
@@ -212,7 +213,7 @@ def test_a_disturbed_run_is_repeated_and_decides_nothing(bench: Bench) -> None:
     report = bench.report()
     assert (report["verdict"], report["valid"]) == ("INVALID", False)
     assert [c["validity"]["invalid"] for c in report["configurations"]] == [2, 2]
-    assert report["configurations"][1]["speedup"]["median"] is not None
+    assert report["configurations"][1]["metrics"]["speedup"]["value"] is not None
     assert any("CLIENT_CPU" in w for w in report["warnings"])
 
 
@@ -321,7 +322,7 @@ def test_a_token_and_an_address_that_others_reach(bench: Bench) -> None:
     given = ("server.host=0.0.0.0", "server.token=${oc.env:MY_TOKEN}", "archive.enabled=true")
     bench.prefix = ["env", "MY_TOKEN=hunter2"]
     assert bench.run("workers=1", *given) == 0, bench.stderr
-    assert bench.report()["configurations"][0]["correctness"]["ratio"] == 1.0
+    assert bench.report()["configurations"][0]["metrics"]["correctness"]["value"] == 1.0
     assert bench.out.with_suffix(".zip").is_file()
 
 

@@ -6,22 +6,23 @@ import pytest
 from reports import a_run, a_sweep
 
 from capsexp.analysis import differences
+from capsexp.analysis.figures import Figures, Memory
 from capsexp.compare import side_by_side
 from capsexp.config import SWEEP_KEYS
 
 
-def metrics(speed: float) -> dict[str, object]:
-    return {"throughput_xrt": speed, "memory": {"peak_mb": 100.0, "steady_peak_mb": None}}
+def figures(speed: float) -> Figures:
+    return Figures(throughput_rtfx=speed, memory=Memory("pss", peak_mb=100.0))
 
 
 def test_ratios_have_intervals_and_words() -> None:
-    old = {"a": [metrics(s) for s in (10.0, 10.1, 9.9)], "b": [metrics(1.0)], "c": []}
-    new = {"a": [metrics(s) for s in (12.0, 12.1, 11.9)], "b": [metrics(1.0)], "d": []}
-    found = {(f["key"], f["figure"]): f for f in differences.ratios(old, new)}
-    assert found["a", "throughput_xrt"]["different"] is True
-    assert found["a", "peak_mb"]["different"] is False
-    assert found["b", "throughput_xrt"]["different"] is None
-    assert ("a", "steady_peak_mb") not in found
+    old = {"a": [figures(s) for s in (10.0, 10.1, 9.9)], "b": [figures(1.0)], "c": []}
+    new = {"a": [figures(s) for s in (12.0, 12.1, 11.9)], "b": [figures(1.0)], "d": []}
+    found = {(f.key, f.figure): f for f in differences.ratios(old, new)}
+    assert found["a", "throughput_rtfx"].different is True
+    assert found["a", "peak_memory_mb"].different is False
+    assert found["b", "throughput_rtfx"].different is None
+    assert ("a", "steady_memory_mb") not in found
 
 
 def test_what_was_different_to_begin_with() -> None:
@@ -68,7 +69,7 @@ def test_two_measurements_of_a_server_that_runs_already() -> None:
     external = {"key": "external", "settings": {"server.name": "external", "server.url": "ws://127.0.0.1:1"}}
     one, two = (swept(s, 1.01 * s, 0.99 * s, **external) for s in (10.0, 5.0))
     said = side_by_side("with-1", one, "with-2", two)
-    assert "external         throughput_xrt" in said
+    assert "external         throughput_rtfx" in said
     assert "different" in said
     assert "Unlike" not in said
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from capsexp import archive, cli, compare, replay
 from capsexp.errors import CapsexpError
 from capsexp.report import __main__ as report
-from capsexp.report.load import read_sweep
+from capsexp.results.read import read_sweep
 from capsexp.tool import entry
 
 
@@ -100,9 +100,9 @@ def test_a_file_that_is_something_else(
         ("sweep.json", lambda s: {**s, "thresholds": {"speedup": "fast"}}),
         ("sweep.json", lambda s: {**s, "planned": [*s["planned"], s["planned"][0]]}),
         ("sweep.json", lambda s: {**s, "name": "\udc80\x1b[2J"}),
-        ("0-workers=1/run.json", lambda r: {**r, "metrics": "fast"}),
-        ("0-workers=1/run.json", lambda r: {**r, "metrics": {}}),
-        ("0-workers=1/run.json", lambda r: {**r, "metrics": {**r["metrics"], "makespan_s": "long"}}),
+        ("0-workers=1/run.json", lambda r: {**r, "schema": 99}),
+        ("0-workers=1/run.json", lambda r: {**r, "schema": []}),
+        ("0-workers=1/client.json", lambda c: {**c, "cpu_s": "long"}), ("0-workers=1/client.json", lambda c: []),
         ("0-workers=1/run.json", lambda r: {**r, "config": {}}),
         ("0-workers=1/run.json", lambda r: {**r, "warnings": [7, "\udc80", "\x1b[2J\rverified"]}),
         ("0-workers=1/run.json", lambda r: {**r, "key": "\x1b[2J"}),
@@ -132,7 +132,7 @@ def test_tables_that_are_cut_short_are_said_to_be(sweep: Path, capsys: pytest.Ca
     assert "DAMAGED" in said
     assert "not completed" not in said
     assert "FEASIBLE" not in said.replace("NOT FEASIBLE", "").split("Verdict:")[0]
-    assert {one["why"].split(":")[0] for one in read_sweep(sweep).missing} == {"damaged or edited"}
+    assert {(one.why or "").split(":")[0] for one in read_sweep(sweep).missing} == {"damaged or edited"}
     for path in sweep.glob("*/run.json"):  # of a version that kept no sizes
         edit(path, lambda run: {key: value for key, value in run.items() if key != "tables"})
     assert "ends in the middle of a row" in tools(sweep, capsys)["report"]
@@ -268,13 +268,13 @@ def test_an_archive_without_texts_and_names(bench: Bench, audio_dir: Path) -> No
         kept = json.loads((root / "report.json").read_text())
         full = bench.report()
         for one, other in zip(kept["configurations"], full["configurations"], strict=True):
-            assert one["correctness"]["identical"] == other["correctness"]["identical"] == 4
-            assert one["correctness"]["wer"] == other["correctness"]["wer"] is not None
+            assert one["requests"]["identical"] == other["requests"]["identical"] == 4
+            assert one["metrics"]["wer"]["value"] == other["metrics"]["wer"]["value"] is not None
         again = read_sweep(root)
         assert not again.missing
         assert report.main([str(root)]) == 0
         now = json.loads((root / "report.json").read_text())["configurations"]
-        assert [c["correctness"]["identical"] for c in now] == [4, 4]
+        assert [c["requests"]["identical"] for c in now] == [4, 4]
     assert "confidential" in "".join(path.name for path in bench.out.glob("0-*/transcripts/*"))  # here all stays
 
 

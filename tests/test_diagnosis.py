@@ -2,10 +2,13 @@
 
 from typing import Any
 
+import msgspec
 import pytest
-from test_analysis import CPU, WELL, made_run, report
+from test_analysis import disappointing
+from values import made_run, report
 
 from capsexp.analysis import diagnosis
+from capsexp.results.report import Timeline
 
 
 @pytest.mark.parametrize(
@@ -40,6 +43,6 @@ def test_who_had_segments_or_no_time_was_not_short_of_them(busy: float, queue_em
 )  # fmt: skip
 def test_idle_workers_beside_segments_that_wait(timeline: dict[str, Any], said: str) -> None:
     one, two = report(made_run(1, 10.0), made_run(2, 9.0))
-    two["timeline"] = timeline
-    run = {**made_run(2, 9.0)["metrics"], **WELL, "cpu": CPU, "worker_busy": [0.9, 0.1]}
+    two, run = disappointing(two, worker_busy=(0.9, 0.1))
+    two = msgspec.structs.replace(two, timeline=Timeline(**timeline))
     assert diagnosis.causes(two, one, run, 4) == [said]

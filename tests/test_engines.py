@@ -163,7 +163,7 @@ def test_sphinx_gives_the_same_texts_forked_and_not(tmp_path: Path, capsys: pyte
     ]
     assert cli.main([*line, f"hydra.sweep.dir={tmp_path / 'sweep'}", "archive.enabled=false"]) == 0, capsys.readouterr()
     found = read_json(tmp_path / "sweep" / "report.json")["configurations"]
-    assert {c["pool"]: c["correctness"]["ratio"] for c in found} == {"process": 1.0, "prefork": 1.0}
+    assert {c["pool"]: c["metrics"]["correctness"]["value"] for c in found} == {"process": 1.0, "prefork": 1.0}
     texts = [p.read_text("utf-8") for p in sorted((tmp_path / "sweep").glob("*/transcripts/*.txt"))]
     assert len(texts) == 4
     assert sorted(texts[:2]) == sorted(texts[2:])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as Tree
 
+import msgspec
 import pytest
 from conftest import PATIENCE
 from hypothesis import given
@@ -20,7 +21,7 @@ from capsexp.files import read_json, write_json
 from capsexp.plugins import PlugPoint
 from capsexp.report import build
 from capsexp.report.exporters import EXPORTERS, Exporter, json, junit, markdown, text
-from capsexp.report.load import RunFiles
+from capsexp.results.read import RunFiles
 
 OURS: list[Exporter] = [json, junit, markdown, text]  # a type checker's proof that a module is one
 
@@ -84,7 +85,7 @@ def test_a_gate_that_fails_is_a_failure_and_what_is_open_is_skipped() -> None:
 
 
 def test_runs_that_failed_are_missing_or_do_not_count_are_errors() -> None:
-    dead = a_run(3, None, key="workers=3", status="failed", error="the server died", metrics=None)
+    dead = a_run(3, None, key="workers=3", status="failed", error="the server died")
     root = xml(
         *trials(1, 10.0, 10.0, disturbed=1000), *trials(2, 5.0, 5.0), dead, missing=[("workers=2", 3), ("workers=4", 1)]
     )
@@ -99,9 +100,10 @@ def test_runs_that_failed_are_missing_or_do_not_count_are_errors() -> None:
 
 @given(st.text(st.characters(codec=None), max_size=30))
 def test_foreign_text_stays_text(foreign: str) -> None:
-    dead = a_run(2, None, key="workers=2", status="failed", error=foreign or "x", metrics=None)
+    dead = a_run(2, None, key="workers=2", status="failed", error=foreign or "x")
     report = build.assemble(a_sweep([*trials(1, 10.0, 10.0), dead], name=foreign))
-    report["configurations"][1]["key"] = foreign
+    one, two = report.configurations
+    report = msgspec.structs.replace(report, configurations=(one, msgspec.structs.replace(two, key=foreign)))
     written = junit.render(report).encode("utf-8")  # nothing that UTF-8 cannot hold
     root = Tree.fromstring(written)
     assert not faults(root) and len(root) == 2
@@ -170,8 +172,10 @@ def test_ours_need_no_metadata_and_each_is_one_file(monkeypatch: pytest.MonkeyPa
 PAGE = """
 FILE = "report.html"
 def render(report):
-    report["verdict"] = "its own copy"
-    return "<p>" + ", ".join(c["key"] for c in report["configurations"]) + "\\n"
+    try:
+        report.verdict = "its own copy"
+    except AttributeError:  # nobody's to change
+        return "<p>" + ", ".join(c.key for c in report.configurations) + "\\n"
 """
 ENTRIES = """[capsexp.exporters]
 html = tiny_html

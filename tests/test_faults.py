@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,19 @@ from bench import Bench
 from conftest import noise
 from hypothesis import given
 from hypothesis import strategies as st
-from test_analysis import CONTROLS, LIMITS, RIGHT, config, made_run
+from values import RIGHT, a_run, config, counted, gates, made_run
 
 from capsexp.analysis import aggregate, correctness, faults, recommend
+from capsexp.analysis.aggregate import Observed
+from capsexp.analysis.faults import Effect
+from capsexp.analysis.figures import Figures
 from capsexp.compose import compose
 from capsexp.config import FaultConfig
 from capsexp.engines.null import NullConfig, NullEngine
 from capsexp.errors import ConfigError
 from capsexp.experiment.faults import moments
+from capsexp.results import recovery
+from capsexp.results.report import Recovery
 
 
 def test_when_faults_are_due() -> None:
@@ -42,6 +48,7 @@ def deed(number: int, kind: str, time_s: float, pid: int | None, until_s: float 
     return {"fault": number, "kind": kind, "time_s": time_s, "until_s": until_s, "worker": 0, "pid": pid}
 
 
+RUN = a_run(window_s={"start": 2.0, "end": 10.0})
 # Workers 0 and 1 share process 10, worker 2 is process 20.
 BORN = [event(0.0, 0, 10, "ready"), event(0.0, 1, 10, "ready"), event(0.0, 2, 20, "ready")]
 BACK = [event(5.5, 0, 11, "ready"), event(5.8, 1, 11, "ready"), event(5.2, 2, 21, "ready")]
@@ -62,9 +69,9 @@ BACK = [event(5.5, 0, 11, "ready"), event(5.8, 1, 11, "ready"), event(5.2, 2, 21
     ],
 )
 def test_how_long_until_the_server_is_whole_again(deeds: Any, events: Any, took: list[float | None]) -> None:
-    assert faults.recoveries(deeds, events) == [None if t is None else pytest.approx(t) for t in took]
-    assert faults.awaited(deeds, events) == (None in took)
-    assert not faults.awaited(deeds, [])  # a server that tells nothing
+    assert recovery.recoveries(deeds, events) == [None if t is None else pytest.approx(t) for t in took]
+    assert recovery.awaited(deeds, events) == (None in took)
+    assert not recovery.awaited(deeds, [])  # a server that tells nothing
 
 
 def request(task: str, status: str = "ok", finals: int = 1, error: str | None = None) -> dict[str, Any]:
@@ -82,18 +89,15 @@ def test_what_faults_did() -> None:
         request("d", finals=2), request("e"),
     ]  # fmt: skip
     segments = [segment("a", 4.0, 6.0), segment("e", 6.0, 10.0, 2), segment("fault-1", 5.0, 6.0, 5)]
-    run = {"window_s": {"start": 2.0, "end": 10.0}}
-    found = faults.effect(run, requests, segments, [*BORN, *BACK], [deed(1, "kill_worker", 5.0, 20)], 4)
-    assert {name: found[name] for name in ("injected", "lost", "told", "duplicated", "wrong", "again")} == {
-        "injected": 1, "lost": 2, "told": 1, "duplicated": 1, "wrong": 1, "again": 2,
-    }  # fmt: skip
+    found = faults.effect(RUN, None, requests, segments, [*BORN, *BACK], [deed(1, "kill_worker", 5.0, 20)], 4)
+    assert (found.injected, found.lost, found.told, found.duplicated) == (1, 2, 1, 1)
+    assert (found.wrong, found.again) == (1, 2)
     # Recovered after 0.2 s, in which half a segment of 10 s in 2 s was being recognized: 5 x real time.
-    assert found["throughput_xrt"] == pytest.approx(5.0)
-    assert faults.effect(run, requests, segments, BORN, [], None)["throughput_xrt"] is None
-    nothing = {"window_s": {"start": None, "end": None}}
-    assert (
-        faults.effect(nothing, requests, segments, BORN, [deed(1, "kill_worker", 5.0, 20)], 4)["throughput_xrt"] is None
-    )
+    assert found.throughput_rtfx == pytest.approx(5.0)
+    assert faults.effect(RUN, None, requests, segments, BORN, [], None).throughput_rtfx is None
+    nothing = a_run()
+    found = faults.effect(nothing, None, requests, segments, BORN, [deed(1, "kill_worker", 5.0, 20)], 4)
+    assert found.throughput_rtfx is None
 
 
 @given(st.lists(st.tuples(st.sampled_from(["ok", "lost", "told", "twice"]), st.integers(1, 500)), max_size=20))
@@ -105,83 +109,71 @@ def test_a_row_counts_for_as_many_requests_as_it_stands_for(kinds: list[tuple[st
     }  # fmt: skip
     folded = [{**as_rows[kind], "count": count} for kind, count in kinds]
     unfolded = [as_rows[kind] for kind, count in kinds for _ in range(count)]
-    run = {"window_s": {"start": 2.0, "end": 10.0}}
     wrong = sum(count for kind, count in kinds if kind != "ok")
-    one, other = (faults.effect(run, rows, [], BORN, [], wrong) for rows in (folded, unfolded))
+    one, other = (faults.effect(RUN, None, rows, [], BORN, [], wrong) for rows in (folded, unfolded))
     assert one == other
-    assert one["wrong"] == 0
+    assert one.wrong == 0
 
 
 def test_segments_of_a_table_that_was_thinned_out_count_for_those_that_are_not_there() -> None:
-    run = {"window_s": {"start": 2.0, "end": 10.0}, "metrics": {"retries": 40, "segments_every": 8}}
+    thinned = Figures(retries=40, segments_every=8)
     struck = [deed(1, "slow_worker", 4.0, 10, 6.0)]
-    found = faults.effect(run, [request("kept")], [segment("not kept", 4.0, 6.0, 1)], BORN, struck, 0)
-    assert (found["again"], found["throughput_xrt"]) == (40, pytest.approx(8 * 10 / 2))
+    found = faults.effect(RUN, thinned, [request("kept")], [segment("not kept", 4.0, 6.0, 1)], BORN, struck, 0)
+    assert (found.again, found.throughput_rtfx) == (40, pytest.approx(8 * 10 / 2))
 
 
 def test_a_server_that_is_not_ours_tells_less() -> None:
-    run = {"window_s": {"start": 2.0, "end": 10.0}}
-    found = faults.effect(run, [request("a")], [], [], [deed(1, "kill_worker", 5.0, 20)], None)
-    assert (found["again"], found["throughput_xrt"], found["wrong"], found["recoveries_s"]) == (
-        None,
-        None,
-        None,
-        [None],
-    )
+    found = faults.effect(RUN, None, [request("a")], [], [], [deed(1, "kill_worker", 5.0, 20)], None)
+    assert (found.again, found.throughput_rtfx, found.wrong, found.recoveries_s) == (None, None, None, (None,))
     total = faults.summary("kill_worker", [found, ONCE])
-    assert (total["injected"], total["again"], total["wrong"], total["unrecovered"]) == (2, None, None, 1)
+    assert (total.injected, total.again, total.wrong, total.unrecovered) == (2, None, None, 1)
 
 
 def test_speed_while_a_deed_lasts() -> None:
-    run = {"window_s": {"start": 2.0, "end": 10.0}}
     failed = {**segment("a", 5.0, 6.0), "status": "failed", "finished_s": None, "started_s": None}
     # One recognized in no time inside, one outside, one across its end.
     segments = [segment("a", 5.0, 5.0), segment("a", 9.0, 9.0), segment("a", 5.0, 7.0), failed]
     slow = [deed(1, "slow_worker", 4.0, 10, 6.0), deed(2, "client_vanishes", 20.0, 99, 21.0)]
-    found = faults.effect(run, [request("a")], segments, BORN, slow, 0)
-    assert found["throughput_xrt"] == pytest.approx((10 + 5) / 2)
+    found = faults.effect(RUN, None, [request("a")], segments, BORN, slow, 0)
+    assert found.throughput_rtfx == pytest.approx((10 + 5) / 2)
 
 
-def faulted(workers: int, kind: str, makespan: float | None, **more: Any) -> dict[str, Any]:
+def faulted(workers: int, kind: str, makespan: float, effect: Effect, wrong: int = 0) -> list[Observed]:
+    """Two trials."""
     settings = config(workers=workers, fault={"name": kind})
-    return made_run(workers, makespan, key=f"fault={kind},workers={workers}", config=settings, **more)
+    judged = replace(RIGHT, identical=4 - wrong)
+    key = f"fault={kind},workers={workers}"
+    return [
+        made_run(workers, makespan, key=key, config=settings, trial=trial, effect=effect, judged=judged)
+        for trial in (1, 2)
+    ]
 
 
-def judged(effects: list[dict[str, Any]], *runs: dict[str, Any], wrong: int = 0) -> list[dict[str, Any]]:
-    bad = {**RIGHT, "identical": 4 - wrong, "ratio": 1 - wrong / 4}
-    twice = [*runs, *({**run, "trial": 2} for run in runs)]
-    verdicts = [bad if run["config"]["fault"]["name"] != "none" else RIGHT for run in twice]
-    return aggregate.configurations(twice, verdicts, CONTROLS, LIMITS, None, [*effects, *effects])
-
-
-NOTHING = {
-    "injected": 0, "lost": 0, "told": 0, "duplicated": 0, "wrong": 0, "again": 0, "recoveries_s": [],
-    "throughput_xrt": None,
-}  # fmt: skip
-ONCE = {**NOTHING, "injected": 1, "again": 1, "recoveries_s": [0.5], "throughput_xrt": 5.0}
+NOTHING = Effect(injected=0, lost=0, told=0, duplicated=0, wrong=0, again=0)
+ONCE = replace(NOTHING, injected=1, again=1, recoveries_s=(0.5,), throughput_rtfx=5.0)
+UNHARMED = [*faulted(1, "none", 10.0, NOTHING), *faulted(2, "none", 5.0, NOTHING)]
 
 
 def test_a_faulted_configuration_is_judged_by_what_it_lost() -> None:
-    runs = [faulted(w, kind, t) for kind, w, t in (("none", 1, 10.0), ("none", 2, 5.0), ("kill_worker", 2, 7.0))]
-    _, two, hurt = judged([NOTHING, NOTHING, ONCE], *runs)
-    assert hurt["baseline"] == hurt["key"]  # none other was struck so
-    assert (hurt["fault"]["without"], hurt["fault"]["slowdown"]) == (two["key"], pytest.approx(1.4))
-    assert hurt["fault"]["recovery_s"] == {"median": 0.5, "max": 0.5}
-    said = {g["name"]: (g["verdict"], g["reason"]) for g in hurt["gates"]}
+    _, two, hurt = counted(*UNHARMED, *faulted(2, "kill_worker", 7.0, ONCE))
+    assert hurt.baseline == hurt.key  # none other was struck so
+    assert (hurt.fault.without, hurt.fault.slowdown) == (two.key, pytest.approx(1.4))
+    assert hurt.fault.recovery_s == Recovery(median=0.5, max=0.5)
+    said = {name: (g.verdict, g.reason) for name, g in gates(hurt).items()}
     assert said["speedup"] == said["memory_growth"] == ("NOT_JUDGED", "faults were injected")
     assert said["correctness"][0] == said["peak_memory_mb"][0] == "PASS"
-    assert hurt["verdict"] == "FEASIBLE"
+    assert hurt.verdict == "FEASIBLE"
 
 
 def test_what_was_lost_under_faults_limits_the_verdict_and_recommends_nothing() -> None:
-    runs = [faulted(w, kind, t) for kind, w, t in (("none", 1, 10.0), ("none", 2, 5.0), ("kill_worker", 2, 4.0))]
-    found = judged([NOTHING, NOTHING, ONCE], *runs, wrong=1)
-    assert found[2]["verdict"] == "NOT_FEASIBLE"
+    hurt = faulted(2, "kill_worker", 4.0, ONCE, wrong=1)
+    found = counted(*UNHARMED, *hurt)
+    assert found[2].verdict == "NOT_FEASIBLE"
     assert aggregate.overall(found) == "FEASIBLE_WITH_CAVEATS"
     advice = recommend.recommend(found, 0.05)
     assert advice is not None
-    assert advice["key"] == "fault=none,workers=2"  # though the other was faster
-    alone = judged([ONCE], runs[2], wrong=1)
+    assert advice.key == "fault=none,workers=2"  # though the other was faster
+    alone = counted(*hurt)
     assert aggregate.overall(alone) == "NOT_FEASIBLE"
     assert recommend.recommend(alone, 0.05) is None
 
@@ -189,13 +181,13 @@ def test_what_was_lost_under_faults_limits_the_verdict_and_recommends_nothing() 
 def test_as_many_as_were_wrong_are_said_to_be() -> None:
     rows = [{**request(f"t{n}", "failed", 0, "1006"), "request": n, "sample": "s"} for n in range(300)]
     found = correctness.judge({}, rows, None, [])
-    (one,) = aggregate.configurations([made_run(1, 10.0)] * 2, [found] * 2, CONTROLS, LIMITS)
-    assert one["wrong_count"] == 600 > len(one["wrong"]) > 0
+    (one,) = counted(made_run(1, 10.0), made_run(1, 10.0), judged=found)
+    assert one.wrong_count == 600 > len(one.wrong) > 0
 
 
 def test_a_fault_that_never_struck_proves_nothing() -> None:
-    (one,) = judged([NOTHING], faulted(2, "kill_worker", 5.0))
-    assert one["verdict"] == "INCONCLUSIVE"
+    (one,) = counted(*faulted(2, "kill_worker", 5.0, NOTHING))
+    assert one.verdict == "INCONCLUSIVE"
 
 
 @pytest.mark.parametrize(
@@ -225,12 +217,12 @@ def test_a_sweep_over_faults_reports_what_they_did(bench: Bench) -> None:
     for kind in kinds:
         effect = found[kind]["fault"]
         assert (effect["lost"], effect["duplicated"], effect["wrong"]) == (0, 0, 0)
-        assert found[kind]["correctness"]["ratio"] == 1.0
+        assert found[kind]["metrics"]["correctness"]["value"] == 1.0
         assert effect["injected"] == (kind != "none")
     killed = found["kill_all_workers"]["fault"]
     assert killed["again"] >= 2
-    assert 0 < killed["recovery_s"]["max"] < 10
-    assert killed["throughput_xrt"] is not None
+    assert 0 < killed["recovery_s"].max < 10
+    assert killed["throughput_rtfx"] is not None
     assert killed["without"] == "fault=none"
     folder = bench.out / "1-fault=kill_all_workers"
     assert [row["kind"] for row in rows(folder / "faults.csv")] == ["kill_all_workers"] * 2

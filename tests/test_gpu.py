@@ -15,6 +15,7 @@ from capsexp.errors import ConfigError
 from capsexp.monitor.probes import ALWAYS, gpu, usable
 from capsexp.monitor.sampler import Sampler
 from capsexp.report import build, tables
+from capsexp.results.report import GpuUse
 
 MB = 2**20
 NOT_SUPPORTED, NO_PERMISSION, DRIVER_NOT_LOADED, LIBRARY_NOT_FOUND, GPU_IS_LOST = 3, 4, 9, 12, 15
@@ -151,34 +152,29 @@ def test_a_run_used_the_gpus_on_which_its_server_was_seen() -> None:
         row(2, "gpu", 0, 100, 90, 300), row(2, "gpu", 1, 600, 60, 90), row(2, "worker", 1, 200),
         row(3, "gpu", 0, 100, 90, 300), row(3, "gpu", 1, 500, 0, 50),
     ]  # fmt: skip
-    assert usage.usage(rows, (1.0, 2.0)) == {
-        "memory_mb": 350, "device_memory_mb": 700, "utilization_percent": 50, "power_w": 80,
-    }  # fmt: skip
+    assert usage.usage(rows, (1.0, 2.0)) == GpuUse(
+        memory_mb=350, device_memory_mb=700, utilization_percent=50, power_w=80
+    )
     nobodys = [r for r in rows if r["role"] == "gpu"]  # as in a container that numbers its processes otherwise
     said = usage.usage(nobodys, (1.0, 2.0))
-    assert said == {"memory_mb": None, "device_memory_mb": 800, "utilization_percent": 70, "power_w": 380}
+    assert said == GpuUse(device_memory_mb=800, utilization_percent=70, power_w=380)
 
 
 def test_what_of_a_gpu_is_unknown_is_no_zero() -> None:
     assert usage.usage([], (0.0, 1.0)) is None
-    nothing = {"memory_mb": None, "device_memory_mb": None, "utilization_percent": None, "power_w": None}
-    assert usage.usage([row(0, "gpu", 0, None), row(0, "front", 0, None)], None) == nothing
+    assert usage.usage([row(0, "gpu", 0, None), row(0, "front", 0, None)], None) == GpuUse()
     some = [row(0, "gpu", 0, 9, 50, 60), row(0, "front", 0, None), row(0, "worker", 0, 5)]
-    assert usage.usage(some, (0.0, 1.0)) == {
-        "memory_mb": None, "device_memory_mb": 9, "utilization_percent": 50, "power_w": 60,
-    }  # fmt: skip
-    one, two = {"memory_mb": 5.0, "power_w": 60.0, "utilization_percent": None}, {"memory_mb": 7.0, "power_w": 80.0}
-    assert usage.typical([None, one, {**two, "utilization_percent": None}]) == {
-        "memory_mb": 7.0, "power_w": 70.0, "utilization_percent": None,
-    }  # fmt: skip
-    assert usage.typical([None]) is None
+    assert usage.usage(some, (0.0, 1.0)) == GpuUse(device_memory_mb=9, utilization_percent=50, power_w=60)
+    one, two = GpuUse(memory_mb=5.0, power_w=60.0), GpuUse(memory_mb=7.0, power_w=80.0)
+    assert usage.typical([one, two]) == GpuUse(memory_mb=7.0, power_w=70.0)
+    assert usage.typical([]) is None
 
 
 def test_a_report_shows_them_where_the_table_is_there() -> None:
     plain = build.assemble(a_sweep([a_run(1, 10.0, key="workers=1")]))
-    assert plain["configurations"][0]["gpu"] is None and tables.gpu_lines(plain) == []
+    assert plain.configurations[0].gpu is None and tables.gpu_lines(plain) == []
     run = a_run(1, 10.0, key="workers=1")
-    start, end = run.run["window_s"]["start"], run.run["window_s"]["end"]
+    start, end = run.run.window_s.span or (0.0, 0.0)
     middle = (start + end) / 2
     run.gpu.extend([row(middle, "gpu", 0, 2000.0, 56.0, 120.0), row(middle, "worker", 0, 900.0)])
     report = build.assemble(a_sweep([run]))

@@ -110,9 +110,9 @@ def test_the_server_gives_it_back_whole(tmp_path: Path) -> None:
     report = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
     assert [c["workers"] for c in report["configurations"]] == [2, 3]
     for c in report["configurations"]:
-        assert c["correctness"]["ratio"] == 1.0
-        assert c["correctness"]["cer"] <= MOST_CER
-        assert c["correctness"]["wer"] == pytest.approx(c["correctness"]["cer"])  # each character a word
+        assert c["metrics"]["correctness"]["value"] == 1.0
+        assert c["metrics"]["cer"]["value"] <= MOST_CER
+        assert c["metrics"]["wer"]["value"] == pytest.approx(c["metrics"]["cer"]["value"])  # each character a word
         assert {"front_busy", "client_busy"} <= set(c["timeline"])
     assert "front busy" in done.stdout and "client busy" in done.stdout
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from capsexp.analysis.neighbours import took
 from capsexp.monitor.probes.neighbours import COLUMNS, LEAST_S, MOST_NAMES, OURS, REST, Neighbours, Seen, everybody
-from capsexp.report.load import read_rows
+from capsexp.results.tables import read_rows
 
 
 def total(rows: list[dict[str, float]]) -> float:

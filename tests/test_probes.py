@@ -22,7 +22,7 @@ from capsexp.files import read_json
 from capsexp.monitor import sampler as sampling
 from capsexp.monitor.probes import ALWAYS, PROBES, Watch, base, usable
 from capsexp.monitor.sampler import MONITOR, SHARE, Sampler
-from capsexp.report.load import read_rows
+from capsexp.results.tables import read_rows
 
 # What other programs rely on, by position and name; more may follow.
 ONCE = (

@@ -70,7 +70,7 @@ def test_final_texts_are_punctuated_by_a_worker_and_equal_the_controls(
     ]  # fmt: skip
     assert cli.main(line) == 0, capsys.readouterr()
     report = read_json(tmp_path / "sweep" / "report.json")
-    assert report["configurations"][0]["correctness"]["ratio"] == 1.0
+    assert report["configurations"][0]["metrics"]["correctness"]["value"] == 1.0
     (text, *_) = sorted((tmp_path / "sweep").glob("*/transcripts/*.txt"))
     assert set("，。") <= set(text.read_text("utf-8"))
 

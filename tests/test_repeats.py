@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import values
 import yaml
 from bench import Bench
 from conftest import SLOW
 from hypothesis import given
 from hypothesis import strategies as st
-from test_analysis import CONTROLS, LIMITS, RIGHT, made_run
 from test_validity import DEFAULT, QUIET, run
 
-from capsexp.analysis import aggregate, trials, validity
+from capsexp.analysis import trials, validity
 from capsexp.compose import compose
 from capsexp.config import Config, LoadConfig, ServerConfig
 from capsexp.counts import counted
@@ -21,6 +21,7 @@ from capsexp.engines.null import NullConfig
 from capsexp.errors import ConfigError
 from capsexp.experiment.repeats import Reference, foretold, key, measured, settle
 from capsexp.replay import line
+from capsexp.results.report import Configuration, Reason, RunValidity, Validity
 
 
 def config(workers: Any = 1, load: LoadConfig | None = None, **more: Any) -> Config:
@@ -98,25 +99,27 @@ def test_what_is_no_number_of_repeats(wrong: str) -> None:
         compose([f"load.repeats={wrong}"])
 
 
-def too_short(**more: Any) -> list[dict[str, str]]:
-    short = {**run(), "window_s": {"start": 0.0, "end": 0.3}, **more}
-    return [r for r in validity.reasons(short, [], [], DEFAULT) if r["code"] == "TOO_SHORT"]
+def too_short(settings: Any = None, **more: Any) -> tuple[Reason, ...]:
+    short = run(settings, **{"window_s": {"start": 0.0, "end": 0.3}, **more})
+    return tuple(r for r in validity.reasons(short, QUIET, [], [], DEFAULT) if r.code == "TOO_SHORT")
 
 
 def test_a_run_that_is_too_short_is_invalid_with_its_remedy_and_not_repeated() -> None:
     (found,) = too_short()
-    assert found["reason"] == "the load took 0.30 s (limit 5 s); long enough is about load.repeats=21"
-    settings = {"monitor": {"interval": 0.5}, "load": {"repeats": "auto", "min_s": 10.0}}
-    assert too_short(config=settings, repeats=20)[0]["remedy"] == "load.min_s=209"
-    assert too_short(config=settings, repeats=1)[0]["remedy"] == "load.repeats=21"  # what decided was no reference
-    assert too_short(config={**settings, "hours": 0.0001})[0]["remedy"] == "hours=0.00208"
+    assert found.reason == "the load took 0.30 s (limit 5 s); long enough is about load.repeats=21"
+    settings = {"load": {"repeats": "auto", "min_s": 10.0}}
+    assert too_short(settings, repeats=20)[0].remedy == "load.min_s=209"
+    assert too_short(settings, repeats=1)[0].remedy == "load.repeats=21"  # what decided was no reference
+    assert too_short({**settings, "hours": 0.0001})[0].remedy == "hours=0.00208"
     assert not too_short(status="interrupted")  # that is no length at all
-    assert QUIET and not validity.reasons(run(), [], [], {"min_s": 5.0})
-    judged = {"trial": 1, "valid": False, "reasons": [found]}
-    one = {"key": "workers=2", "status": "ok", "validity": {"runs": [judged]}}
-    assert trials.repeats([one], 10) == []
-    judged["reasons"] = [{"code": "OTHER_CPU", "reason": "hog"}]
-    assert trials.repeats([one], 10) == [("workers=2", 1)]
+    assert not validity.reasons(run(), QUIET, [], [], {"min_s": 5.0})
+
+    def repeated(reason: Reason) -> list[tuple[str, int]]:
+        runs = (RunValidity(num=0, trial=1, valid=False, reasons=(reason,)),)
+        return trials.repeats([Configuration(key="workers=2", validity=Validity(invalid=1, runs=runs))], 10)
+
+    assert repeated(found) == []
+    assert repeated(Reason(code="OTHER_CPU", reason="hog")) == [("workers=2", 1)]
 
 
 @pytest.mark.parametrize(
@@ -136,7 +139,7 @@ def test_the_first_run_of_a_server_with_untold_workers_says_how_long_it_takes(
 ) -> None:
     one = config(server=server)
     decided = {key(one): {"repeats": 10, "concurrency": 4}}
-    said = measured(one, decided, {"metrics": {"makespan_s": took}})
+    said = measured(one, decided, took)
     assert decided == {key(one): {"repeats": repeats, "concurrency": 4}}
     assert (said is None) == (repeats == 10)
     if said is not None:
@@ -152,8 +155,8 @@ def test_what_one_worker_would_take_is_no_forecast_for_a_server_with_untold_work
 
 
 def test_trials_auto_does_not_go_on_with_runs_that_are_too_short() -> None:
-    made, short = [made_run(1, 10.0), made_run(2, 5.0)], [{"code": "TOO_SHORT", "reason": ""}]
-    found = aggregate.configurations(made, [RIGHT] * 2, CONTROLS, LIMITS, [short] * 2)
+    short = (Reason(code="TOO_SHORT", reason=""),)
+    found = values.counted(*(values.made_run(w, s, disturbed=short) for w, s in ((1, 10.0), (2, 5.0))))
     assert trials.further(found, 0.05, 10) == []
     said = trials.outcome(found, "auto", 0.05, 10)
     assert said == "trials=auto stopped at 1: runs are too short, and more of them would be as short"
@@ -171,8 +174,8 @@ def test_runs_of_a_sweep_last_long_enough_and_are_resumed_as_they_were(bench: Be
     (repeats,) = {r["repeats"] for r in made}
     # 41 s of audio, 0.82 s for one worker: four rounds are the least that keeps two workers at it for 1.5 s.
     assert 4 <= repeats <= 4 + SLOW
-    assert [r["metrics"]["requests"] for r in made] == [4 * repeats] * 2
-    assert all(r["metrics"]["makespan_s"] > 1.0 for r in made)
+    assert [bench.figures(r).requests for r in made] == [4 * repeats] * 2
+    assert all((bench.figures(r).makespan_s or 0) > 1.0 for r in made)
     replay = yaml.safe_load((next(bench.out.glob("0-*")) / "replay.yaml").read_text())
     assert replay["load"]["repeats"] == repeats
     assert json.loads((bench.out / "sweep.json").read_text())["repeats"]

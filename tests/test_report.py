@@ -4,16 +4,22 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
-from reports import a_run, a_sweep, reported
+from reports import a_run, a_sweep, changed, reported
 
 from capsexp.limits import ThresholdsConfig
 from capsexp.report import build, tables
-from capsexp.report.load import RunFiles
+from capsexp.results.read import RunFiles
+from capsexp.results.report import Configuration, Decide, Recommendation, Timeline
 
 
 def trials(workers: int, *makespans: float, **more: Any) -> list[Any]:
     return [a_run(workers, s, trial=n, **more) for n, s in enumerate(makespans, start=1)]
+
+
+def _workers(chosen: Recommendation | None) -> int | None:
+    return chosen and chosen.workers
 
 
 def lines(said: str, start: str) -> list[str]:
@@ -22,7 +28,7 @@ def lines(said: str, start: str) -> list[str]:
 
 def test_a_baseline_is_called_one() -> None:
     report, said = reported(*trials(1, 10.0, 10.1, 9.9), *trials(2, 9.0, 9.1, 9.2))
-    assert [c["verdict"] for c in report["configurations"]] == ["BASELINE", "NOT_FEASIBLE"]
+    assert [c.verdict for c in report.configurations] == ["BASELINE", "NOT_FEASIBLE"]
     row = next(line for line in said.splitlines() if line.startswith("workers=1 (baseline)"))
     assert row.endswith("BASELINE")
     assert "  FEASIBLE" not in said
@@ -30,21 +36,21 @@ def test_a_baseline_is_called_one() -> None:
 
 def test_while_it_is_undecided_what_is_likely_and_what_decides_it_is_said() -> None:
     report, said = reported(*trials(1, 10.0, 10.1, 9.9), *trials(2, 6.1, 7.0, 5.6))
-    chosen = report["recommendation"]
-    assert (report["verdict"], chosen["key"], chosen["decided"]) == ("INCONCLUSIVE", "workers=2", False)
+    chosen = report.recommendation
+    assert (report.verdict, chosen.key, chosen.decided) == ("INCONCLUSIVE", "workers=2", False)
     assert not lines(said, "Recommended")
     (likely,) = lines(said, "Likely, but not decided: workers=2: ")
     assert "95 % interval" in likely
     (command,) = lines(said, "To decide it: python -m capsexp resume=outputs/2026-01-01/10-00-00-sweep trials=")
     assert int(command.partition("trials=")[2].split()[0]) > 3
     report, said = reported(*trials(1, 10.0, 10.1, 9.9), *trials(2, 9.4, 9.8, 9.6))
-    assert not report["recommendation"]["decided"] or lines(said, "Run 1; ")
+    assert not report.recommendation.decided or lines(said, "Run 1; ")
     assert not lines(said, "Beside")
 
 
 def test_what_is_decided_is_recommended_and_nothing_is_to_be_decided() -> None:
     report, said = reported(*trials(1, 10.0, 10.1, 9.9), *trials(2, 5.0, 5.1, 4.9))
-    assert (report["verdict"], report["recommendation"]["decided"]) == ("FEASIBLE", True)
+    assert (report.verdict, report.recommendation.decided) == ("FEASIBLE", True)
     assert lines(said, "Recommended: workers=2")
     assert "To decide it" not in said
     assert "Likely" not in said
@@ -53,8 +59,8 @@ def test_what_is_decided_is_recommended_and_nothing_is_to_be_decided() -> None:
 def test_two_of_nine_runs_are_not_feasible_but_interrupted() -> None:
     missing = [("workers=3", 1), *((f"workers={n}", t) for t in (2, 3) for n in (1, 2, 3))]
     report, said = reported(a_run(1, 10.0), a_run(2, 5.0), missing=missing, interrupted=True)
-    assert report["verdict"] == "INCONCLUSIVE"
-    assert {c["verdict"] for c in report["configurations"]} == {"INCONCLUSIVE"}
+    assert report.verdict == "INCONCLUSIVE"
+    assert {c.verdict for c in report.configurations} == {"INCONCLUSIVE"}
     assert lines(said, "Verdict: INCONCLUSIVE: the sweep is not finished")
     assert lines(said, "To decide it: python -m capsexp resume=outputs/2026-01-01/10-00-00-sweep ")
     assert not lines(said, "Recommended")
@@ -62,12 +68,12 @@ def test_two_of_nine_runs_are_not_feasible_but_interrupted() -> None:
 
 
 def test_a_run_that_was_cut_short_does_not_hide_the_others_of_its_configuration() -> None:
-    cut = a_run(2, None, status="interrupted", error="interrupted", metrics=None, trial=2)
+    cut = a_run(2, None, status="interrupted", error="interrupted", trial=2)
     cut.requests.clear()
     report, _ = reported(*trials(1, 10.0, 10.0), a_run(2, 5.0), cut, interrupted=True)
-    two = report["configurations"][1]
-    assert (two["status"], two["speedup"]["median"], two["incomplete"]) == ("ok", 2.0, "1 of 2 runs were made")
-    assert report["recommendation"]["key"] == "workers=2"
+    two = report.configurations[1]
+    assert (two.status, two.value("speedup"), two.incomplete) == ("ok", 2.0, "1 of 2 runs were made")
+    assert report.recommendation.key == "workers=2"
 
 
 def test_a_clients_setting_is_never_recommended() -> None:
@@ -77,7 +83,7 @@ def test_a_clients_setting_is_never_recommended() -> None:
         for t in (1, 2, 3)
     ]
     report, said = reported(*runs)
-    assert report["recommendation"] is None
+    assert report.recommendation is None
     assert lines(said, "Recommended: nothing; only load.concurrency was varied")
 
 
@@ -88,11 +94,11 @@ def test_each_load_has_an_advice_of_its_own() -> None:
         for t in (1, 2, 3)
     ]
     report, said = reported(*runs)
-    assert report["recommendation"] is None  # they differ
+    assert report.recommendation is None  # they differ
     assert lines(said, "Recommended for load.concurrency=1: load.concurrency=1,workers=1")
     assert lines(said, "Recommended for load.concurrency=8: load.concurrency=8,workers=2")
-    same = [r for r in runs if r.run["config"]["load"]["concurrency"] == 8 or r.run["workers"] == 1]
-    assert reported(*same)[0]["advice"][0]["recommendation"]["workers"] == 1
+    same = [r for r in runs if r.run.config["load"]["concurrency"] == 8 or r.run.workers == 1]
+    assert _workers(reported(*same)[0].advice[0].recommendation) == 1
 
 
 def test_engines_are_not_chosen_between() -> None:
@@ -109,7 +115,7 @@ def test_engines_are_not_chosen_between() -> None:
 def test_one_noisy_neighbour_is_one_line_for_each_configuration() -> None:
     runs = [a_run(w, s, trial=t, disturbed=100 + t) for w, s in ((1, 10.0), (2, 5.0), (3, 4.0)) for t in (1, 2, 3)]
     report, said = reported(*runs)
-    assert report["verdict"] == "INVALID"
+    assert report.verdict == "INVALID"
     warned = lines(said, "Warning: ")
     assert [line.split(":")[1].strip() for line in warned] == ["workers=1", "workers=2", "workers=3"]
     assert all("3 of 3 runs INVALID" in line and line.count("PAGING") == 1 for line in warned)
@@ -123,25 +129,25 @@ def test_runs_that_were_too_short_are_called_that_and_longer_ones_are_advised() 
     """Another run of that length, however quiet the machine, would be as short."""
     runs = [a_run(w, s, trial=t) for w, s in ((1, 4.0), (2, 2.0)) for t in (1, 2)]
     report, said = reported(*runs, validity={"min_s": 5.0})
-    assert report["verdict"] == "INVALID"
+    assert report.verdict == "INVALID"
     assert lines(said, "Verdict: INVALID: the runs that would have to decide it were too short; see the warnings.")
     assert lines(said, "To decide it: another sweep with longer runs: load.repeats=4.")
     assert "trials_max" not in said and "disturbed" not in said
     mixed, said = reported(*[a_run(w, s, trial=t, disturbed=100) for w, s in ((1, 4.0), (2, 2.0)) for t in (1, 2)],
                            validity={"min_s": 3.0, "swap_in_mb": 16.0})  # fmt: skip
     assert lines(said, "Verdict: INVALID: the runs that would have to decide it were disturbed or too short; ")
-    longer = "another sweep with longer runs: load.repeats=2"
-    assert mixed["decide"] == {"command": None, "note": longer, "overrides": None}
+    assert mixed.decide == Decide(note="another sweep with longer runs: load.repeats=2")
 
 
 @pytest.mark.parametrize("status", ["interrupted", "running"])
 def test_a_run_that_was_cut_short_is_made_again_and_is_not_called_invalid(status: str) -> None:
     """With hours= its figures are kept: it is short because somebody ended it, or because it is not over."""
-    cut = a_run(1, 2.0, status=status, error="a checkpoint")
+    cut = a_run(1, 2.0, status=status, error="a checkpoint", settings={"hours": 1.0})
     report, said = reported(cut, validity={"min_s": 5.0})
-    assert (report["verdict"], report["unfinished"]) == ("INCONCLUSIVE", True)
+    assert (report.verdict, report.unfinished) == ("INCONCLUSIVE", True)
     assert "INVALID" not in said and "trials_max" not in said
-    assert report["decide"]["command"] == "python -m capsexp resume=outputs/2026-01-01/10-00-00-sweep"
+    assert report.decide
+    assert report.decide.command == "python -m capsexp resume=outputs/2026-01-01/10-00-00-sweep"
 
 
 def test_a_sweep_that_lies_elsewhere_is_resumed_by_a_line_that_works_when_it_is_pasted(
@@ -164,16 +170,20 @@ def test_a_sweep_that_lies_elsewhere_is_resumed_by_a_line_that_works_when_it_is_
         assert "FOLDER" not in line
     report, said = reported(*runs)  # nothing to be decided, or not by a command
     (sweep / "report.txt").write_text(said, "utf-8")
-    assert build.as_seen_from_here(sweep, {**report, "decide": None}) == said.rstrip("\n")
+    assert build.as_seen_from_here(sweep, msgspec.structs.replace(report, decide=None)) == said.rstrip("\n")
 
 
 def test_who_took_the_cpus_is_named() -> None:
     run = a_run(1, 10.0)
-    nothing = {"pid": None, "cpu_s": None, "pss_mb": None, "steal_percent": 0.0, "idle_s": 0.0, "steal_s": 0.0}
+    run.monitor.clear()
+    zero = {"steal_percent": 0.0, "idle_s": 0.0, "steal_s": 0.0, "swap_in_mb": 0.0, "available_mb": None}
+    nothing = {"pid": None, "cpu_s": None, "pss_mb": None, **zero}
     for at in range(0, 11):
         used = {"cpu_percent": 100.0 if at else None, "busy_s": 4.0 * at}
         run.monitor.append({"time_s": at, "role": "system", **nothing, **used})
-        run.monitor.append({"time_s": at, "role": "worker", "pid": 1, "cpu_s": 1.0 * at, "pss_mb": 100.0})
+        run.monitor.append(
+            {"time_s": at, "role": "worker", "pid": 1, "cpu_s": 1.0 * at, "pss_mb": 100.0, "rss_mb": 9.0}
+        )
     run.neighbours.extend(
         [{"time_s": at, "name": n, "cpu_s": s * at} for at in (0, 10) for n, s in (("ffmpeg", 2.5), ("X", 0.2))]
     )
@@ -192,22 +202,11 @@ def test_counts_say_what_they_are_over() -> None:
     assert '"correct" counts the requests of all' in said
 
 
-def test_a_run_json_without_its_server_costs_no_other_warning() -> None:
-    """It may have been edited, or be of an earlier version."""
-    old, other = a_run(1, 10.0), a_run(2, 5.0, warnings=["its own"])
-    del old.run["server"], old.run["twin"]
-    other.transcripts["s0"] = {}
-    _, said = reported(old, other)
-    assert lines(said, "Warning: workers=2: its own")
-    assert lines(said, "Warning: workers=2, run 1: language could not be analysed (KeyError")
-    assert not lines(said, "Warning: workers=1")
-
-
 def test_a_server_that_runs_already_is_not_ours() -> None:
     made = [a_run(None, 10.0, key="external", trial=t, settings={"server.name": "external", "server.url": "ws://x:1"})
             for t in (1, 2, 3)]  # fmt: skip
     report, said = reported(*made)
-    assert report["recommendation"] is None
+    assert report.recommendation is None
     assert "capsexp.server" not in said
     assert "workers=1" not in said
     assert "python -m capsexp.compare" in said
@@ -215,10 +214,14 @@ def test_a_server_that_runs_already_is_not_ours() -> None:
 
 
 def test_only_known_shares_of_the_time_are_shown() -> None:
-    shares = {"workers_busy": [], "queue_empty": None, "front_busy": 0.11, "client_busy": 0.1, "client_waiting": 0.94}
-    configurations = [{"key": "external", "timeline": shares}, {"key": "a", "timeline": {"workers_busy": [0.5, 1.0]}}]
-    configurations.append({"key": "nothing", "timeline": None})
-    assert tables.timeline_lines({"configurations": configurations}) == [
+    shares = Timeline(front_busy=0.11, client_busy=0.1, client_waiting=0.94)
+    configurations = (
+        Configuration(key="external", timeline=shares),
+        Configuration(key="a", timeline=Timeline(workers_busy=(0.5, 1.0))),
+        Configuration(key="nothing"),
+    )
+    report = msgspec.structs.replace(reported(a_run(1, 10.0))[0], configurations=configurations)
+    assert tables.timeline_lines(report) == [
         "external: front busy 11 %, client busy 10 %, client waiting 94 %",
         "a: workers busy 50, 100 %",
     ]
@@ -227,7 +230,7 @@ def test_only_known_shares_of_the_time_are_shown() -> None:
 def test_what_others_wrote_does_not_act_on_a_terminal() -> None:
     nasty = "\x1b[2Jverified\u202e"
     run = a_run(1, 10.0, key="workers=1", heard=nasty, warnings=[nasty])
-    run.run["skipped"] = [{"file": nasty, "reason": nasty}]
+    run = changed(run, skipped=[{"file": nasty, "reason": nasty}])
     report, said = reported(run, name=nasty)
     from capsexp.report.exporters import markdown
 
@@ -239,7 +242,7 @@ def test_what_others_wrote_does_not_act_on_a_terminal() -> None:
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_a_single_configuration_has_nothing_to_be_compared_with(count: int) -> None:
     report, said = reported(*trials(1, *[10.0] * count))
-    assert report["verdict"] == "INCONCLUSIVE"
+    assert report.verdict == "INCONCLUSIVE"
     assert "nothing with more workers was measured to compare it with" in said
 
 
@@ -247,7 +250,7 @@ def test_texts_of_another_engine_are_not_called_lost() -> None:
     other, spelled = "we never were", "So, it IS!"
     for heard, said_so in ((other, "another engine, model or language"), (spelled, "normalizes its text")):
         report, said = reported(*trials(1, 10.0, 10.0, heard=heard), *trials(2, 5.0, 5.0, heard=heard))
-        assert report["verdict"] == "NOT_FEASIBLE"
+        assert report.verdict == "NOT_FEASIBLE"
         warned = lines(said, "Warning: ")
         assert [said_so in line for line in warned] == [True, True]
         assert all("control=off" in line for line in warned)
@@ -262,32 +265,32 @@ def test_the_reasons_of_gates_and_the_command_name_the_same_number_of_trials() -
     ]
     for some in (runs[:6], runs, [runs[0], runs[3]]):
         report, _ = reported(*some)
-        named = [g["reason"].partition("trials=")[2].split()[0] for c in report["configurations"] for g in c["gates"]
-                 if g["verdict"] == "INCONCLUSIVE"]  # fmt: skip
+        named = [g.reason.partition("trials=")[2].split()[0] for c in report.configurations for g in c.gates
+                 if g.verdict == "INCONCLUSIVE"]  # fmt: skip
         assert named
-        assert report["decide"]["command"].endswith(f"trials={max(map(int, named))}")
+        assert report.decide.command.endswith(f"trials={max(map(int, named))}")
 
 
 def test_thresholds_that_were_changed_afterwards_are_shown_as_such() -> None:
     runs = [*trials(1, 10.0, 10.1, 9.9), *trials(2, 8.0, 8.1, 7.9)]
     report, said = reported(*runs)
-    assert report["thresholds_changed"] == []
+    assert report.thresholds_changed == ()
     assert "Thresholds were changed" not in said
     limits = {**vars(ThresholdsConfig()), "speedup": 1.2, "wer": 0.1}
     report, said = reported(*runs, thresholds=limits)
-    assert report["verdict"] == "FEASIBLE_WITH_CAVEATS"
+    assert report.verdict == "FEASIBLE_WITH_CAVEATS"
     assert lines(said, "Thresholds were changed after the runs were made: speedup 1.5 -> 1.2, wer none -> 0.1.")
     before = {**vars(ThresholdsConfig()), "speedup": 1.9}
     assert "speedup 1.9 -> 1.2" in reported(*runs, thresholds=limits, thresholds_before=before)[1]
 
 
 ANALYSES = (
+    "capsexp.report.build.figures",
     "capsexp.analysis.correctness.judge",
     "capsexp.analysis.validity.reasons",
     "capsexp.analysis.faults.effect",
     "capsexp.analysis.timeline.shares",
     "capsexp.analysis.leak.watch",
-    "capsexp.report.build.durations",
     "capsexp.analysis.aggregate.configurations",
     "capsexp.analysis.scaling.extrapolate",
     "capsexp.analysis.diagnosis.causes",
@@ -309,14 +312,14 @@ def test_a_report_survives_any_analysis_that_fails(name: str, monkeypatch: pytes
     logs = set()
     for _ in range(2):  # however often a report is made, its traceback is kept once
         report = build.rebuild(tmp_path)
-        assert [c["key"] for c in report["configurations"]] == ["workers=1", "workers=2"]
-        assert any("could not be analysed (ZeroDivisionError: float division by zero)" in w for w in report["warnings"])
-        assert report["verdict"] in ("NOT_FEASIBLE", "INCONCLUSIVE", "INVALID")
+        assert [c.key for c in report.configurations] == ["workers=1", "workers=2"]
+        assert any("could not be analysed (ZeroDivisionError: float division by zero)" in w for w in report.warnings)
+        assert report.verdict in ("NOT_FEASIBLE", "INCONCLUSIVE", "INVALID")
         assert "could not be analysed" in (tmp_path / "report.txt").read_text()
         logs.add((tmp_path / "debug.log").read_text())
         assert all("in fail" in log for log in logs)
-    for c in report["configurations"]:
-        assert c["gates"] or c["verdict"] == "INCONCLUSIVE"  # nothing passes that was not looked at
+    for c in report.configurations:
+        assert c.gates or c.verdict == "INCONCLUSIVE"  # nothing passes that was not looked at
     assert len(logs) == 1
 
 
@@ -338,12 +341,12 @@ def test_a_baseline_that_ran_with_other_models_or_packages_is_none() -> None:
         return [a_run(workers, makespan, trial=trial, fingerprint=whole) for trial in (1, 2)]
 
     report, said = reported(*made(1, 10.0), *made(2, 5.0), *made(3, 4.0, models="other", packages="other"))
-    found = [line for line in report["warnings"] if "other models" in line]
+    found = [line for line in report.warnings if "other models" in line]
     assert found == [
         "workers=3: made with other models and packages than its baseline workers=1, so that what more workers bring "
         "cannot be told from what those bring; make both again with redo=changed"
     ]
     assert found[0][:60] in " ".join(said.split())
-    by_key = {c["key"]: c for c in report["configurations"]}
-    assert by_key["workers=3"]["verdict"] not in ("FEASIBLE", "BASELINE")
-    assert report["recommendation"]["workers"] == 2
+    by_key = {c.key: c for c in report.configurations}
+    assert by_key["workers=3"].verdict not in ("FEASIBLE", "BASELINE")
+    assert report.recommendation.workers == 2

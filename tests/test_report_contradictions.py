@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reports import a_run, reported
+from reports import a_run, changed, reported
 
 PASSES = {"FEASIBLE", "FEASIBLE_WITH_CAVEATS", "BASELINE"}
 TOLERANCE = 0.05
@@ -38,13 +38,11 @@ def swept(rows: list[Any], trials: int, cut: int) -> dict[str, Any]:
             run = a_run(
                 workers, None if fate == "lost" else base * (1 + spread * ((trial % 3) - 1)), mb + trial, key=key,
                 trial=trial, heard=heard, disturbed=100 if fate == "disturbed" and trial > 1 else 0,
-                settings={"threads": threads, "pool": {"name": pool}},
+                settings={"threads": threads, "pool": {"name": pool}}, cpu=cpu,
             )  # fmt: skip
             if fate in ("failed", "refused"):
-                run.run.update(status=fate, error="no", metrics=None)
+                run = changed(run, status=fate, error="no")
                 run.requests.clear()
-            else:
-                run.run["metrics"]["cpu"] = {**run.run["metrics"]["cpu"], "utilisation": cpu}
             runs.append(run)
     return {"runs": runs, "missing": missing, "interrupted": bool(missing)}
 
@@ -54,72 +52,70 @@ def swept(rows: list[Any], trials: int, cut: int) -> dict[str, Any]:
 def test_a_report_does_not_contradict_itself(spec: tuple[list[Any], int, int]) -> None:
     made = swept(*spec)
     report, said = reported(*made["runs"], missing=made["missing"], interrupted=made["interrupted"])
-    rows = {c["key"]: c for c in report["configurations"]}
-    verdicts = {c["verdict"] for c in rows.values()}
+    rows = {c.key: c for c in report.configurations}
+    verdicts = {c.verdict for c in rows.values()}
     unfinished = made["interrupted"] or made["missing"]
 
     # The verdict is one of a row's.
-    if report["verdict"] in ("FEASIBLE", "FEASIBLE_WITH_CAVEATS"):
+    if report.verdict in ("FEASIBLE", "FEASIBLE_WITH_CAVEATS"):
         assert not unfinished
         assert verdicts & {"FEASIBLE", "FEASIBLE_WITH_CAVEATS"}
-    if report["verdict"] == "INVALID":
+    if report.verdict == "INVALID":
         assert not verdicts & {"FEASIBLE", "FEASIBLE_WITH_CAVEATS"}
     for c in rows.values():
-        judged = {g["verdict"] for g in c["gates"]}
-        assert not (c["verdict"] in PASSES and judged & {"FAIL", "INCONCLUSIVE"})
-        assert not (c["verdict"] in PASSES and c["incomplete"])
-        assert c["verdict"] != "FEASIBLE" or c["adds_workers"] or c["baseline"] != c["key"]
+        judged = {g.verdict for g in c.gates}
+        assert not (c.verdict in PASSES and judged & {"FAIL", "INCONCLUSIVE"})
+        assert not (c.verdict in PASSES and c.incomplete)
+        assert c.verdict != "FEASIBLE" or c.adds_workers or c.baseline != c.key
 
-    for advice in report["advice"]:
-        chosen = advice["recommendation"]
+    for advice in report.advice:
+        chosen = advice.recommendation
         if chosen is None:
-            assert advice["reason"]
+            assert advice.reason
             continue
-        row = rows[chosen["key"]]
+        row = rows[chosen.key]
         # Nothing that failed is recommended, and nothing undecided as if it were decided.
-        assert row["status"] == "ok"
-        assert not [g for g in row["gates"] if g["verdict"] == "FAIL"]
-        if chosen["decided"]:
-            assert row["verdict"] in PASSES
+        assert row.status == "ok"
+        assert not [g for g in row.gates if g.verdict == "FAIL"]
+        if chosen.decided:
+            assert row.verdict in PASSES
             assert not unfinished
         # Nothing that may be recommended as well is better in speed and clearly smaller.
         for other in rows.values():
-            same = other["verdict"] in PASSES if chosen["decided"] else False
-            if same and other["status"] == "ok" and other["throughput_xrt"] >= row["throughput_xrt"]:
-                assert other["memory"]["peak_mb"] >= (1 - TOLERANCE) * row["memory"]["peak_mb"]
+            same = other.verdict in PASSES if chosen.decided else False
+            if same and other.status == "ok" and other.value("throughput_rtfx") >= row.value("throughput_rtfx"):
+                assert other.value("peak_memory_mb") >= (1 - TOLERANCE) * row.value("peak_memory_mb")
         # The next step, where it was measured, is what the table says of it; what lost is not advertised.
-        following = chosen["next"]
+        following = chosen.next
         if following:
             alike = [
                 c for c in rows.values()
-                if c["workers"] == following["workers"] and c["threads"] == row["threads"] and c["pool"] == row["pool"]
+                if c.workers == following.workers and c.threads == row.threads and c.pool == row.pool
             ]  # fmt: skip
-            assert following["predicted"] == (not alike)
-            if alike and alike[0]["verdict"] not in PASSES:
-                assert "but" in chosen["next_sentence"] or " ended as " in chosen["next_sentence"] or following["but"]
+            assert following.predicted == (not alike)
+            if alike and alike[0].verdict not in PASSES:
+                assert "but" in chosen.next_sentence or " ended as " in chosen.next_sentence or following.but
         # "workers=N would show" is said of what was not measured, and not of what cannot bring anything.
-        if asked := re.search(r"workers=(\d+) would show", chosen["binds"] or ""):
-            assert int(asked[1]) > max(c["workers"] or 0 for c in rows.values() if c["pool"] == row["pool"] and
-                                       c["threads"] == row["threads"])  # fmt: skip
-        if chosen["binds"].startswith("Cores bind"):
-            assert any((c["cpu"]["utilisation"] or 0) > 0.8 for c in rows.values())
+        if asked := re.search(r"workers=(\d+) would show", chosen.binds or ""):
+            assert int(asked[1]) > max(c.workers or 0 for c in rows.values() if c.pool == row.pool and
+                                       c.threads == row.threads)  # fmt: skip
+        if chosen.binds.startswith("Cores bind"):
+            assert any((c.value("cpu_utilisation") or 0) > 0.8 for c in rows.values())
 
     # What is predicted was not measured, and causes give no advice of their own.
-    for scaling in report["scaling"]:
-        known = {
-            c["workers"] for c in rows.values() if c["pool"] == scaling["pool"] and c["threads"] == scaling["threads"]
-        }
-        assert not known & {p["workers"] for p in scaling["predicted"]}
-    for causes in report["diagnosis"].values():
+    for scaling in report.scaling:
+        known = {c.workers for c in rows.values() if c.pool == scaling.pool and c.threads == scaling.threads}
+        assert not known & {p.workers for p in scaling.predicted}
+    for causes in report.diagnosis.values():
         assert not re.search(r"(try|use) (workers|threads|fewer)", " ".join(causes))
 
     # The text says the same as the values.
-    decided = [a for a in report["advice"] if a["recommendation"] and a["recommendation"]["decided"]]
+    decided = [a for a in report.advice if a.recommendation and a.recommendation.decided]
     assert bool(decided) == bool(re.search(r"^Recommended[^:]*: (?!nothing)", said, re.M))
-    if report["verdict"] not in ("FEASIBLE", "FEASIBLE_WITH_CAVEATS"):
+    if report.verdict not in ("FEASIBLE", "FEASIBLE_WITH_CAVEATS"):
         assert not re.search(r"^Verdict: FEASIBLE", said, re.M)
-    if report["decide"] and report["decide"]["command"]:
-        assert report["decide"]["command"] in said
+    if report.decide and report.decide.command:
+        assert report.decide.command in said
     if unfinished:
-        assert report["verdict"] == "INCONCLUSIVE"
-        assert report["decide"]["command"] == "python -m capsexp resume=outputs/2026-01-01/10-00-00-sweep"
+        assert report.verdict == "INCONCLUSIVE"
+        assert report.decide.command == "python -m capsexp resume=outputs/2026-01-01/10-00-00-sweep"

@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from capsexp.compose import compose
 from capsexp.config import Config, resolve, to_dict
 from capsexp.report.start import spelled, start
+from capsexp.results.report import Start
 from capsexp.tool import parse
 
 SERVER_SIDE = ("workers", "threads", "engine", "pool", "punctuation", "server")
@@ -25,7 +26,7 @@ def measured(*overrides: str) -> dict[str, Any]:
 
 def started(config: dict[str, Any], workers: int) -> dict[str, Any]:
     """What the shell and the server make of the line."""
-    command = start(config, workers)["command"]
+    command = start(config, workers).command
     assert command is not None
     words = shlex.split(command)
     assert words[:3] == ["python", "-m", "capsexp.server"]
@@ -73,7 +74,7 @@ def test_any_name_of_a_model_survives_the_shell(name: str, noise: str) -> None:
 
 def test_as_a_file_it_is_the_same(tmp_path: Path) -> None:
     config = measured("engine=null", "engine.rtf=0.5", "pool=thread", "server.dispatch=task")
-    text = start(config, 3)["yaml"]
+    text = start(config, 3).yaml
     assert text is not None
     (tmp_path / "mine.yaml").write_text(text)
     call = parse(["--config-dir", str(tmp_path), "--config-name", "mine"], "capsexp.server", "", {})
@@ -84,32 +85,26 @@ def test_an_address_for_others_asks_for_a_token() -> None:
     config = to_dict(Config())
     config["server"]["host"] = "0.0.0.0"
     said = start(config, 1)
-    assert "server.token=SECRET" in str(said["command"])
-    resolve(parse(shlex.split(str(said["command"]))[3:], "capsexp.server", "", {}).config.__dict__)
-    assert "SECRET" in str(said["note"])
+    assert "server.token=SECRET" in str(said.command)
+    resolve(parse(shlex.split(str(said.command))[3:], "capsexp.server", "", {}).config.__dict__)
+    assert "SECRET" in str(said.note)
 
 
 def test_a_server_of_somebody_elses_is_started_by_their_line() -> None:
     config = measured(
         "server=command", "workers=2", "threads=3", "server.cmd='python s.py -w {workers} -t {threads} -p {port}'"
     )
-    assert start(config, 2) == {
-        "command": "python s.py -w 2 -t 3 -p PORT", "yaml": None, "note": "PORT: the port to listen on",
-    }  # fmt: skip
+    assert start(config, 2) == Start(command="python s.py -w 2 -t 3 -p PORT", note="PORT: the port to listen on")
     config["server"]["cmd"] = """run --json '{"a": {workers}, "b": 1}'"""
-    assert start(config, 2)["command"] == """run --json '{"a": 2, "b": 1}'"""
+    assert start(config, 2).command == """run --json '{"a": 2, "b": 1}'"""
     config["server"] |= {"cmd": """run {workers} '{{"a": 1}}'""", "port": 7000}
-    found = start(config, 2)
-    assert (found["command"], found["note"]) == (
-        """run 2 '{"a": 1}'""",
-        "it listens on port 7000",
-    )  # as it was measured
+    assert start(config, 2) == Start(command="""run 2 '{"a": 1}'""", note="it listens on port 7000")  # as measured
 
 
 def test_a_server_that_runs_already_has_nothing_to_start() -> None:
     said = start(measured("server=external", "server.url=ws://127.0.0.1:6016"), None)
-    assert (said["command"], said["yaml"]) == (None, None)
-    assert "nothing to start" in str(said["note"])
+    assert (said.command, said.yaml) == (None, None)
+    assert "nothing to start" in str(said.note)
 
 
 def test_every_setting_of_a_server_is_looked_at() -> None:
@@ -124,4 +119,4 @@ def test_every_setting_of_a_server_is_looked_at() -> None:
             if before is None or isinstance(before, (str, list))
             else (not before if isinstance(before, bool) else before + 1)
         )
-        assert f"server.{field.name}=" in str(start(config, 1)["command"])
+        assert f"server.{field.name}=" in str(start(config, 1).command)

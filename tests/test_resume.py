@@ -39,7 +39,7 @@ def what_it_says(folder: Path) -> dict[str, Any]:
     """The report without what is measured in seconds or bytes."""
     report = json.loads((folder / "report.json").read_text())
     return {
-        c["key"]: (c["status"], c["trials"], c["correctness"]["identical"], c["correctness"]["requests"])
+        c["key"]: (c["status"], c["trials"], c["requests"]["identical"], c["requests"]["total"])
         for c in report["configurations"]
     }
 

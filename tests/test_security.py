@@ -106,7 +106,7 @@ def test_a_sweep_over_tls_with_a_token_that_is_not_kept(bench: Bench, certificat
         time.sleep(0.02)
     assert bench.finish(process) == 0, bench.stderr
     assert not seen
-    assert bench.configuration("workers=1")["correctness"]["ratio"] == 1.0
+    assert bench.configuration("workers=1")["metrics"]["correctness"]["value"] == 1.0
     kept = [path for path in bench.out.rglob("*") if path.is_file() and bench.mark.encode() in path.read_bytes()]
     assert not kept
 

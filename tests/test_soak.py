@@ -5,15 +5,18 @@ import random
 import signal
 import time
 from pathlib import Path
+from statistics import median
 
+import msgspec
 import pytest
 from bench import Bench
 from conftest import PATIENCE, noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from values import a_run
 
 from capsexp.analysis.correctness import judge
-from capsexp.analysis.metrics import run_metrics
+from capsexp.analysis.figures import figures
 from capsexp.client import soak
 from capsexp.client.app import write_run
 from capsexp.client.request import Request
@@ -22,7 +25,8 @@ from capsexp.config import LoadConfig
 from capsexp.errors import ConfigError
 from capsexp.files import BoundedCsv, bound_log, read_json
 from capsexp.protocol import Result
-from capsexp.report.load import read_rows
+from capsexp.results.read import Transcript, read_rows
+from capsexp.results.run import ClientFacts, Reference, SampleFacts, Text
 from capsexp.samples import Sample, SampleSet
 
 SOAK = (
@@ -77,17 +81,19 @@ def test_a_record_counts_every_request_and_keeps_few(tmp_path: Path) -> None:
     rows = read_rows(tmp_path / "requests.csv")
     assert len(rows) <= 50
     assert (tmp_path / "transcripts" / "a.json").stat().st_size < 10_000
-    transcripts = {n: read_json(tmp_path / "transcripts" / f"{n}.json") for n in "ab"}
-    control = {"texts": {n: {"text": "right", "text_accu": "right"} for n in "ab"}}
-    judged = judge(transcripts, rows, control, [{"name": n, "duration_s": 1.0} for n in "ab"])
-    assert (judged["requests"], judged["completed"], judged["identical"]) == (5001, 5000, 5000 - wrong)
-    assert judged["wrong_count"] == wrong + 1
+    kept = {n: read_json(tmp_path / "transcripts" / f"{n}.json") for n in "ab"}
+    transcripts = {n: msgspec.convert(one, Transcript) for n, one in kept.items()}
+    right = {n: Text(text="right", text_accu="right") for n in "ab"}
+    reference = Reference(engine="null", threads=1, texts=right, runs=())
+    judged = judge(transcripts, rows, reference, [SampleFacts(name=n, duration_s=1.0) for n in "ab"])
+    assert (judged.requests, judged.completed, judged.identical) == (5001, 5000, 5000 - wrong)
+    assert judged.wrong_count == wrong + 1
     client = read_json(tmp_path / "client.json")
     assert (client["requests"], client["thinned"], client["start_s"], client["end_s"]) == (5001, True, 0.0, 5000.5)
-    metrics = run_metrics({"cpu_count": 1, "workers": 1}, rows, [], [], client)
-    assert (metrics["requests"], metrics["completed"], metrics["audio_s"]) == (5001, 5000, 5000.0)
-    assert metrics["makespan_s"] is None  # one failed
-    assert metrics["latency_s"]["p50"] == pytest.approx(0.3)
+    found = figures(a_run(), rows, [], [], msgspec.convert(client, ClientFacts))
+    assert (found.requests, found.completed, found.audio_s) == (5001, 5000, 5000.0)
+    assert found.makespan_s is None  # one failed
+    assert median(found.durations.latency_s) == pytest.approx(0.3)
 
 
 def test_a_server_that_never_says_the_same_twice_does_not_fill_the_memory() -> None:
@@ -126,8 +132,8 @@ def test_a_soak_from_its_first_request_to_its_report(bench: Bench) -> None:
     (one,) = bench.report()["configurations"]
     folder = bench.out / "0-workers=2"
     client = read_json(folder / "client.json")
-    assert one["correctness"]["requests"] == one["correctness"]["identical"] == client["requests"] > 100
-    assert 5.4 - 0.5 <= one["makespan_s"]["median"] < 5.4 + PATIENCE / 6
+    assert one["requests"]["total"] == one["requests"]["identical"] == client["requests"] > 100
+    assert 5.4 - 0.5 <= one["metrics"]["makespan_s"]["value"] < 5.4 + PATIENCE / 6
     for name, most in (("requests", 101), ("segments", 102)):
         assert len(read_rows(folder / f"{name}.csv")) <= most
     with (folder / "monitor.csv").open() as file:
@@ -138,7 +144,7 @@ def test_a_soak_from_its_first_request_to_its_report(bench: Bench) -> None:
         int(r["count"] or 1) * (1 + max(0, int((r["duration_s"] - 1) // 2))) for r in read_rows(folder / "requests.csv")
     ]
     assert counts["ok"] == sum(rows)
-    assert one["memory"]["steady_peak_mb"] > 0
+    assert one["metrics"]["steady_memory_mb"]["value"] > 0
     assert one["leak"]["steady_s"] is not None
 
 
@@ -154,8 +160,8 @@ def test_a_soak_that_is_interrupted_reports_what_it_had(bench: Bench) -> None:
     assert bench.finish(process) == 130
     (one,) = bench.report()["configurations"]
     assert one["status"] == "interrupted"
-    assert one["correctness"]["completed"] > 0
-    assert one["throughput_xrt"] > 0
+    assert one["requests"]["completed"] > 0
+    assert one["metrics"]["throughput_rtfx"]["value"] > 0
 
 
 @pytest.mark.parametrize("hours", ["0", "-1", "nan", "soon"])

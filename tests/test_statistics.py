@@ -2,13 +2,14 @@
 
 import math
 import random
-from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from capsexp.analysis import leak, statistics, trials
+from capsexp.results.report import Configuration, Estimate, GateResult, RunValidity, Slope, Validity
 
 positive = st.lists(st.floats(0.01, 1e4), min_size=3, max_size=12)
 
@@ -58,32 +59,34 @@ def test_a_planted_leak_is_found_after_the_beginning() -> None:
     points = [(30.0 * n, 400 + 100 * min(1, n / 40) + 0.1 * n + draw.gauss(0, 1)) for n in range(480)]
     rows = [{"time_s": t, "role": "worker", "pss_mb": mb} for t, mb in points]
     found = leak.watch(rows, "pss", (0.0, 1e9), 1800.0)
-    assert found["ci95"][0] <= 12 <= found["ci95"][1]
-    assert found["roles"]["worker"] == {"mb_per_h": found["mb_per_h"], "ci95": found["ci95"]}
-    assert leak.watch(rows, "pss", (0.0, 600.0), 1800.0)["mb_per_h"] is None
-    assert leak.watch(rows, None, (0.0, 600.0), 1800.0)["steady_s"] is None
+    assert found.ci95 and found.ci95[0] <= 12 <= found.ci95[1]
+    assert found.roles["worker"] == Slope(mb_per_h=found.mb_per_h, ci95=found.ci95)
+    assert leak.watch(rows, "pss", (0.0, 600.0), 1800.0).mb_per_h is None
+    assert leak.watch(rows, None, (0.0, 600.0), 1800.0).steady_s is None
     assert leak.steady(points)[0][0] >= 30.0 * 35
 
 
 def test_a_run_too_short_to_watch() -> None:
     rows = [{"time_s": float(t), "role": "worker", "pss_mb": 100.0} for t in range(4)]
     few = leak.watch(rows, "pss", (0.0, 10.0), 1.0)
-    assert (few["mb_per_h"], few["ci95"], few["steady_s"]) == (None, None, 3.0)
-    assert leak.watch([{**rows[0], "role": "client"}], "pss", (0.0, 10.0), 1.0)["steady_s"] is None
-    assert leak.watch(rows, "pss", None, 1.0)["steady_s"] is None
+    assert (few.mb_per_h, few.ci95, few.steady_s) == (None, None, 3.0)
+    assert leak.watch([{**rows[0], "role": "client"}], "pss", (0.0, 10.0), 1.0).steady_s is None
+    assert leak.watch(rows, "pss", None, 1.0).steady_s is None
 
 
-def configuration(key: str, ratios: list[float], invalid: tuple[int, ...] = ()) -> dict[str, Any]:
-    runs = [{"trial": n, "valid": n not in invalid} for n in range(1, max(len(ratios), *invalid, 1) + 1)]
-    return {
-        "key": key, "baseline": "workers=1", "status": "ok", "trials": len(ratios),
-        "validity": {"runs": runs}, "gates": [{"name": "speedup", "value": 1.5}] if ratios else [],
-        "intervals": {"speedup": {"ci95": statistics.interval(ratios)}},
-    }  # fmt: skip
+def configuration(key: str, ratios: list[float], invalid: tuple[int, ...] = (), trials: int = 0) -> Configuration:
+    numbers = range(1, max(trials, len(ratios), *invalid, 1) + 1)
+    runs = tuple(RunValidity(num=n, trial=n, valid=n not in invalid) for n in numbers)
+    speedup = Estimate(ci95=statistics.interval(ratios), n=len(ratios), of="pairs", values=tuple(ratios))
+    gate = GateResult(metric="speedup", value=1.5, limit=1.5, verdict="PASS")
+    return Configuration(
+        key=key, baseline="workers=1", trials=len(ratios), validity=Validity(runs=runs),
+        gates=(gate,) if ratios else (), metrics={"speedup": speedup},
+    )  # fmt: skip
 
 
 def test_auto_goes_on_until_every_ratio_is_known() -> None:
-    base = {**configuration("workers=1", []), "validity": {"runs": [{"trial": n, "valid": True} for n in range(1, 6)]}}
+    base = configuration("workers=1", [], trials=5)
     known = configuration("workers=2", [1.5, 1.51, 1.49, 1.5, 1.5])
     open_one = configuration("workers=3", [1.5, 1.9, 1.2, 1.6, 1.4])
     assert trials.further([base, known], 0.05, 10) == []
@@ -101,5 +104,5 @@ def test_a_trial_is_repeated_until_it_was_valid_or_there_were_enough() -> None:
     one = configuration("workers=2", [1.5] * 3, invalid=(2,))
     assert trials.repeats([one], 10) == [("workers=2", 2)]
     assert trials.repeats([one], 3) == []
-    one["validity"]["runs"].append({"trial": 2, "valid": True})
-    assert trials.repeats([one], 10) == []
+    runs = (*one.validity.runs, RunValidity(num=9, trial=2, valid=True))
+    assert trials.repeats([msgspec.structs.replace(one, validity=Validity(runs=runs))], 10) == []

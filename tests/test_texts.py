@@ -1,7 +1,6 @@
 """Texts made alike for WER and CER: what is the same word, in the scripts that there are."""
 
 import unicodedata
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,12 +8,18 @@ from hypothesis import strategies as st
 from test_analysis import CONTROL, SAMPLES, answer, request
 
 from capsexp.analysis import correctness
+from capsexp.analysis.correctness import Judgement
 from capsexp.analysis.texts import tokens
+from capsexp.results.read import Answer, Transcript
+from capsexp.results.run import Reference, SampleFacts, Text
 
 
-def judged(reference: str | None, heard: str) -> dict[str, Any]:
-    result = {"task_id": "1", "text": heard, "text_accu": heard}
-    return correctness.judge({"a": {"reference": reference, "results": [result]}}, [], None, [])
+def said(text: str) -> Answer:
+    return Answer(task_id=text, text=text, text_accu=text)
+
+
+def judged(reference: str | None, heard: str) -> Judgement:
+    return correctness.judge({"a": Transcript(reference=reference, results=(said(heard),))}, [], None, [])
 
 
 @pytest.mark.parametrize(
@@ -41,16 +46,16 @@ def judged(reference: str | None, heard: str) -> dict[str, Any]:
     ],
 )
 def test_what_is_the_same_word(reference: str, heard: str, wer: float) -> None:
-    assert judged(reference, heard)["wer"] == pytest.approx(wer)
+    assert judged(reference, heard).rate("wer") == pytest.approx(wer)
 
 
 def test_silence_counts_with_the_other_samples() -> None:
-    def said(text: str) -> list[dict[str, Any]]:
-        return [{"task_id": text, "text": text, "text_accu": text}]
-
-    texts = {"a": {"reference": "", "results": said("er")}, "b": {"reference": "so it is", "results": said("so it is")}}
-    assert correctness.judge(texts, [], None, [])["wer"] == pytest.approx(1 / 3)
-    assert judged(None, "so")["wer"] is None
+    texts = {
+        "a": Transcript(reference="", results=(said("er"),)),
+        "b": Transcript(reference="so it is", results=(said("so it is"),)),
+    }
+    assert correctness.judge(texts, [], None, []).rate("wer") == pytest.approx(1 / 3)
+    assert judged(None, "so").rate("wer") is None
 
 
 SCRIPTS = "".join(
@@ -91,48 +96,45 @@ def test_no_letter_digit_or_mark_of_a_word_is_lost(text: str) -> None:
 
 
 @given(st.lists(st.sampled_from(WORDS), min_size=1, max_size=8), st.data())
-def test_one_wrong_word_is_one_error(said: list[str], data: st.DataObject) -> None:
-    at = data.draw(st.integers(0, len(said) - 1))
-    other = data.draw(st.sampled_from([w for w in WORDS if w != said[at]]))
-    heard = [*said[:at], other, *said[at + 1 :]]
+def test_one_wrong_word_is_one_error(words: list[str], data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, len(words) - 1))
+    other = data.draw(st.sampled_from([w for w in WORDS if w != words[at]]))
+    heard = [*words[:at], other, *words[at + 1 :]]
     marked = data.draw(st.sampled_from([" ", ", ", " - ", "! "])).join(heard)
     form = data.draw(st.sampled_from(["NFC", "NFD", "NFKC", "NFKD"]))
-    found = judged(" ".join(said), unicodedata.normalize(form, marked))
-    assert found["errors"]["a"]["wer"] == [1, len(said)]
+    found = judged(" ".join(words), unicodedata.normalize(form, marked))
+    assert found.errors["a"]["wer"] == (1, len(words))
 
 
-def lost_and_found(*statuses: str) -> dict[str, Any]:
+def lost_and_found(*statuses: str) -> Judgement:
     requests = [request(n, 0.0, 1.0, sample="s0", status=s) for n, s in enumerate(statuses)]
-    results = [answer(n) for n, s in enumerate(statuses) if s == "ok"]
-    return correctness.judge(
-        {"s0": {"sample": "s0", "reference": "so it is", "results": results}}, requests, CONTROL, SAMPLES
-    )
+    results = tuple(answer(n) for n, s in enumerate(statuses) if s == "ok")
+    texts = {"s0": Transcript(sample="s0", reference="so it is", results=results)}
+    return correctness.judge(texts, requests, CONTROL, SAMPLES)
 
 
 def test_a_lost_request_is_lost_text() -> None:
-    assert lost_and_found("ok", "failed")["wer"] == 0.5
-    assert lost_and_found("ok", "failed")["cer"] == 0.5
-    assert lost_and_found("failed", "failed")["wer"] == 1.0
-    assert lost_and_found("ok", "ok")["wer"] == 0.0
+    assert lost_and_found("ok", "failed").rate("wer") == 0.5
+    assert lost_and_found("ok", "failed").rate("cer") == 0.5
+    assert lost_and_found("failed", "failed").rate("wer") == 1.0
+    assert lost_and_found("ok", "ok").rate("wer") == 0.0
 
 
 def test_a_row_of_many_lost_requests_counts_for_all_of_them() -> None:
     requests = [request(0, 0.0, 1.0, sample="s0"), request(1, 0.0, None, sample="s0", count=499, error="gone")]
-    texts = {"s0": {"sample": "s0", "reference": "so it is", "results": [answer(0)]}}
+    texts = {"s0": Transcript(sample="s0", reference="so it is", results=(answer(0),))}
     found = correctness.judge(texts, requests, CONTROL, SAMPLES)
-    assert (found["requests"], found["completed"], found["wrong_count"]) == (500, 1, 499)
-    assert (found["identical"], found["wer"]) == (1, 499 / 500)
+    assert (found.requests, found.completed, found.wrong_count) == (500, 1, 499)
+    assert (found.identical, found.rate("wer")) == (1, 499 / 500)
 
 
 def unlike(*pairs: tuple[str, str]) -> str | None:
-    control = {"texts": {f"s{n}": {"text": expected, "text_accu": expected} for n, (_, expected) in enumerate(pairs)}}
-    texts = {
-        f"s{n}": {"sample": f"s{n}", "reference": None, "results": [answer(n, heard)]}
-        for n, (heard, _) in enumerate(pairs)
-    }
+    expected = {f"s{n}": Text(text=text, text_accu=text) for n, (_, text) in enumerate(pairs)}
+    reference = Reference(engine="null", threads=1, texts=expected, runs=())
+    texts = {f"s{n}": Transcript(sample=f"s{n}", results=(answer(n, heard),)) for n, (heard, _) in enumerate(pairs)}
     requests = [request(n, 0.0, 1.0) for n in range(len(pairs))]
-    samples = [{"name": f"s{n}", "duration_s": 10.0} for n in range(len(pairs))]
-    return correctness.judge(texts, requests, control, samples)["unlike"]  # type: ignore[no-any-return]
+    samples = [SampleFacts(name=f"s{n}", duration_s=10.0) for n in range(len(pairs))]
+    return correctness.judge(texts, requests, reference, samples).unlike
 
 
 LONG = "so it is that we went to the park and came back before the rain"

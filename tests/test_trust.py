@@ -271,7 +271,7 @@ SWEEP = {
 
 
 def test_a_run_outside_of_the_folder_is_not_read(tmp_path: Path) -> None:
-    from capsexp.report.load import read_sweep
+    from capsexp.results.read import read_sweep
 
     (tmp_path / "0-a").mkdir()
     (tmp_path / "0-a" / "run.json").write_text("{}")

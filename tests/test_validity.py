@@ -1,27 +1,31 @@
 """Each disturbance gives its reason, from recorded rows; an INVALID run decides nothing."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_analysis import CONTROLS, LIMITS, RIGHT, made_run
+from values import HOG, a_run, counted, cpu, gates, made_run, trials
 
-from capsexp.analysis import aggregate, gates, timeline, validity
+from capsexp.analysis import aggregate, timeline, validity
+from capsexp.analysis.figures import Figures
+from capsexp.analysis.gates import CAVEATS, INVALID
 from capsexp.limits import ValidityConfig
+from capsexp.results.report import Reason, Timeline
+from capsexp.results.run import Run
 
 DEFAULT = vars(ValidityConfig())
-QUIET = {
-    "cpu": {"client_s": 0.5, "front_s": 1.0}, "client_max_loop_lag_s": 0.01, "major_faults": 0, "swap_in_mb": 0.0,
-    "worker_busy": [0.9],
-}  # fmt: skip
+QUIET = Figures(
+    cpu=cpu(client_s=0.5, front_s=1.0), client_max_loop_lag_s=0.01, major_faults=0, swap_in_mb=0.0, worker_busy=(0.9,)
+)
 
 
-def run(**more: Any) -> dict[str, Any]:
-    return {
-        "window_s": {"start": 0.0, "end": 10.0}, "metrics": {**QUIET, **more}, "cpu_count": 2, "machine_cpus": 2,
-        "config": {"monitor": {"interval": 0.5}},
-    }  # fmt: skip
+def run(settings: Any = None, **more: Any) -> Run:
+    given = {"monitor": {"interval": 0.5}, **(settings or {})}
+    return a_run(
+        **{"window_s": {"start": 0.0, "end": 10.0}, "cpu_count": 2, "machine_cpus": 2, "config": given, **more}
+    )
 
 
 def monitor(cpu_percent: float = 50.0, ours: float = 1.0, mhz: Any = None, **more: Any) -> list[dict[str, Any]]:
@@ -51,7 +55,7 @@ def segments(first: float) -> list[dict[str, Any]]:
     ("changed", "rows", "done", "code"),
     [
         ({}, monitor(), segments(1.0), []),
-        ({"cpu": {"client_s": 9.9}}, monitor(), [], ["CLIENT_CPU"]),
+        ({"cpu": cpu(client_s=9.9)}, monitor(), [], ["CLIENT_CPU"]),
         ({"client_max_loop_lag_s": 2.0}, monitor(), [], ["CLIENT_LAG"]),
         ({"major_faults": 5000}, monitor(), [], ["PAGING"]),
         ({"swap_in_mb": 100.0}, monitor(), [], ["PAGING"]),
@@ -66,20 +70,20 @@ def segments(first: float) -> list[dict[str, Any]]:
     ],
 )
 def test_each_disturbance_has_its_code(changed: Any, rows: Any, done: Any, code: list[str]) -> None:
-    found = validity.reasons(run(**changed), done, rows, DEFAULT)
-    assert [f["code"] for f in found] == code
-    assert validity.reasons(run(**changed), done, rows, {}) == []
+    figures = replace(QUIET, **changed)
+    assert [f.code for f in validity.reasons(run(), figures, done, rows, DEFAULT)] == code
+    assert validity.reasons(run(), figures, done, rows, {}) == ()
 
 
 def test_what_is_not_known_is_no_reason() -> None:
-    assert validity.reasons({**run(), "metrics": None}, segments(9.0), monitor(), DEFAULT) == []
-    assert validity.reasons({**run(), "window_s": {"start": 5.0, "end": 5.0}}, [], monitor(), DEFAULT) == []
+    assert validity.reasons(run(), None, segments(9.0), monitor(), DEFAULT) == ()
+    assert validity.reasons(run(window_s={"start": 5.0, "end": 5.0}), QUIET, [], monitor(), DEFAULT) == ()
     # A few ticks say nothing of a share of CPU time.
     late = [row for row in monitor(cpu_percent=100.0) if row["time_s"] > 9]
-    assert validity.reasons(run(), [], late, {"other_cpu": 0.25}) == []
+    assert validity.reasons(run(), QUIET, [], late, {"other_cpu": 0.25}) == ()
     # The end of a file is short: what each segment costs weighs more in it, and says nothing of a warm-up.
     short = [{"worker": 0, "status": "ok", "audio_s": 1.0, "compute_s": 5.0, "started_s": -1.0}]
-    assert validity.reasons(run(), [*short, *segments(1.0)], monitor(), DEFAULT) == []
+    assert validity.reasons(run(), QUIET, [*short, *segments(1.0)], monitor(), DEFAULT) == ()
 
 
 def ticks(column: str, *values: float | None) -> list[dict[str, Any]]:
@@ -102,17 +106,19 @@ def ticks(column: str, *values: float | None) -> list[dict[str, Any]]:
 )
 def test_a_table_of_before_there_were_sums(percents: list[float | None], said: list[str]) -> None:
     """Shares of the time since the tick before, without a word of stolen time."""
-    found = validity.reasons(run(), [], ticks("cpu_percent", *percents), {"other_cpu": 0.25, "steal_percent": 5.0})
-    assert [f["reason"] for f in found] == said
+    found = validity.reasons(
+        run(), QUIET, [], ticks("cpu_percent", *percents), {"other_cpu": 0.25, "steal_percent": 5.0}
+    )
+    assert [f.reason for f in found] == said
 
 
 def test_sums_without_those_that_they_are_shares_of_say_nothing() -> None:
     busy = ticks("busy_s", *(2.0 * at for at in range(11)))
-    assert validity.reasons(run(), [], busy, {"other_cpu": 0.25}) == []
+    assert validity.reasons(run(), QUIET, [], busy, {"other_cpu": 0.25}) == ()
     still = [{**row, "busy_s": 7.0, "idle_s": 3.0} for row in busy]  # counters that stand still
-    assert validity.reasons(run(), [], still, {"other_cpu": 0.25}) == []
+    assert validity.reasons(run(), QUIET, [], still, {"other_cpu": 0.25}) == ()
     told = [{**row, "idle_s": 0.0} for row in busy]
-    assert [f["code"] for f in validity.reasons(run(), [], told, {"other_cpu": 0.25})] == ["OTHER_CPU"]
+    assert [f.code for f in validity.reasons(run(), QUIET, [], told, {"other_cpu": 0.25})] == ["OTHER_CPU"]
 
 
 @pytest.mark.parametrize(
@@ -126,11 +132,11 @@ def test_sums_without_those_that_they_are_shares_of_say_nothing() -> None:
     ],
 )
 def test_a_load_that_is_too_short_says_what_makes_it_longer(config: Any, repeats: int | None, what: str) -> None:
-    short = {**run(), "repeats": repeats, "config": {"monitor": {"interval": 0.5}, **config}}
-    said = f"the load took 10.00 s (limit 10.5 s); long enough is about {what}"
-    found = validity.reasons(short, [], [], {"min_s": 10.5})
-    assert found == [{"code": validity.TOO_SHORT, "reason": said, "remedy": what}]
-    assert validity.reasons(short, [], [], {"min_s": 10.0}) == []
+    short = run(config, repeats=repeats)
+    words = f"the load took 10.00 s (limit 10.5 s); long enough is about {what}"
+    said = Reason(code=validity.TOO_SHORT, reason=words, remedy=what)
+    assert validity.reasons(short, QUIET, [], [], {"min_s": 10.5}) == (said,)
+    assert validity.reasons(short, QUIET, [], [], {"min_s": 10.0}) == ()
 
 
 @given(st.lists(st.booleans(), min_size=21, max_size=21), st.floats(0, 1), st.floats(0, 1))
@@ -147,47 +153,40 @@ def test_a_thinned_table_says_the_same_of_other_processes(kept: list[bool], ours
         rows.append({"time_s": tick / 2, **system, **seconds})
         rows.append({"time_s": tick / 2, "role": "worker", "pid": 1, "cpu_s": ours * tick / 2})
     thin = [row for row in rows if kept[int(2 * row["time_s"])] or row["time_s"] in (0.0, 5.0, 10.0)]
-    whole, thinned = (validity.reasons(run(), [], table, {"other_cpu": 0.25}) for table in (rows, thin))
+    whole, thinned = (validity.reasons(run(), QUIET, [], table, {"other_cpu": 0.25}) for table in (rows, thin))
     if len({row["time_s"] for row in thin}) > 3:
         assert thinned == whole
 
 
-def swept(faults: list[list[dict[str, str]]], *runs: dict[str, Any]) -> list[dict[str, Any]]:
-    return aggregate.configurations(list(runs), [RIGHT] * len(runs), CONTROLS, LIMITS, faults)
-
-
-HOG = [{"code": "OTHER_CPU", "reason": "hog"}]
-
-
 def test_a_disturbed_trial_is_left_out_and_makes_a_caveat() -> None:
-    runs = [made_run(w, t, trial=n) for n in (1, 2, 3) for w, t in ((1, 10.0), (2, 50.0 if n == 3 else 5.0))]
-    found = swept([[], [], [], [], [], HOG], *runs)[1]
-    assert (found["speedup"]["median"], found["trials"], found["verdict"]) == (2.0, 2, gates.CAVEATS)
-    assert found["validity"]["invalid"] == 1
-    again = swept([[], [], [], [], [], HOG, []], *runs, made_run(2, 5.0, trial=3))[1]
-    assert again["speedup"]["trials"] == [2.0, 2.0, 2.0]
+    runs = [*trials(1, 10.0, 10.0, 10.0), *trials(2, 5.0, 5.0), made_run(2, 50.0, trial=3, disturbed=HOG)]
+    found = counted(*runs)[1]
+    assert (found.value("speedup"), found.trials, found.verdict) == (2.0, 2, CAVEATS)
+    assert found.validity.invalid == 1
+    again = counted(*runs, made_run(2, 5.0, trial=3))[1]
+    assert again.metric("speedup").values == (2.0, 2.0, 2.0)
 
 
 def test_when_every_run_is_disturbed_the_figures_are_shown_and_decide_nothing() -> None:
-    one, two = swept([[], HOG], made_run(1, 10.0), made_run(2, 5.0))
-    assert (two["speedup"]["median"], two["verdict"]) == (2.0, gates.INVALID)
-    assert {g["name"]: g["verdict"] for g in two["gates"]} == {
+    one, two = counted(made_run(1, 10.0), made_run(2, 5.0, disturbed=HOG))
+    assert (two.value("speedup"), two.verdict) == (2.0, INVALID)
+    assert {name: gate.verdict for name, gate in gates(two).items()} == {
         "speedup": "NOT_JUDGED", "memory_growth": "NOT_JUDGED", "peak_memory_mb": "NOT_JUDGED", "correctness": "PASS",
     }  # fmt: skip
-    assert aggregate.overall([one, two]) == gates.INVALID
-    one, two = swept([HOG, []], made_run(1, 10.0), made_run(2, 5.0))
-    assert two["verdict"] == gates.INVALID  # what it is compared with is unknown
+    assert aggregate.overall([one, two]) == INVALID
+    one, two = counted(made_run(1, 10.0, disturbed=HOG), made_run(2, 5.0))
+    assert two.verdict == INVALID  # what it is compared with is unknown
     assert "OTHER_CPU" in str(aggregate.invalid(one))
-    assert aggregate.overall(swept([HOG], made_run(1, 10.0))) == gates.INVALID  # a baseline, and that disturbed
+    assert aggregate.overall(counted(made_run(1, 10.0, disturbed=HOG))) == INVALID  # a baseline, and that disturbed
 
 
 def test_shares_of_the_time() -> None:
     requests = [{"start_s": 0.0, "sent_s": 2.0}]
     rows = [{"status": "ok", "queued_s": 1.0, "started_s": 3.0}, {"status": "ok", "queued_s": 2.0, "started_s": 6.0}]
-    assert timeline.shares(run(), requests, rows) == {
-        "workers_busy": [0.9], "queue_empty": 0.5, "front_busy": 0.1, "client_busy": 0.05, "client_waiting": 0.8,
-    }  # fmt: skip
-    assert timeline.shares({**run(), "metrics": None}, requests, rows) is None
-    slow_monitor = {**run(), "config": {"monitor": {"interval": 3.0}}}
-    assert (timeline.shares(slow_monitor, requests, rows) or {})["front_busy"] is None
+    assert timeline.shares(run(), QUIET, requests, rows) == Timeline(
+        workers_busy=(0.9,), queue_empty=0.5, front_busy=0.1, client_busy=0.05, client_waiting=0.8
+    )
+    assert timeline.shares(run(), None, requests, rows) is None
+    seldom = timeline.shares(run({"monitor": {"interval": 3.0}}), QUIET, requests, rows)
+    assert seldom and seldom.front_busy is None
     assert timeline.covered([(0.0, 4.0), (1.0, 2.0)], (0.0, 10.0)) == 4.0  # one within another counts once

@@ -95,7 +95,7 @@ def _unreadable(place: Path) -> Start:
 
 def _all_references(seen: Seen) -> str | None:
     assert seen.report is not None
-    wer = seen.report["configurations"][0]["correctness"]["wer"]
+    wer = seen.report["configurations"][0]["metrics"]["wer"]["value"]
     return None if wer is not None else "no WER"
 
 

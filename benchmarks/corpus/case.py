@@ -240,9 +240,9 @@ def measured(
             for name, part in (wanted or {}).items():
                 if not re.search(part, told[name]):
                     return f"{what} {name}: {told[name]}"
-        correct = seen.report["configurations"][0]["correctness"]
-        if len(found) and correct["ratio"] != 1.0:
-            return f"correctness {correct['ratio']}"
+        correct = seen.report["configurations"][0]["metrics"]["correctness"]["value"]
+        if len(found) and correct != 1.0:
+            return f"correctness {correct}"
         if seen.archive == "none":
             return "no archive"
         return also(seen) if also else None

@@ -69,9 +69,9 @@ def lost(*parts: str) -> Expectation:
     def look(seen: Seen) -> str | None:
         if seen.report is None:
             return "no report"
-        correct = seen.report["configurations"][0]["correctness"]
-        if correct["completed"] == correct["requests"] or not seen.report["warnings"]:
-            return f"{correct['completed']} of {correct['requests']} completed, warnings: {seen.report['warnings']}"
+        sent = seen.report["configurations"][0]["requests"]
+        if sent["completed"] == sent["total"] or not seen.report["warnings"]:
+            return f"{sent['completed']} of {sent['total']} completed, warnings: {seen.report['warnings']}"
         if seen.report["verdict"].startswith("FEASIBLE"):
             return str(seen.report["verdict"])
         whole = json.dumps(seen.report) + json.dumps(seen.run)

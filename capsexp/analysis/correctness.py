@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
 
-from capsexp.analysis.metrics import stands_for
+from capsexp.analysis.figures import stands_for
 from capsexp.analysis.texts import normalise, words
+from capsexp.results.read import Answer, Transcript
+from capsexp.results.report import Wrong
+from capsexp.results.run import Reference, SampleFacts, Text
+from capsexp.results.tables import Row
 from capsexp.segments import WIDE
 
 MOST_LISTED = 20
@@ -14,49 +19,69 @@ ALL_BUT = 0.9  # of the texts have to differ before it is said of all of them
 SPELLING, ENGINE = "spelling", "engine"
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """Of one run. `identical`: requests that are right, None without a reference; `errors`: of each sample with a known
+    transcript, by `wer` and `cer`, the errors and the words (characters) that they were counted on."""
+
+    requests: int = 0
+    completed: int = 0
+    identical: int | None = None
+    unlike: str | None = None
+    wrong: tuple[Wrong, ...] = ()  # the first of them
+    wrong_count: int = 0
+    errors: Mapping[str, Mapping[str, tuple[int, int]]] = field(default_factory=dict)
+
+    @property
+    def ratio(self) -> float | None:
+        return self.identical / self.requests if self.identical is not None and self.requests else None
+
+    def rate(self, kind: str) -> float | None:
+        """WER or CER; where no sample has any words, as if there were one."""
+        each = [e[kind] for e in self.errors.values() if kind in e]
+        return sum(n for n, _ in each) / max(1, sum(n for _, n in each)) if each else None
+
+
 def judge(
-    transcripts: dict[str, dict[str, Any]],
-    requests: list[dict[str, Any]],
-    control: dict[str, Any] | None,
-    samples: list[dict[str, Any]],
-) -> dict[str, Any]:
-    """Count the requests that are right. `identical` and `ratio` are null without a control.
+    transcripts: Mapping[str, Transcript],
+    requests: list[Row],
+    reference: Reference | None,
+    samples: Iterable[SampleFacts],
+) -> Judgement:
+    """Count the requests that are right.
 
     Right: completed, exactly one final result with its own task id and none of another's, a duration that covers the
-    whole sample, and both texts equal to the control's. `unlike`: where (nearly) all texts that came differ from it,
+    whole sample, and both texts equal to the reference's. `unlike`: where (nearly) all texts that came differ from it,
     but nothing is missing in them: "spelling" for the same words written otherwise, "engine" for other words.
     """
-    answers = {i: r for t in transcripts.values() for r in t["results"] for i in [r["task_id"], *r.get("also", ())]}
-    durations = {s["name"]: s["duration_s"] for s in samples}
-    accurate = any(answer["text_accu"] for answer in answers.values())  # servers of 2025 have no text_accu
+    answers = {i: a for t in transcripts.values() for a in t.results for i in [a.task_id, *a.also]}
+    durations = {s.name: s.duration_s for s in samples}
+    accurate = any(answer.text_accu for answer in answers.values())  # servers of 2025 have no text_accu
     wrong, wrong_count, pairs = [], 0, []
     for request in requests:
-        expected = control["texts"].get(request["sample"]) if control else None
+        expected = reference.texts.get(request["sample"]) if reference else None
         reason = _fault(request, answers.get(request["task_id"]), durations.get(request["sample"]))
-        if reason is None and control is not None:
+        if reason is None and reference is not None:
             answer = answers[request["task_id"]]
             reason = _difference(answer, expected, accurate)
             if expected is not None:
-                pairs.append((answer["text"], expected["text"], stands_for(request)))
+                pairs.append((answer.text, expected.text, stands_for(request)))
         if reason is not None:
-            wrong.append({"request": request["request"], "sample": request["sample"], "reason": reason})
+            wrong.append(Wrong(request=request["request"], sample=request["sample"], reason=reason))
             wrong_count += stands_for(request)
     count = sum(map(stands_for, requests))
-    right = count - wrong_count
-    known = control is not None
-    return {
-        "requests": count,
-        "completed": sum(stands_for(r) for r in requests if r["status"] == "ok"),
-        "identical": right if known else None,
-        "ratio": right / count if known and count else None,
-        **_error_rates(transcripts, requests, set(answers)),
-        "unlike": _unlike(pairs),
-        "wrong": wrong[:MOST_LISTED],
-        "wrong_count": wrong_count,
-    }
+    return Judgement(
+        requests=count,
+        completed=sum(stands_for(r) for r in requests if r["status"] == "ok"),
+        identical=count - wrong_count if reference is not None else None,
+        unlike=_unlike(pairs),
+        wrong=tuple(wrong[:MOST_LISTED]),
+        wrong_count=wrong_count,
+        errors=_errors_by_sample(transcripts, requests, set(answers)),
+    )
 
 
-def _fault(request: dict[str, Any], answer: dict[str, Any] | None, duration: float | None) -> str | None:
+def _fault(request: Row, answer: Answer | None, duration: float | None) -> str | None:
     """What is wrong with a request whatever its text says."""
     if request["status"] != "ok":
         return str(request["error"] or "not completed")
@@ -72,12 +97,13 @@ def _fault(request: dict[str, Any], answer: dict[str, Any] | None, duration: flo
     return None
 
 
-def _difference(answer: dict[str, Any], expected: dict[str, Any] | None, accurate: bool) -> str | None:
+def _difference(answer: Answer, expected: Text | None, accurate: bool) -> str | None:
     if expected is None:
         return "the control does not know this sample"
-    for field in ("text", "text_accu") if accurate else ("text",):
-        if answer[field] != expected[field]:
-            return f"{field} differs from the control: {_first_change(answer[field], expected[field])}"
+    for name in ("text", "text_accu") if accurate else ("text",):
+        mine, theirs = getattr(answer, name), getattr(expected, name)
+        if mine != theirs:
+            return f"{name} differs from the control: {_first_change(mine, theirs)}"
     return None
 
 
@@ -116,36 +142,29 @@ def _changes(expected: str, heard: str) -> tuple[int, int]:
     return found.substitutions + found.insertions, found.deletions
 
 
-def _error_rates(
-    transcripts: dict[str, dict[str, Any]], requests: list[dict[str, Any]], answered: set[str]
-) -> dict[str, Any]:
-    """WER and CER over all requests whose sample has a reference (jiwer), and `errors`: of each sample, the errors
-    and the words (characters) they were counted on. Of a request that was lost every word is deleted. A reference that
-    is empty has no words: what is heard there is inserted; where no sample has any words, it is as if there were one.
-    """
-    names = {transcript.get("sample", name): name for name, transcript in transcripts.items()}
+def _errors_by_sample(
+    transcripts: Mapping[str, Transcript], requests: list[Row], answered: set[str]
+) -> dict[str, dict[str, tuple[int, int]]]:
+    """See `Judgement`; by jiwer. Of a request that was lost every word is deleted. A transcript that is empty has no
+    words: what is heard there is inserted."""
+    names = {transcript.sample or name: name for name, transcript in transcripts.items()}
     heard: dict[str, list[tuple[str, int]]] = {}
     lost = {r["task_id"] for r in requests if r["status"] != "ok" or r["task_id"] not in answered}
     for name, transcript in transcripts.items():
-        whole = [r for r in transcript["results"] if r["task_id"] not in lost]
-        heard[name] = [(r["text_accu"] or r["text"], stands_for(r)) for r in whole]
+        whole = [a for a in transcript.results if a.task_id not in lost]
+        heard[name] = [(a.text_accu or a.text, a.count or 1) for a in whole]
     for request in requests:
         if request["task_id"] in lost and request["sample"] in names:
             heard[names[request["sample"]]].append(("", stands_for(request)))
-    errors: dict[str, dict[str, list[int]]] = {}
+    errors: dict[str, dict[str, tuple[int, int]]] = {}
     for name, transcript in transcripts.items():
-        if transcript["reference"] is None or not heard[name]:
+        if transcript.reference is None or not heard[name]:
             continue
         for kind, alike in (("wer", words), ("cer", normalise)):
-            reference = alike(transcript["reference"])
-            each = [[n * number for number in _errors(reference, alike(text), kind)] for text, n in heard[name]]
-            errors.setdefault(name, {})[kind] = [sum(column) for column in zip(*each, strict=True)]
-    rates = {
-        kind: sum(e[kind][0] for e in errors.values()) / max(1, sum(e[kind][1] for e in errors.values()))
-        if errors else None
-        for kind in ("wer", "cer")
-    }  # fmt: skip
-    return {**rates, "errors": errors}
+            said = alike(transcript.reference)
+            each = [(_errors(said, alike(text), kind), n) for text, n in heard[name]]
+            errors.setdefault(name, {})[kind] = (sum(e[0] * n for e, n in each), sum(e[1] * n for e, n in each))
+    return errors
 
 
 @lru_cache(maxsize=10_000)

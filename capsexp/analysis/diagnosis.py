@@ -6,12 +6,12 @@ segments are given out, which no recommendation is about.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from capsexp.analysis import gates
+from capsexp.analysis.figures import Figures
 from capsexp.counts import counted
+from capsexp.results.report import Configuration, Timeline
 
 FULL = 0.8  # share of all CPUs (of one, for a process that uses one), from which on it is what there is no more of
 IDLE = 0.8  # share of the time that workers recognize, below which they wait for something
@@ -42,19 +42,17 @@ class Use:
         return idle and self.queue_empty is not None and self.queue_empty > EMPTY
 
 
-def use(configuration: Mapping[str, Any], cpus: float, concurrency: int = 0) -> Use:
-    """From a configuration's row."""
-    c = configuration
-    where, makespan = c["timeline"] or {}, c["makespan_s"]["median"]
-    seconds = {role: c["cpu"].get(f"{role}_s") for role in ("client", "monitor", "front")}
+def use(c: Configuration, cpus: float, concurrency: int = 0) -> Use:
+    """From a configuration's metrics."""
+    where, makespan = c.timeline or Timeline(), c.value("makespan_s")
+    seconds = {role: c.value(f"cpu_{role}_s") for role in ("client", "monitor", "gateway")}
     shares = {role: s / makespan if s is not None and makespan else None for role, s in seconds.items()}
-    server, busy = c["cpu"]["utilisation"], where.get("workers_busy")
+    server, busy = c.value("cpu_utilisation"), where.workers_busy
     beside = ((shares["client"] or 0.0) + (shares["monitor"] or 0.0)) / cpus
-    front = where["front_busy"] if "front_busy" in where else shares["front"]
     return Use(
-        c["workers"] or 1, c["threads"] or 1, cpus, None if server is None else server + beside, front,
-        shares["client"], sum(busy) / len(busy) if busy else None, where.get("queue_empty"),
-        where.get("client_waiting"), concurrency,
+        c.workers or 1, c.threads or 1, cpus, None if server is None else server + beside,
+        where.front_busy if c.timeline else shares["gateway"], shares["client"],
+        sum(busy) / len(busy) if busy else None, where.queue_empty, where.client_waiting, concurrency,
     )  # fmt: skip
 
 
@@ -81,32 +79,32 @@ def requests(u: Use) -> str | None:
 
 
 def causes(
-    configuration: dict[str, Any],
-    baseline: dict[str, Any],
-    metrics: dict[str, Any],
-    cpu_count: int,
+    configuration: Configuration,
+    baseline: Configuration,
+    figures: Figures,
+    cpus: float,
     as_fast_with_fewer: str | None = None,
     concurrency: int = 0,
 ) -> list[str]:
     """Sentences, each with its figure, for a configuration that fails its speedup or efficiency gate or is no faster
-    than one with fewer workers; none for one that does well. `metrics`: of its typical run."""
-    missed = any(g["name"] in ("speedup", "efficiency") and g["verdict"] == gates.FAIL for g in configuration["gates"])
+    than one with fewer workers; none for one that does well. `figures`: of its typical run."""
+    missed = any(g.metric in ("speedup", "efficiency") and g.verdict == gates.FAIL for g in configuration.gates)
     if not missed and as_fast_with_fewer is None:
         return []
-    makespan = metrics["makespan_s"]
+    makespan = figures.makespan_s
     if not makespan:
-        return [f"only {metrics['completed']} of {counted(metrics['requests'], 'request')} completed"]
-    used = _of_run(configuration, metrics, cpu_count, concurrency)
+        return [f"only {figures.completed} of {counted(figures.requests, 'request')} completed"]
+    used = _of_run(configuration, figures, makespan, cpus, concurrency)
     gain = f"no faster than {as_fast_with_fewer}, with more workers" if as_fast_with_fewer else None
     found = [
         gain,
         _saturated(used),
-        _bound(configuration, metrics, used),
-        _idle(metrics, used),
+        _bound(configuration, figures, used),
+        _idle(figures, used),
         _slower_segments(configuration, baseline),
-        _paging(metrics, makespan),
-        _disk(metrics, makespan),
-        _client(metrics, used),
+        _paging(figures, makespan),
+        _disk(figures, makespan),
+        _client(figures, used),
         _front(used),
     ]
     said = [sentence for sentence in found if sentence]
@@ -115,17 +113,16 @@ def causes(
     return [*said, "none of the known causes shows in the data; look at segments.csv and monitor.csv of the run"]
 
 
-def _of_run(configuration: dict[str, Any], metrics: dict[str, Any], cpus: float, concurrency: int) -> Use:
+def _of_run(c: Configuration, figures: Figures, makespan: float, cpus: float, concurrency: int) -> Use:
     """The run's own figures where it has them; the whole system's use of the CPUs counts as well as the server's."""
-    makespan, cpu, busy = metrics["makespan_s"], metrics["cpu"], metrics["worker_busy"]
-    where = configuration["timeline"] or {}
-    server, system = cpu["utilisation"], cpu["system_percent"]
+    cpu, busy, where = figures.cpu, figures.worker_busy, c.timeline or Timeline()
+    server, system = cpu.utilisation, cpu.system_percent
     known = [share for share in (server, None if system is None else system / 100) if share is not None]
     return Use(
-        configuration["workers"] or 1, configuration["threads"] or 1, cpus, max(known, default=None),
-        None if cpu["front_s"] is None else cpu["front_s"] / makespan,
-        None if cpu["client_s"] is None else cpu["client_s"] / makespan,
-        sum(busy) / len(busy) if busy else None, where.get("queue_empty"), where.get("client_waiting"), concurrency,
+        c.workers or 1, c.threads or 1, cpus, max(known, default=None),
+        None if cpu.front_s is None else cpu.front_s / makespan,
+        None if cpu.client_s is None else cpu.client_s / makespan,
+        sum(busy) / len(busy) if busy else None, where.queue_empty, where.client_waiting, concurrency,
     )  # fmt: skip
 
 
@@ -134,18 +131,18 @@ def _saturated(u: Use) -> str | None:
     return said and f"the CPUs are full: {said}; more workers have nothing to run on"
 
 
-def _bound(configuration: dict[str, Any], metrics: dict[str, Any], u: Use) -> str | None:
+def _bound(configuration: Configuration, figures: Figures, u: Use) -> str | None:
     """Requests that are bound to one worker leave others without any."""
-    if configuration["dispatch"] not in ("task", "hash") or u.busy is None or u.busy >= IDLE:
+    if configuration.dispatch not in ("task", "hash") or u.busy is None or u.busy >= IDLE:
         return None
     return (
-        f"{counted(metrics['requests'], 'request')} on {counted(u.workers, 'worker')}, each bound to one by "
-        f"server.dispatch={configuration['dispatch']}, and workers busy {_each(metrics)} of the time; "
+        f"{counted(figures.requests, 'request')} on {counted(u.workers, 'worker')}, each bound to one by "
+        f"server.dispatch={configuration.dispatch}, and workers busy {_each(figures)} of the time; "
         "server.dispatch=segment lets any take any"
     )
 
 
-def _idle(metrics: dict[str, Any], u: Use) -> str | None:
+def _idle(figures: Figures, u: Use) -> str | None:
     if u.busy is None:
         return f"workers short of segments: {said}" if (said := requests(u)) else None
     if u.busy >= IDLE:
@@ -153,40 +150,38 @@ def _idle(metrics: dict[str, Any], u: Use) -> str | None:
     why = requests(u)
     if why is None and u.queue_empty is not None:
         why = f"segments waited during {100 * (1 - u.queue_empty):.0f} % of it all the same"
-    return f"workers idle: they recognized during {_each(metrics)} of the time" + (f"; {why}" if why else "")
+    return f"workers idle: they recognized during {_each(figures)} of the time" + (f"; {why}" if why else "")
 
 
-def _each(metrics: dict[str, Any]) -> str:
-    busy = [f"{100 * share:.0f} %" for share in metrics["worker_busy"]]
-    return (
-        ", ".join(busy) if len(busy) <= 8 else f"{min(metrics['worker_busy']):.0%} to {max(metrics['worker_busy']):.0%}"
-    )
+def _each(figures: Figures) -> str:
+    busy = [f"{100 * share:.0f} %" for share in figures.worker_busy]
+    return ", ".join(busy) if len(busy) <= 8 else f"{min(figures.worker_busy):.0%} to {max(figures.worker_busy):.0%}"
 
 
-def _slower_segments(configuration: dict[str, Any], baseline: dict[str, Any]) -> str | None:
-    mine, theirs = configuration["compute_s"]["p50"], baseline["compute_s"]["p50"]
+def _slower_segments(configuration: Configuration, baseline: Configuration) -> str | None:
+    mine, theirs = configuration.value("compute_p50_s"), baseline.value("compute_p50_s")
     if not mine or not theirs or mine / theirs <= 1.2:
         return None
     return (
-        f"the same segments take {mine / theirs:.2f} times as long as in {baseline['key']}: "
+        f"the same segments take {mine / theirs:.2f} times as long as in {baseline.key}: "
         "workers contend for cores, cache or memory"
     )
 
 
-def _paging(metrics: dict[str, Any], makespan: float) -> str | None:
-    faults, swapped = metrics["major_faults"] or 0.0, metrics["swap_in_mb"] or 0.0
+def _paging(figures: Figures, makespan: float) -> str | None:
+    faults, swapped = figures.major_faults or 0.0, figures.swap_in_mb or 0.0
     if faults / makespan <= 100 and swapped <= 1:
         return None
     return f"memory paging: {faults / makespan:.0f} major faults per second, {swapped:.0f} MB read back from swap"
 
 
-def _disk(metrics: dict[str, Any], makespan: float) -> str | None:
-    rate = (metrics.get("read_mb") or 0.0) / makespan
+def _disk(figures: Figures, makespan: float) -> str | None:
+    rate = (figures.read_mb or 0.0) / makespan
     return f"disk: the server read {rate:.0f} MB/s" if rate > 50 else None
 
 
-def _client(metrics: dict[str, Any], u: Use) -> str | None:
-    lag = metrics["client_max_loop_lag_s"] or 0.0
+def _client(figures: Figures, u: Use) -> str | None:
+    lag = figures.client_max_loop_lag_s or 0.0
     if (u.client or 0.0) <= FULL and lag <= 0.5:
         return None
     return (

@@ -2,42 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import geometric_mean
 from typing import Any
 
 from capsexp.analysis import statistics
+from capsexp.analysis.figures import Figures
 from capsexp.config import SWEEP_KEYS
 
 # What differs between any two runs, or says nothing about what was measured.
 _ASIDE = SWEEP_KEYS | {"archive", "report"}
 
-Metrics = Sequence[Mapping[str, Any]]
-FIGURES = ("throughput_xrt", "peak_mb", "steady_peak_mb")
+FIGURES: Mapping[str, Callable[[Figures], float | None]] = {
+    "throughput_rtfx": lambda f: f.throughput_rtfx,
+    "peak_memory_mb": lambda f: f.memory.peak_mb,
+    "steady_memory_mb": lambda f: f.memory.steady_peak_mb,
+}
+Trials = Sequence[Figures]
 
 
-def ratios(before: Mapping[str, Metrics], after: Mapping[str, Metrics]) -> list[dict[str, Any]]:
-    """For each configuration key of both: after / before of each figure, from the metrics of its valid runs. Sweeps
-    share no trials, so the intervals are unpaired (Welch); `different` is null with too few trials to say."""
+@dataclass(frozen=True)
+class Difference:
+    """After / before of one figure of one configuration; `different` is None with too few trials to say."""
+
+    key: str
+    figure: str
+    before: float
+    after: float
+    ratio: float
+    ci95: statistics.Interval | None
+    different: bool | None
+
+
+def ratios(before: Mapping[str, Trials], after: Mapping[str, Trials]) -> list[Difference]:
+    """For each configuration key of both, from its valid runs. Sweeps share no trials, so the intervals are unpaired
+    (Welch)."""
     found = []
     for key in [key for key in before if key in after]:
-        for name in FIGURES:
-            old, new = _values(before[key], name), _values(after[key], name)
+        for name, pick in FIGURES.items():
+            old, new = ([v for f in runs[key] if (v := pick(f))] for runs in (before, after))
             if old and new:
-                ci95 = statistics.unpaired(new, old)
-                found.append(
-                    {
-                        "key": key, "figure": name, "before": geometric_mean(old), "after": geometric_mean(new),
-                        "ratio": geometric_mean(new) / geometric_mean(old), "ci95": ci95,
-                        "different": None if ci95 is None else not ci95[0] <= 1 <= ci95[1],
-                    }
-                )  # fmt: skip
+                ci95, then, now = statistics.unpaired(new, old), geometric_mean(old), geometric_mean(new)
+                different = None if ci95 is None else not ci95[0] <= 1 <= ci95[1]
+                found.append(Difference(key, name, then, now, now / then, ci95, different))
     return found
-
-
-def _values(runs: Metrics, name: str) -> list[float]:
-    every = ((run["memory"] if name.endswith("_mb") else run)[name] for run in runs)
-    return [value for value in every if value]
 
 
 def changes(before: Any, after: Any, prefix: str = "") -> list[tuple[str, Any, Any]]:

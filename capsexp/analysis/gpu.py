@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import fmean, median
 from typing import Any
 
-from capsexp.analysis.metrics import SERVER_ROLES, Row
+from capsexp.analysis.figures import SERVER_ROLES
+from capsexp.results.report import GpuUse
+from capsexp.results.tables import Row
 
 
-def usage(rows: Sequence[Row], window: tuple[float, float] | None) -> dict[str, float | None] | None:
-    """Of the GPUs on which a process of the server was seen, or, as nobody knows, of all. None without any.
-
-    `memory_mb`: the most that the server's processes held at one look, None where it is not known of all of them;
-    `device_memory_mb`: the most that anybody held; `utilization_percent`, `power_w`: means over the window of the mean
-    (of the sum) of these GPUs."""
+def usage(rows: Sequence[Row], window: tuple[float, float] | None) -> GpuUse | None:
+    """Of the GPUs on which a process of the server was seen, or, as nobody knows, of all. None without any."""
     ours = [row for row in rows if row["role"] in SERVER_ROLES]
     used = {row["gpu"] for row in ours} or {row["gpu"] for row in rows}
     devices = [row for row in rows if row["role"] == "gpu" and row["gpu"] in used]
@@ -24,24 +22,25 @@ def usage(rows: Sequence[Row], window: tuple[float, float] | None) -> dict[str, 
     inside = [row for row in devices if window and window[0] <= row["time_s"] <= window[1]]
     known = bool(ours) and all(row["memory_mb"] is not None for row in ours)
     busy, power = _at_each(inside, "utilization_percent"), _at_each(inside, "power_w")
-    return {
-        "memory_mb": max(map(sum, _at_each(ours, "memory_mb"))) if known else None,
-        "device_memory_mb": max(map(sum, _at_each(devices, "memory_mb")), default=None),
-        "utilization_percent": fmean(map(fmean, busy)) if busy else None,
-        "power_w": fmean(map(sum, power)) if power else None,
-    }
+    return GpuUse(
+        memory_mb=max(map(sum, _at_each(ours, "memory_mb"))) if known else None,
+        device_memory_mb=max(map(sum, _at_each(devices, "memory_mb")), default=None),
+        utilization_percent=fmean(map(fmean, busy)) if busy else None,
+        power_w=fmean(map(sum, power)) if power else None,
+    )
 
 
-def typical(runs: Sequence[Mapping[str, float | None] | None]) -> dict[str, float | None] | None:
+def typical(runs: Sequence[GpuUse]) -> GpuUse | None:
     """Of a configuration's runs: of memory the most, of the rest the median. None where no run used a GPU."""
-    known = [run for run in runs if run is not None]
-    if not known:
+
+    def known(name: str) -> list[float]:
+        return [value for run in runs if (value := getattr(run, name)) is not None]
+
+    if not runs:
         return None
-    found: dict[str, float | None] = {}
-    for name in known[0]:
-        values = [value for run in known if (value := run[name]) is not None]
-        found[name] = (max(values) if name.endswith("memory_mb") else median(values)) if values else None
-    return found
+    most = {name: max(known(name), default=None) for name in ("memory_mb", "device_memory_mb")}
+    middle = {name: median(known(name)) if known(name) else None for name in ("utilization_percent", "power_w")}
+    return GpuUse(**most, **middle)
 
 
 def _at_each(rows: Sequence[Row], column: str) -> list[list[float]]:

@@ -12,11 +12,11 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from statistics import NormalDist, fmean, median
-from typing import Any
 
-from capsexp.analysis.metrics import SERVER_ROLES
+from capsexp.analysis.figures import SERVER_ROLES
+from capsexp.results.report import Leak, Slope
+from capsexp.results.tables import Row
 
-Row = dict[str, Any]
 Points = Sequence[tuple[float, float]]
 
 BATCHES = 60  # at most: their number of pairs is what a slope costs
@@ -25,12 +25,11 @@ GROUP = 5  # samples: the 5 of MSER-5
 HOUR = 3600.0
 
 
-def watch(monitor: list[Row], metric: str | None, window: tuple[float, float] | None, least_s: float) -> dict[str, Any]:
+def watch(monitor: list[Row], metric: str | None, window: tuple[float, float] | None, least_s: float) -> Leak:
     """Slopes in MB/h with 95 % intervals, of the server as a whole (`mb_per_h`) and of each role, from memory `metric`
     (pss or uss). Slopes are null, and `steady_s` says how long it was, where the steady state is below `least_s`."""
-    nothing: dict[str, Any] = {"mb_per_h": None, "ci95": None, "roles": {}, "steady_s": None}
     if metric is None or window is None:
-        return nothing
+        return Leak()
     totals: dict[str, dict[float, float]] = defaultdict(lambda: defaultdict(float))
     for row in monitor:
         mb = row[f"{metric}_mb"]
@@ -39,23 +38,23 @@ def watch(monitor: list[Row], metric: str | None, window: tuple[float, float] | 
                 totals[name][row["time_s"]] += mb
     series = {name: sorted(total.items()) for name, total in totals.items()}
     if "server" not in series:
-        return nothing
+        return Leak()
     whole = steady(series["server"])
     seconds = whole[-1][0] - whole[0][0]
     if seconds < least_s:
-        return {**nothing, "steady_s": seconds}
+        return Leak(steady_s=seconds)
     since = whole[0][0]
     roles = {name: _slope([p for p in own if p[0] >= since]) for name, own in sorted(series.items())}
     total = roles.pop("server")
-    return {**total, "roles": roles, "steady_s": seconds}
+    return Leak(mb_per_h=total.mb_per_h, ci95=total.ci95, roles=roles, steady_s=seconds)
 
 
-def _slope(points: Points) -> dict[str, Any]:
+def _slope(points: Points) -> Slope:
     found = slope(batches(points))
     if found is None:
-        return {"mb_per_h": None, "ci95": None}
+        return Slope()
     middle, low, high = (HOUR * value for value in found)
-    return {"mb_per_h": middle, "ci95": (low, high)}
+    return Slope(mb_per_h=middle, ci95=(low, high))
 
 
 def steady(points: Points) -> Points:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+
+from capsexp.results.tables import Row
 
 
-def took(rows: Sequence[Mapping[str, Any]], start: float, end: float) -> list[tuple[str, float]]:
+def took(rows: Sequence[Row], start: float, end: float) -> list[tuple[str, float]]:
     """CPU seconds by name, from the last look at or before `start` to the first at or after `end`; the most first."""
     times = sorted({row["time_s"] for row in rows})
     if not times:

@@ -2,49 +2,51 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+
+from capsexp.analysis.figures import Figures
+from capsexp.results.report import Configuration, Saved
 
 
-def saved(chosen: dict[str, Any], found: list[dict[str, Any]]) -> dict[str, Any] | None:
+def saved(chosen: Configuration, found: Iterable[Configuration]) -> Saved | None:
     """The chosen configuration against the one that differs from it only in its pool, `process`: memory saved (MB, of
     the highest peak) and throughput kept. None where that one is not in the sweep, or is the chosen one."""
-    if chosen["pool"] == "process":
+    if chosen.pool == "process":
         return None
     same = ("workers", "threads", "engine", "dispatch", "baseline")
+    mine, reached = chosen.value("peak_memory_mb"), chosen.value("throughput_rtfx")
     for other in found:
-        theirs, mine = other["memory"]["peak_mb"], chosen["memory"]["peak_mb"]
-        alike = other["pool"] == "process" and all(other[name] == chosen[name] for name in same)
-        if alike and theirs and mine and other["throughput_xrt"]:
-            return {
-                "against": other["key"], "peak_mb": theirs - mine, "share": 1 - mine / theirs,
-                "throughput": chosen["throughput_xrt"] / other["throughput_xrt"],
-            }  # fmt: skip
+        theirs, throughput = other.value("peak_memory_mb"), other.value("throughput_rtfx")
+        alike = other.pool == "process" and all(getattr(other, name) == getattr(chosen, name) for name in same)
+        if alike and theirs and mine and throughput and reached:
+            share = 1 - mine / theirs
+            return Saved(against=other.key, peak_mb=theirs - mine, share=share, throughput=reached / throughput)
     return None
 
 
-def sentence(chosen: dict[str, Any], found: list[dict[str, Any]]) -> str | None:
+def sentence(chosen: Configuration, found: Iterable[Configuration]) -> str | None:
     """The same in words."""
     saving = saved(chosen, found)
     if saving is None:
         return None
-    size = f"{abs(saving['peak_mb']):.0f} MB ({100 * abs(saving['share']):.0f} %)"
+    size = f"{abs(saving.peak_mb):.0f} MB ({100 * abs(saving.share):.0f} %)"
     return (
-        f"pool={chosen['pool']} {'saves' if saving['peak_mb'] >= 0 else 'costs'} {size} against {saving['against']}, "
-        f"at {saving['throughput']:.2f}x its throughput."
+        f"pool={chosen.pool} {'saves' if saving.peak_mb >= 0 else 'costs'} {size} against {saving.against}, "
+        f"at {saving.throughput:.2f}x its throughput."
     )
 
 
-def threads_used(metrics: dict[str, Any]) -> float | None:
+def threads_used(figures: Figures) -> float | None:
     """CPUs that a worker kept busy while it recognized: CPU seconds of the workers / seconds of recognizing."""
-    used, busy = metrics["cpu"]["workers_s"], sum(metrics["worker_busy"]) * (metrics["makespan_s"] or 0.0)
+    used, busy = figures.cpu.workers_s, sum(figures.worker_busy) * (figures.makespan_s or 0.0)
     return used / busy if used is not None and busy > 0 else None
 
 
-def wrong_threads(key: str, workers: int, threads: int, cpus: int, metrics: dict[str, Any]) -> str | None:
+def wrong_threads(key: str, workers: int, threads: int, cpus: float, figures: Figures) -> str | None:
     """A warning where the CPU says other than `workers x threads` is what ran. Short runs are not judged, nor is too
     little CPU where there was no more to have."""
-    real, used = threads_used(metrics), metrics["cpu"]["workers_s"]
-    if real is None or used < 2.0:
+    real, used = threads_used(figures), figures.cpu.workers_s
+    if real is None or used is None or used < 2.0:
         return None
     if real > 1.25 * threads:
         return (

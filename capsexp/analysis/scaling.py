@@ -15,12 +15,13 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from statistics import geometric_mean
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from capsexp.analysis.statistics import Interval, t975
+from capsexp.results import report as results
+from capsexp.results.report import Configuration, Machine, MemoryLine, Prediction, Scaling
 
 LEAST_COUNTS = 3  # the law has as many coefficients: from fewer worker counts nothing is predicted
 FEWEST_COUNTS = 5  # below this many worker counts a fit is a guess
@@ -93,10 +94,10 @@ class Law:
         return columns[:, : self._columns]
 
     @property
-    def parameters(self) -> dict[str, float]:
-        """lambda in the unit of throughput, sigma and kappa without one."""
+    def parameters(self) -> results.Law:
+        """The rate in the unit of throughput, sigma and kappa without one."""
         a, b, c = [*self.fit.coefficients, 0.0, 0.0][:3]
-        return {"lambda": float(1 / a), "sigma": float(b / a), "kappa": float(c / a)}
+        return results.Law(rate=float(1 / a), sigma=float(b / a), kappa=float(c / a))
 
     def _law(self, n: float) -> float:
         return n / self.fit.at(self._rows(np.array([n], float))[0])
@@ -120,7 +121,7 @@ class Law:
             return None
         count, factor = self._effective(n)
         found = self.fit.interval(self._rows(np.array([count], float))[0])
-        least = 1 / self.parameters["lambda"]  # no faster than without any loss
+        least = 1 / self.parameters.rate  # no faster than without any loss
         low, high = max(found[0], least), max(found[1], least)
         return factor * count / high, factor * count / low
 
@@ -153,61 +154,76 @@ class Line:
         return max(0, math.floor((limit_mb - self.base_mb) / self.per_worker_mb + 1e-9))
 
 
-def needs_cores(configurations: Sequence[Mapping[str, Any]], cpus: int) -> bool | None:
+def needs_cores(configurations: Sequence[Configuration], cpus: float) -> bool | None:
     """Whether the recognizer uses the CPU, from what was measured; None when it was not."""
     used = [
-        c["cpu"]["utilisation"] * cpus / min(c["workers"] * c["threads"], cpus)
-        for c in configurations if c["cpu"]["utilisation"] is not None and c["workers"]
+        share * cpus / min(c.workers * (c.threads or 1), cpus)
+        for c in configurations if (share := c.value("cpu_utilisation")) is not None and c.workers
     ]  # fmt: skip
     return max(used) >= NEEDS_A_CORE if used else None
 
 
 def extrapolate(
-    configurations: Sequence[Mapping[str, Any]],
-    cpus: int,
+    configurations: Sequence[Configuration],
+    cpus: float,
     memory_limit_mb: float | None,
     tolerance: float = 0.05,
     reserve_mb: float = 2048.0,
-) -> dict[str, Any] | None:
+) -> Scaling | None:
     """The fits of one group, which differs in workers only, and rows that go on from it, up to twice its largest
     count: each marked *predicted*, for there is nothing measured in it; none from fewer than LEAST_COUNTS counts, as a
     law through two of them is whatever two points say. None with fewer than two counts."""
-    speeds = {c["workers"]: c["throughput_xrt"] for c in configurations if c["workers"] and c["throughput_xrt"]}
-    peaks = {c["workers"]: c["memory"]["peak_mb"] for c in configurations if c["workers"] and c["memory"]["peak_mb"]}
+    speeds = {c.workers: speed for c in configurations if c.workers and (speed := c.value("throughput_rtfx"))}
+    peaks = {c.workers: peak for c in configurations if c.workers and (peak := c.value("peak_memory_mb"))}
     if len(speeds) < 2:
         return None
-    threads, cores = configurations[0]["threads"], needs_cores(configurations, cpus)
+    first, cores = configurations[0], needs_cores(configurations, cpus)
+    threads = first.threads or 1
     cap = max(1, int(cpus // threads)) if cores is not False else None
     law, line = Law(speeds, cap), Line(peaks) if len(peaks) > 1 else None
     enough, largest = len(speeds) >= LEAST_COUNTS, max(speeds)
     # On more cores the law goes on where it ended here: it has to be known by itself.
     known = law.counts >= LEAST_COUNTS
-    machines = _by_machine(law, line, threads, cores is not False, tolerance, reserve_mb) if known else []
-    step = math.ceil(largest / MOST_ROWS)
-    return {
-        "threads": threads, "pool": configurations[0]["pool"], "engine": configurations[0]["engine"],
-        "keys": [c["key"] for c in configurations], "counts": sorted(speeds), "fitted": law.counts,
-        "guess": law.counts < FEWEST_COUNTS, "enough": enough,
-        "uses_cpu": cores, "cap_workers": cap, "beyond_cap": law.beyond if cap and largest > cap else None,
-        "usl": law.parameters if known else None,
-        "memory": {
-            "base_mb": line.base_mb, "per_worker_mb": line.per_worker_mb, "limit_mb": memory_limit_mb,
-            "largest_within_limit": line.largest(memory_limit_mb) if memory_limit_mb else None,
-        } if line and enough else None,
-        "predicted": [
-            {
-                "workers": n, "predicted": True, "throughput_xrt": law.at(n), "throughput_ci95": law.interval(n),
-                "peak_mb": line.at(n) if line else None, "peak_ci95": line.interval(n) if line else None,
-            }
-            for n in reversed(range(2 * largest, largest, -step)) if enough
-        ],
-        "by_machine": machines,
-    }  # fmt: skip
+    rows = reversed(range(2 * largest, largest, -math.ceil(largest / MOST_ROWS))) if enough else ()
+    return Scaling(
+        threads=threads,
+        pool=first.pool or "",
+        engine=first.engine or "",
+        keys=tuple(c.key for c in configurations),
+        counts=tuple(sorted(speeds)),
+        fitted=law.counts,
+        guess=law.counts < FEWEST_COUNTS,
+        enough=enough,
+        uses_cpu=cores,
+        cap_workers=cap,
+        beyond_cap=law.beyond if cap and largest > cap else None,
+        law=law.parameters if known else None,
+        memory=_memory(line, memory_limit_mb) if line and enough else None,
+        predicted=tuple(_row(law, line, n) for n in rows),
+        by_machine=tuple(_by_machine(law, line, threads, cores is not False, tolerance, reserve_mb)) if known else (),
+    )
+
+
+def _memory(line: Line, limit_mb: float | None) -> MemoryLine:
+    largest = line.largest(limit_mb) if limit_mb else None
+    return MemoryLine(
+        base_mb=line.base_mb, per_worker_mb=line.per_worker_mb, limit_mb=limit_mb, largest_within_limit=largest
+    )
+
+
+def _row(law: Law, line: Line | None, workers: int) -> Prediction:
+    return Prediction(
+        workers=workers,
+        throughput_rtfx=law.at(workers),
+        throughput_ci95=law.interval(workers),
+        peak_memory_mb=line.at(workers) if line else None,
+        peak_ci95=line.interval(workers) if line else None,
+    )
 
 
 def _by_machine(
     law: Law, line: Line | None, threads: int, cores: bool, tolerance: float, reserve_mb: float
-) -> list[dict[str, Any]]:
+) -> list[Machine]:
     """Recommended workers for machines of other sizes, were their cores like these: the fewest within `tolerance` of
     the best throughput, of those that fit into the memory less what is left to everything else; 0: none fits."""
     found = []
@@ -218,5 +234,5 @@ def _by_machine(
             most = most if room is None else min(most, room)
             speeds = [law.uncapped(n) for n in range(1, most + 1)]
             workers = next((n for n, x in enumerate(speeds, 1) if x >= (1 - tolerance) * max(speeds)), 0)
-            found.append({"memory_gb": gb, "cpus": cpus, "workers": workers, "predicted": True})
+            found.append(Machine(memory_gb=gb, cpus=cpus, workers=workers))
     return found

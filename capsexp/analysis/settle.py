@@ -2,46 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 from capsexp.analysis import gates, validity
+from capsexp.results.report import Configuration
 
-Configuration = dict[str, Any]
 
-
-def settle(found: list[Configuration], trials: int, unfinished: bool, most: int = 200) -> dict[str, Any] | None:
-    """What would decide what is open: `overrides` to resume the sweep with, and `note`. None where more runs of this
-    sweep decide nothing. `trials`: what was planned of each; `most`: runs that a sweep may have."""
-    unsure = [
-        c for c in found if c["fault"]["kind"] == "none" and c["verdict"] not in (*gates.SURE, gates.NOT_FEASIBLE)
-    ]
+def settle(
+    found: Sequence[Configuration], trials: int, unfinished: bool, most: int = 200
+) -> tuple[list[str] | None, str] | None:
+    """What would decide what is open: overrides to resume the sweep with (None: another sweep is needed), and a note.
+    None where more runs of this sweep decide nothing. `trials`: what was planned of each; `most`: runs that a sweep may
+    have."""
+    unsure = [c for c in found if c.fault.kind == "none" and c.verdict not in (*gates.SURE, gates.NOT_FEASIBLE)]
     if unfinished:
-        return {"overrides": [], "note": "makes the runs that are missing or were cut short"}
-    if any(c["unlike_baseline"] for c in unsure):
-        return {"overrides": ["redo=changed"], "note": "makes again what was made with other models or packages"}
-    useless = [c for c in found if not c["validity"]["valid"] and c["validity"]["invalid"]]
-    if any(c["verdict"] == gates.INVALID for c in unsure) and useless:
+        return [], "makes the runs that are missing or were cut short"
+    if any(c.unlike_baseline for c in unsure):
+        return ["redo=changed"], "makes again what was made with other models or packages"
+    useless = [c for c in found if not c.validity.valid and c.validity.invalid]
+    if any(c.verdict == gates.INVALID for c in unsure) and useless:
         if validity.TOO_SHORT in validity.codes(useless):  # they would end as soon again
-            return {"overrides": None, "note": f"another sweep with longer runs: {_longest(useless)}"}
-        runs = max(len(c["validity"]["runs"]) for c in useless) + trials
-        return {"overrides": [f"trials_max={runs}"], "note": "on a machine that is left alone"}
-    needed = [gate["trials"] for c in unsure for gate in c["gates"] if gate["verdict"] == gates.INCONCLUSIVE]
+            return None, f"another sweep with longer runs: {_longest(useless)}"
+        runs = max(len(c.validity.runs) for c in useless) + trials
+        return [f"trials_max={runs}"], "on a machine that is left alone"
+    needed = [gate.trials for c in unsure for gate in c.gates if gate.verdict == gates.INCONCLUSIVE]
     if not needed:
         return None
     counts = [n for n in needed if n]
     if len(counts) < len(needed) or max(counts) * len(found) > most:
-        return {
-            "overrides": None,
-            "note": "no reasonable number of trials: another sweep with longer runs (load.repeats)",
-        }
-    return {"overrides": [f"trials={max(counts)}"], "note": "if the spread of the trials stays what it is"}
+        return None, "no reasonable number of trials: another sweep with longer runs (load.repeats)"
+    return [f"trials={max(counts)}"], "if the spread of the trials stays what it is"
 
 
-def _longest(found: list[Configuration]) -> str:
+def _longest(found: Sequence[Configuration]) -> str:
     """Of the settings that would make each run long enough the highest value."""
     most: dict[str, float] = {}
-    runs = [run for c in found for run in c["validity"]["runs"]]
-    for remedy in (r["remedy"] for run in runs for r in run["reasons"] if "remedy" in r):
+    runs = [run for c in found for run in c.validity.runs]
+    for remedy in (reason.remedy for run in runs for reason in run.reasons if reason.remedy):
         key, _, value = remedy.partition("=")
         most[key] = max(most.get(key, 0.0), float(value))
     return " or ".join(f"{key}={value:g}" for key, value in most.items()) or "raise load.repeats, or load.min_s"

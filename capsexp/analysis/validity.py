@@ -13,40 +13,41 @@ from math import ceil
 from statistics import median
 from typing import Any
 
-from capsexp.analysis.metrics import FEWEST_TICKS, difference
+from capsexp.analysis.figures import FEWEST_TICKS, Figures, difference
+from capsexp.results.report import Configuration, Reason
+from capsexp.results.run import Run
+from capsexp.results.tables import Row
 
-Row = dict[str, Any]
 Window = tuple[float, float]
 Limits = Mapping[str, float | None]
-Reason = tuple[str, ...]  # its code, in words, and where one is known the setting that helps
+Broken = tuple[str, ...]  # its code, in words, and where one is known the setting that helps
 
 TOO_SHORT = "TOO_SHORT"  # a run that ends as soon when it is repeated
 HARNESS = "HARNESS"  # a run that failed for a reason of ours
 ENOUGH = 1.25  # times the limit, so that a run that is somewhat faster is long enough, too
+CUT_SHORT = frozenset({"interrupted", "running"})
 FEWEST_RATES = 8  # of the clock, before their halves are compared
 FEWEST_SEGMENTS = 5  # of a worker, before its first is compared with the others
 
 
-def reasons(run: Mapping[str, Any], segments: list[Row], monitor: list[Row], limits: Limits) -> list[dict[str, str]]:
-    """The reasons, as {"code", "reason"} and where one setting helps "remedy", for a run.json with metrics and its
-    rows; none: the run is VALID. What was cut short has not been a run yet, and its status says so."""
-    start, end = run["window_s"]["start"], run["window_s"]["end"]
-    if not run["metrics"] or run.get("status") in CUT_SHORT or start is None or end is None or end <= start:
-        return []
-    window = (start, end)
+def reasons(
+    run: Run, figures: Figures | None, segments: list[Row], monitor: list[Row], limits: Limits
+) -> tuple[Reason, ...]:
+    """Why a run is not VALID; none: it is. What was cut short has not been a run yet, and its status says so."""
+    span = run.window_s.span
+    if figures is None or run.status in CUT_SHORT or span is None or span[1] <= span[0]:
+        return ()
+    seconds = span[1] - span[0]
     found = [
-        *_length(run, end - start, limits.get("min_s")),
-        *_client(run["metrics"], end - start, limits),
-        *_paging(run["metrics"], end - start, limits),
-        *_cpus(run, monitor, window, limits),
-        *_frequency(monitor, window, limits.get("frequency")),
-        *_gap(monitor, window, run["config"]["monitor"]["interval"], limits.get("monitor_gap_s")),
+        *_length(run, seconds, limits.get("min_s")),
+        *_client(figures, seconds, limits),
+        *_paging(figures, seconds, limits),
+        *_cpus(run, monitor, span, limits),
+        *_frequency(monitor, span, limits.get("frequency")),
+        *_gap(monitor, span, run.group("monitor")["interval"], limits.get("monitor_gap_s")),
         *_warmup(segments, limits.get("warmup")),
     ]
-    return [dict(zip(("code", "reason", "remedy"), each, strict=False)) for each in found]
-
-
-CUT_SHORT = frozenset({"interrupted", "running"})
+    return tuple(Reason(**dict(zip(("code", "reason", "remedy"), each, strict=False))) for each in found)
 
 
 def kinds(codes: Iterable[str]) -> str:
@@ -55,32 +56,29 @@ def kinds(codes: Iterable[str]) -> str:
     return " or ".join(sorted(found))
 
 
-def codes(configurations: Iterable[Mapping[str, Any]]) -> set[str]:
+def codes(configurations: Iterable[Configuration]) -> set[str]:
     """Why runs of these configurations do not count."""
-    return {
-        reason["code"] for c in configurations for one in c["validity"]["runs"] for reason in one["reasons"]
-    }  # fmt: skip
+    return {reason.code for c in configurations for run in c.validity.runs for reason in run.reasons}
 
 
-def _length(run: Mapping[str, Any], seconds: float, least: float | None) -> Iterator[Reason]:
+def _length(run: Run, seconds: float, least: float | None) -> Iterator[Broken]:
     if least is not None and seconds < least:
         remedy = _longer(run, ENOUGH * least / seconds)
         yield TOO_SHORT, f"the load took {seconds:.2f} s (limit {least:g} s); long enough is about {remedy}", remedy
 
 
-def _longer(run: Mapping[str, Any], times: float) -> str:
+def _longer(run: Run, times: float) -> str:
     """The setting with which a run takes so many times as long."""
-    config, repeats = run["config"], run.get("repeats") or 1
-    load = config.get("load", {})
-    if config.get("hours"):
-        return f"hours={times * config['hours']:.3g}"
+    repeats, load, hours = run.repeats or 1, run.group("load"), run.config.get("hours")
+    if hours:
+        return f"hours={times * hours:.3g}"
     if load.get("repeats") == "auto" and repeats > 1 and load.get("min_s"):
         return f"load.min_s={ceil(times * load['min_s'])}"
     return f"load.repeats={ceil(times * repeats)}"
 
 
-def _client(metrics: Mapping[str, Any], seconds: float, limits: Limits) -> Iterator[Reason]:
-    used, lag = metrics["cpu"]["client_s"], metrics["client_max_loop_lag_s"]
+def _client(figures: Figures, seconds: float, limits: Limits) -> Iterator[Broken]:
+    used, lag = figures.cpu.client_s, figures.client_max_loop_lag_s
     most, longest = limits.get("client_cpu"), limits.get("client_lag_s")
     if most is not None and used is not None and used / seconds > most:
         yield "CLIENT_CPU", f"the client used {_percent(used / seconds)} of a CPU (limit {_percent(most)})"
@@ -88,8 +86,8 @@ def _client(metrics: Mapping[str, Any], seconds: float, limits: Limits) -> Itera
         yield "CLIENT_LAG", f"the client stood still for {lag:.2f} s (limit {longest:g} s)"
 
 
-def _paging(metrics: Mapping[str, Any], seconds: float, limits: Limits) -> Iterator[Reason]:
-    faults, swapped = metrics["major_faults"], metrics["swap_in_mb"]
+def _paging(figures: Figures, seconds: float, limits: Limits) -> Iterator[Broken]:
+    faults, swapped = figures.major_faults, figures.swap_in_mb
     most, mb = limits.get("major_faults_per_s"), limits.get("swap_in_mb")
     if most is not None and faults is not None and faults / seconds > most:
         yield "PAGING", f"{faults / seconds:.0f} major faults per second (limit {most:g})"
@@ -97,7 +95,7 @@ def _paging(metrics: Mapping[str, Any], seconds: float, limits: Limits) -> Itera
         yield "PAGING", f"{swapped:.0f} MB read back from swap (limit {mb:g})"
 
 
-def _cpus(run: Mapping[str, Any], monitor: list[Row], window: Window, limits: Limits) -> Iterator[Reason]:
+def _cpus(run: Run, monitor: list[Row], window: Window, limits: Limits) -> Iterator[Broken]:
     """Other processes': what the system used, less what the processes we watch used between the same two ticks."""
     system = sorted((r for r in monitor if r["role"] == "system"), key=lambda r: r["time_s"])
     inside = [at for at, r in enumerate(system) if at and window[0] < r["time_s"] <= window[1]]
@@ -106,7 +104,7 @@ def _cpus(run: Mapping[str, Any], monitor: list[Row], window: Window, limits: Li
     first, last = system[inside[0] - 1], system[inside[-1]]
     spent = {name: _grown(first, last, name) for name in ("busy_s", "idle_s", "steal_s")}
     if spent["busy_s"] is None:  # a table of before there were sums
-        spent = _from_percents(system[inside[0] - 1 : inside[-1] + 1], run.get("machine_cpus") or run["cpu_count"])
+        spent = _from_percents(system[inside[0] - 1 : inside[-1] + 1], run.machine_cpus or run.cpu_count)
     busy, idle, steal = spent["busy_s"], spent["idle_s"], spent["steal_s"]
     most, share = limits.get("steal_percent"), limits.get("other_cpu")
     if busy is None or idle is None or busy + idle + (steal or 0.0) <= 0:
@@ -128,7 +126,7 @@ def _grown(first: Row, last: Row, column: str) -> float | None:
     return None if before is None or after is None else after - before
 
 
-def _from_percents(ticks: Sequence[Row], cpus: int) -> dict[str, float | None]:
+def _from_percents(ticks: Sequence[Row], cpus: float) -> dict[str, float | None]:
     """The same from the shares of CPU time since the tick before; the first one's is not of the window."""
     found: dict[str, float | None] = {"busy_s": 0.0, "idle_s": 0.0, "steal_s": None}
     for before, tick in pairwise(ticks):
@@ -143,7 +141,7 @@ def _from_percents(ticks: Sequence[Row], cpus: int) -> dict[str, float | None]:
     return found
 
 
-def _frequency(monitor: list[Row], window: Window, least: float | None) -> Iterator[Reason]:
+def _frequency(monitor: list[Row], window: Window, least: float | None) -> Iterator[Broken]:
     known = [
         r["cpu_mhz"] for r in monitor
         if r["role"] == "system" and window[0] <= r["time_s"] <= window[1] and r.get("cpu_mhz") is not None
@@ -155,7 +153,7 @@ def _frequency(monitor: list[Row], window: Window, least: float | None) -> Itera
         yield "FREQUENCY", f"the CPU's clock fell from {early:.0f} to {late:.0f} MHz (limit {_percent(least)})"
 
 
-def _gap(monitor: list[Row], window: Window, interval: float, limit: float | None) -> Iterator[Reason]:
+def _gap(monitor: list[Row], window: Window, interval: float, limit: float | None) -> Iterator[Broken]:
     if limit is None:
         return
     inside = sorted({r["time_s"] for r in monitor if window[0] < r["time_s"] < window[1]})
@@ -168,7 +166,7 @@ def _gap(monitor: list[Row], window: Window, interval: float, limit: float | Non
         yield "MONITOR_GAP", f"nothing was sampled for {gap:.1f} s (limit {limit:g} s beyond the interval)"
 
 
-def _warmup(segments: Sequence[Row], limit: float | None) -> Iterator[Reason]:
+def _warmup(segments: Sequence[Row], limit: float | None) -> Iterator[Broken]:
     """A worker's first segment against its others, per second of audio; segments much shorter than most are left out,
     as what every segment costs weighs more in them."""
     done = [s for s in segments if s["status"] == "ok" and s["audio_s"]]

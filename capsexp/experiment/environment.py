@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from collections.abc import Iterable
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -18,6 +19,7 @@ from capsexp.engines import EngineConfig, base
 from capsexp.errors import CapsexpError
 from capsexp.files import sha256
 from capsexp.machine import total_mb, usable_cpus
+from capsexp.results.run import Run, Tree
 
 PACKAGES = (
     "hydra-core", "omegaconf", "psutil", "websockets", "numpy", "pocketsphinx", "soundfile", "soxr", "funasr-onnx",
@@ -78,9 +80,9 @@ def models(engine: EngineConfig, punctuation: PunctuationConfig | None = None) -
     return found
 
 
-def with_engines(environment: dict[str, Any], runs: list[dict[str, Any]]) -> dict[str, Any]:
+def with_engines(environment: Tree, runs: Iterable[Run]) -> dict[str, Any]:
     """What the engines said of themselves once they ran: the threads they really have."""
-    said = {f"{run['engine']}, threads={run['threads']}": run["engine_about"] for run in runs if run["engine_about"]}
+    said = {f"{run.engine}, threads={run.threads}": run.engine_about for run in runs if run.engine_about}
     return {**environment, "engines": said}
 
 

@@ -21,15 +21,14 @@ HASH = 16  # characters of one
 # What only watches, judges or files a run does not make another one of it.
 ASIDE = SWEEP_KEYS | {"thresholds", "validity", "report", "archive"}
 # Likewise of our own code: it composes and checks what is asked for, and judges, shows and files what came of it. All
-# else may change a figure, whatever is new included. Of `analysis` a run uses the metrics.
+# else may change a figure, whatever is new included.
 ASIDE_CODE = (
     "__init__.py", "__main__.py", "analysis/*", "archive.py", "bounds.py", "cli.py", "compare.py", "compose.py",
     "counts.py", "debug.py", "errors.py", "escape.py", "experiment/environment.py", "experiment/fingerprint.py",
     "experiment/keep.py", "experiment/perform.py", "experiment/resume.py", "experiment/sweep.py", "limits.py",
-    "monitor/live.py", "names.py", "overrides.py", "plugins.py", "redact.py", "replay.py", "report/*", "trust.py",
-    "twin/*",
+    "monitor/live.py", "names.py", "overrides.py", "plugins.py", "redact.py", "replay.py", "report/*",
+    "results/read.py", "results/report.py", "results/run.py", "trust.py", "twin/*",
 )  # fmt: skip
-USED = "analysis/metrics.py"
 
 
 def fingerprint(config: Config) -> dict[str, str]:
@@ -72,7 +71,7 @@ def _content(path: Path) -> str:
 def code(root: Path) -> str:
     """Of what is done by the modules of a package that can change a run's figures."""
     every = sorted((path.relative_to(root).as_posix(), path) for path in root.rglob("*.py"))
-    counted = [(name, path) for name, path in every if name == USED or not any(fnmatch(name, a) for a in ASIDE_CODE)]
+    counted = [(name, path) for name, path in every if not any(fnmatch(name, a) for a in ASIDE_CODE)]
     return _hash("".join(f"{name}\n{_done_by(path.read_bytes())}\n" for name, path in counted).encode())
 
 

@@ -33,7 +33,6 @@ from capsexp.files import (
     from_here,
     locked,
     note,
-    read_json,
     remedy,
     tell,
     unwritten,
@@ -43,9 +42,10 @@ from capsexp.files import (
 from capsexp.machine import usable_cpus
 from capsexp.monitor import probes
 from capsexp.overrides import assign
-from capsexp.report.build import as_seen_from_here, assemble, rebuild
-from capsexp.report.load import read_sweep
+from capsexp.report.build import as_seen_from_here, assemble, figures_of, rebuild
 from capsexp.report.write import doubts
+from capsexp.results.read import read_facts, read_run, read_sweep
+from capsexp.results.report import Report
 
 REACH_S = 5.0  # for a server that runs already to take a connection
 
@@ -128,9 +128,9 @@ class Performance:
         if interrupted:
             return 130
         assert report is not None
-        if code or any(c["status"] != "ok" or c["incomplete"] for c in report["configurations"]):
+        if code or any(c.status != "ok" or c.incomplete for c in report.configurations):
             return 1
-        if self._sweep.report["fail_on_gate"] and report["verdict"] not in ("FEASIBLE", "FEASIBLE_WITH_CAVEATS"):
+        if self._sweep.report["fail_on_gate"] and report.verdict not in ("FEASIBLE", "FEASIBLE_WITH_CAVEATS"):
             return 3
         return 0
 
@@ -178,10 +178,10 @@ class Performance:
         sweep, fruitless = self._sweep, 0
         while True:
             report = assemble(read_sweep(self._folder))
-            again = trials.repeats(report["configurations"], sweep.trials_max) if fruitless < trials.FRUITLESS else []
+            again = trials.repeats(report.configurations, sweep.trials_max) if fruitless < trials.FRUITLESS else []
             wanted = again[:1]
             if not again and sweep.trials == "auto":
-                wanted = trials.further(report["configurations"], sweep.report["ci_width"], sweep.trials_max)
+                wanted = trials.further(report.configurations, sweep.report["ci_width"], sweep.trials_max)
             if not wanted:
                 return 0
             if again:
@@ -193,7 +193,7 @@ class Performance:
                 if code:
                     return code
             if again:
-                now = trials.repeats(assemble(read_sweep(self._folder))["configurations"], sys.maxsize)
+                now = trials.repeats(assemble(read_sweep(self._folder)).configurations, sys.maxsize)
                 fruitless = fruitless + 1 if again[0] in now else 0
 
     def _launch(self, planned: Sequence[Planned], overrides: Sequence[str]) -> int:
@@ -241,7 +241,8 @@ class Performance:
         own, decided = key(config), self._sweep.repeats
         if planned.num != min(p.num for p in self._sweep.planned if key(p.config) == own):
             return False
-        if (said := measured(config, decided, read_json(run_dir / "run.json"))) is None:
+        found = figures_of(read_run(run_dir))
+        if (said := measured(config, decided, found.makespan_s if found else None)) is None:
             return False
         note(f"      {said}")
         self._record(interrupted=False)
@@ -273,7 +274,7 @@ class Performance:
         rebuild(self._folder)
         note(f"      a checkpoint is in {from_here(self._folder)}/report.txt")
 
-    def _finish(self) -> dict[str, Any]:
+    def _finish(self) -> Report:
         folder = self._folder
         files = read_sweep(folder)
         runs = [one.run for one in files.runs]
@@ -298,15 +299,18 @@ def _language_doubt(config: Config) -> str | None:
 
 
 def _told(run_dir: Path, status: str) -> str:
-    run = read_json(run_dir / "run.json")
     if status != "ok":
-        return f"{status}: {run['error']}"
-    metrics = run["metrics"]
-    if metrics["makespan_s"] is None:
-        return f"{metrics['completed']} of {counted(metrics['requests'], 'request')} completed"
-    peak = metrics["memory"]["peak_mb"]
+        return f"{status}: {read_facts(run_dir).error}"
+    try:
+        found = figures_of(read_run(run_dir))
+    except (ValueError, OSError) as error:
+        return f"its files cannot be read: {error}"
+    if found is None or found.makespan_s is None or found.throughput_rtfx is None:
+        count = f"{found.completed} of {counted(found.requests, 'request')}" if found else "not all requests"
+        return f"{count} completed"
+    peak = found.memory.peak_mb
     memory = f", {peak:.0f} MB" if peak is not None else ""
-    return f"{metrics['makespan_s']:.2f} s, {metrics['throughput_xrt']:.1f} x real time{memory}"
+    return f"{found.makespan_s:.2f} s, {found.throughput_rtfx:.1f} x real time{memory}"
 
 
 def _replay(config: Any) -> str:

@@ -103,12 +103,11 @@ def decide(reference: Reference, configs: Sequence[Config], cpus: float) -> Deci
     }
 
 
-def measured(config: Config, decided: dict[str, Decision], run: Mapping[str, Any]) -> str | None:
+def measured(config: Config, decided: dict[str, Decision], made: float | None) -> str | None:
     """Of a server of which nobody knows how many workers it has, the reference tells how long one would take. Its first
     run tells better: where that was too short, `decided` is changed, and what to say is returned: it is made again.
-    `run`: its run.json. None where it is long enough."""
+    `made`: its makespan, in seconds. None where it is long enough."""
     own, load = key(config), config.load
-    made = (run.get("metrics") or {}).get("makespan_s")
     least = max(load.min_s / 2, config.validity.min_s or 0.0)
     if not (_untold(config) and load.repeats == "auto" and config.hours is None and own in decided and made):
         return None

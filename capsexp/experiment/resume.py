@@ -19,7 +19,7 @@ from capsexp.experiment.run import Planned
 from capsexp.experiment.sweep import Sweep, add, plan, split
 from capsexp.files import read_json
 from capsexp.overrides import key_of
-from capsexp.report.load import CONTROL, read_plan
+from capsexp.results.read import CONTROL, read_plan
 
 
 def reopen(

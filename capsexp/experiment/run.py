@@ -21,8 +21,6 @@ from urllib.parse import urlsplit
 import psutil
 
 from capsexp import commandline, debug, interrupts
-from capsexp.analysis import faults
-from capsexp.analysis.metrics import run_metrics
 from capsexp.client.request import port_of
 from capsexp.config import Config, LoadConfig, to_dict, to_yaml, worker_count
 from capsexp.errors import CapsexpError, HarnessError, RunRefused, ServerError, StorageError
@@ -34,7 +32,9 @@ from capsexp.experiment.repeats import Reference, foretold
 from capsexp.files import bound_log, read_json, storing, sync_tree, write_json, write_text
 from capsexp.machine import usable_cpus
 from capsexp.protocol import in_url
-from capsexp.report.load import read_rows, sizes
+from capsexp.results import recovery
+from capsexp.results.run import SCHEMA
+from capsexp.results.tables import read_rows, sizes
 from capsexp.tool import TOKEN
 
 PORT_S = 30.0  # for the port of a server that cannot be told one to be free
@@ -272,7 +272,7 @@ class _Run:
         deadline = time.monotonic() + self.config.server.grace
         while time.monotonic() < deadline and server is not None and server.alive():
             events = read_rows(self.dir / "workers.csv")
-            if not faults.awaited(injected, events):
+            if not recovery.awaited(injected, events):
                 break
             time.sleep(10 * POLL_S)
 
@@ -364,7 +364,6 @@ class _Run:
         self.phases["total"] = time.monotonic() - self.zero
         self._bound_logs()  # what was said on the way down, too
         run = self._described(self.status, self.error)
-        self.status = run["status"]
         with storing(self.dir.name):
             for pid in (self.dir / ".pids").glob("*"):
                 pid.unlink()
@@ -380,8 +379,8 @@ class _Run:
         client = _json(self.dir / "client.json")
         described = _json(self.dir / "samples.json") or {"samples": [], "skipped": []}
         window = {"ready": self.ready, "start": client and client["start_s"], "end": client and client["end_s"]}
-        run: dict[str, Any] = {
-            "schema": 1, "num": plan.num, "key": plan.key, "trial": plan.trial, "name": config.name,
+        return {
+            "schema": SCHEMA, "num": plan.num, "key": plan.key, "trial": plan.trial, "name": config.name,
             "status": status, "error": error or None, "failure": self.failure,
             "workers": self.workers, "workers_requested": config.workers, "threads": config.threads,
             "pool": config.pool.name, "engine": config.engine.name, "engine_about": self.about,
@@ -391,21 +390,9 @@ class _Run:
             "phases_s": {name: round(seconds, 6) for name, seconds in self.phases.items()},
             "window_s": window, "order_seed": client and client["order_seed"], **described,
             "cpu_count": usable_cpus(), "machine_cpus": psutil.cpu_count() or 1,
-            "warnings": self.warnings, "metrics": None,
+            "warnings": self.warnings,
             "fingerprint": self.fingerprint, "environment": environment.of_run(config), "tables": sizes(self.dir),
         }  # fmt: skip
-        # Hours that were interrupted have not been for nothing.
-        if status in ("ok", "running") or (status == "interrupted" and config.hours is not None and client):
-            try:
-                requests, segments, monitor = (
-                    read_rows(self.dir / f"{n}.csv") for n in ("requests", "segments", "monitor")
-                )
-                counts = _json(self.dir / "segments.json")
-                run["metrics"] = run_metrics(run, requests, segments, monitor, client, counts)
-            except Exception as error:  # the report says so; the files are there to look at
-                run["status"], run["failure"] = "failed", "harness"
-                run["error"] = f"metrics: {type(error).__name__}: {error}"
-        return run
 
 
 @contextmanager

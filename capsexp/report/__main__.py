@@ -16,7 +16,8 @@ from capsexp.errors import ConfigError
 from capsexp.files import locked, tell, write_json
 from capsexp.overrides import key_of
 from capsexp.report.build import as_seen_from_here, rebuild
-from capsexp.report.load import read_plan
+from capsexp.results.read import read_plan
+from capsexp.results.report import Report
 from capsexp.tool import entry
 
 # What a report can be made by anew, without its runs being made again.
@@ -48,7 +49,7 @@ def _again(folder: Path, overrides: Sequence[str], archived: bool = True) -> int
     return 0
 
 
-def _rebuild(folder: Path) -> dict[str, Any]:
+def _rebuild(folder: Path) -> Report:
     with archive.as_written(folder):
         return rebuild(folder)
 

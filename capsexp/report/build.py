@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from capsexp import escape
 from capsexp.analysis import (
@@ -25,164 +27,238 @@ from capsexp.analysis import (
     trials,
     validity,
 )  # fmt: skip
-from capsexp.analysis.metrics import durations
+from capsexp.analysis.aggregate import Observed
+from capsexp.analysis.correctness import Judgement
+from capsexp.analysis.faults import Effect
+from capsexp.analysis.figures import Figures, figures
 from capsexp.files import from_here, storing
 from capsexp.limits import ReportConfig
-from capsexp.report import start, warnings
+from capsexp.report import start
 from capsexp.report.exporters import text
-from capsexp.report.load import RunFiles, SweepFiles, read_sweep
 from capsexp.report.survive import Survivor
-from capsexp.report.warnings import faulted, name_of
+from capsexp.report.warnings import Seen, warnings
 from capsexp.report.write import write
+from capsexp.results.read import RunFiles, SweepFiles, read_sweep
+from capsexp.results.report import (
+    Advice,
+    Change,
+    Configuration,
+    Decide,
+    Reason,
+    Recommendation,
+    ReferenceRun,
+    Report,
+    Scaling,
+    TrialsAsked,
+)
+from capsexp.results.run import Reference, Run, Tree
 
 
-def rebuild(folder: Path) -> dict[str, Any]:
+def rebuild(folder: Path) -> Report:
     """Write the report in the sweep's `report.formats` from the run directories alone: the same files, the same bytes.
     Raises ArchiveError when `folder` is not a sweep's."""
     survive = Survivor()
     files = read_sweep(folder)
-    report = assemble(files, survive)
-    write(folder, report, files.sweep["report"].get("formats"), survive)
+    report = write(folder, assemble(files, survive), files.sweep.report.get("formats"), survive)
     with storing(folder.name):
         survive.keep(folder)
     return report
 
 
-def assemble(files: SweepFiles, survive: Survivor | None = None) -> dict[str, Any]:
-    """The report as plain values; see the README for its fields. What an analysis that fails would have said is left
-    out, and the warnings say so."""
+def assemble(files: SweepFiles, survive: Survivor | None = None) -> Report:
+    """What an analysis that fails would have said is left out, and the warnings say so."""
     survive = survive or Survivor()
     files, cut = _without_halves(files)
-    settings = {**vars(ReportConfig()), **files.sweep["report"]}
-    judged = [survive(f"{name_of(r)}: correctness", None, _judge, r, files.controls) for r in files.runs]
-    runs = [_look_closer(run, settings, survive) for run in files.runs]
-    limits = files.sweep.get("validity") or {}
-    disturbed = [
-        survive(
-            f"{name_of(r)}: validity", _UNCHECKED, validity.reasons,
-            r.run, r.segments, r.monitor, _limits(r.run, limits),
-        )
-        for r in files.runs
-    ]  # fmt: skip
-    effects = [
-        survive(
-            f"{name_of(r)}: effects of faults", faults.UNKNOWN, faults.effect,
-            r.run, r.requests, r.segments, r.workers, r.faults, j["wrong_count"] if j else None,
-        )
-        for r, j in zip(files.runs, judged, strict=True)
-    ]  # fmt: skip
-    thresholds = files.sweep["thresholds"]
+    settings, sweep = {**vars(ReportConfig()), **files.sweep.report}, files.sweep
+    observed = observe(files, survive)
+    seen = [Seen(one, run) for one, run in zip(files.runs, observed, strict=True)]
     configurations = survive(
-        "configurations", _unanalysed(files), aggregate.configurations,
-        runs, judged, files.controls, thresholds, disturbed, effects,
-    )  # fmt: skip
-    planned, missing = [p["key"] for p in files.sweep["planned"]], [m["key"] for m in files.missing] + cut
-    aggregate.incomplete(configurations, planned, missing)
-    configurations += _missing(files, {c["key"] for c in configurations})
-    cpus = runs[0]["cpu_count"] if runs else None
-    scalings = survive("scaling", [], _scalings, runs, configurations, thresholds, settings)
-    asked, most = files.sweep.get("trials", 1), files.sweep.get("trials_max", 1)
-    cut_short = any(r.run["status"] in validity.CUT_SHORT for r in files.runs)
-    unfinished = bool(files.sweep["interrupted"] or missing or cut_short)
-    advice = survive("advice", [], _advise, files, configurations, scalings, cpus, settings["tolerance"])
-    report = {
-        "schema": 1,
-        "name": files.sweep["name"],
-        "verdict": aggregate.overall(configurations, unfinished),
-        "valid": not files.sweep["interrupted"]
-        and all(c["status"] == "ok" and not aggregate.invalid(c) for c in configurations),
-        "interrupted": files.sweep["interrupted"],
-        "unfinished": unfinished,
-        "trials": {
-            "asked": asked,
-            "max": most,
-            "stopped": survive("trials", None, trials.outcome, configurations, asked, settings["ci_width"], most),
-        },
-        "warnings": warnings.of(files, configurations, survive),
-        "environment": files.environment,
-        "samples": runs[0]["samples"] if runs else [],
-        "thresholds": thresholds,
-        "thresholds_changed": _changed(files),
-        "validity_limits": limits,
-        "control": [
-            {"engine": c["engine"], "threads": c["threads"], "hash": key, **run}
-            for key, c in files.controls.items()
-            for run in c["runs"]
-        ],
-        "configurations": configurations,
-        "diagnosis": survive("diagnosis", {}, _diagnose, files, configurations, settings["tolerance"]),
-        "scaling": scalings,
-        "recommendation": _one(advice),
-        "advice": advice,
-        "decide": survive("what decides", None, _decide, files, configurations, unfinished),
-    }
-    report["warnings"] += survive.warnings
-    return report
+        "configurations", _unanalysed(files), aggregate.configurations, observed, files.references, sweep.thresholds
+    )
+    planned, missing = [p.key for p in sweep.planned], [m.key for m in files.missing] + cut
+    configurations = aggregate.incomplete(configurations, planned, missing)
+    configurations += _missing(files, {c.key for c in configurations})
+    cpus = observed[0].run.cpu_count if observed else None
+    scalings = survive("scaling", [], _scalings, observed, configurations, sweep.thresholds, settings)
+    cut_short = any(one.run.status in validity.CUT_SHORT for one in observed)
+    unfinished = bool(sweep.interrupted or missing or cut_short)
+    tolerance = settings["tolerance"]
+    advice = survive("advice", [], _advise, files, configurations, scalings, cpus, tolerance)
+    stopped = (configurations, sweep.trials, settings["ci_width"], sweep.trials_max)
+    report = Report(
+        name=sweep.name,
+        verdict=aggregate.overall(configurations, unfinished),
+        valid=not sweep.interrupted and all(c.status == "ok" and not aggregate.invalid(c) for c in configurations),
+        interrupted=sweep.interrupted,
+        unfinished=unfinished,
+        trials=TrialsAsked(
+            asked=sweep.trials, max=sweep.trials_max, stopped=survive("trials", None, trials.outcome, *stopped)
+        ),
+        warnings=tuple(warnings(files, seen, configurations, survive)),
+        environment=files.environment,
+        samples=observed[0].run.samples if observed else (),
+        thresholds=sweep.thresholds,
+        thresholds_changed=_changed(files),
+        validity_limits=sweep.validity or {},
+        reference=tuple(_references(files.references)),
+        configurations=tuple(configurations),
+        diagnosis=survive("diagnosis", {}, _diagnose, observed, configurations, tolerance),
+        scaling=tuple(scalings),
+        recommendation=_one(advice),
+        advice=tuple(advice),
+        decide=survive("what decides", None, _decide, files, configurations, unfinished),
+    )
+    return msgspec.structs.replace(report, warnings=(*report.warnings, *survive.warnings))
 
 
-_UNCHECKED = [{"code": "UNCHECKED", "reason": "whether it was disturbed could not be analysed"}]
+_FAILED = Figures()
+_UNCHECKED = (Reason(code="UNCHECKED", reason="whether it was disturbed could not be analysed"),)
 
 
-def _unanalysed(files: SweepFiles) -> list[dict[str, Any]]:
+def observe(files: SweepFiles, survive: Survivor | None = None) -> list[Observed]:
+    """Each run with what its tables say, in the order of `files.runs`."""
+    survive, settings = survive or Survivor(), {**vars(ReportConfig()), **files.sweep.report}
+    return [_observed(one, files, settings, survive) for one in files.runs]
+
+
+def _observed(files: RunFiles, sweep: SweepFiles, settings: Mapping[str, Any], survive: Survivor) -> Observed:
+    """A run with what its tables say."""
+    run, name = files.run, f"{files.run.key}, run {files.run.num}"
+    limits = _limits(run, sweep.sweep.validity or {})
+    found = survive(f"{name}: figures", _FAILED, figures_of, files)
+    if found is _FAILED:  # says nothing of the server
+        error, found = "its tables could not be analysed", None
+        run = msgspec.structs.replace(run, status="failed", failure="harness", error=error)
+    judged = survive(f"{name}: correctness", None, _judge, files, sweep.references)
+    memory = found.memory.metric if found else None
+    lost = judged.wrong_count if judged else None
+    harm = (run, found, files.requests, files.segments, files.workers, files.faults, lost)
+    shares = (run, found, files.requests, files.segments)
+    slope = (files.monitor, memory, run.window_s.span, settings["leak_min_s"])
+    return Observed(
+        run=run,
+        figures=found,
+        judged=judged,
+        disturbed=survive(
+            f"{name}: validity", _UNCHECKED, validity.reasons, run, found, files.segments, files.monitor, limits
+        ),
+        effect=survive(f"{name}: effects of faults", Effect(), faults.effect, *harm),
+        timeline=survive(f"{name}: timeline", None, timeline.shares, *shares),
+        gpu=survive(f"{name}: GPUs", None, gpu.usage, files.gpu, run.window_s.span) if found else None,
+        leak=survive(f"{name}: leak", None, leak.watch, *slope) if found else None,
+    )
+
+
+def figures_of(files: RunFiles) -> Figures | None:
+    """Hours that were interrupted have not been for nothing; of anything else that did not end well there are none."""
+    run = files.run
+    hours = run.status == "interrupted" and run.config.get("hours") is not None and files.client is not None
+    if run.status not in ("ok", "running") and not hours:
+        return None
+    return figures(run, files.requests, files.segments, files.monitor, files.client, files.counts)
+
+
+def _judge(files: RunFiles, references: Mapping[str, Reference]) -> Judgement | None:
+    if not files.requests:
+        return None
+    run = files.run
+    judged = correctness.judge(files.transcripts, files.requests, references.get(run.control or ""), run.samples)
+    return replace(judged, errors={}) if run.twin else judged  # random weights, meaningless text
+
+
+def _limits(run: Run, limits: Tree) -> dict[str, float | None]:
+    """What a run must keep to be VALID. A worker that took another's place is cold because it was made to be."""
+    return {**limits, "warmup": None} if run.fault != "none" else dict(limits)
+
+
+def _unanalysed(files: SweepFiles) -> list[Configuration]:
     """A row for each configuration although nothing could be made of its runs."""
-    keys = dict.fromkeys(r.run["key"] for r in files.runs)
+    keys = dict.fromkeys(r.run.key for r in files.runs)
     found = [aggregate.empty(key, "unanalysed", "its runs could not be analysed") for key in keys]
-    return [{**one, "baseline": one["key"]} for one in found]
+    return [msgspec.structs.replace(one, baseline=one.key) for one in found]
 
 
-def _changed(files: SweepFiles) -> list[list[Any]]:
-    """[name, before, now] of each threshold that is not the one that the runs were asked for with: the verdict is of
-    another question than the one that was put first."""
-    first = next((r.run["config"].get("thresholds") for r in files.runs), None)
-    before = files.sweep.get("thresholds_before") or first or files.sweep["thresholds"]
-    return [list(change) for change in differences.changes(before, files.sweep["thresholds"])]
+def _missing(files: SweepFiles, known: Iterable[str]) -> list[Configuration]:
+    """A row for each configuration of which no run can be used."""
+    why = "interrupted before it began" if files.sweep.interrupted else "its folder holds no run.json"
+    lost = {planned.key: planned for planned in reversed(files.missing) if planned.key not in known}
+    return [
+        aggregate.empty(one.key, "damaged" if one.why else "missing", one.why or why)
+        for one in reversed(list(lost.values()))
+    ]
 
 
 def _without_halves(files: SweepFiles) -> tuple[SweepFiles, list[str]]:
     """Without runs that were interrupted, where their configuration has others; and the keys of those."""
-    whole = {r.run["key"] for r in files.runs if r.run["status"] != "interrupted"}
-    halves = [r for r in files.runs if r.run["status"] == "interrupted" and r.run["key"] in whole]
+    whole = {r.run.key for r in files.runs if r.run.status != "interrupted"}
+    halves = [r for r in files.runs if r.run.status == "interrupted" and r.run.key in whole]
     kept = [r for r in files.runs if r not in halves]
-    return replace(files, runs=kept), [r.run["key"] for r in halves]
+    return replace(files, runs=kept), [r.run.key for r in halves]
+
+
+def _references(references: Mapping[str, Reference]) -> Iterable[ReferenceRun]:
+    for key, reference in references.items():
+        for run in reference.runs:
+            yield ReferenceRun(
+                engine=reference.engine,
+                threads=reference.threads,
+                hash=key,
+                processes=run.processes,
+                throughput_rtfx=run.throughput_rtfx,
+                makespan_s=run.makespan_s,
+                load_s=run.load_s,
+            )
+
+
+def _changed(files: SweepFiles) -> tuple[Change, ...]:
+    """Each threshold that is not the one that the runs were asked for with: the verdict is of another question than the
+    one that was put first."""
+    now = files.sweep.thresholds
+    first = next((r.run.config.get("thresholds") for r in files.runs), None)
+    before = files.sweep.thresholds_before or first or now
+    return tuple(Change(name=name, before=b, now=n) for name, b, n in differences.changes(before, now))
 
 
 def _advise(
     files: SweepFiles,
-    configurations: list[dict[str, Any]],
-    scalings: list[dict[str, Any]],
-    cpus: int | None,
+    configurations: Sequence[Configuration],
+    scalings: Sequence[Scaling],
+    cpus: float | None,
     tolerance: float,
-) -> list[dict[str, Any]]:
+) -> list[Advice]:
     """What to run, each with how to start it."""
-    configs = {r.run["key"]: r.run["config"] for r in files.runs}
-    advice = recommend.advise(configurations, configs, tolerance, scalings, cpus)
-    for one in advice:
-        if chosen := one["recommendation"]:
-            chosen["server"] = start.start(configs[chosen["key"]], chosen["workers"])
-            chosen["command"] = chosen["server"]["command"]
-    return advice
+    configs = {r.run.key: r.run.config for r in files.runs}
+    found = []
+    for advice in recommend.advise(configurations, configs, tolerance, scalings, cpus):
+        chosen = advice.recommendation
+        if chosen is not None:
+            server = start.start(configs[chosen.key], chosen.workers)
+            chosen = msgspec.structs.replace(chosen, server=server, command=server.command)
+        found.append(msgspec.structs.replace(advice, recommendation=chosen))
+    return found
 
 
-def _one(advice: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+def _one(advice: Sequence[Advice]) -> Recommendation | None:
     """The recommendation, where every group has the same."""
-    chosen = [one["recommendation"] for one in advice]
-    if not all(chosen) or len({one["command"] for one in chosen}) != 1:
+    chosen = [one.recommendation for one in advice if one.recommendation]
+    if not chosen or len(chosen) < len(advice) or len({one.command for one in chosen}) != 1:
         return None
-    return dict(next((one for one in chosen if not one["decided"]), chosen[0]))
+    return next((one for one in chosen if not one.decided), chosen[0])
 
 
-def _decide(files: SweepFiles, configurations: list[dict[str, Any]], unfinished: bool) -> dict[str, Any] | None:
+def _decide(files: SweepFiles, configurations: Sequence[Configuration], unfinished: bool) -> Decide | None:
     """The line that makes the runs which would decide what is open."""
-    planned = len({p["trial"] for p in files.sweep["planned"]})
+    planned = len({p.trial for p in files.sweep.planned})
     found = settle.settle(configurations, planned, unfinished)
     if found is None:
         return None
-    where, more, note = files.sweep.get("folder"), found["overrides"], found["note"]
+    more, note = found
+    where = files.sweep.folder
     if more is None:
-        return {"command": None, "note": note, "overrides": None}
-    if not isinstance(where, str):
+        return Decide(note=note)
+    if where is None:
         where, note = "FOLDER", note + _PLACE
-    return {"command": resuming(where, more), "note": note, "overrides": more}
+    return Decide(command=resuming(where, more), note=note, overrides=tuple(more))
 
 
 _PLACE = "; FOLDER: where this report lies"
@@ -193,116 +269,75 @@ def resuming(where: str, overrides: Sequence[str]) -> str:
     return shlex.join(["python", "-m", "capsexp", f"resume={where}", *overrides])
 
 
-def as_seen_from_here(folder: Path, report: Mapping[str, Any]) -> str:
+def as_seen_from_here(folder: Path, report: Report) -> str:
     """report.txt for a screen: its commands name the folder as it is reached from here. The file itself holds no path
     of this machine."""
-    said = (folder / text.FILE).read_text("utf-8").removesuffix("\n")
-    decide = report["decide"]
-    if not decide or decide["overrides"] is None:
+    said, decide = (folder / text.FILE).read_text("utf-8").removesuffix("\n"), report.decide
+    if not decide or decide.overrides is None:
         return said
-    here = resuming(from_here(folder), decide["overrides"])
-    before = escape.lines(f"{decide['command']}   ({decide['note']})")
-    now = escape.lines(f"{here}   ({decide['note'].removesuffix(_PLACE)})")
+    here = resuming(from_here(folder), decide.overrides)
+    before = escape.lines(f"{decide.command}   ({decide.note})")
+    now = escape.lines(f"{here}   ({decide.note.removesuffix(_PLACE)})")
     return said.replace(before, now)
 
 
-def _judge(run: RunFiles, controls: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
-    if not run.requests:
-        return None
-    control = controls.get(run.run["control"] or "")
-    judged = correctness.judge(run.transcripts, run.requests, control, run.run["samples"])
-    if run.run.get("twin"):  # random weights, meaningless text
-        judged |= {"wer": None, "cer": None, "errors": {}}
-    return judged
-
-
-def _limits(run: Mapping[str, Any], limits: Mapping[str, float | None]) -> dict[str, float | None]:
-    """What a run must keep to be VALID. A worker that took another's place is cold because it was made to be."""
-    return {**limits, "warmup": None} if faulted(run) else dict(limits)
-
-
-def _look_closer(files: RunFiles, settings: Mapping[str, Any], survive: Survivor) -> dict[str, Any]:
-    """A run with what only its rows can say."""
-    run = files.run
-    if not run["metrics"]:
-        return run
-    window, metric = run["window_s"], run["metrics"]["memory"]["metric"]
-    span = (window["start"], window["end"]) if window["start"] is not None and window["end"] is not None else None
-    return {
-        **run,
-        "durations": survive(f"{name_of(files)}: latency", {}, durations, files.requests, files.segments),
-        "gpu": survive(f"{name_of(files)}: GPUs", None, gpu.usage, files.gpu, span),
-        "timeline": survive(
-            f"{name_of(files)}: timeline", None, timeline.shares, run, files.requests, files.segments
-        ),
-        "leak": survive(
-            f"{name_of(files)}: leak", None, leak.watch, files.monitor, metric, span, settings["leak_min_s"]
-        ),
-    }  # fmt: skip
-
-
-def _missing(files: SweepFiles, known: set[str]) -> list[dict[str, Any]]:
-    why = "interrupted before it began" if files.sweep["interrupted"] else "its folder holds no run.json"
-    return [
-        aggregate.empty(planned["key"], "damaged" if "why" in planned else "missing", planned.get("why", why))
-        for planned in files.missing
-        if planned["key"] not in known and not known.add(planned["key"])  # type: ignore[func-returns-value]
-    ]
-
-
 def _scalings(
-    runs: list[dict[str, Any]],
-    configurations: list[dict[str, Any]],
-    thresholds: Mapping[str, Any],
+    observed: Sequence[Observed],
+    configurations: Sequence[Configuration],
+    thresholds: Tree,
     settings: Mapping[str, Any],
-) -> list[dict[str, Any]]:
+) -> list[Scaling]:
     """A fit for each group that differs in workers only."""
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    configs = {run["key"]: run["config"] for run in runs}
+    groups: dict[tuple[str, str | None], list[Configuration]] = {}
+    configs = {one.run.key: one.run.config for one in observed}
     for c in configurations:
-        sound = c["status"] == "ok" and c["workers"] and not aggregate.invalid(c)
-        if sound and c["fault"]["kind"] == "none":
-            groups.setdefault((baseline.group_key(configs[c["key"]]), c["pool"]), []).append(c)
-    limit, cpus = thresholds.get("peak_memory_mb"), runs[0]["cpu_count"] if runs else 1
+        sound = c.status == "ok" and c.workers and not aggregate.invalid(c)
+        if sound and c.fault.kind == "none":
+            groups.setdefault((baseline.group_key(configs[c.key]), c.pool), []).append(c)
+    limit, cpus = thresholds.get("peak_memory_mb"), observed[0].run.cpu_count if observed else 1
     found = []
     for group in groups.values():
         if one := scaling.extrapolate(group, cpus, limit, settings["tolerance"], settings["reserve_mb"]):
-            line = [c for c in configurations if (c["baseline"], c["pool"]) == (group[0]["baseline"], group[0]["pool"])]
-            known = {c["workers"] for c in line}  # what was measured and does not count is not predicted either
-            one["predicted"] = [row for row in one["predicted"] if row["workers"] not in known]
-            found.append(one)
+            line = [c for c in configurations if (c.baseline, c.pool) == (group[0].baseline, group[0].pool)]
+            known = {c.workers for c in line}  # what was measured and does not count is not predicted either
+            predicted = tuple(row for row in one.predicted if row.workers not in known)
+            found.append(msgspec.structs.replace(one, predicted=predicted))
     return found
 
 
-def _diagnose(files: SweepFiles, configurations: list[dict[str, Any]], tolerance: float) -> dict[str, list[str]]:
+def _diagnose(
+    observed: Sequence[Observed], configurations: Sequence[Configuration], tolerance: float
+) -> dict[str, tuple[str, ...]]:
     """Per configuration that disappoints: what the data say is the cause."""
-    by_key, found = {c["key"]: c for c in configurations}, {}
-    for configuration in configurations:
-        key, base = configuration["key"], by_key.get(configuration.get("baseline") or "")
-        run = _typical(files, configuration)
-        if run is not None and base is not None and base["key"] != key and configuration["fault"]["kind"] == "none":
-            fewer = _as_fast_with_fewer(configuration, configurations, tolerance)
-            load = int(run["config"].get("load", {}).get("concurrency") or 0)
-            causes = diagnosis.causes(configuration, base, run["metrics"], run["cpu_count"], fewer, load)
-            if causes:
-                found[key] = causes
+    by_key, found = {c.key: c for c in configurations}, {}
+    for one in configurations:
+        base = by_key.get(one.baseline or "")
+        typical = _typical(observed, one)
+        if typical is None or typical.figures is None or base is None or base is one or one.fault.kind != "none":
+            continue
+        fewer = _as_fast_with_fewer(one, configurations, tolerance)
+        load = int(typical.run.group("load").get("concurrency") or 0)
+        causes = diagnosis.causes(one, base, typical.figures, typical.run.cpu_count, fewer, load)
+        if causes:
+            found[one.key] = tuple(causes)
     return found
 
 
-def _typical(files: SweepFiles, configuration: Mapping[str, Any]) -> dict[str, Any] | None:
+def _typical(observed: Sequence[Observed], configuration: Configuration) -> Observed | None:
     """Of the runs that count, the one with the middle makespan."""
-    own = [r.run for r in files.runs if r.run["key"] == configuration["key"] and r.run["metrics"]]
-    valid = {run["num"] for run in configuration["validity"]["runs"] if run["valid"]}
-    own = [run for run in own if run.get("num") in valid] or own
-    own.sort(key=lambda run: run["metrics"]["makespan_s"] or float("inf"))
-    return own[(len(own) - 1) // 2] if own else None
+    own = [o for o in observed if o.run.key == configuration.key and o.figures]
+    valid = {run.num for run in configuration.validity.runs if run.valid}
+    own = [o for o in own if o.run.num in valid] or own
+    return aggregate.typical(own) if own else None
 
 
-def _as_fast_with_fewer(one: dict[str, Any], every: list[dict[str, Any]], tolerance: float) -> str | None:
+def _as_fast_with_fewer(one: Configuration, every: Sequence[Configuration], tolerance: float) -> str | None:
+    mine = one.value("throughput_rtfx")
+    if mine is None:
+        return None
     others = [
-        c["key"] for c in every
-        if c["baseline"] == one["baseline"] and c["pool"] == one["pool"] and c["throughput_xrt"] is not None
-        and one["throughput_xrt"] is not None and c["workers"] < one["workers"]
-        and c["throughput_xrt"] >= (1 - tolerance) * one["throughput_xrt"]
+        c.key for c in every
+        if c.baseline == one.baseline and c.pool == one.pool and (c.workers or 0) < (one.workers or 0)
+        and (c.value("throughput_rtfx") or 0.0) >= (1 - tolerance) * mine
     ]  # fmt: skip
     return others[0] if others else None

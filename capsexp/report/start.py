@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 
 from capsexp.commandline import fill, mentioned
 from capsexp.config import ENGINES, PunctuationConfig, ServerConfig
+from capsexp.results.report import Start
 
 # Where a run's server listens, and what only a server of somebody else's has.
 _NOT_OURS = frozenset({"name", "token", "cmd", "url"})
@@ -21,17 +22,17 @@ _READ_AS_OTHER = frozenset({"null", "true", "false", "nan", "inf", "yes", "no", 
 _LOOPBACK = ("localhost", "::1")
 
 
-def start(config: Mapping[str, Any], workers: int | None) -> dict[str, str | None]:
+def start(config: Mapping[str, Any], workers: int | None) -> Start:
     """`command`, quoted for a shell; `yaml`, a file for --config-dir; `note`, what is to be known beside them. Of a
     server that runs already there is no command."""
     server = config["server"]
     if server["name"] == "external":
-        return {"command": None, "yaml": None, "note": f"nothing to start: {server['url']} was measured as it runs"}
+        return Start(note=f"nothing to start: {server['url']} was measured as it runs")
     if server["name"] == "command":
         cmd, told = server["cmd"] or "", {"workers": config["workers"], "threads": config["threads"], "port": "PORT"}
         line = fill(cmd, **told, host=server["host"])
         listens = "PORT: the port to listen on" if "port" in mentioned(cmd) else f"it listens on port {server['port']}"
-        return {"command": line, "yaml": None, "note": listens}
+        return Start(command=line, note=listens)
     groups, settings, note = _groups(config), list(_settings(config)), None
     if not _stays_here(server["host"]) and not server.get("allow_anonymous"):
         settings.append(("server.token", "SECRET"))
@@ -40,11 +41,8 @@ def start(config: Mapping[str, Any], workers: int | None) -> dict[str, str | Non
     words = [f"{key}={value}" for key, value in groups.items()]
     words = [f"{key}={spelled(value)}" for key, value in first] + words
     words += [f"{key}={spelled(value)}" for key, value in settings]
-    return {
-        "command": shlex.join(["python", "-m", "capsexp.server", *words]),
-        "yaml": _yaml(groups, [*first, *settings]),
-        "note": note,
-    }
+    command = shlex.join(["python", "-m", "capsexp.server", *words])
+    return Start(command=command, yaml=_yaml(groups, [*first, *settings]), note=note)
 
 
 def _groups(config: Mapping[str, Any]) -> dict[str, str]:

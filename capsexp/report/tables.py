@@ -5,26 +5,35 @@ from __future__ import annotations
 from typing import Any
 
 from capsexp.analysis import validity
+from capsexp.analysis.metrics import BY_TAG
 from capsexp.counts import counted
+from capsexp.results.report import Advice, Configuration, Report, Slope, Timeline
 
 MACHINES = "Workers for machines of other sizes with cores like these, by throughput and memory alone (predicted)"
-HEADERS = (
-    "configuration", "trials", "makespan\ns", "xRT", "speed\nup", "95 %\ninterval", "effi-\nciency", "server\neff.",
-    "peak\nMB", "mem.\ngrowth", "CPU\n%", "latency\np50 s", "latency\np95 s", "latency\nmax s", "correct", "WER\n%",
-    "CER\n%", "verdict",
+# What the main table shows of each configuration, beside its key, trials and verdict; None: right / all requests.
+COLUMNS: tuple[str | None, ...] = (
+    "makespan_s", "throughput_rtfx", "speedup", "speedup.ci95", "efficiency", "server_efficiency", "peak_memory_mb",
+    "memory_growth", "cpu_utilisation", "latency_p50_s", "latency_p95_s", "latency_max_s", None, "wer", "cer",
 )  # fmt: skip
+
+
+def _header(tag: str | None) -> str:
+    if tag is None:
+        return "correct"
+    return "95 %\ninterval" if tag.endswith(".ci95") else "\n".join(BY_TAG[tag].header.rsplit(" ", 1))
+
+
+HEADERS = ("configuration", "trials", *(_header(tag) for tag in COLUMNS), "verdict")
 GATE_HEADERS = ("configuration", "gate", "value", "limit", "verdict", "tier", "why")
 FAULT_HEADERS = (
     "configuration", "faults", "lost", "told", "doubled", "wrong", "again", "recovery\nmedian s", "recovery\nmax s",
-    "xRT\nmeanwhile", "slow-\ndown",
+    "RTFx\nmeanwhile", "slow-\ndown",
 )  # fmt: skip
 FAULTS_EXPLAINED = (
     "lost: requests without a final result, of which the server told so many; doubled: with more than one result that "
     "is final, or another's; again: segments recognized again; recovery: until every worker struck was ready again."
 )
-PREDICTED_HEADERS = ("configuration", "xRT", "95 % interval", "peak MB", "95 % interval", "")
-_AT_LEAST = frozenset({"speedup", "efficiency", "correctness", "completed"})
-_WHOLE = frozenset({"peak_memory_mb", "marginal_memory_mb"})
+PREDICTED_HEADERS = ("configuration", "RTFx", "95 % interval", "peak MB", "95 % interval", "")
 VERDICTS = {
     "FEASIBLE": "more workers pay here, within the limits that were set",
     "FEASIBLE_WITH_CAVEATS": "more workers pay here, within the limits that were set, but see the warnings",
@@ -51,74 +60,76 @@ def spelled(verdict: str) -> str:
     return verdict.replace("_", " ")
 
 
-def rows(report: dict[str, Any]) -> list[list[str]]:
+def rows(report: Report) -> list[list[str]]:
     """A row per configuration, baselines marked."""
-    return [_row(c) for c in report["configurations"]]
+    return [_row(c) for c in report.configurations]
 
 
-def _row(c: dict[str, Any]) -> list[str]:
-    memory, latency, correct = c["memory"], c["latency_s"], c["correctness"]
-    share = f"{correct['identical']}/{correct['requests']}" if correct["identical"] is not None else "-"
-    mark = f" ({c['role']})" if c["role"] else ""
-    return [
-        c["key"] + mark, _trials(c), number(c["makespan_s"]["median"]), number(c["throughput_xrt"]),
-        number(c["speedup"]["median"]), interval(c["speedup"]["ci95"]), number(c["efficiency"]),
-        number(c["server_efficiency"]), number(memory["peak_mb"], 0), number(memory["growth"]),
-        percent(c["cpu"]["utilisation"], 0),
-        number(latency["p50"]), number(latency["p95"]), number(latency["max"]), share, percent(correct["wer"]),
-        percent(correct["cer"]), spelled(c["verdict"]) if c["status"] == "ok" else c["status"].upper(),
-    ]  # fmt: skip
+def shown(tag: str, value: float | None) -> str:
+    """A metric's value as tables show it."""
+    metric = BY_TAG[tag]
+    return percent(value, metric.digits if metric.digits < 2 else 1) if metric.percent else number(value, metric.digits)
 
 
-def _trials(c: dict[str, Any]) -> str:
+def _row(c: Configuration) -> list[str]:
+    mark = f" ({c.role})" if c.role else ""
+    verdict = spelled(c.verdict) if c.status == "ok" else c.status.upper()
+    return [c.key + mark, _trials(c), *(_cell(c, column) for column in COLUMNS), verdict]
+
+
+def _cell(c: Configuration, column: str | None) -> str:
+    if column is None:
+        right = c.requests.identical
+        return "-" if right is None else f"{right}/{c.requests.total}"
+    tag, _, part = column.partition(".")
+    return interval(c.metric(tag).ci95) if part else shown(tag, c.value(tag))
+
+
+def _trials(c: Configuration) -> str:
     """Those that the figures are made of, and where some were left out, of how many."""
-    runs = len(c["validity"]["runs"])
-    return str(c["trials"]) if c["trials"] == runs or not runs else f"{c['trials']} of {runs}"
+    runs = len(c.validity.runs)
+    return str(c.trials) if c.trials == runs or not runs else f"{c.trials} of {runs}"
 
 
-def counted_lines(report: dict[str, Any]) -> list[str]:
+def counted_lines(report: Report) -> list[str]:
     """Where counts in a row are not of the same runs."""
-    if not any(c["validity"]["valid"] and c["validity"]["invalid"] for c in report["configurations"]):
+    if not any(c.validity.valid and c.validity.invalid for c in report.configurations):
         return []
     return ['Figures are of the valid trials only; "correct" counts the requests of all, as a wrong text stays wrong.']
 
 
-def gate_rows(report: dict[str, Any]) -> list[list[str]]:
+def gate_rows(report: Report) -> list[list[str]]:
     """A row per gate of each configuration that ran; those that could not be judged for the same reason share one."""
     found = []
-    for c in report["configurations"]:
+    for c in report.configurations:
         unjudged: dict[str, list[str]] = {}
-        for gate in c["gates"]:
-            if gate["verdict"] == "NOT_JUDGED":
-                unjudged.setdefault(gate["reason"] or "", []).append(gate["name"])
+        for gate in c.gates:
+            if gate.verdict == "NOT_JUDGED":
+                unjudged.setdefault(gate.reason or "", []).append(gate.metric)
                 continue
-            digits = 0 if gate["name"] in _WHOLE else 2
-            limit = f"{'>=' if gate['name'] in _AT_LEAST else '<='} {number(gate['limit'], digits)}"
-            found.append(
-                [
-                    c["key"], gate["name"], number(gate["value"], digits), limit, gate["verdict"], gate["tier"] or "",
-                    gate["reason"] or "",
-                ]
-            )  # fmt: skip
+            metric = BY_TAG[gate.metric]
+            limit = f"{'<=' if metric.at_most else '>='} {number(gate.limit, metric.digits)}"
+            value = number(gate.value, metric.digits)
+            found.append([c.key, gate.metric, value, limit, gate.verdict, gate.tier or "", gate.reason or ""])
         for reason, names in unjudged.items():
-            found.append([c["key"], ", ".join(names), "-", "-", "NOT JUDGED", "", reason])
+            found.append([c.key, ", ".join(names), "-", "-", "NOT JUDGED", "", reason])
     return found
 
 
-def fault_rows(report: dict[str, Any]) -> list[list[str]]:
+def fault_rows(report: Report) -> list[list[str]]:
     """A row per configuration, in a sweep that injected faults."""
-    known = [c for c in report["configurations"] if c["trials"]]
-    if all(c["fault"]["kind"] == "none" for c in known):
+    known = [c for c in report.configurations if c.trials]
+    if all(c.fault.kind == "none" for c in known):
         return []
     return [
         [
-            c["key"], *(_count_or(f[name]) for name in ("injected", "lost", "told", "duplicated", "wrong", "again")),
-            number(f["recovery_s"]["median"]),
-            number(f["recovery_s"]["max"]) + (f" ({f['unrecovered']} not)" if f["unrecovered"] else ""),
-            number(f["throughput_xrt"]), number(f["slowdown"]),
+            c.key, *map(_count_or, (f.injected, f.lost, f.told, f.duplicated, f.wrong, f.again)),
+            number(f.recovery_s.median),
+            number(f.recovery_s.max) + (f" ({f.unrecovered} not)" if f.unrecovered else ""),
+            number(f.throughput_rtfx), number(f.slowdown),
         ]
         for c in known
-        for f in [c["fault"]]
+        for f in [c.fault]
     ]  # fmt: skip
 
 
@@ -126,145 +137,147 @@ def _count_or(count: int | None) -> str:
     return "-" if count is None else str(count)
 
 
-def gpu_lines(report: dict[str, Any]) -> list[str]:
-    """A line for each configuration whose runs saw a GPU."""
-    return [
-        f"{c['key']}: the server held {number(g['memory_mb'], 0)} MB at most (all: "
-        f"{number(g['device_memory_mb'], 0)} MB), {number(g['utilization_percent'], 0)} % busy, "
-        f"{number(g['power_w'], 0)} W"
-        for c in report["configurations"]
-        if (g := c["gpu"])
-    ]
-
-
-def predicted_rows(report: dict[str, Any]) -> list[list[str]]:
+def predicted_rows(report: Report) -> list[list[str]]:
     """Rows of what was not measured: never among those that were."""
     found = []
-    for scaling in report["scaling"]:
-        others = f", threads={scaling['threads']}, pool={scaling['pool']}" if len(report["scaling"]) > 1 else ""
-        for row in scaling["predicted"]:
+    for scaling in report.scaling:
+        others = f", threads={scaling.threads}, pool={scaling.pool}" if len(report.scaling) > 1 else ""
+        for row in scaling.predicted:
             found.append(
                 [
-                    f"workers={row['workers']}{others}",
-                    number(row["throughput_xrt"]), interval(row["throughput_ci95"]),
-                    number(row["peak_mb"], 0), interval(row["peak_ci95"], 0),
-                    "predicted, a guess" if scaling["guess"] else "predicted",
+                    f"workers={row.workers}{others}",
+                    number(row.throughput_rtfx), interval(row.throughput_ci95),
+                    number(row.peak_memory_mb, 0), interval(row.peak_ci95, 0),
+                    "predicted, a guess" if scaling.guess else "predicted",
                 ]
             )  # fmt: skip
     return found
 
 
-def scaling_lines(report: dict[str, Any]) -> list[str]:
+def scaling_lines(report: Report) -> list[str]:
     """What the predictions are made of."""
     found = []
-    for s in report["scaling"]:
-        law, memory = s["usl"], s["memory"]
-        counts = ", ".join(str(n) for n in s["counts"])
-        line = f"threads={s['threads']}, pool={s['pool']}, from {counts} workers"
-        if not s["enough"]:
+    for s in report.scaling:
+        law, memory = s.law, s.memory
+        counts = ", ".join(str(n) for n in s.counts)
+        line = f"threads={s.threads}, pool={s.pool}, from {counts} workers"
+        if not s.enough:
             found.append(f"{line}: nothing, as that takes three counts of workers at least")
             continue
         if law:
-            line += f": {law['lambda']:.2f} x real time each, sigma {law['sigma']:.3f}, kappa {law['kappa']:.5f}"
-        if s["cap_workers"]:
-            line += f", no gain beyond {s['cap_workers']} (cores)"
+            line += f": {law.rate:.2f} x real time each, sigma {law.sigma:.3f}, kappa {law.kappa:.5f}"
+        if s.cap_workers:
+            line += f", no gain beyond {s.cap_workers} (cores)"
         if memory:
-            line += f"; {memory['base_mb']:.0f} MB + {memory['per_worker_mb']:.0f} MB per worker"
-            if memory["largest_within_limit"] is not None:
-                line += f": {memory['largest_within_limit']} fit in {memory['limit_mb']:.0f} MB (predicted)"
-        guess = f" (a guess: the law is fitted to {counted(s['fitted'], 'count')} of workers)" if s["guess"] else ""
+            line += f"; {memory.base_mb:.0f} MB + {memory.per_worker_mb:.0f} MB per worker"
+            if memory.largest_within_limit is not None and memory.limit_mb is not None:
+                line += f": {memory.largest_within_limit} fit in {memory.limit_mb:.0f} MB (predicted)"
+        guess = f" (a guess: the law is fitted to {counted(s.fitted, 'count')} of workers)" if s.guess else ""
         found.append(line + guess)
     return found
 
 
-def machine_table(report: dict[str, Any]) -> tuple[list[str], list[list[str]]] | None:
+def machine_table(report: Report) -> tuple[list[str], list[list[str]]] | None:
     """Workers by memory and cores, from the recommended configuration's group, for machines that were not measured."""
-    advice = report["recommendation"]
-    scaling = next((s for s in report["scaling"] if advice and advice["key"] in s["keys"]), None)
-    if scaling is None or not scaling["by_machine"]:
+    advice = report.recommendation
+    scaling = next((s for s in report.scaling if advice and advice.key in s.keys), None)
+    if scaling is None or not scaling.by_machine:
         return None
-    here = report["environment"].get("cpus_usable")
-    cells = {(c["memory_gb"], c["cpus"]): c["workers"] for c in scaling["by_machine"] if c["cpus"] != here}
+    here = report.environment.get("cpus_usable")
+    cells = {(m.memory_gb, m.cpus): m.workers for m in scaling.by_machine if m.cpus != here}
     sizes, cpus = sorted({gb for gb, _ in cells}), sorted({n for _, n in cells})
     return ["memory", *(f"{n} cores" for n in cpus)], [[f"{gb} GB", *(str(cells[gb, n]) for n in cpus)] for gb in sizes]
 
 
-def timeline_lines(report: dict[str, Any]) -> list[str]:
-    """Where the time of a typical run went."""
+def timeline_lines(report: Report) -> list[str]:
+    """Where the time of a typical run went, as far as it is known."""
     found = []
-    for c in report["configurations"]:
-        t = c["timeline"] or {}
-        shares = {"workers busy": ", ".join(percent(busy, 0) for busy in t.get("workers_busy") or ())}
+    for c in report.configurations:
+        t = c.timeline or Timeline()
+        shares = {"workers busy": ", ".join(percent(busy, 0) for busy in t.workers_busy)}
         for name in ("queue empty", "front busy", "client busy", "client waiting"):
-            share = t.get(name.replace(" ", "_"))
+            share = getattr(t, name.replace(" ", "_"))
             shares[name] = "" if share is None else percent(share, 0)
         if known := [f"{name} {said} %" for name, said in shares.items() if said]:
-            found.append(f"{c['key']}: {', '.join(known)}")
+            found.append(f"{c.key}: {', '.join(known)}")
     return found
 
 
-def leak_lines(report: dict[str, Any]) -> list[str]:
-    """Slopes of memory, of runs that were long enough."""
-    found = []
-    for c in report["configurations"]:
-        leak = c["leak"]
-        each = {"server": leak, **leak["roles"]} if leak["mb_per_h"] is not None else {}
-        for role, slope in each.items():
-            if slope["mb_per_h"] is not None:
-                found.append(f"{c['key']}, {role}: {slope['mb_per_h']:+.2f} MB/h ({interval(slope['ci95'])})")
-    return found
-
-
-def control_lines(report: dict[str, Any]) -> list[str]:
-    """What the same work takes without a server."""
+def gpu_lines(report: Report) -> list[str]:
+    """A line for each configuration whose runs saw a GPU."""
     return [
-        f"{c['engine']}, {counted(c['threads'], 'thread')}, {counted(c['processes'], 'process')}: "
-        f"{c['throughput_xrt']:.1f} x real time ({c['makespan_s']:.2f} s, load {c['load_s']:.2f} s)"
-        for c in report["control"]
+        f"{c.key}: the server held {number(g.memory_mb, 0)} MB at most (all: {number(g.device_memory_mb, 0)} MB), "
+        f"{number(g.utilization_percent, 0)} % busy, {number(g.power_w, 0)} W"
+        for c in report.configurations
+        if (g := c.gpu)
     ]
 
 
-def equal_core_lines(report: dict[str, Any]) -> list[str]:
-    """Processes against one worker that may use as many cores."""
+def leak_lines(report: Report) -> list[str]:
+    """Slopes of memory, of runs that were long enough."""
     found = []
-    for c in report["configurations"]:
-        equal = c["equal_core"]
-        if equal is None or equal["baseline"] == c["baseline"]:
+    for c in report.configurations:
+        leak = c.leak
+        if leak.mb_per_h is None:
             continue
-        if equal["baseline"] is None:
-            found.append(f"{c['key']} has no equal-core baseline: {equal['reason']}.")
-        elif equal["speedup"]["median"] is not None:
-            known = f" (95 % interval {interval(equal['speedup']['ci95'])})" if equal["speedup"]["ci95"] else ""
-            found.append(f"{c['key']} is {equal['speedup']['median']:.2f}x of one worker, {equal['baseline']}{known}.")
+        whole = Slope(mb_per_h=leak.mb_per_h, ci95=leak.ci95)
+        for role, slope in {"server": whole, **leak.roles}.items():
+            if slope.mb_per_h is not None:
+                found.append(f"{c.key}, {role}: {slope.mb_per_h:+.2f} MB/h ({interval(slope.ci95)})")
     return found
 
 
-def sentences(report: dict[str, Any]) -> list[str]:
+def control_lines(report: Report) -> list[str]:
+    """What the same work takes without a server."""
+    return [
+        f"{r.engine}, {counted(r.threads, 'thread')}, {counted(r.processes, 'process')}: "
+        f"{r.throughput_rtfx:.1f} x real time ({r.makespan_s:.2f} s, load {number(r.load_s)} s)"
+        for r in report.reference
+    ]
+
+
+def equal_core_lines(report: Report) -> list[str]:
+    """Processes against one worker that may use as many cores."""
+    found = []
+    for c in report.configurations:
+        equal = c.equal_core
+        if equal is None or equal.baseline == c.baseline:
+            continue
+        speedup = equal.speedup
+        if equal.baseline is None:
+            found.append(f"{c.key} has no equal-core baseline: {equal.reason}.")
+        elif speedup.value is not None:
+            known = f" (95 % interval {interval(speedup.ci95)})" if speedup.ci95 else ""
+            found.append(f"{c.key} is {speedup.value:.2f}x of one worker, {equal.baseline}{known}.")
+    return found
+
+
+def sentences(report: Report) -> list[str]:
     """The verdict, the recommendation and what the data say about disappointing results."""
-    verdict = report["verdict"]
-    why = "the sweep is not finished" if report["unfinished"] else VERDICTS[verdict].format(_unusable(report))
+    verdict = report.verdict
+    why = "the sweep is not finished" if report.unfinished else VERDICTS[verdict].format(_unusable(report))
     said = [f"Verdict: {spelled(verdict)}: {why}."]
     said += changed_lines(report)
-    for advice in report["advice"]:
+    for advice in report.advice:
         said += _advice(advice)
     said += _decide(report)
     said += equal_core_lines(report)
-    if report["trials"]["stopped"]:
-        said.append(report["trials"]["stopped"] + ".")
-    for key, causes in report["diagnosis"].items():
+    if report.trials.stopped:
+        said.append(report.trials.stopped + ".")
+    for key, causes in report.diagnosis.items():
         said += [f"{key}: {cause}" for cause in causes]
     return said
 
 
-def _unusable(report: dict[str, Any]) -> str:
+def _unusable(report: Report) -> str:
     """What the runs were of configurations of which none counts."""
-    none_left = [c for c in report["configurations"] if c["validity"]["invalid"] and not c["validity"]["valid"]]
+    none_left = [c for c in report.configurations if c.validity.invalid and not c.validity.valid]
     return validity.kinds(validity.codes(none_left))
 
 
-def changed_lines(report: dict[str, Any]) -> list[str]:
+def changed_lines(report: Report) -> list[str]:
     """Thresholds that were changed when the figures were there."""
-    each = [f"{name} {_limit(before)} -> {_limit(now)}" for name, before, now in report["thresholds_changed"]]
+    each = [f"{change.name} {_limit(change.before)} -> {_limit(change.now)}" for change in report.thresholds_changed]
     return [f"Thresholds were changed after the runs were made: {', '.join(each)}."] if each else []
 
 
@@ -272,43 +285,39 @@ def _limit(value: Any) -> str:
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _advice(advice: dict[str, Any]) -> list[str]:
-    chosen, where = advice["recommendation"], f" for {advice['group']}" if advice["group"] else ""
+def _advice(advice: Advice) -> list[str]:
+    chosen, where = advice.recommendation, f" for {advice.group}" if advice.group else ""
     if chosen is None:
-        return [f"Recommended{where}: nothing; {advice['reason']}."]
-    word = "Recommended" if chosen["decided"] else "Likely, but not decided"
-    said = [f"{word}{where}: {chosen['key']}: {chosen['reason']}"]
-    said += [f"Not decided: {line}." for line in chosen["open"]]
-    return said + [line for line in (chosen["next_sentence"], chosen["binds"]) if line]
+        return [f"Recommended{where}: nothing; {advice.reason}."]
+    word = "Recommended" if chosen.decided else "Likely, but not decided"
+    said = [f"{word}{where}: {chosen.key}: {chosen.reason}"]
+    said += [f"Not decided: {line}." for line in chosen.open]
+    return said + [line for line in (chosen.next_sentence, chosen.binds) if line]
 
 
-def _decide(report: dict[str, Any]) -> list[str]:
-    decide = report["decide"]
+def _decide(report: Report) -> list[str]:
+    decide = report.decide
     if decide is None:
         return []
-    return [
-        f"To decide it: {decide['command']}   ({decide['note']})"
-        if decide["command"]
-        else f"To decide it: {decide['note']}."
-    ]
+    return [f"To decide it: {decide.command}   ({decide.note})" if decide.command else f"To decide it: {decide.note}."]
 
 
-def start_lines(report: dict[str, Any]) -> list[str]:
+def start_lines(report: Report) -> list[str]:
     """How to start what is recommended, or likely."""
     found = []
-    for advice in report["advice"]:
-        if chosen := advice["recommendation"]:
-            where, server = f" ({advice['group']})" if advice["group"] else "", chosen["server"]
-            what = server["command"] or server["note"]
-            note = f"   ({server['note']})" if server["command"] and server["note"] else ""
+    for advice in report.advice:
+        if chosen := advice.recommendation:
+            where, server = f" ({advice.group})" if advice.group else "", chosen.server
+            what = server.command or server.note
+            note = f"   ({server.note})" if server.command and server.note else ""
             found.append(f"Start it so{where}: {what}{note}")
     return list(dict.fromkeys(found))
 
 
-def headline(report: dict[str, Any]) -> str:
+def headline(report: Report) -> str:
     """Machine and load in one line."""
-    where, samples = report["environment"], report["samples"]
-    seconds = sum(s["duration_s"] for s in samples)
+    where, samples = report.environment, report.samples
+    seconds = sum(s.duration_s for s in samples)
     cpus, memory = where.get("cpus_usable", "?"), where.get("memory_mb", 0) / 1024
     machine = f"{where.get('cpu', 'unknown CPU')}, {cpus} CPUs usable, {memory:.0f} GB"
     return f"{machine}; {counted(len(samples), 'sample')}, {seconds:.0f} s of audio"

@@ -1,105 +1,111 @@
-"""Everything that limits what a report's figures mean, each once."""
+"""Everything that limits what a report's figures mean, each in one line."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from capsexp.analysis import alike, gates, languages, neighbours, pools
+from capsexp.analysis.aggregate import Observed
 from capsexp.config import engine_languages
 from capsexp.config import languages as known_languages
 from capsexp.counts import counted
-from capsexp.report.load import RunFiles, SweepFiles
 from capsexp.report.survive import Survivor
+from capsexp.results.read import RunFiles, SweepFiles
+from capsexp.results.report import Configuration
+from capsexp.results.run import Reference
 
 
-def of(files: SweepFiles, configurations: list[dict[str, Any]], survive: Survivor) -> list[str]:
-    """The warnings of a report. What cannot be said of a run, as its files were edited, costs nothing else."""
-    found = [*files.notes, *(f"{p['key']}, run {p['num']}: {p['why']}" for p in files.missing if "why" in p)]
-    if files.sweep["interrupted"]:
+@dataclass(frozen=True)
+class Seen:
+    """A run's files and what was made of them."""
+
+    files: RunFiles
+    observed: Observed
+
+
+def warnings(
+    files: SweepFiles, seen: Sequence[Seen], configurations: Sequence[Configuration], survive: Survivor
+) -> list[str]:
+    """Each once. What cannot be said of a run, as its files were edited, costs nothing else."""
+    found = [*files.notes, *(f"{p.key}, run {p.num}: {p.why}" for p in files.missing if p.why)]
+    if files.sweep.interrupted:
         found.append("the sweep was interrupted: what is missing is listed with its reason")
-    cer = {c["key"]: c["correctness"]["cer"] for c in configurations}
-    for one in files.runs:
-        doubt = survive(f"{name_of(one)}: language", None, _language_doubt, one, cer.get(one.run["key"]))
+    cer = {c.key: c.value("cer") for c in configurations}
+    for one in seen:
+        run = one.observed.run
+        doubt = survive(f"{run.key}, run {run.num}: language", None, _language_doubt, one.files, cer.get(run.key))
         found += [doubt] if doubt else []
-        found += survive(f"{name_of(one)}: warnings", [], lambda one: list(_of_run(one)), one)
-    for control in files.controls.values():
-        if not control.get("deterministic", True):
-            found.append(
-                "the control's texts differ from one process count to another: "
-                f"engine {control['engine']} is not deterministic"
-            )
+        found += survive(f"{run.key}, run {run.num}: warnings", [], lambda one: list(_of_run(one)), one)
+    found += _of_references(files.references.values())
     for c in configurations:
-        found += survive(f"{c['key']}: warnings", [], lambda c: list(_of_configuration(c, files)), c)
+        found += survive(f"{c.key}: warnings", [], lambda c: list(_of_configuration(c, seen, files)), c)
     return list(dict.fromkeys(found))
 
 
-def name_of(files: RunFiles) -> str:
-    return f"{files.run['key']}, run {files.run['num']}"
-
-
-def faulted(run: Mapping[str, Any]) -> bool:
-    """Whether faults were injected."""
-    return bool(run["config"].get("fault", {}).get("name", "none") != "none")
-
-
-def _of_run(one: RunFiles) -> Iterator[str]:
-    run = one.run
-    yield from (f"{run['key']}: {line}" for line in run["warnings"])
-    for name, about in one.probes.items():
+def _of_run(one: Seen) -> Iterator[str]:
+    run, figures = one.observed.run, one.observed.figures
+    yield from (f"{run.key}: {line}" for line in run.warnings)
+    for name, about in one.files.probes.items():
         if about.get("fault"):
-            yield f"{run['key']}: the probe {name!r} {about['fault']}"
-    yield from (f"skipped sample {s['file']}: {s['reason']}" for s in run["skipped"])
-    yield from (f"sample {s['file']}: {s['reason']}" for s in run.get("remarks", []))
-    if run.get("twin"):
+            yield f"{run.key}: the probe {name!r} {about['fault']}"
+    yield from (f"skipped sample {s.file}: {s.reason}" for s in run.skipped)
+    yield from (f"sample {s.file}: {s.reason}" for s in run.remarks)
+    if run.twin:
         yield (
-            f"engine={run['engine']} has random weights (a twin): its text means nothing, and no WER or CER is "
-            "shown; speed and memory are those of the real shape, and every text must still equal the control's"
+            f"engine={run.engine} has random weights (a twin): its text means nothing, and no WER or CER is shown; "
+            "speed and memory are those of the real shape, and every text must still equal the control's"
         )
-    if run["metrics"] and not faulted(run) and (threads := _wrong_threads(run)):
-        yield threads
-    if run["config"]["control"]["name"] == "off":
+    if figures and run.fault == "none":
+        threads = pools.wrong_threads(run.key, run.workers or 1, run.threads, run.cpu_count, figures)
+        yield from [threads] if threads else []
+    if run.group("control").get("name") == "off":
         yield "the control was skipped: whether transcripts are identical cannot be judged"
-
-
-def _of_configuration(c: dict[str, Any], files: SweepFiles) -> Iterator[str]:
-    key = c["key"]
-    if disturbed := _disturbed(c, files.runs):
-        yield disturbed
-    if left_out := alike.said(c["left_out"]):
-        yield f"{key}: {left_out}"
-    if unlike := c["unlike_baseline"]:
-        yield (
-            f"{key}: made with other {' and '.join(unlike)} than its baseline {c['baseline']}, so that what more "
-            "workers bring cannot be told from what those bring; make both again with redo=changed"
-        )
-    yield from (f"{key}: {caveat}" for caveat in gates.caveats(c["gates"], files.sweep["thresholds"], 0))
-    if c["incomplete"]:
-        yield f"{key}: {c['incomplete']}"
-    if c["status"] != "ok":
-        yield f"{key}: {c['status']}: {'; '.join(c['errors'])}"
-    wrong = c.get("wrong") or []
-    if unlike := _UNLIKE.get(c["correctness"]["unlike"]):
-        yield f"{key}: {unlike}"
-    elif wrong:
-        others = c["wrong_count"] - 1
-        more = f" and {others} more" if others > 0 else ""
-        yield f"{key}: wrong: {wrong[0]['sample']}: {wrong[0]['reason']}{more}"
 
 
 def _language_doubt(one: RunFiles, cer: float | None) -> str | None:
     """Whether the engine may not know what was spoken. Of a server that is not ours only its texts tell."""
     run = one.run
-    engine = run["config"]["engine"] if run.get("server") == "local" else None
+    engine = run.group("engine") if run.server == "local" else None
     answers = [
-        (name, kept["reference"], kept["results"][0]["text"])
-        for name, kept in sorted(one.transcripts.items())
-        if kept["results"]
+        (name, kept.reference, kept.results[0].text) for name, kept in sorted(one.transcripts.items()) if kept.results
     ]
-    if not answers or run.get("twin"):
+    if not answers or run.twin:
         return None
     known = known_languages(engine) if engine is not None else ()
-    return languages.warning(engine, known, run.get("language"), answers, cer, engine_languages())
+    return languages.warning(engine, known, run.language, answers, cer, engine_languages())
+
+
+def _of_references(references: Iterable[Reference]) -> Iterator[str]:
+    for reference in references:
+        if not reference.deterministic:
+            yield (
+                "the control's texts differ from one process count to another: "
+                f"engine {reference.engine} is not deterministic"
+            )
+
+
+def _of_configuration(c: Configuration, seen: Sequence[Seen], files: SweepFiles) -> Iterator[str]:
+    if disturbed := _disturbed(c, seen):
+        yield disturbed
+    if left_out := alike.said(c.left_out):
+        yield f"{c.key}: {left_out}"
+    if c.unlike_baseline:
+        yield (
+            f"{c.key}: made with other {' and '.join(c.unlike_baseline)} than its baseline {c.baseline}, so that what "
+            "more workers bring cannot be told from what those bring; make both again with redo=changed"
+        )
+    yield from (f"{c.key}: {caveat}" for caveat in gates.caveats(c.gates, files.sweep.thresholds, 0))
+    if c.incomplete:
+        yield f"{c.key}: {c.incomplete}"
+    if c.status != "ok":
+        yield f"{c.key}: {c.status}: {'; '.join(c.errors)}"
+    if unlike := _UNLIKE.get(c.requests.unlike or ""):
+        yield f"{c.key}: {unlike}"
+    elif c.wrong:
+        others = c.wrong_count - 1
+        more = f" and {others} more" if others > 0 else ""
+        yield f"{c.key}: wrong: {c.wrong[0].sample}: {c.wrong[0].reason}{more}"
 
 
 # All texts differ from the control's, which no server does that loses some.
@@ -116,40 +122,35 @@ _UNLIKE = {
 }
 
 
-def _disturbed(configuration: dict[str, Any], files: Sequence[RunFiles]) -> str | None:
+def _disturbed(c: Configuration, seen: Sequence[Seen]) -> str | None:
     """All that disturbed a configuration's runs in one line: each code once, and who took the CPUs by name."""
-    runs = configuration["validity"]["runs"]
-    bad = [run for run in runs if run["reasons"]]
+    runs = c.validity.runs
+    bad = [run for run in runs if run.reasons]
     if not bad:
         return None
     said: dict[str, list[str]] = {}
     for run in bad:
-        for reason in run["reasons"]:
-            said.setdefault(reason["code"], []).append(reason["reason"])
+        for reason in run.reasons:
+            said.setdefault(reason.code, []).append(reason.reason)
     each = [f"{code}: {all_[0]}{_more(len(all_) - 1)}" for code, all_ in said.items()]
-    nums = {run["num"] for run in bad if any(r["code"] == "OTHER_CPU" for r in run["reasons"])}
-    if names := _neighbours([f for f in files if f.run.get("num") in nums]):
+    nums = {run.num for run in bad if any(r.code == "OTHER_CPU" for r in run.reasons)}
+    if names := _neighbours([one.files for one in seen if one.files.run.num in nums]):
         each.append(f"the CPUs were taken by {names}")
     left = "none is left" if len(bad) == len(runs) else 'left out of all figures but "correct"'
     of = f"{len(bad)} of {counted(len(runs), 'run')}" if len(runs) > 1 else "its run"
-    return f"{configuration['key']}: {of} INVALID, {left}: {'; '.join(each)}"
+    return f"{c.key}: {of} INVALID, {left}: {'; '.join(each)}"
 
 
 def _more(count: int) -> str:
     return f" (and {count} like it)" if count else ""
 
 
-def _neighbours(files: Sequence[RunFiles]) -> str:
+def _neighbours(files: Iterable[RunFiles]) -> str:
     """The processes of others that took most of the CPUs while these runs were measured."""
     total: dict[str, float] = {}
     for one in files:
-        start, end = one.run["window_s"]["start"], one.run["window_s"]["end"]
-        if start is not None and end is not None:
-            for name, seconds in neighbours.took(one.neighbours, start, end):
-                total[name] = total.get(name, 0.0) + seconds
+        span = one.run.window_s.span
+        for name, seconds in neighbours.took(one.neighbours, *span) if span else ():
+            total[name] = total.get(name, 0.0) + seconds
     most = sorted(total.items(), key=lambda pair: -pair[1])[:3]
     return ", ".join(f"{name} ({seconds:.1f} CPU s)" for name, seconds in most if seconds >= 0.1)
-
-
-def _wrong_threads(run: Mapping[str, Any]) -> str | None:
-    return pools.wrong_threads(run["key"], run["workers"] or 1, run["threads"], run["cpu_count"], run["metrics"])

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from capsexp.errors import ConfigError
 from capsexp.files import storing, write_text
 from capsexp.limits import ReportConfig
 from capsexp.report.exporters import EXPORTERS, Exporter, json, text
 from capsexp.report.survive import Survivor
+from capsexp.results.report import Report
 
 ALWAYS = ("text", "json")  # what the terminal shows, and what the other commands read
 _NAME = re.compile(r"report(\.[A-Za-z0-9_-]+)+")  # by which archives know a report
 
 
-def write(folder: Path, report: dict[str, Any], formats: object, survive: Survivor) -> None:
-    """Write the report in these forms, and in those that are always there. A form that fails costs itself, with a
-    warning in report.json, which is written last and holds all of it. Forms of ours that are not asked for, and that
-    an earlier report left, are removed: they would tell another story."""
+def write(folder: Path, report: Report, formats: object, survive: Survivor) -> Report:
+    """Write the report in these forms, and in those that are always there; returns what was written. A form that fails
+    costs itself, with a warning in report.json, which is written last and holds all of it. Forms of ours that are not
+    asked for, and that an earlier report left, are removed: they would tell another story."""
     used: dict[str, Exporter] = {json.FILE: json, text.FILE: text}
     for name in _named(formats):
         if name not in ALWAYS and (exporter := _load(name, used, survive)) is not None:
@@ -34,8 +35,9 @@ def write(folder: Path, report: dict[str, Any], formats: object, survive: Surviv
         if (file := EXPORTERS.get(name).FILE) not in used:
             with storing(file):
                 (folder / file).unlink(missing_ok=True)
-    report["warnings"] = list(dict.fromkeys([*report["warnings"], *survive.warnings]))
+    report = msgspec.structs.replace(report, warnings=tuple(dict.fromkeys([*report.warnings, *survive.warnings])))
     write_text(folder / json.FILE, json.render(report))
+    return report
 
 
 def doubts(formats: Sequence[str]) -> list[str]:
@@ -61,8 +63,8 @@ def _load(name: str, used: dict[str, Exporter], survive: Survivor) -> Exporter |
     return exporter
 
 
-def _render(exporter: Exporter, report: dict[str, Any]) -> str:
-    rendered = exporter.render(copy.deepcopy(report))
+def _render(exporter: Exporter, report: Report) -> str:
+    rendered = exporter.render(report)
     if not isinstance(rendered, str):
         raise TypeError(f"render gave {type(rendered).__name__}, not text")
     return rendered

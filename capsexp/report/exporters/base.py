@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
+
+from capsexp.results.report import Report
 
 
 class Exporter(Protocol):
@@ -10,7 +12,7 @@ class Exporter(Protocol):
     def FILE(self) -> str:
         """The file's name in the sweep's folder: `report.` and more."""
 
-    def render(self, report: dict[str, Any]) -> str:
-        """The whole file. `report` is what report.json holds, and the exporter's own copy of it. The same report gives
+    def render(self, report: Report) -> str:
+        """The whole file. `report` is what report.json holds, typed and immutable. The same report gives
         the same text: no time, no path, no order that differs from run to run. What is foreign in it (names, errors,
         reasons) may hold any character: see `capsexp.escape`."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+
+import msgspec
+
+from capsexp.results.report import Report
 
 FILE = "report.json"
 
 
-def render(report: dict[str, Any]) -> str:
+def render(report: Report) -> str:
     """NaN is an error, as no other program could read it."""
-    return json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(msgspec.to_builtins(report), indent=1, ensure_ascii=False, allow_nan=False) + "\n"

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from tabulate import tabulate
 
 from capsexp import escape
 from capsexp.report import tables
+from capsexp.results.report import Report
 
 FILE = "report.md"
 
 
-def render(report: dict[str, Any]) -> str:
+def render(report: Report) -> str:
     sections = [
-        f"# {_escape(report['name'])}: {tables.spelled(report['verdict'])}",
+        f"# {_escape(report.name)}: {tables.spelled(report.verdict)}",
         _escape(tables.headline(report)),
         *(_escape(line) for line in tables.sentences(report)),
         "## Configurations",
@@ -40,15 +40,15 @@ def render(report: dict[str, Any]) -> str:
         sections.append(_table(predicted, tables.PREDICTED_HEADERS))
     if machines := tables.machine_table(report):
         sections += [f"## {tables.MACHINES}", _table(machines[1], machines[0])]
-    for advice in report["advice"]:
-        server = advice["recommendation"] and advice["recommendation"]["server"]
-        if server and server["command"]:
-            where = f" ({_escape(advice['group'])})" if advice["group"] else ""
-            sections += [f"## For the server{where}", f"    {escape.one_line(server['command'])}"]
-            sections += [f"```yaml\n{escape.lines(server['yaml'])}```"] if server["yaml"] else []
-            sections += [_escape(server["note"])] if server["note"] else []
-    if report["warnings"]:
-        sections += ["## Warnings", "\n".join(f"- {_escape(line)}" for line in report["warnings"])]
+    for advice in report.advice:
+        server = advice.recommendation and advice.recommendation.server
+        if server and server.command:
+            where = f" ({_escape(advice.group)})" if advice.group else ""
+            sections += [f"## For the server{where}", f"    {escape.one_line(server.command)}"]
+            sections += [f"```yaml\n{escape.lines(server.yaml)}```"] if server.yaml else []
+            sections += [_escape(server.note)] if server.note else []
+    if report.warnings:
+        sections += ["## Warnings", "\n".join(f"- {_escape(line)}" for line in report.warnings)]
     return "\n\n".join(sections) + "\n"
 
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tabulate import tabulate
 
 from capsexp import escape
 from capsexp.analysis.texts import EXPLAINED
 from capsexp.report import tables
+from capsexp.results.report import Report
 
 FILE = "report.txt"
 
 
-def render(report: dict[str, Any]) -> str:
+def render(report: Report) -> str:
     sides = ("left", *("right",) * (len(tables.HEADERS) - 2), "left")
     parts = [
-        f"capsexp: {report['name']}",
+        f"capsexp: {report.name}",
         tables.headline(report),
         "",
         tabulate(tables.rows(report), tables.HEADERS, disable_numparse=True, colalign=sides),
@@ -27,13 +26,13 @@ def render(report: dict[str, Any]) -> str:
     ]
     if faults := tables.fault_rows(report):
         parts += [tabulate(faults, tables.FAULT_HEADERS, disable_numparse=True), tables.FAULTS_EXPLAINED, ""]
-    metrics = {c["memory"]["metric"] for c in report["configurations"]} - {None}
+    metrics = {c.memory_metric for c in report.configurations if c.memory_metric}
     if metrics:
         name = "/".join(sorted(metrics)).upper()
         parts.append(
             f"Memory is {name} summed over the server's processes; speedup is against the sweep's own baseline."
         )
-    if any(c["correctness"]["wer"] is not None for c in report["configurations"]):
+    if any(c.value("wer") is not None for c in report.configurations):
         parts.append(EXPLAINED)
     parts += _list("Without a server (control):", tables.control_lines(report))
     parts += _list("Where the time went:", tables.timeline_lines(report))
@@ -46,7 +45,7 @@ def render(report: dict[str, Any]) -> str:
     if machines:
         parts += ["", f"{tables.MACHINES}:"]
         parts += [tabulate(machines[1], machines[0], disable_numparse=True)]
-    parts += ["", *(f"Warning: {line}" for line in report["warnings"])] if report["warnings"] else []
+    parts += ["", *(f"Warning: {line}" for line in report.warnings)] if report.warnings else []
     parts += ["", *tables.sentences(report)]
     parts += tables.start_lines(report)
     return escape.lines("\n".join([*parts, ""]))

@@ -1,0 +1,271 @@
+"""Reading a sweep's directory back into values. What is in it may have been cut short, edited or made by somebody else:
+one run that cannot be read costs that run, and a path that stands in a file leads nowhere but into the sweep."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from capsexp.counts import counted
+from capsexp.errors import ArchiveError
+from capsexp.files import read_json
+from capsexp.results.report import SCHEMA, Report
+from capsexp.results.run import READ, ClientFacts, Reference, Run, SegmentCounts, Tree
+from capsexp.results.tables import TABLES, Row, ends, read_rows, sizes
+
+RUN_DIR = re.compile(r"\d+-[A-Za-z0-9=.,_+-]+")
+CONTROL = re.compile(r"[0-9a-f]{6,64}")  # a control's folder
+T = TypeVar("T")
+
+
+class PlannedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that was to be made. `why`: what is wrong with it, where more is known than that it is not there."""
+
+    num: int
+    dir: str
+    key: str
+    trial: int
+    why: str | None = None
+
+
+class Sweep(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked for (sweep.json)."""
+
+    name: str
+    argv: tuple[str, ...]
+    planned: tuple[PlannedRun, ...]
+    interrupted: bool
+    thresholds: Tree
+    report: Tree
+    validity: Tree | None = None
+    trials: int | str = 1
+    trials_max: int = 1
+    thresholds_before: Tree | None = None
+    folder: str | None = None
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """A final result. `also`: other requests that were answered the same, of which it stands for `count`."""
+
+    task_id: str
+    text: str
+    text_accu: str | None = ""
+    also: tuple[str, ...] = ()
+    count: int | None = None
+
+
+class Transcript(msgspec.Struct, frozen=True, kw_only=True):
+    """All answers for a sample, and what was said in it, where that is known."""
+
+    results: tuple[Answer, ...]
+    sample: str = ""
+    reference: str | None = None
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """A run's files as values; what is not there is empty."""
+
+    run: Run
+    requests: list[Row] = field(repr=False, default_factory=list)
+    transcripts: dict[str, Transcript] = field(repr=False, default_factory=dict)
+    segments: list[Row] = field(repr=False, default_factory=list)
+    monitor: list[Row] = field(repr=False, default_factory=list)
+    workers: list[Row] = field(repr=False, default_factory=list)
+    faults: list[Row] = field(repr=False, default_factory=list)
+    neighbours: list[Row] = field(repr=False, default_factory=list)
+    gpu: list[Row] = field(repr=False, default_factory=list)
+    probes: dict[str, Tree] = field(repr=False, default_factory=dict)  # what the monitor asked
+    client: ClientFacts | None = None
+    counts: SegmentCounts | None = None
+
+
+@dataclass(frozen=True)
+class SweepFiles:
+    """`missing` were planned and cannot be used. `notes` limit what the figures mean."""
+
+    sweep: Sweep
+    environment: Tree
+    runs: list[RunFiles]
+    missing: list[PlannedRun]
+    references: dict[str, Reference]
+    notes: list[str] = field(default_factory=list)
+
+
+def read_report(folder: Path) -> Report:
+    """report.json of a sweep. Raises ArchiveError."""
+    try:
+        found = read_json(folder / "report.json")
+        schema = found.get("schema") if isinstance(found, dict) else None
+        if schema != SCHEMA:
+            raise ArchiveError(
+                f"report.json has schema {schema!r} where this version reads {SCHEMA}: "
+                f"python -m capsexp.report {folder.name} writes it anew"
+            )
+        return _typed(found, Report)
+    except (OSError, ValueError, RecursionError) as error:
+        raise ArchiveError(f"report.json cannot be read: {error}") from None
+
+
+def read_plan(folder: Path) -> dict[str, Any]:
+    """sweep.json, checked: what was asked for, and the folders of its runs. Raises ArchiveError."""
+    return _plan(folder)[0]
+
+
+def _plan(folder: Path) -> tuple[dict[str, Any], Sweep]:
+    try:
+        raw = read_json(folder / "sweep.json")
+    except FileNotFoundError:
+        raise ArchiveError(f"{folder}: not the folder of a sweep (no sweep.json)") from None
+    except (ValueError, OSError) as error:
+        raise ArchiveError(f"{folder}: sweep.json cannot be read: {error}") from None
+    try:
+        sweep = _typed(raw, Sweep)
+    except ValueError as error:
+        raise ArchiveError(f"{folder}: sweep.json is damaged or edited: {error}") from None
+    for one in sweep.planned:
+        if not RUN_DIR.fullmatch(one.dir):
+            raise ArchiveError(f"{folder}: sweep.json names a run outside: {one.dir!r}")
+    for name in ("dir", "num"):
+        if len({getattr(one, name) for one in sweep.planned}) != len(sweep.planned):
+            raise ArchiveError(f"{folder}: sweep.json is damaged or edited: two runs have one {name}")
+    return dict(raw), sweep
+
+
+def read_sweep(folder: Path) -> SweepFiles:
+    """Everything a report is made of; raises ArchiveError when `folder` is not a sweep's."""
+    sweep = _plan(folder)[1]
+    runs, missing, notes = [], [], []
+    for planned in sweep.planned:
+        here = folder / planned.dir
+        try:
+            if here.is_symlink():
+                raise ValueError("its folder is a link")
+            runs.append(read_run(here))
+        except FileNotFoundError:
+            missing.append(planned)
+        except (ValueError, OSError) as error:
+            missing.append(msgspec.structs.replace(planned, why=f"damaged or edited: {error}"))
+    references = {}
+    for path in sorted(folder.glob("control/*/control.json")):
+        try:
+            references[path.parent.name] = _reference(read_json(path))
+        except (ValueError, OSError) as error:
+            notes.append(f"control {path.parent.name} is damaged or edited: {error}")
+    environment = _environment(folder / "environment.json", notes)
+    notes += _elsewhere(environment, [files.run for files in runs])
+    notes += thresholds_said(sweep)
+    return SweepFiles(sweep, environment, runs, missing, references, notes)
+
+
+def read_run(folder: Path) -> RunFiles:
+    """A run's files. Raises FileNotFoundError where it has no run.json, ValueError for what is damaged."""
+    run = read_facts(folder)
+    if run.status != "running":  # else they are being written
+        _whole(folder, run)
+    texts = {p.stem: _named(p.name, read_json(p), Transcript) for p in sorted((folder / "transcripts").glob("*.json"))}
+    tables = {name: read_rows(folder / f"{name}.csv") for name in TABLES}
+    client, counts = _beside(folder / "client.json", ClientFacts), _beside(folder / "segments.json", SegmentCounts)
+    probes = _probes(folder / "probes.json")
+    return RunFiles(run=run, transcripts=texts, probes=probes, client=client, counts=counts, **tables)
+
+
+def read_facts(folder: Path) -> Run:
+    """run.json. Raises FileNotFoundError where there is none, ValueError for what is damaged or of another version."""
+    raw = read_json(folder / "run.json")
+    schema = raw.get("schema", 1) if isinstance(raw, dict) else 1
+    if schema not in READ:
+        raise ValueError(f"run.json has schema {schema!r}, which this version of capsexp does not know")
+    return _named("run.json", raw, Run)
+
+
+def _probes(path: Path) -> dict[str, Tree]:
+    """What it says beside what the tables hold: no run is lost with it."""
+    try:
+        found = read_json(path)
+    except (OSError, ValueError):
+        return {}
+    known = found.items() if isinstance(found, dict) else ()
+    return {name: said for name, said in known if isinstance(said, dict)}
+
+
+def _whole(folder: Path, run: Run) -> None:
+    now, before = sizes(folder), run.tables
+    if before is None:  # of an earlier version
+        torn = [f"{name} ends in the middle of a row" for name in now if not ends(folder / name)]
+    else:
+        torn = [f"{name} has {now.get(name, 0)} of {n} bytes" for name, n in before.items() if now.get(name, 0) != n]
+    if torn:
+        others = f", and {counted(len(torn) - 1, 'more table')}" if len(torn) > 1 else ""
+        raise ValueError(f"{torn[0]}{others}")
+
+
+def _beside(path: Path, kind: type[T]) -> T | None:
+    return _named(path.name, read_json(path), kind) if path.is_file() else None
+
+
+def _reference(raw: Any) -> Reference:
+    """Versions before 0.2 said xrt."""
+    if isinstance(raw, dict) and isinstance(raw.get("runs"), list):
+        for run in raw["runs"]:
+            if isinstance(run, dict) and "throughput_xrt" in run:
+                run["throughput_rtfx"] = run.pop("throughput_xrt")
+    return _named("control.json", raw, Reference)
+
+
+def _named(name: str, raw: Any, kind: type[T]) -> T:
+    try:
+        return _typed(raw, kind)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _typed(raw: Any, kind: type[T]) -> T:
+    """Raises ValueError, with the place of what is wrong."""
+    if not isinstance(raw, dict):
+        raise ValueError("is not a JSON object")
+    try:
+        return msgspec.convert(raw, kind)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error).replace("`", "").replace("$.", "")) from None
+
+
+def _environment(path: Path, notes: list[str]) -> Tree:
+    try:
+        found = read_json(path)
+        if isinstance(found, dict):
+            return found
+        notes.append(f"{path.name} is damaged or edited: is not a JSON object")
+    except FileNotFoundError:
+        pass
+    except (ValueError, OSError) as error:
+        notes.append(f"{path.name} is damaged or edited: {error}")
+    return {}
+
+
+def _elsewhere(environment: Tree, runs: list[Run]) -> list[str]:
+    """Runs that were made on another machine or with other software than the one that environment.json tells."""
+    found = []
+    for run in runs:
+        own = run.environment
+        if own is None:
+            continue
+        other = [key for key in own if key != "models" and key in environment and own[key] != environment[key]]
+        if other:
+            found.append(f"{run.key}, run {run.num} was made in another environment: {', '.join(sorted(other))}")
+    return found
+
+
+def thresholds_said(sweep: Sweep) -> list[str]:
+    """What was demanded of the runs when they were made, where it was changed afterwards."""
+    before, now = sweep.thresholds_before, sweep.thresholds
+    if before is None:
+        return []
+    changed = [
+        f"{key} {before.get(key)} -> {now.get(key)}" for key in {**before, **now} if before.get(key) != now.get(key)
+    ]
+    return [f"thresholds were changed after the runs were made: {', '.join(changed)}"] if changed else []

@@ -1,0 +1,389 @@
+"""The report: what report.json holds (schema 2), typed. Its JSON schema is shipped beside this file.
+
+Values are immutable; analyses make new ones with `msgspec.structs.replace`. Units are in the names; MB are 2**20 bytes,
+shares go from 0 to 1, and what is not known is None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from capsexp.results.run import SampleFacts
+
+SCHEMA = 2
+Interval: TypeAlias = tuple[float, float]
+Tree: TypeAlias = Mapping[str, Any]  # settings or facts that were written by any version: looked at where it is used
+Unit = Literal["trials", "pairs", "requests", "samples"]
+
+
+class Estimate(msgspec.Struct, frozen=True, kw_only=True):
+    """A metric's value, with its 95 % interval, from `n` of what `of` says (pairs: trials that both of the compared
+    have). `values`: those of the trials or pairs, where it is made of them."""
+
+    value: float | None = None
+    ci95: Interval | None = None
+    n: int = 0
+    of: Unit = "trials"
+    values: tuple[float, ...] = ()
+
+
+class GateResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A limit on a metric, applied. `trials`: how many would decide what is INCONCLUSIVE; `tier`: a word for how good
+    the value is."""
+
+    metric: str
+    value: float | None
+    limit: float
+    verdict: str
+    reason: str | None = None
+    ci95: Interval | None = None
+    tier: str | None = None
+    trials: int | None = None
+
+
+class Requests(msgspec.Struct, frozen=True, kw_only=True):
+    """Over all trials. `identical`: right, and equal to the reference's texts; `unlike`: how (nearly) all texts differ
+    from it although nothing is missing in them, `spelling` or `engine`."""
+
+    total: int = 0
+    completed: int = 0
+    identical: int | None = None
+    unlike: str | None = None
+
+
+class Wrong(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that is not right."""
+
+    request: int
+    sample: str
+    reason: str
+
+
+class Reason(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a run's figures are not the server's own: a code, the figure with the limit that it broke, and where one is
+    known the setting that helps."""
+
+    code: str
+    reason: str
+    remedy: str | None = None
+
+
+class RunValidity(msgspec.Struct, frozen=True, kw_only=True):
+    num: int | None
+    trial: int
+    valid: bool
+    reasons: tuple[Reason, ...] = ()
+
+
+class Validity(msgspec.Struct, frozen=True, kw_only=True):
+    """How many of a configuration's runs count, and each of them."""
+
+    valid: int = 0
+    invalid: int = 0
+    runs: tuple[RunValidity, ...] = ()
+
+
+class EqualCore(msgspec.Struct, frozen=True, kw_only=True):
+    """Against one worker that may use as many cores; `reason`: why there is none."""
+
+    baseline: str | None = None
+    speedup: Estimate = Estimate(of="pairs")
+    reason: str | None = None
+
+
+class Timeline(msgspec.Struct, frozen=True, kw_only=True):
+    """Shares of a typical run's measured phase: each worker busy, no segment waiting, gateway and client busy (of one
+    CPU), the client waiting with nothing left to send."""
+
+    workers_busy: tuple[float, ...] = ()
+    queue_empty: float | None = None
+    front_busy: float | None = None
+    client_busy: float | None = None
+    client_waiting: float | None = None
+
+
+class GpuUse(msgspec.Struct, frozen=True, kw_only=True):
+    """Of the GPUs on which a process of the server was seen. `memory_mb`: the most that the server's processes held at
+    one look, None where it is not known of all of them; `device_memory_mb`: the most that anybody held; utilization and
+    power: means over the measured phase of the mean (of the sum) of these GPUs."""
+
+    memory_mb: float | None = None
+    device_memory_mb: float | None = None
+    utilization_percent: float | None = None
+    power_w: float | None = None
+
+
+class Slope(msgspec.Struct, frozen=True, kw_only=True):
+    mb_per_h: float | None = None
+    ci95: Interval | None = None
+
+
+class Leak(msgspec.Struct, frozen=True, kw_only=True):
+    """Slope of the server's steady memory, and of each role's; `steady_s`: how long the steady state was."""
+
+    mb_per_h: float | None = None
+    ci95: Interval | None = None
+    roles: dict[str, Slope] = {}
+    steady_s: float | None = None
+
+
+class Recovery(msgspec.Struct, frozen=True, kw_only=True):
+    median: float | None = None
+    max: float | None = None
+
+
+class FaultSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """What injected faults did, summed over trials. `without`: the configuration that differs only in having none, and
+    `slowdown` against it."""
+
+    kind: str = "none"
+    injected: int | None = 0
+    lost: int | None = 0
+    told: int | None = 0
+    duplicated: int | None = 0
+    wrong: int | None = 0
+    again: int | None = 0
+    recovery_s: Recovery = Recovery()
+    unrecovered: int = 0
+    throughput_rtfx: float | None = None
+    without: str | None = None
+    slowdown: float | None = None
+
+
+class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A trial that measured something else than the others."""
+
+    trial: int
+    num: int | None
+    why: str
+
+
+class Configuration(msgspec.Struct, frozen=True, kw_only=True):
+    """All runs of one key, compared with its baseline and judged."""
+
+    key: str
+    baseline: str | None = None
+    role: str | None = None
+    workers: int | None = None
+    workers_requested: int | str | None = None
+    threads: int | None = None
+    pool: str | None = None
+    engine: str | None = None
+    target: str | None = None
+    load: str | None = None
+    dispatch: str | None = None
+    schedule: str | None = None
+    status: str = "ok"
+    errors: tuple[str, ...] = ()
+    failure: str | None = None
+    trials: int = 0
+    metrics: dict[str, Estimate] = {}
+    memory_metric: str | None = None
+    requests: Requests = Requests()
+    wrong: tuple[Wrong, ...] = ()
+    wrong_count: int = 0
+    validity: Validity = Validity()
+    equal_core: EqualCore | None = None
+    timeline: Timeline | None = None
+    leak: Leak = Leak()
+    gpu: GpuUse | None = None
+    fault: FaultSummary = FaultSummary()
+    left_out: tuple[LeftOut, ...] = ()
+    unlike_baseline: tuple[str, ...] = ()
+    adds_workers: bool = True
+    incomplete: str | None = None
+    gates: tuple[GateResult, ...] = ()
+    caveats: tuple[str, ...] = ()
+    verdict: str = "INCONCLUSIVE"
+
+    def metric(self, tag: str) -> Estimate:
+        """Empty where it is not known."""
+        return self.metrics.get(tag) or Estimate()
+
+    def value(self, tag: str) -> float | None:
+        return self.metric(tag).value
+
+
+class ReferenceRun(msgspec.Struct, frozen=True, kw_only=True):
+    """The same work by the same engine without a server, with so many processes at once."""
+
+    engine: str
+    threads: int
+    processes: int
+    throughput_rtfx: float
+    makespan_s: float
+    load_s: float | None = None
+    hash: str = ""
+
+
+class Law(msgspec.Struct, frozen=True, kw_only=True):
+    """Of the Universal Scalability Law; `rate`: RTFx of one worker (lambda)."""
+
+    rate: float
+    sigma: float
+    kappa: float
+
+
+class MemoryLine(msgspec.Struct, frozen=True, kw_only=True):
+    base_mb: float
+    per_worker_mb: float
+    limit_mb: float | None = None
+    largest_within_limit: int | None = None
+
+
+class Prediction(msgspec.Struct, frozen=True, kw_only=True):
+    """Of what was not measured."""
+
+    workers: int
+    throughput_rtfx: float
+    throughput_ci95: Interval | None = None
+    peak_memory_mb: float | None = None
+    peak_ci95: Interval | None = None
+    predicted: bool = True
+
+
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """Workers recommended for a machine of another size, by prediction; 0: none fits."""
+
+    memory_gb: int
+    cpus: int
+    workers: int
+    predicted: bool = True
+
+
+class Scaling(msgspec.Struct, frozen=True, kw_only=True):
+    """Fits of a group that differs in workers only, and what follows from them. `enough`: counts of workers to predict
+    anything; `guess`: the law is fitted to few of them (`fitted`)."""
+
+    threads: int
+    pool: str
+    engine: str
+    keys: tuple[str, ...]
+    counts: tuple[int, ...]
+    fitted: int
+    guess: bool
+    enough: bool
+    uses_cpu: bool | None
+    cap_workers: int | None
+    beyond_cap: float | None
+    law: Law | None
+    memory: MemoryLine | None
+    predicted: tuple[Prediction, ...]
+    by_machine: tuple[Machine, ...]
+
+
+class Saved(msgspec.Struct, frozen=True, kw_only=True):
+    """What a pool that shares the model saves against pool `process`."""
+
+    against: str
+    peak_mb: float
+    share: float
+    throughput: float
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """The next larger number of workers: what it adds, and what speaks against it."""
+
+    workers: int
+    gain: float | None
+    more_mb: float | None
+    predicted: bool
+    but: str | None = None
+
+
+class Start(msgspec.Struct, frozen=True, kw_only=True):
+    """How to start what was measured: a command for a shell, a YAML file for --config-dir, what to know beside them."""
+
+    command: str | None = None
+    yaml: str | None = None
+    note: str | None = None
+
+
+class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
+    """`decided`: whether the trials decide it, or it is only likely; `open`: what is not decided."""
+
+    key: str
+    workers: int
+    threads: int
+    pool: str
+    decided: bool
+    reason: str
+    command: str | None = None
+    open: tuple[str, ...] = ()
+    saved: Saved | None = None
+    next: Step | None = None
+    next_sentence: str | None = None
+    binds: str | None = None
+    server: Start = Start()
+
+
+class Advice(msgspec.Struct, frozen=True, kw_only=True):
+    """For a group of configurations that differ only in the server's settings; `reason`: why nothing is recommended."""
+
+    group: str
+    recommendation: Recommendation | None = None
+    reason: str | None = None
+
+
+class Decide(msgspec.Struct, frozen=True, kw_only=True):
+    """What would decide what is open: the sweep resumed with these overrides, or (None) another one."""
+
+    note: str
+    command: str | None = None
+    overrides: tuple[str, ...] | None = None
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """A threshold that was changed after the runs were made."""
+
+    name: str
+    before: Any = None
+    now: Any = None
+
+
+class TrialsAsked(msgspec.Struct, frozen=True, kw_only=True):
+    """`stopped`: why trials=auto made no more."""
+
+    asked: int | str = 1
+    max: int = 1
+    stopped: str | None = None
+
+
+class Capacity(msgspec.Struct, frozen=True, kw_only=True):
+    """The band in which the most users (or requests) lie whose SLO holds."""
+
+    key: str
+    slo: Tree
+    feasible_max: float | None
+    infeasible_min: float | None
+    resolved: bool
+    binding: str | None = None
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a sweep came to."""
+
+    schema: int = SCHEMA
+    name: str
+    verdict: str
+    valid: bool
+    interrupted: bool
+    unfinished: bool
+    trials: TrialsAsked
+    warnings: tuple[str, ...]
+    environment: Tree
+    samples: tuple[SampleFacts, ...]
+    thresholds: Tree
+    thresholds_changed: tuple[Change, ...]
+    validity_limits: Tree
+    reference: tuple[ReferenceRun, ...]
+    configurations: tuple[Configuration, ...]
+    diagnosis: dict[str, tuple[str, ...]]
+    scaling: tuple[Scaling, ...]
+    recommendation: Recommendation | None
+    advice: tuple[Advice, ...]
+    decide: Decide | None
+    capacity: tuple[Capacity, ...] = ()

@@ -1,0 +1,134 @@
+"""The facts of a run: what run.json holds, typed. Figures are made of them and of the run's tables (see `analysis`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import msgspec
+
+SCHEMA = 2  # of run.json; 1 held figures beside the facts, which are not looked at
+READ = (1, 2)
+Tree: TypeAlias = Mapping[str, Any]  # settings that any version wrote
+
+
+class SampleFacts(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    duration_s: float
+    sha256: str = ""
+
+
+class Remark(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of the sample set that was left out, or is not what it seems."""
+
+    file: str
+    reason: str
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """On the run's own clock: when the server was ready, and the measured phase."""
+
+    ready: float | None = None
+    start: float | None = None
+    end: float | None = None
+
+    @property
+    def span(self) -> tuple[float, float] | None:
+        return (self.start, self.end) if self.start is not None and self.end is not None else None
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """`failure`: `harness` where it says nothing of the server; `control`: the name of its reference; `fingerprint`:
+    hashes of what it was made with (configuration, code, models, packages)."""
+
+    num: int
+    key: str
+    trial: int
+    status: str
+    workers: int | None
+    threads: int
+    pool: str
+    engine: str
+    dispatch: str
+    config: Tree
+    phases_s: dict[str, float]
+    window_s: Window
+    samples: tuple[SampleFacts, ...]
+    skipped: tuple[Remark, ...]
+    cpu_count: float
+    warnings: tuple[str, ...]
+    schema: int = 1
+    name: str = ""
+    error: str | None = None
+    failure: str | None = None
+    workers_requested: int | str | None = None
+    engine_about: Tree | None = None
+    twin: bool = False
+    server: str = "local"
+    control: str | None = None
+    remarks: tuple[Remark, ...] = ()
+    language: str | None = None
+    machine_cpus: int | None = None
+    repeats: int | None = None
+    concurrency: int | None = None
+    order_seed: int | None = None
+    fingerprint: dict[str, str] | None = None
+    environment: Tree | None = None
+    tables: dict[str, int] | None = None
+
+    @property
+    def fault(self) -> str:
+        """What was injected."""
+        return str(self.group("fault").get("name", "none"))
+
+    @property
+    def failed_by_us(self) -> bool:
+        """It failed for a reason of ours: it says nothing of the server."""
+        return self.status != "ok" and self.failure == "harness"
+
+    def group(self, name: str) -> Tree:
+        """A group of its settings; empty where its version had none."""
+        found = self.config.get(name)
+        return found if isinstance(found, Mapping) else {}
+
+
+class ClientFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the client says of itself (client.json); `thinned`: not all requests have a row."""
+
+    start_s: float | None = None
+    end_s: float | None = None
+    cpu_s: float | None = None
+    max_loop_lag_s: float | None = None
+    thinned: bool = False
+
+
+class SegmentCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """segments.json, of a run that had more segments than rows are kept: a row stands for `every` of them."""
+
+    every: int = 1
+    ok: int = 0
+    retries: int = 0
+
+
+class Text(msgspec.Struct, frozen=True, kw_only=True):
+    text: str
+    text_accu: str = ""
+
+
+class ReferenceProcesses(msgspec.Struct, frozen=True, kw_only=True):
+    """The reference with so many processes at once."""
+
+    processes: int
+    throughput_rtfx: float
+    makespan_s: float
+    load_s: float | None = None
+
+
+class Reference(msgspec.Struct, frozen=True, kw_only=True):
+    """The same segments by the same engine without a server (control.json)."""
+
+    engine: str
+    threads: int
+    texts: dict[str, Text]
+    runs: tuple[ReferenceProcesses, ...]
+    deterministic: bool = True
