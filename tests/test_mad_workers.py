@@ -163,6 +163,24 @@ def test_all_workers_at_once() -> None:
     assert len(run.deaths()) == 3
 
 
+def test_who_is_stopped_together_with_its_workers_does_not_take_them_for_stuck() -> None:
+    """Ctrl-Z and fg, or a machine that was asleep."""
+
+    async def stop_all(pool: WorkerPool) -> None:
+        await asyncio.sleep(0.3)
+        pids = [info.pid or 0 for info in pool.workers()]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(QUICK + 1.5)  # the front, too
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+    settings = {**SETTINGS, "engine": {**SETTINGS["engine"], "rtf": 0.8}}
+    run, work = Run(ProcessLauncher(settings, 1), 2, retries=0), segments(4)
+    assert_right(work, run.put(work, stop_all))
+    assert run.deaths() == []
+
+
 class LateLauncher(ProcessLauncher):
     """The first worker has the machine for itself, the others load all at once."""
 

@@ -34,6 +34,7 @@ GIVE_UP = 3  # times in a row that every worker ended before it was ready: nothi
 BACKOFF_S, MOST_BACKOFF_S = 0.5, 30.0  # before a worker that did not become ready is started again: doubled each time
 LOADS = 5  # times as long as the longest load so far, and START_S more: then a worker that loads counts as stuck
 START_S = 5.0
+ASLEEP_S = 1.0  # that a timer is late: then it was not the worker alone that stood still
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +134,7 @@ class WorkerPool:
         work, first.asked = Measure(self._longest_s), True
         _wire(first).put(work)
         limit = self._patience(work)
-        first.timer = self._loop.call_later(limit, self._stuck, first, limit)
+        self._watch(first, limit, self._stuck)
         while first.measured is None and first.asked:
             self._changed.clear()
             await self._changed.wait()
@@ -244,7 +245,7 @@ class WorkerPool:
         limit = self._load_patience
         if self._begun:
             limit = min(limit, START_S + LOADS * self._longest_load)
-        worker.timer = self._loop.call_later(limit, self._never_ready, worker, limit)
+        self._watch(worker, limit, self._never_ready)
         if worker.hand.pid is not None:
             self._on_event("started", self._info(worker))
         return worker
@@ -319,7 +320,22 @@ class WorkerPool:
         _disarm(worker)
         if worker.flight and worker.ready:
             limit = self._patience(next(iter(worker.flight.values())).work)
-            worker.timer = self._loop.call_later(limit, self._stuck, worker, limit)
+            self._watch(worker, limit, self._stuck)
+
+    def _watch(self, worker: _Worker, limit: float, late: Callable[[_Worker, float], None]) -> None:
+        """Call `late` in `limit` seconds, if nothing disarms the worker before. When the front finds itself much later
+        than that, it was stopped together with its workers (Ctrl-Z, a machine asleep), and they get the time once
+        more."""
+        due = self._loop.time() + limit
+
+        def passed() -> None:
+            if self._loop.time() - due > ASLEEP_S:
+                self._watch(worker, limit, late)
+            else:
+                late(worker, limit)
+
+        _disarm(worker)
+        worker.timer = self._loop.call_at(due, passed)
 
     def _stuck(self, worker: _Worker, limit: float) -> None:
         self._replace(worker, f"worker {worker.number} died (no answer within {limit:.1f} s)")
