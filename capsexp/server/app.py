@@ -122,14 +122,19 @@ class _Server:
         listener.say, listener.room = sparing.say, guard.room
 
         def admit(connection: ServerConnection, request: Request) -> Response | None:
-            listener.asked(connection.transport.get_extra_info("socket").fileno())
+            assert isinstance(connection, Bounded)
             try:
+                if not connection.lost:
+                    listener.asked(connection.transport.get_extra_info("socket").fileno())
                 return guard.admit(connection, request)
             except Exception as error:
                 internal("a request", error)
                 raise
 
         async def handle(connection: ServerConnection) -> None:
+            assert isinstance(connection, Bounded)
+            if connection.lost:
+                return
             try:
                 await front.handle(connection, doorman.door(connection.transport))
             except Exception as error:

@@ -26,6 +26,7 @@ class Bounded(ServerConnection):
         self, held: Held, on_lost: Callable[[ServerConnection], None], *arguments: Any, **options: Any
     ) -> None:
         super().__init__(*arguments, **options)
+        self.lost = False  # `on_lost` has been called; its request may still be looked at
         self.unread = 0
         self._held, self._on_lost = held, on_lost
         self._untaken: deque[Frame] = deque()
@@ -55,6 +56,7 @@ class Bounded(ServerConnection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self.lost = True
         self._forget()
         self._on_lost(self)
 

@@ -14,6 +14,7 @@ from websockets.http11 import Request, Response
 from capsexp.config import ServerConfig
 from capsexp.errors import ServerError
 from capsexp.machine import open_files
+from capsexp.server.connection import Bounded
 
 OTHER_FILES = 200  # descriptors for all but connections: those that have asked for nothing yet, logs, libraries' own
 WORKER_FILES = 8  # for each worker: pipes, and those of its start
@@ -27,12 +28,14 @@ class Guard:
         self._most, self._say = most, say
         self._open: set[ServerConnection] = set()
 
-    def admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        """The answer that refuses a connection before it is one; None lets it in, and counts it until `left`."""
+    def admit(self, connection: Bounded, request: Request) -> Response | None:
+        """The answer that refuses a connection before it is one; None lets it in, and counts it until `left`, unless
+        it has left by now, right after its request."""
         refused = self._refusal(request)
         if refused is not None:
             return connection.respond(*refused)
-        self._open.add(connection)
+        if not connection.lost:
+            self._open.add(connection)
         return None
 
     def room(self) -> int:
