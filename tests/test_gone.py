@@ -1,18 +1,25 @@
-"""Clients that leave just when something else happens: nothing of them is kept."""
+"""Clients that leave just when something else happens: nothing of them is kept, and nothing said of each."""
 
 import asyncio
 import random
+import signal
 import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import PATIENCE, noise
 from test_fuzz import FakeConnection, FakePool, message
+from test_patience import LOAD, certificate, send_file  # noqa: F401
+from test_server import expected, server
 from websockets.server import ServerProtocol
 
+from capsexp.client.misbehave import Line
+from capsexp.client.request import Way
 from capsexp.config import ServerConfig
 from capsexp.server.connection import Bounded
-from capsexp.server.doorman import Door
+from capsexp.server.doorman import Door, Doorman
 from capsexp.server.front import Front
 from capsexp.server.guard import Guard
 from capsexp.server.held import Held
@@ -78,3 +85,35 @@ def test_who_leaves_just_as_it_takes_a_result_leaves_nothing() -> None:
         return len(asyncio.all_tasks())
 
     assert asyncio.run(run()) == 1
+
+
+def test_who_leaves_after_its_request_under_tls_is_no_fault_of_ours(certificate: Path) -> None:  # noqa: F811
+    """Its transport has no socket any more when the request is looked at."""
+    given = [f"server.certfile={certificate / 'cert.pem'}", f"server.keyfile={certificate / 'key.pem'}"]
+    way = Way(certfile=str(certificate / "cert.pem"))
+    with server("workers=1", "server.max_connections=5", *given) as (url, process):
+        for _ in range(100):
+            line = Line(url, way)
+            line.socket.sendall(REQUEST)
+            line.socket.close()
+        assert asyncio.run(send_file(url, way, 1, 3)) == expected(noise(3, 1), LOAD)
+        process.send_signal(signal.SIGINT)
+        process.wait(PATIENCE)
+        assert process.stdout is not None
+        assert "internal error" not in process.stdout.read()
+
+
+def test_a_door_for_who_has_left_is_one() -> None:
+    class Gone(asyncio.Transport):
+        def get_extra_info(self, name: str, default: Any = None) -> Any:
+            return object() if name == "sslcontext" else default
+
+        def is_closing(self) -> bool:
+            return False
+
+    async def run() -> None:
+        doorman = Doorman(2)
+        doorman.door(Gone()).close()
+        doorman.close()
+
+    asyncio.run(run())

@@ -124,17 +124,15 @@ class _Server:
         def admit(connection: ServerConnection, request: Request) -> Response | None:
             assert isinstance(connection, Bounded)
             try:
-                if not connection.lost:
-                    listener.asked(connection.transport.get_extra_info("socket").fileno())
+                raw = connection.transport.get_extra_info("socket")
+                if raw is not None:  # under TLS there is none once the client has left
+                    listener.asked(raw.fileno())
                 return guard.admit(connection, request)
             except Exception as error:
                 internal("a request", error)
                 raise
 
         async def handle(connection: ServerConnection) -> None:
-            assert isinstance(connection, Bounded)
-            if connection.lost:
-                return
             try:
                 await front.handle(connection, doorman.door(connection.transport))
             except Exception as error:

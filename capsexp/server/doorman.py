@@ -169,6 +169,8 @@ def _keep_alive(transport: asyncio.Transport) -> None:
     """A client whose machine or network is gone says nothing: have the kernel ask, and end the connection after two
     minutes without an answer."""
     connection = transport.get_extra_info("socket")
+    if connection is None:  # under TLS, of a client that has left
+        return
     with contextlib.suppress(OSError):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4)):
