@@ -368,19 +368,22 @@ class BoundedCsv:
             self._put()
         if self._seen and (not self._kept or self._kept[-1][2] != self._seen):
             self._best = (0.0, self._seen, self._last)
-            self._put()
+            self._append()  # a table that is halved now might lose it
         with storing(self._path.name):
             self._file.close()
 
     def _put(self) -> None:
+        self._append()
+        if len(self._kept) > self._most:
+            self._halve()
+
+    def _append(self) -> None:
         assert self._best is not None
         weight, number, rows = self._best
         self._best = None
         for row in rows:
             self._table.write(row)
         self._kept.append((len(rows), weight, number))
-        if len(self._kept) > self._most:
-            self._halve()
 
     def _halve(self) -> None:
         """Rewrite the file beside itself; of every two groups the heavier stays."""

@@ -137,13 +137,13 @@ def test_a_counter_is_read_from_before_to_after_the_window() -> None:
     assert tables.difference([{**rows[0], "cpu_s": None}], "cpu_s", (0.0, 1.0)) == 0.0
 
 
-@given(st.lists(st.floats(-1e6, 1e6), min_size=1), st.floats(0, 100), st.floats(0, 100))
-def test_percentiles_are_between_and_in_order(values: list[float], one: float, other: float) -> None:
-    low, high = sorted((metrics.percentile(values, min(one, other)), metrics.percentile(values, max(one, other))))
-    assert metrics.percentile(values, min(one, other)) == low
-    assert min(values) <= low <= high <= max(values)
-    assert metrics.percentile(values, 0) == min(values)
-    assert metrics.percentile(values, 100) == max(values)
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=20))
+def test_percentiles_are_between_and_in_order(some: list[float]) -> None:
+    values = 700 * some  # as many as the rarest percentile needs
+    (only,) = counted(made_run(1, 10.0, figures=figures(10.0, durations=durations(latency_s=values))))
+    known = [only.value(f"latency_{name}_s") or 0.0 for name in (*metrics.PERCENTILES, "max")]
+    assert known == sorted(known)
+    assert min(values) <= known[0] and known[-1] == max(values)
 
 
 @pytest.mark.parametrize(

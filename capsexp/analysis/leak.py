@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from statistics import NormalDist, fmean, median
+from statistics import fmean, median
 
 from capsexp.analysis.figures import SERVER_ROLES
 from capsexp.results.report import Leak, Slope
@@ -84,10 +84,9 @@ def batches(points: Points) -> Points:
 
 def slope(points: Points) -> tuple[float, float, float] | None:
     """Theil-Sen slope and its 95 % interval; None for fewer than FEWEST_BATCHES points."""
-    n = len(points)
-    if n < FEWEST_BATCHES:
+    if len(points) < FEWEST_BATCHES:
         return None
-    every = sorted((b[1] - a[1]) / (b[0] - a[0]) for i, a in enumerate(points) for b in points[i + 1 :] if b[0] > a[0])
-    half = NormalDist().inv_cdf(0.975) * math.sqrt(n * (n - 1) * (2 * n + 5) / 18)
-    low, high = math.floor((len(every) - half) / 2), math.ceil((len(every) + half) / 2)
-    return median(every), every[max(0, low)], every[min(len(every) - 1, high)]
+    from scipy.stats import theilslopes  # slow to import, and needed for long runs only
+
+    found = theilslopes([mb for _, mb in points], [at for at, _ in points], alpha=0.95)
+    return float(found.slope), float(found.low_slope), float(found.high_slope)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
+import numpy as np
+
 from capsexp.analysis import statistics
 from capsexp.analysis.correctness import Judgement
 from capsexp.analysis.figures import Figures
@@ -84,16 +86,6 @@ def compute(own: Evidence, baseline: Evidence | None) -> dict[str, Estimate]:
 
 
 # How values combine.
-
-
-def percentile(values: Sequence[float], percent: float) -> float:
-    """Linear interpolation between the closest ranks (Hyndman and Fan 1996, type 7); `values` must not be empty."""
-    ordered = sorted(values)
-    at = (len(ordered) - 1) * percent / 100
-    low = int(at)
-    high = min(low + 1, len(ordered) - 1)
-    between = ordered[low] + (ordered[high] - ordered[low]) * (at - low)
-    return min(max(between, ordered[low]), ordered[high])  # rounding must not leave the two
 
 
 def _median(pick: Callable[[Figures], float | None], whole: bool = False) -> Compute:
@@ -220,7 +212,7 @@ def _pooled(pick: Callable[[Figures], Iterable[float]], name: str) -> Compute:
         if len(values) < needed:
             return Estimate(n=len(values), of="requests")
         ci95 = statistics.quantile_interval(values, percent / 100)
-        return Estimate(value=percentile(values, percent), ci95=ci95, n=len(values), of="requests")
+        return Estimate(value=float(np.percentile(values, percent)), ci95=ci95, n=len(values), of="requests")
 
     return found
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 from statistics import geometric_mean
 
 import numpy as np
@@ -38,7 +37,9 @@ class Fit:
 
     def __init__(self, x: Vector, y: Vector, least: float = 0.0) -> None:
         x, ones = x / y[:, None], np.ones(len(y))
-        self.coefficients = _nonnegative(x, ones - least * x[:, 0])
+        from scipy.optimize import nnls  # slow to import, and needed where a report is made only
+
+        self.coefficients: Vector = nnls(x, ones - least * x[:, 0])[0]
         self.coefficients[0] += least
         # Intervals come from the fit without signs: its theory is exact, also where a true coefficient is zero.
         free, *_ = np.linalg.lstsq(x, ones, rcond=None)
@@ -56,20 +57,6 @@ class Fit:
         spread = self._squares / self._degrees * (middle**2 + float(row @ self._inverse @ row))
         half = t975(self._degrees) * math.sqrt(spread)
         return min(middle - half, self.at(row)), max(middle + half, self.at(row))
-
-
-def _nonnegative(x: Vector, y: Vector) -> Vector:
-    """The best nonnegative coefficients; with so few columns every choice of columns can be tried, fewest first."""
-    best, found = math.inf, np.zeros(x.shape[1])
-    for size in range(1, x.shape[1] + 1):
-        for columns in combinations(range(x.shape[1]), size):
-            part, *_ = np.linalg.lstsq(x[:, columns], y, rcond=None)
-            if (part >= 0).all():
-                error = float(((y - x[:, columns] @ part) ** 2).sum())
-                if error < best - 1e-12:
-                    best, found = error, np.zeros(x.shape[1])
-                    found[list(columns)] = part
-    return found
 
 
 class Law:
