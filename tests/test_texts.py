@@ -3,7 +3,7 @@
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from test_analysis import CONTROL, SAMPLES, answer, request
 
@@ -80,6 +80,7 @@ def test_texts_that_unicode_calls_equal_are_equal(text: str) -> None:
 
 
 @given(texts)
+@example("\u0149")
 def test_making_alike_once_is_enough(text: str) -> None:
     assert correctness.words(correctness.words(text)) == correctness.words(text)
     assert correctness.normalise(correctness.normalise(text)) == correctness.normalise(text)

@@ -74,8 +74,9 @@ def _begins_word(following: str) -> bool:
 
 
 def _folded(text: str) -> str:
-    """NFKC with case folding (Unicode 3.13, D146), after what is invisible has gone."""
+    """NFKC with case folding (Unicode 3.13, D146), after what is invisible has gone. Apostrophes are unified before, as
+    NFKC takes some apart, and after, as folding brings one with U+0149."""
     text = unicodedata.normalize("NFC", text).translate(_APOSTROPHES)
     text = "".join(c for c in text if unicodedata.category(c) != "Cf" and c != _TATWEEL)
     text = unicodedata.normalize("NFD", _SELECTORS.sub("", text)).casefold()
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()).translate(_APOSTROPHES)
