@@ -14,8 +14,8 @@ from pathlib import Path
 
 import psutil
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-from storm import storm
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from tests.support.storm import storm
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--messages", type=int, default=100_000)

@@ -3,23 +3,18 @@
 A plain `pytest` runs the fast tests; with --all, or where files are named, the slow ones run as well."""
 
 import contextlib
-import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
 import psutil
 import pytest
 import soundfile
 from hypothesis import settings
 
-if TYPE_CHECKING:
-    from bench import Bench
+from tests.support import PATIENCE, noise
+from tests.support.bench import Bench
 
-SLOW = float(os.environ.get("CAPSEXP_TEST_SLOW", "1"))
-PATIENCE = 60 * SLOW  # s, for things that take about one
 SWEEPS = {"bench", "finished"}  # fixtures that run whole sweeps, in processes of their own: what uses one is slow
 LONGEST = 10 * PATIENCE  # s, that a test may take with its fixtures: it fails then, and is cleaned up after
 
@@ -50,10 +45,6 @@ settings.load_profile("shared")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def noise(seconds: float, seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).normal(0, 0.1, round(seconds * 16_000)).astype(np.float32)
-
-
 @pytest.fixture
 def audio_dir(tmp_path: Path) -> Path:
     """Four files of noise, which engine=null tells apart: 3, 6, 9 and 23 s."""
@@ -65,9 +56,7 @@ def audio_dir(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, audio_dir: Path) -> "Iterator[Bench]":
-    from bench import Bench
-
+def bench(tmp_path: Path, audio_dir: Path) -> Iterator[Bench]:
     bench = Bench(tmp_path, audio_dir)
     yield bench
     for process in psutil.process_iter():

@@ -7,23 +7,6 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from values import (
-    LIMITS,
-    RIGHT,
-    TEXTS,
-    a_run,
-    again,
-    config,
-    counted,
-    cpu,
-    durations,
-    figures,
-    made_run,
-    report,
-    trials,
-    with_value,
-)
-from values import gates as gates_of
 
 from capsexp.analysis import (
     aggregate,
@@ -44,17 +27,26 @@ from capsexp.analysis.figures import Figures
 from capsexp.config import SWEEP_KEYS
 from capsexp.results.read import Answer, Transcript
 from capsexp.results.report import Configuration, Estimate, GateResult, LeftOut, Timeline
-from capsexp.results.run import ClientFacts, Reference, SampleFacts, SegmentCounts
+from capsexp.results.run import ClientFacts, SegmentCounts
+from tests.support.runs import CONTROL, CPU, SAMPLES, answer, disappointing, request
+from tests.support.values import (
+    LIMITS,
+    RIGHT,
+    a_run,
+    again,
+    config,
+    counted,
+    cpu,
+    durations,
+    figures,
+    made_run,
+    report,
+    trials,
+    with_value,
+)
+from tests.support.values import gates as gates_of
 
 ALL_LIMITS = {**LIMITS, "wer": 0.1, "cer": 0.1, "latency_p95_s": 1.0, "efficiency": 0.5}
-
-
-def request(number: int, start: float, final: float | None, **more: Any) -> dict[str, Any]:
-    return {
-        "request": number, "task_id": f"t{number}", "sample": f"s{number}", "duration_s": 10.0, "start_s": start,
-        "sent_s": start + 0.5, "first_result_s": final, "final_s": final, "results": 1, "finals": 1, "foreign": 0,
-        "result_duration_s": 10.0, "status": "failed" if final is None else "ok", "error": None, **more,
-    }  # fmt: skip
 
 
 def segment(worker: int, compute: float, **more: Any) -> dict[str, Any]:
@@ -153,14 +145,6 @@ def test_a_percentile_needs_enough_requests(count: int, known: Any) -> None:
     (only,) = counted(made_run(1, 10.0, figures=figures(10.0, durations=durations(latency_s=[1.0] * count))))
     said = [name for name in metrics.PERCENTILES if only.value(f"latency_{name}_s") is not None]
     assert said == known or len(said) == known
-
-
-def answer(number: int, text: str = "so it is", **more: Any) -> Answer:
-    return Answer(**{"task_id": f"t{number}", "text": text, "text_accu": text, **more})
-
-
-CONTROL = Reference(engine="null", threads=1, texts=TEXTS, runs=())
-SAMPLES = [SampleFacts(name=f"s{n}", duration_s=10.0) for n in range(4)]
 
 
 def judged(change: dict[str, Any], said: dict[str, Any] | None = None, control: Any = CONTROL) -> Judgement:
@@ -337,18 +321,6 @@ def test_gates_that_cannot_be_judged_say_why() -> None:
 )
 def test_the_verdict_of_gates(said: list[str], verdict: str) -> None:
     assert gates.verdict([GateResult(metric="speedup", value=1, limit=1, verdict=v) for v in said]) == verdict
-
-
-WELL = {"worker_busy": (0.95, 0.95), "client_max_loop_lag_s": 0.0, "major_faults": 0.0, "swap_in_mb": 0.0}
-CPU = cpu(client_s=0.1, front_s=0.1, utilisation=0.4, system_percent=40.0)
-
-
-def disappointing(two: Configuration, **change: Any) -> tuple[Configuration, Figures]:
-    """A configuration and its typical run, which does well but for `change`."""
-    settings = {key: change.pop(key) for key in ("dispatch", "threads") if key in change}
-    values = {key: change.pop(key) for key in ("compute_p50_s",) if key in change}
-    run = figures(9.0, **{**WELL, "cpu": CPU, **change})
-    return with_value(msgspec.structs.replace(two, **settings), **values), run
 
 
 @pytest.mark.parametrize(

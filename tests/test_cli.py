@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench import BASE, Bench
-from conftest import PATIENCE
 
-LEGACY = Path(__file__).with_name("legacy_server.py")
+from tests.support import LEGACY, PATIENCE
+from tests.support.bench import BASE, Bench
 
 
 def gate(configuration: dict[str, Any], name: str) -> str:

@@ -3,12 +3,12 @@
 from typing import Any
 
 import pytest
-from reports import a_run, a_sweep
 
 from capsexp.analysis import differences
 from capsexp.analysis.figures import Figures, Memory
 from capsexp.compare import side_by_side
 from capsexp.config import SWEEP_KEYS
+from tests.support.reports import a_run, a_sweep
 
 
 def figures(speed: float) -> Figures:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench import Bench
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -20,13 +19,15 @@ from capsexp.errors import CapsexpError
 from capsexp.report import __main__ as report
 from capsexp.results.read import read_sweep
 from capsexp.tool import entry
+from tests.support.bench import Bench
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sweep as one has been made: two runs, a control, a report."""
     import soundfile
-    from conftest import noise
+
+    from tests.support import noise
 
     place = tmp_path_factory.mktemp("damaged")
     (place / "audio").mkdir()

@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from conftest import SLOW
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from capsexp import audio
 from capsexp.errors import SampleError
 from capsexp.protocol import RATE
+from tests.support import SLOW
 
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
 

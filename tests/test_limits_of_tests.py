@@ -1,14 +1,17 @@
-"""What the suite promises of itself: every test has an end, and the slow ones are known."""
+"""What the suite promises of itself: every test has an end, the slow ones are known, and none needs another."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import coverage
 import pytest
-from conftest import PATIENCE
 
+from tests.support import PATIENCE
+
+ROOT = Path(__file__).resolve().parent.parent
 HANGING = """
 import asyncio, time, pytest
 
@@ -39,7 +42,7 @@ def suite(tmp_path: Path) -> Path:
 def pytest_says(suite: Path, *arguments: str, slow: str = "1") -> str:
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", *arguments], cwd=suite, capture_output=True, text=True,
-        timeout=PATIENCE, env={**os.environ, "CAPSEXP_TEST_SLOW": slow},
+        timeout=PATIENCE, env={**os.environ, "CAPSEXP_TEST_SLOW": slow, "PYTHONPATH": str(ROOT)},
     ).stdout  # fmt: skip
 
 
@@ -62,7 +65,20 @@ def test_a_plain_call_runs_the_fast_tests(suite: Path, arguments: list[str], fou
 
 def test_the_pure_packages_are_held_to_every_branch() -> None:
     """A measurement without these would pass, whatever it found."""
-    settings = coverage.Coverage(config_file=str(Path(__file__).resolve().parent.parent / "pyproject.toml"))
+    settings = coverage.Coverage(config_file=str(ROOT / "pyproject.toml"))
     assert settings.get_option("report:fail_under") == 100
     assert settings.get_option("run:branch") is True
     assert settings.get_option("run:source_pkgs") == ["capsexp.protocol", "capsexp.segments", "capsexp.analysis"]
+
+
+def test_what_tests_share_is_in_support() -> None:
+    """A test that imports another cannot be moved, renamed or run without it."""
+    shared = re.compile(r"^ *(?:from|import) (?:tests\.(?!support\b)|test_|conftest\b)", re.MULTILINE)
+    files = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]
+    assert [path.name for path in files if shared.search(path.read_text("utf-8"))] == []
+
+
+def test_tests_are_in_the_folder_of_what_they_test() -> None:
+    packages = {path.parent.name for path in (ROOT / "capsexp").glob("*/__init__.py")}
+    folders = {path.parent.name for path in (ROOT / "tests").glob("*/test_*.py")}
+    assert folders - packages == set()

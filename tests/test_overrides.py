@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import PATIENCE
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
@@ -19,6 +18,7 @@ from capsexp.config import resolve, to_yaml
 from capsexp.errors import ConfigError
 from capsexp.experiment.sweep import each_differs, plan
 from capsexp.overrides import assign, pasted, spell, unquoted
+from tests.support import PATIENCE
 
 TEXT = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), min_size=1)
 AWKWARD = st.text(st.sampled_from("ab /\\'\"${}()[]:=~,;#*?&|!@%^`<>.录音é\n\t-_0"), min_size=1)

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import PATIENCE
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
@@ -17,6 +16,7 @@ from capsexp.compose import compose
 from capsexp.engines import ENGINES, every_settings
 from capsexp.errors import ConfigError
 from capsexp.files import read_json
+from tests.support import PATIENCE
 
 ENGINE = '''
 """Counts the seconds."""

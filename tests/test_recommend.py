@@ -5,12 +5,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from values import HOG, config, counted, gates, made_run, report, trials, with_value
 
 from capsexp.analysis import aggregate, recommend, scaling, settle
 from capsexp.analysis.aggregate import Observed
 from capsexp.analysis.correctness import Judgement
 from capsexp.results.report import Configuration, Reason, Recommendation, Step, Timeline
+from tests.support.values import HOG, config, counted, gates, made_run, report, trials, with_value
 
 
 def advice(*runs: Observed, cpus: int = 4, **change: Any) -> Recommendation:

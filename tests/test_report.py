@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from reports import a_run, a_sweep, changed, reported
 
 from capsexp.limits import ThresholdsConfig
 from capsexp.report import build, tables
 from capsexp.results.read import RunFiles
 from capsexp.results.report import Configuration, Decide, Recommendation, Timeline
+from tests.support.reports import a_run, a_sweep, changed, reported
 
 
 def trials(workers: int, *makespans: float, **more: Any) -> list[Any]:

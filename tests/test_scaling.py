@@ -6,11 +6,11 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reports import a_sweep
 
 from capsexp.analysis import scaling
 from capsexp.report import build, tables
 from capsexp.results.report import Configuration, Estimate, Law
+from tests.support.reports import a_sweep
 
 REPORT = build.assemble(a_sweep([]))
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from capsexp.config import Config, resolve, to_dict
 from capsexp.engines import every_settings, settings
 from capsexp.errors import ConfigError
+from tests.support.settings import changed
 
 
 def numbers(tree: object, prefix: str = "") -> Iterator[str]:
@@ -23,16 +24,6 @@ def numbers(tree: object, prefix: str = "") -> Iterator[str]:
                 yield from numbers(value, f"{prefix}{each.name}.")
             elif any(word in str(each.type).split(" | ") for word in ("int", "float")):
                 yield f"{prefix}{each.name}"
-
-
-def changed(key: str, value: Any, engine: str = "null") -> dict[str, Any]:
-    tree = to_dict(Config(engine=settings(engine)()))
-    *path, last = key.split(".")
-    at = tree
-    for name in path:
-        at = at[name]
-    at[last] = value
-    return tree
 
 
 NUMBERS = sorted(

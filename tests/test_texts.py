@@ -5,13 +5,13 @@ import unicodedata
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from test_analysis import CONTROL, SAMPLES, answer, request
 
 from capsexp.analysis import correctness
 from capsexp.analysis.correctness import Judgement
 from capsexp.analysis.texts import tokens
 from capsexp.results.read import Answer, Transcript
 from capsexp.results.run import Reference, SampleFacts, Text
+from tests.support.runs import CONTROL, SAMPLES, answer, request
 
 
 def said(text: str) -> Answer:

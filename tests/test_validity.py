@@ -6,26 +6,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from values import HOG, a_run, counted, cpu, gates, made_run, trials
 
 from capsexp.analysis import aggregate, timeline, validity
-from capsexp.analysis.figures import Figures
 from capsexp.analysis.gates import CAVEATS, INVALID
-from capsexp.limits import ValidityConfig
 from capsexp.results.report import Reason, Timeline
-from capsexp.results.run import Run
-
-DEFAULT = vars(ValidityConfig())
-QUIET = Figures(
-    cpu=cpu(client_s=0.5, front_s=1.0), client_max_loop_lag_s=0.01, major_faults=0, swap_in_mb=0.0, worker_busy=(0.9,)
-)
-
-
-def run(settings: Any = None, **more: Any) -> Run:
-    given = {"monitor": {"interval": 0.5}, **(settings or {})}
-    return a_run(
-        **{"window_s": {"start": 0.0, "end": 10.0}, "cpu_count": 2, "machine_cpus": 2, "config": given, **more}
-    )
+from tests.support.runs import DEFAULT, QUIET, run
+from tests.support.values import HOG, counted, cpu, gates, made_run, trials
 
 
 def monitor(cpu_percent: float = 50.0, ours: float = 1.0, mhz: Any = None, **more: Any) -> list[dict[str, Any]]:

@@ -1,0 +1,89 @@
+"""Every wait has a deadline, and says which was missed."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from capsexp import tool
+from capsexp.compose import compose
+from capsexp.config import Config, literal, resolve, to_dict
+from capsexp.engines import _folders as folders
+from capsexp.engines.null import NullConfig
+from capsexp.engines.paraformer import ParaformerConfig
+from capsexp.errors import EngineError, HarnessError
+from capsexp.experiment import control
+from capsexp.experiment.child import Child
+from tests.support import PATIENCE, SLOW
+from tests.support.bench import Bench
+
+
+def quick(*overrides: str) -> Config:
+    return compose(["engine=null", "server.stuck_s=0.2", "server.stuck_rtf=0.1", *overrides])
+
+
+def test_a_reference_that_hangs_ends_with_what_it_waited_for(bench: Bench) -> None:
+    began = time.monotonic()
+    limits = ("server.stuck_s=0.1", "server.stuck_rtf=0", "server.ready_timeout=60")
+    assert bench.run("engine.rtf=2", *limits) == 1
+    assert time.monotonic() - began < PATIENCE
+    assert "a segment was not recognized within server.stuck_s + server.stuck_rtf x a segment's length" in bench.stderr
+
+
+def test_a_reference_that_does_not_load_ends_in_time(bench: Bench) -> None:
+    assert bench.run("engine.load_s=600", "server.ready_timeout=2") == 1
+    assert "said nothing within server.ready_timeout = 2 s" in bench.stderr
+
+
+def test_a_reference_that_stands_still_is_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever holds it: its own deadlines may not come."""
+    monkeypatch.setattr(control, "LOOK_S", 0.1)
+    child = Child([sys.executable, "-c", "import time; time.sleep(600)"], tmp_path / "control.log")
+    try:
+        began = time.monotonic()
+        with pytest.raises(HarnessError, match="the control stood still for"):
+            control._wait(child, tmp_path / ".beat", quick("server.ready_timeout=0.5"))
+        assert 0.5 < time.monotonic() - began < 30 * SLOW
+    finally:
+        child.stop(0.1)
+
+
+def test_a_reference_that_goes_on_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "LOOK_S", 0.1)
+    beat = tmp_path / ".beat"
+    steps = f"import pathlib, time\nfor _ in range(12): pathlib.Path({str(beat)!r}).touch(); time.sleep(0.4)"
+    child = Child([sys.executable, "-c", steps], tmp_path / "control.log")
+    try:
+        control._wait(child, beat, quick(f"server.ready_timeout={2 * SLOW}"))  # raises nothing
+    finally:
+        child.stop(0.1)
+
+
+def test_a_twin_is_not_made_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folders, "BUILD_S", 0.01)
+    with pytest.raises(EngineError, match=r"engine\.twin=tiny: was not made within"):
+        folders._build(ParaformerConfig(twin="tiny"), tmp_path / "twins" / "tiny")
+
+
+@given(st.text(alphabet="\\${}:a?'\"n .[],", max_size=9))
+def test_a_text_is_resolved_once(text: str) -> None:
+    """What a setting came to is its value, whatever it looks like."""
+    tree: dict[str, Any] = to_dict(Config(engine=NullConfig()))
+    tree["name"] = literal(text)
+    tree["server"]["token"] = "${name}" if text else None
+    config = resolve(tree)
+    assert (config.name, config.server.token) == (text, text or None)
+
+
+@pytest.mark.parametrize("token", ["s3${cret}", "${name}", "\\${x}", "${oc.env:HOME}"])
+def test_a_token_of_any_text_reaches_the_children(token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(tool.TOKEN, token)
+    path = tmp_path / ".config.yaml"
+    path.write_text(OmegaConf.to_yaml(OmegaConf.create(literal(to_dict(Config(engine=NullConfig()))))))
+    call = tool.parse(["--config", str(path)], "x", "x", {})
+    assert call.config.server.token == token

@@ -1,0 +1,122 @@
+"""No report contradicts itself: of sweeps that are made up, all that their reports say is held together."""
+
+import re
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.reports import a_run, changed, reported
+
+PASSES = {"FEASIBLE", "FEASIBLE_WITH_CAVEATS", "BASELINE"}
+TOLERANCE = 0.05
+
+seconds = st.sampled_from([2.0, 2.5, 3.4, 5.0, 5.1, 6.6, 6.7, 9.0, 9.9, 10.0, 10.4, 15.0])
+megabytes = st.sampled_from([100.0, 102.0, 180.0, 240.0, 260.0, 400.0, 2000.0, 6100.0, 6200.0])
+
+
+ROW = st.tuples(
+    st.tuples(st.integers(1, 4), st.sampled_from([1, 2]), st.sampled_from(["process", "prefork"])), seconds, megabytes,
+    st.sampled_from([0.0, 0.01, 0.2]), st.sampled_from(["ok", "ok", "wrong", "failed", "refused", "disturbed", "lost"]),
+    st.sampled_from([None, 0.07, 0.5, 0.95]),
+)  # fmt: skip
+SWEEP = st.tuples(
+    st.lists(ROW, min_size=1, max_size=5, unique_by=lambda row: row[0]), st.integers(1, 4), st.integers(0, 4)
+)
+
+
+def swept(rows: list[Any], trials: int, cut: int) -> dict[str, Any]:
+    """Configurations of workers, threads and pool, with trials that spread, fail, are disturbed, wrong or missing: in
+    one sweep of five the last runs are missing."""
+    runs, missing = [], []
+    for trial in range(1, trials + 1):
+        for (workers, threads, pool), base, mb, spread, fate, cpu in rows:
+            key = f"workers={workers},threads={threads},pool={pool}"
+            if cut == 4 and trial == trials and trials > 1:
+                missing.append((key, trial))
+                continue
+            heard = "so it was" if fate == "wrong" else "so it is"
+            run = a_run(
+                workers, None if fate == "lost" else base * (1 + spread * ((trial % 3) - 1)), mb + trial, key=key,
+                trial=trial, heard=heard, disturbed=100 if fate == "disturbed" and trial > 1 else 0,
+                settings={"threads": threads, "pool": {"name": pool}}, cpu=cpu,
+            )  # fmt: skip
+            if fate in ("failed", "refused"):
+                run = changed(run, status=fate, error="no")
+                run.requests.clear()
+            runs.append(run)
+    return {"runs": runs, "missing": missing, "interrupted": bool(missing)}
+
+
+@settings(max_examples=150)
+@given(SWEEP)
+def test_a_report_does_not_contradict_itself(spec: tuple[list[Any], int, int]) -> None:
+    made = swept(*spec)
+    report, said = reported(*made["runs"], missing=made["missing"], interrupted=made["interrupted"])
+    rows = {c.key: c for c in report.configurations}
+    verdicts = {c.verdict for c in rows.values()}
+    unfinished = made["interrupted"] or made["missing"]
+
+    # The verdict is one of a row's.
+    if report.verdict in ("FEASIBLE", "FEASIBLE_WITH_CAVEATS"):
+        assert not unfinished
+        assert verdicts & {"FEASIBLE", "FEASIBLE_WITH_CAVEATS"}
+    if report.verdict == "INVALID":
+        assert not verdicts & {"FEASIBLE", "FEASIBLE_WITH_CAVEATS"}
+    for c in rows.values():
+        judged = {g.verdict for g in c.gates}
+        assert not (c.verdict in PASSES and judged & {"FAIL", "INCONCLUSIVE"})
+        assert not (c.verdict in PASSES and c.incomplete)
+        assert c.verdict != "FEASIBLE" or c.adds_workers or c.baseline != c.key
+
+    for advice in report.advice:
+        chosen = advice.recommendation
+        if chosen is None:
+            assert advice.reason
+            continue
+        row = rows[chosen.key]
+        # Nothing that failed is recommended, and nothing undecided as if it were decided.
+        assert row.status == "ok"
+        assert not [g for g in row.gates if g.verdict == "FAIL"]
+        if chosen.decided:
+            assert row.verdict in PASSES
+            assert not unfinished
+        # Nothing that may be recommended as well is better in speed and clearly smaller.
+        for other in rows.values():
+            same = other.verdict in PASSES if chosen.decided else False
+            if same and other.status == "ok" and other.value("throughput_rtfx") >= row.value("throughput_rtfx"):
+                assert other.value("peak_memory_mb") >= (1 - TOLERANCE) * row.value("peak_memory_mb")
+        # The next step, where it was measured, is what the table says of it; what lost is not advertised.
+        following = chosen.next
+        if following:
+            alike = [
+                c for c in rows.values()
+                if c.workers == following.workers and c.threads == row.threads and c.pool == row.pool
+            ]  # fmt: skip
+            assert following.predicted == (not alike)
+            if alike and alike[0].verdict not in PASSES:
+                assert "but" in chosen.next_sentence or " ended as " in chosen.next_sentence or following.but
+        # "workers=N would show" is said of what was not measured, and not of what cannot bring anything.
+        if asked := re.search(r"workers=(\d+) would show", chosen.binds or ""):
+            assert int(asked[1]) > max(c.workers or 0 for c in rows.values() if c.pool == row.pool and
+                                       c.threads == row.threads)  # fmt: skip
+        if chosen.binds.startswith("Cores bind"):
+            assert any((c.value("cpu_utilisation") or 0) > 0.8 for c in rows.values())
+
+    # What is predicted was not measured, and causes give no advice of their own.
+    for scaling in report.scaling:
+        known = {c.workers for c in rows.values() if c.pool == scaling.pool and c.threads == scaling.threads}
+        assert not known & {p.workers for p in scaling.predicted}
+    for causes in report.diagnosis.values():
+        assert not re.search(r"(try|use) (workers|threads|fewer)", " ".join(causes))
+
+    # The text says the same as the values.
+    decided = [a for a in report.advice if a.recommendation and a.recommendation.decided]
+    assert bool(decided) == bool(re.search(r"^Recommended[^:]*: (?!nothing)", said, re.M))
+    if report.verdict not in ("FEASIBLE", "FEASIBLE_WITH_CAVEATS"):
+        assert not re.search(r"^Verdict: FEASIBLE", said, re.M)
+    if report.decide and report.decide.command:
+        assert report.decide.command in said
+    if unfinished:
+        assert report.verdict == "INCONCLUSIVE"
+        assert report.decide.command == "python -m capsexp resume=outputs/2026-01-01/10-00-00-sweep"
