@@ -36,6 +36,7 @@ from capsexp.server.worker import Done, Failed, Job, Ready, TextJob, settings_of
 Key = tuple[str, int]  # sample, segment
 BEAT = ".beat"  # touched whenever something was done
 LOOK_S = 1.0
+LOAD_S = 120.0  # at least, for a model to be loaded by all processes
 
 
 def digest(config: Config) -> str:
@@ -90,7 +91,7 @@ def ensure(config: Config, sweep_dir: Path, sweep_workers: Sequence[int]) -> str
 
 def _wait(child: Child, beat: Path, config: Config) -> None:
     """Until it has ended. It may take as long as it needs, but not stand still: raises HarnessError."""
-    patience = config.server.ready_timeout + _patience(config)  # its own deadlines come first, and say more
+    patience = _loading(config) + _patience(config)  # its own deadlines come first, and say more
     seen, since = -1, time.monotonic()
     while not child.wait(LOOK_S):
         now = beat.stat().st_mtime_ns if beat.is_file() else -1
@@ -98,6 +99,11 @@ def _wait(child: Child, beat: Path, config: Config) -> None:
             seen, since = now, time.monotonic()
         elif time.monotonic() - since > patience + LOOK_S:
             raise HarnessError(f"the control stood still for {patience:.0f} s: {child.last_lines()}")
+
+
+def _loading(config: Config) -> float:
+    """How long processes may take to load. A short limit for the server, which may run already, is none for these."""
+    return max(config.server.ready_timeout, LOAD_S)
 
 
 def _patience(config: Config) -> float:
@@ -191,8 +197,9 @@ def _recognize(
         theirs.close()
         pipes.append(ours)
         started.append(psutil.Process(process.pid))
-    until = time.monotonic() + config.server.ready_timeout
-    load_s = max(_ready(pipe, until, f"server.ready_timeout = {config.server.ready_timeout:g} s") for pipe in pipes)
+    allowed = _loading(config)
+    until = time.monotonic() + allowed
+    load_s = max(_ready(pipe, until, f"{allowed:g} s (server.ready_timeout)") for pipe in pipes)
     beat()
     patience = _patience(config)
     told = f"server.stuck_s + server.stuck_rtf x a segment's length = {patience:.0f} s"

@@ -1,5 +1,6 @@
 """Every wait has a deadline, and says which was missed."""
 
+import multiprocessing
 import sys
 import time
 from pathlib import Path
@@ -35,14 +36,21 @@ def test_a_reference_that_hangs_ends_with_what_it_waited_for(bench: Bench) -> No
     assert "a segment was not recognized within server.stuck_s + server.stuck_rtf x a segment's length" in bench.stderr
 
 
-def test_a_reference_that_does_not_load_ends_in_time(bench: Bench) -> None:
-    assert bench.run("engine.load_s=600", "server.ready_timeout=2") == 1
-    assert "said nothing within server.ready_timeout = 2 s" in bench.stderr
+def test_a_reference_that_does_not_load_ends_in_time() -> None:
+    ours, _theirs = multiprocessing.Pipe()
+    with pytest.raises(EngineError, match=r"said nothing within 0\.2 s"):
+        control._ready(ours, time.monotonic() + 0.2, "0.2 s")
+
+
+def test_a_server_that_is_given_a_second_gives_the_reference_no_less_than_it_needs() -> None:
+    assert control._loading(quick("server.ready_timeout=1")) == control.LOAD_S
+    assert control._loading(quick("server.ready_timeout=900")) == 900
 
 
 def test_a_reference_that_stands_still_is_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever holds it: its own deadlines may not come."""
     monkeypatch.setattr(control, "LOOK_S", 0.1)
+    monkeypatch.setattr(control, "LOAD_S", 0.0)
     child = Child([sys.executable, "-c", "import time; time.sleep(600)"], tmp_path / "control.log")
     try:
         began = time.monotonic()
@@ -55,6 +63,7 @@ def test_a_reference_that_stands_still_is_no_verdict(tmp_path: Path, monkeypatch
 
 def test_a_reference_that_goes_on_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control, "LOOK_S", 0.1)
+    monkeypatch.setattr(control, "LOAD_S", 0.0)
     beat = tmp_path / ".beat"
     steps = f"import pathlib, time\nfor _ in range(12): pathlib.Path({str(beat)!r}).touch(); time.sleep(0.4)"
     child = Child([sys.executable, "-c", steps], tmp_path / "control.log")
