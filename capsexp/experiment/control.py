@@ -36,6 +36,7 @@ from capsexp.server.worker import Done, Failed, Job, Ready, TextJob, settings_of
 Key = tuple[str, int]  # sample, segment
 BEAT = ".beat"  # touched whenever something was done
 LOOK_S = 1.0
+SEGMENT_S = 60.0  # at least, for a segment: when a worker of the server counts as stuck is another matter
 LOAD_S = 120.0  # at least, for a model to be loaded by all processes
 
 
@@ -108,7 +109,7 @@ def _loading(config: Config) -> float:
 
 def _patience(config: Config) -> float:
     """How long a process may take for the longest segment."""
-    return config.server.stuck_s + config.server.stuck_rtf * config.load.longest_segment_s
+    return max(SEGMENT_S, config.server.stuck_s + config.server.stuck_rtf * config.load.longest_segment_s)
 
 
 def _runs(folder: Path) -> set[int]:
@@ -202,7 +203,7 @@ def _recognize(
     load_s = max(_ready(pipe, until, f"{allowed:g} s (server.ready_timeout)") for pipe in pipes)
     beat()
     patience = _patience(config)
-    told = f"server.stuck_s + server.stuck_rtf x a segment's length = {patience:.0f} s"
+    told = f"{patience:.0f} s (server.stuck_s + server.stuck_rtf x a segment's length)"
     cpu, began = _cpu(started), time.monotonic()
     heard: dict[Key, Recognition] = {}
     waiting = list(enumerate(jobs))[::-1]
