@@ -25,7 +25,7 @@ from capsexp import escape
 from capsexp.config import SamplesConfig
 from capsexp.counts import counted
 from capsexp.errors import ArchiveError, ConfigError, SampleError
-from capsexp.files import beside, portable, read_json, sha256, storing, sync, taking_place, tell, write_text
+from capsexp.files import beside, portable, read_json, read_whole, sha256, storing, sync, taking_place, tell, write_text
 from capsexp.redact import Redaction
 from capsexp.results.read import RUN_DIR, read_plan
 from capsexp.samples import paths
@@ -55,8 +55,6 @@ def build(folder: Path, samples: bool | None = None, transcripts: bool = True) -
     with storing(target):
         _pack_samples(folder, samples)
         own = _own_files(folder)
-        for name in (name for name, path in own if path.is_symlink()):
-            raise ArchiveError(f"{name}: is a link, and an archive holds files alone; remove it")
         write_text(folder / MANIFEST, _manifest({name: sha256(path) for name, path in own}))
         root = _members([folder.name])[0]
         with taking_place(target) as part:
@@ -234,6 +232,8 @@ def _unpack(path: Path, scratch: Path) -> Path:
         # Stored, and without overlaps, it unpacks to less than it is.
         if sum(member.file_size for member in members) > path.stat().st_size:
             raise ArchiveError(f"{path.name}: unpacks to more than it is")
+        if f"{next(iter(roots))}/{MANIFEST}" not in {member.filename for member in members}:
+            raise ArchiveError(f"{path.name}: no {MANIFEST}; not the archive of a finished sweep")
         for member in members:
             packed.extract(member, scratch)
     return scratch / roots.pop()
@@ -254,7 +254,7 @@ def _safe(member: zipfile.ZipInfo) -> str:
 
 def _differences(folder: Path, files: Sequence[tuple[str, Path]]) -> list[str]:
     try:
-        content = (folder / MANIFEST).read_bytes()
+        content = read_whole(folder / MANIFEST)
         known: dict[str, str] = dict(json.loads(content)["files"])
     except FileNotFoundError:
         raise ArchiveError(f"{folder}: no {MANIFEST}; not the folder of a finished sweep") from None
@@ -262,10 +262,12 @@ def _differences(folder: Path, files: Sequence[tuple[str, Path]]) -> list[str]:
         raise ArchiveError(f"{folder}: {MANIFEST} cannot be read") from None
     found = dict(files)
     links = [name for name, path in found.items() if path.is_symlink()]
-    hashes = {name: sha256(path) for name, path in found.items() if name not in links}
+    odd = [name for name, path in found.items() if name not in links and not path.is_file()]  # FIFOs, sockets, devices
+    hashes = {name: sha256(path) for name, path in found.items() if name not in (*links, *odd)}
     problems = [f"missing: {name}" for name in known if name not in found]
     problems += [f"extra: {name}" for name in found if name not in known]
     problems += [f"a link: {name}" for name in links]
+    problems += [f"no regular file: {name}" for name in odd]
     problems += [f"changed: {name}" for name, digest in hashes.items() if name in known and digest != known[name]]
     if not problems and content != _bytes(_manifest(hashes)):
         problems.append(f"changed: {MANIFEST}")
@@ -273,16 +275,19 @@ def _differences(folder: Path, files: Sequence[tuple[str, Path]]) -> list[str]:
 
 
 def _files(folder: Path) -> list[tuple[str, Path]]:
-    named = (
-        (path.relative_to(folder).as_posix(), path) for path in folder.rglob("*") if path.is_symlink() or path.is_file()
-    )
+    """All that is in a folder, but for folders."""
+    found = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    named = ((path.relative_to(folder).as_posix(), path) for path in found)
     return sorted((name, path) for name, path in named if name != MANIFEST)
 
 
 def _own_files(folder: Path) -> list[tuple[str, Path]]:
     """The files of a sweep that we write and read. What else lies there (a launcher's, a server's, its user's) may hold
-    anything, and is not for an archive."""
-    return [(name, path) for name, path in _files(folder) if _ours(name)]
+    anything, and is not for an archive. Raises ArchiveError for a link among them."""
+    own = [(name, path) for name, path in _files(folder) if _ours(name)]
+    for name in (name for name, path in own if path.is_symlink()):
+        raise ArchiveError(f"{name}: is a link, and an archive holds files alone; remove it")
+    return [(name, path) for name, path in own if path.is_file()]
 
 
 def _ours(name: str) -> bool:

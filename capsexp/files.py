@@ -29,6 +29,7 @@ if sys.platform != "win32":
 
 PART = ".part"  # ends the name of a file that is being written
 LITTLE = 1 << 16  # bytes
+LARGEST = 1 << 28  # bytes of a JSON file: that of a day's requests has 1 << 24
 
 
 def from_here(path: Path) -> str:
@@ -293,10 +294,20 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def read_whole(path: Path) -> bytes:
+    """What a file of a sweep holds, which may be anybody's: raises OSError, or ValueError for what would never end or
+    fill the memory."""
+    if path.exists() and not path.is_file():  # reading a FIFO or a device may never end
+        raise ValueError(f"{path.name} is no regular file")
+    if path.stat().st_size > LARGEST:
+        raise ValueError(f"{path.name} is larger than {LARGEST >> 20} MB")
+    return path.read_bytes()
+
+
 def read_json(path: Path) -> Any:
     """Raises OSError, or ValueError for what is no JSON, however odd."""
     try:
-        return json.loads(path.read_text("utf-8"))
+        return json.loads(read_whole(path).decode("utf-8"))
     except RecursionError:
         raise ValueError(f"{path.name} is nested too deeply") from None
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from capsexp import archive, cli, compare, replay
-from capsexp.errors import CapsexpError
+from capsexp.errors import ArchiveError, CapsexpError
 from capsexp.report import __main__ as report
 from capsexp.results.read import read_sweep
 from capsexp.tool import entry
@@ -283,3 +283,27 @@ def test_what_an_archive_holds_is_said(bench: Bench) -> None:
     assert bench.run("workers=1") == 0, bench.stderr
     assert "it holds the texts that were recognized in 4 samples, under their names, and no audio" in bench.stderr
     assert "archive.transcripts=false" in bench.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no FIFO in a folder")
+@pytest.mark.parametrize("kind", ["fifo", "device", "enormous"])
+@pytest.mark.parametrize("name", [archive.MANIFEST, "sweep.json", "environment.json", "conf/config.yaml"])
+def test_what_would_never_end_or_fill_the_memory_is_not_read(
+    sweep: Path, name: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (sweep / name).unlink(missing_ok=True)
+    (sweep / name).parent.mkdir(exist_ok=True)
+    if kind == "fifo":
+        os.mkfifo(sweep / name)
+    elif kind == "device":
+        (sweep / name).symlink_to("/dev/zero")
+    else:
+        monkeypatch.setattr("capsexp.files.LARGEST", 1_000_000)
+        (sweep / name).write_bytes(b" " * 1_000_001)
+    problems = []
+    for look in (archive.verify, lambda folder: read_sweep(folder).notes):
+        try:
+            problems += look(sweep)
+        except ArchiveError as error:
+            problems.append(str(error))
+    assert any(Path(name).name in problem for problem in problems), problems

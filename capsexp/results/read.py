@@ -119,7 +119,7 @@ def read_plan(folder: Path) -> dict[str, Any]:
 def _plan(folder: Path) -> tuple[dict[str, Any], Sweep]:
     try:
         raw = read_json(folder / "sweep.json")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ArchiveError(f"{folder}: not the folder of a sweep (no sweep.json)") from None
     except (ValueError, OSError) as error:
         raise ArchiveError(f"{folder}: sweep.json cannot be read: {error}") from None
