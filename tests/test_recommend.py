@@ -135,9 +135,9 @@ def test_why_nothing_is_recommended() -> None:
     assert nothing.reason == "nothing that was measured keeps within its limits, as far as the runs tell"
 
 
-def test_what_there_is_no_baseline_for_is_said_as_it_is() -> None:
-    four = report(made_run(2, 10.0), made_run(4, 5.0))[1]
-    assert gates(four)["speedup"].reason == "no baseline: workers=1 was not measured, the fewest were 2"
+def test_the_fewest_workers_are_the_baseline_and_one_that_did_not_complete_is_none() -> None:
+    two, four = report(made_run(2, 10.0), made_run(4, 5.0))
+    assert (two.verdict, four.baseline, four.value("speedup"), four.verdict) == ("BASELINE", two.key, 2.0, "FEASIBLE")
     two = report(made_run(1, None), made_run(2, 5.0))[1]
     assert gates(two)["speedup"].reason == "no baseline: workers=1 did not complete its requests"
 

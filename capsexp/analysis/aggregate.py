@@ -211,11 +211,7 @@ def invalid(one: Configuration) -> str | None:
 def _judged(one: Configuration, base: Configuration, thresholds: Mapping[str, Any]) -> Configuration:
     if one.status != "ok":
         return one
-    none = None
-    if base.workers not in (1, None):
-        none = f"workers=1 was not measured, the fewest were {base.workers}"
-    elif not base.value("makespan_s"):
-        none = f"{base.key} did not complete its requests"
+    none = None if base.value("makespan_s") else f"{base.key} did not complete its requests"
     if one.unlike_baseline:
         none = f"{base.key} was made with other {' and '.join(one.unlike_baseline)}"
     mine, theirs = invalid(one), invalid(base)
