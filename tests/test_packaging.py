@@ -43,6 +43,7 @@ def test_a_wheel_carries_its_settings_and_samples(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "samples" / "quick").is_dir()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", sorted(p.stem for p in (conf_dir() / "experiment").glob("*.yaml")))
 def test_every_preset_can_be_planned(preset: str) -> None:
     sweep = plan([f"+experiment={preset}"], None, "config")
@@ -50,6 +51,7 @@ def test_every_preset_can_be_planned(preset: str) -> None:
     assert sweep.planned
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", sorted(p.name for p in conf_dir().iterdir() if p.is_dir() and p.name != "experiment"))
 def test_every_choice_of_every_group_can_be_composed(group: str) -> None:
     twin = ["engine.twin=tiny"]
