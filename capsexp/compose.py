@@ -20,13 +20,14 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from capsexp.config import Config, conf_dir, resolve, slug, to_dict
 from capsexp.engines import ENGINES
 from capsexp.errors import ConfigError
-from capsexp.overrides import pasted, spell
+from capsexp.overrides import PRESET, fitted, key_of, pasted, spell
 from capsexp.plugins import conf_folders, nearest
 from capsexp.targets import TARGETS
 
@@ -40,7 +41,7 @@ def raw(
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(folder, version_base="1.3", job_name="capsexp"):
-            return hydra_compose(config_name, overrides, return_hydra_config=with_hydra)
+            return hydra_compose(config_name, _fitted(overrides, config_name), return_hydra_config=with_hydra)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise ConfigError(one_line(error)) from None
 
@@ -67,10 +68,16 @@ def launch(
 
     OmegaConf.register_new_resolver("capsexp.run_dir", run_dir, replace=True)
     path, config_name = tree(config_dir, config_name)
-    overrides = [word for word in argv if not word.startswith("-")]
+    overrides = [spell(word) for word in argv if not word.startswith("-")]
     flags = [word for word in argv if word.startswith("-")]
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(path, version_base="1.3", job_name="capsexp"):
+            overrides = _fitted(overrides, config_name)
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise ConfigError(one_line(error)) from None
     before = sys.argv
-    sys.argv = ["capsexp", *(spell(o) for o in overrides), *flags]
+    sys.argv = ["capsexp", *overrides, *flags]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # raise instead of printing and leaving with its own code
     warnings.filterwarnings("ignore", category=UserWarning, module="hydra")
     logging.captureWarnings(False)
@@ -96,6 +103,14 @@ def launch(
     finally:
         sys.argv = before
     return 0
+
+
+def _fitted(overrides: Sequence[str], config_name: str) -> list[str]:
+    """As the tree that Hydra was given takes them: trees of older archives have no preset among their defaults."""
+    if not any(key_of(o) == PRESET for o in overrides):
+        return list(overrides)
+    defaults = GlobalHydra.instance().config_loader().compute_defaults_list(config_name, [], RunMode.RUN)
+    return fitted(overrides, PRESET in defaults.overrides.known_choices)
 
 
 def _nearest_key(key: str) -> str:
@@ -157,12 +172,10 @@ def one_line(error: Exception) -> str:
         if "=" in override:
             text += f"; to set this very text: {pasted(override)}"
     unknown = re.match(r"Could not override '([^']+)'", text)
-    if unknown and unknown[1] != "experiment":
+    if unknown:
         text = f"{unknown[1]}: unknown key{_nearest_key(unknown[1])}"
     missing = re.match(r"In '[^']*': Could not find '([^'/]+)/([^']+)'", text)
     if missing:
         known = [line for line in lines[2:] if re.fullmatch(r"[\w.-]+", line)]
         text = f"{missing[1]}: unknown {missing[1]} {missing[2]!r}{nearest(missing[2], known)}"
-    if unknown and unknown[1] == "experiment":
-        text = "experiment: presets are added with a plus: +experiment=quick"
     return text

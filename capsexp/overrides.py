@@ -24,6 +24,7 @@ from capsexp.targets import TARGETS
 _FOLDERS = frozenset({"hydra.sweep.dir", "hydra.run.dir"})
 # Never several values: a command or a folder may have a comma in it.
 _SINGLE = _FOLDERS | {"server.cmd", "resume", "monitor.log"}
+PRESET = "experiment"
 _QUOTED = re.compile(r"""\s*(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\s*""", re.DOTALL)
 _FUNCTION = re.compile(r"(?:choice|tag|shuffle|sort|glob|range|interval|str)\(.*\)", re.DOTALL)
 
@@ -67,6 +68,13 @@ def spell(override: str) -> str:
     if name in _FOLDERS and value.startswith("~"):
         parts = [str(Path(value).expanduser())]
     return key + equals + ",".join(v if v in ("", "null") else quoted(v) for v in parts)
+
+
+def fitted(overrides: Sequence[str], has_preset: bool) -> list[str]:
+    """With `experiment=` or `+experiment=` spelled for a tree whose defaults have a preset, or have none: what has no
+    place yet is added with a plus, and Hydra takes neither for the other."""
+    plus = "" if has_preset else "+"
+    return [plus + o.removeprefix("+") if key_of(o) == PRESET and not o.startswith("~") else o for o in overrides]
 
 
 def assign(key: str, value: object) -> str:

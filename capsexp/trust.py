@@ -24,6 +24,7 @@ from capsexp import compose
 from capsexp.config import Config, conf_dir
 from capsexp.engines import ENGINES
 from capsexp.errors import ArchiveError
+from capsexp.experiment.keep import LOCAL
 from capsexp.experiment.sweep import plan, split
 from capsexp.overrides import key_of, spell
 from capsexp.targets import TARGETS
@@ -67,6 +68,7 @@ _SET_BY_HYDRA = ("mode", "sweeper.params", "sweep.dir", "overrides", "runtime", 
 _KEY = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
 _GROUP = re.compile(r"(?:(?:override|optional) )*/?(?P<group>[A-Za-z_][\w-]*(/[\w-]+)*)")
 _OPTION = re.compile(r"/?[\w.-]+(/[\w.-]+)*")
+_LOCAL = ("optional .@_global_", LOCAL.stem)
 _QUIET = ("hydra/job_logging", "hydra/hydra_logging")
 
 
@@ -182,6 +184,8 @@ def _plain_default(entry: Any) -> bool:
     if not isinstance(entry, dict) or len(entry) != 1:
         return False
     [(key, option)] = entry.items()
+    if (key, option) == _LOCAL:
+        return True
     named = _GROUP.fullmatch(str(key))
     options = option if isinstance(option, list) else [option]
     if named is None or not all(o is None or (_OPTION.fullmatch(str(o)) and ".." not in str(o)) for o in options):

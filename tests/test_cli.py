@@ -297,7 +297,7 @@ def test_a_port_that_the_server_cannot_be_told(bench: Bench) -> None:
         (("threads=1.5",), "threads"),
         (("server.dispatch=any",), "server.dispatch"),
         (("--frobnicate",), "--frobnicate: unknown flag"),
-        (("experiment=quick",), "+experiment=quick"),
+        (("experiment=quik",), "did you mean 'quick'"),
         (("samples=[",), "samples=["),
         (("server=command",), "server.cmd"),
         (("--config-dir", "/nowhere"), "--config-dir"),

@@ -51,7 +51,6 @@ def test_a_number_out_of_its_bounds_is_named(key: str, value: Any) -> None:
     assert len(str(told.value)) < 200
 
 
-@pytest.mark.slow
 @given(st.sampled_from(NUMBERS), st.sampled_from([math.nan, math.inf, -math.inf, -1e-9, -7, 1e30, 2**70]))
 def test_no_number_is_infinite_negative_or_absurd(at: tuple[str, str], value: float) -> None:
     """Whatever number it is; a setting that is added has bounds without a word."""

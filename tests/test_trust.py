@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hydra.core.hydra_config import HydraConfig
 from hypothesis import HealthCheck, given, settings
@@ -17,6 +18,7 @@ from capsexp import archive, cli, compose, replay, trust
 from capsexp.config import Config, conf_dir, resolve, to_dict
 from capsexp.errors import ArchiveError, ConfigError
 from capsexp.experiment.sweep import plan
+from tests.support.reports import reported
 
 MINE = ("engine=null", "workers=1,2", "-m", "trials=1")
 
@@ -29,7 +31,7 @@ def made(folder: Path, *argv: str, **files: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     (folder / "sweep.json").write_text(json.dumps({"argv": [*MINE, *argv]}))
-    (folder / "report.json").write_text("{}")
+    (folder / "report.json").write_bytes(msgspec.json.encode(reported()[0]))
     archive.build(folder, False)
     return folder
 

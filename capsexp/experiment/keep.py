@@ -18,10 +18,15 @@ from capsexp.errors import ConfigError
 from capsexp.experiment.sweep import Sweep
 from capsexp.files import portable, storing
 
+LOCAL = PurePosixPath("local.yaml")  # what its user sets for every command
+
 
 def used(sweep: Sweep, config_dir: Path | None, config_name: str) -> list[PurePosixPath]:
     """The files of the user's own tree that the runs of a sweep were composed from. Raises ConfigError for what must
     not, or cannot, go into an archive."""
+    local = conf_dir() / LOCAL  # beside the shipped files, of which it is none
+    if local.is_file() and (config_dir is None or not (config_dir / LOCAL).is_file()):
+        _check(local, LOCAL, sweep)
     if config_dir is None:
         return []
     first = sweep.planned[0]
@@ -51,16 +56,17 @@ def used(sweep: Sweep, config_dir: Path | None, config_name: str) -> list[PurePo
 
 
 def keep(folder: Path, config_dir: Path | None, names: list[PurePosixPath]) -> None:
-    """Copy the shipped tree and the user's files over it. Raises StorageError."""
+    """Copy the shipped tree and the user's files over it, and an empty `local.yaml` where there was none: that of the
+    machine on which the archive is run again is not meant. Raises StorageError."""
     if config_dir == folder / "conf":
         return
     shipped = [(path, path.relative_to(conf_dir())) for path in sorted(conf_dir().rglob("*.yaml"))]
     own = [(config_dir / name, Path(name)) for name in names] if config_dir is not None else []
-    for path, name in [*shipped, *own]:
+    for path, name in [(None, Path(LOCAL)), *shipped, *own]:
         kept = folder / "conf" / name
         with storing(kept):
             kept.parent.mkdir(parents=True, exist_ok=True)
-            kept.write_bytes(path.read_bytes())
+            kept.write_bytes(path.read_bytes() if path is not None else b"")
 
 
 def _check(path: Path, name: PurePosixPath, sweep: Sweep) -> None:

@@ -1,11 +1,14 @@
 """Where runs are made, and what of the user's own YAML goes into an archive that is meant to be shared."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from capsexp import compose, config, trust
 from capsexp.cli import main
 from capsexp.errors import ConfigError
+from capsexp.experiment import keep as keeping
 from capsexp.experiment.keep import keep, used
 from capsexp.experiment.sweep import plan
 
@@ -74,3 +77,77 @@ def test_a_name_that_another_system_cannot_unpack_is_said_before(own: Path) -> N
         return  # Hydra itself cannot
     with pytest.raises(ConfigError, match="no name that every system can unpack"):
         used(sweep, own, "config")
+
+
+LINES = ("  - optional .@_global_: local", "  - experiment: null")
+
+
+def older(root: Path) -> Path:
+    """The tree of an archive of before: its defaults have neither a preset nor a place for settings of one's own."""
+    lines = (config.conf_dir() / "config.yaml").read_text().splitlines()
+    kept = [line for line in lines if not line.startswith(LINES)]
+    assert len(kept) == len(lines) - len(LINES)
+    root.mkdir()
+    (root / "config.yaml").write_text("\n".join(kept) + "\n")
+    (root / "mine.yaml").write_text("defaults: [config, _self_]\n")
+    return root
+
+
+@pytest.mark.parametrize("tree", ["ours", "older"])
+@pytest.mark.parametrize("name", ["config", "mine"])
+@pytest.mark.parametrize("word", ["experiment=quick", "+experiment=quick"])
+def test_a_preset_is_named_with_or_without_a_plus(
+    word: str, name: str, tree: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.yaml").write_text("defaults: [config, _self_]\n")
+    folder = older(tmp_path / "old") if tree == "older" else tmp_path
+    sweep = plan([word, "engine=null"], folder, name)
+    assert [(run.key, run.config.name, run.config.samples.set) for run in sweep.planned] == [
+        ("workers=1", "quick", "quick"), ("workers=2", "quick", "quick")
+    ]  # fmt: skip
+    assert {one.stem for one in used(sweep, folder, name)} == (
+        {name, "config"} if tree == "older" else {name} - {"config"}
+    )
+    assert compose.launch(folder, name, [word, "--cfg=job"], lambda config: None) == 0
+    assert "name: quick" in capsys.readouterr().out
+    names: list[str] = []
+    made = [f"{word},stress", "hydra.sweeper.params=null", f"hydra.sweep.dir={tmp_path / 'out'}", "-m"]
+    assert compose.launch(folder, name, made, lambda config: names.append(config.name)) == 0
+    assert names == ["quick", "stress"]
+
+
+@pytest.fixture
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the shipped tree, to put something beside it."""
+    root = tmp_path / "shipped"
+    shutil.copytree(config.conf_dir(), root)
+    (root / "local.yaml").unlink(missing_ok=True)
+    for module in (compose, keeping, trust):
+        monkeypatch.setattr(module, "conf_dir", lambda: root)
+    return root
+
+
+def test_settings_of_ones_own_hold_for_every_command_and_not_for_a_replay(shipped: Path, tmp_path: Path) -> None:
+    mine, kept = tmp_path / "mine", [tmp_path / "sweep" / "conf", tmp_path / "other" / "conf"]
+    mine.mkdir()
+    (mine / "local.yaml").write_text("name: here\n")
+    keep(kept[0].parent, None, used(plan(NULL, None, "config"), None, "config"))
+    (shipped / "local.yaml").write_text("defaults: [{override /samples: zh}]\nworkers: 3\nname: everywhere\n")
+    [run] = (sweep := plan([*NULL, "load=all"], None, "config")).planned
+    assert (run.config.workers, run.config.name, run.config.samples.set) == (3, "everywhere", "zh")
+    assert plan(["experiment=quick"], None, "config").name == "quick"  # what is chosen comes after it
+    keep(kept[1].parent, None, used(sweep, None, "config"))
+    assert [plan(NULL, one, "config").name for one in (*kept, mine)] == ["sweep", "everywhere", "here"]
+    assert plan(NULL, older(tmp_path / "old"), "config").name == "sweep"
+    assert trust.surprises(kept[0].parent, NULL, "config", []) == []
+    # A later version has another first file, and knows this line of it as one of ours.
+    (kept[0] / "config.yaml").write_text((kept[0] / "config.yaml").read_text() + "# of before\n")
+    assert trust.surprises(kept[0].parent, NULL, "config", []) == []
+
+
+@pytest.mark.parametrize("own_tree", [False, True])
+def test_no_token_of_ones_own_settings_goes_into_an_archive(shipped: Path, tmp_path: Path, own_tree: bool) -> None:
+    (shipped / "local.yaml").write_text("server: {token: geheim}\n")
+    folder = tmp_path if own_tree else None
+    with pytest.raises(ConfigError, match=r"server\.token: stands in local\.yaml"):
+        used(plan(NULL, folder, "config"), folder, "config")

@@ -30,7 +30,7 @@ from tests.support.bench import Bench
 from tests.support.values import a_run
 
 SOAK = (
-    "+experiment=soak", "workers=2", "engine.rtf=0.002", "report.checkpoint_s=2", "report.max_rows=100",
+    "experiment=soak", "workers=2", "engine.rtf=0.002", "report.checkpoint_s=2", "report.max_rows=100",
     "monitor.interval=0.05", "validity=off", "load.concurrency=3",
 )  # fmt: skip
 
