@@ -13,7 +13,7 @@ from tabulate import tabulate
 from capsexp import archive, cli, escape
 from capsexp.analysis.metrics import BY_TAG
 from capsexp.errors import ArchiveError, ConfigError
-from capsexp.files import read_json, tell
+from capsexp.files import note, read_json, tell
 from capsexp.overrides import assign, key_of, unquoted
 from capsexp.report.tables import shown
 from capsexp.results.read import read_report
@@ -30,15 +30,23 @@ def main(argv: Sequence[str]) -> int:
         raise ConfigError("usage: python -m capsexp.replay X [key=value ...], a sweep's folder or its zip")
     source = Path(argv[0])
     with archive.verified(source) as folder:
-        before = read_report(folder)
         overrides = [word for word in argv[1:] if word != TRUST]
         words = line(_read(folder / "sweep.json"), folder, overrides)
         _ask(source, folder, words, overrides, TRUST in argv)
-        out = _out(overrides)
+        before, out = _before(folder), _out(overrides)
         code = cli.main([*words, assign("hydra.sweep.dir", out)])
-        if (out / "report.json").is_file():
+        if before and (out / "report.json").is_file():
             tell(side_by_side(before, read_report(out)))
         return code
+
+
+def _before(folder: Path) -> Report | None:
+    """What it came to then; None, and a line, where that cannot be read (of an earlier version, or damaged)."""
+    try:
+        return read_report(folder)
+    except ArchiveError as error:
+        note(f"there is nothing to compare with: {error}")
+        return None
 
 
 def _ask(source: Path, folder: Path, words: list[str], overrides: list[str], trusted: bool) -> None:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from capsexp.limits import ThresholdsConfig
-from capsexp.report import build, tables
+from capsexp.report import advice, build, tables
 from capsexp.results.read import RunFiles
 from capsexp.results.report import Configuration, Decide, Recommendation, Timeline
 from tests.support.reports import a_run, a_sweep, changed, reported
@@ -164,13 +164,13 @@ def test_a_sweep_that_lies_elsewhere_is_resumed_by_a_line_that_works_when_it_is_
     monkeypatch.chdir(tmp_path)
     for here, typed in ((tmp_path, sweep.name), (Path("/"), str(sweep)[1:]), (Path.home(), str(sweep))):
         monkeypatch.chdir(here)
-        (line,) = lines(build.as_seen_from_here(sweep, report), "To decide it: ")
+        (line,) = lines(advice.as_seen_from_here(sweep, report), "To decide it: ")
         words = shlex.split(line.removeprefix("To decide it: ").partition("   (")[0])
         assert words == ["python", "-m", "capsexp", f"resume={typed}"]
         assert "FOLDER" not in line
     report, said = reported(*runs)  # nothing to be decided, or not by a command
     (sweep / "report.txt").write_text(said, "utf-8")
-    assert build.as_seen_from_here(sweep, msgspec.structs.replace(report, decide=None)) == said.rstrip("\n")
+    assert advice.as_seen_from_here(sweep, msgspec.structs.replace(report, decide=None)) == said.rstrip("\n")
 
 
 def test_who_took_the_cpus_is_named() -> None:

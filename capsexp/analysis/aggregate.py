@@ -10,10 +10,10 @@ import msgspec
 
 from capsexp.analysis import alike, baseline, gates, gpu, metrics, validity
 from capsexp.analysis import faults as fault_effects
+from capsexp.analysis.combine import Evidence, speedup
 from capsexp.analysis.correctness import Judgement
 from capsexp.analysis.faults import Effect
 from capsexp.analysis.figures import Figures
-from capsexp.analysis.metrics import Evidence
 from capsexp.results.report import (
     Configuration,
     EqualCore,
@@ -192,8 +192,8 @@ def _with_equal_core(found: dict[str, Configuration], cases: Mapping[str, _Case]
             continue
         singles = [c for c in found.values() if c.workers == 1 and wide[c.key] == wide[key]]
         best, why = baseline.equal_core(one, singles)
-        speedup = metrics.speedup(cases[key].evidence, cases[best.key].evidence if best else None)
-        equal = EqualCore(baseline=best.key if best else None, speedup=speedup, reason=why)
+        against = speedup(cases[key].evidence, cases[best.key].evidence if best else None)
+        equal = EqualCore(baseline=best.key if best else None, speedup=against, reason=why)
         changed[key] = replace(changed[key], equal_core=equal)
         if best is not None and best.key != one.baseline:
             changed[best.key] = replace(changed[best.key], role="equal-core baseline")

@@ -42,7 +42,8 @@ from capsexp.files import (
 from capsexp.machine import usable_cpus
 from capsexp.monitor import probes
 from capsexp.overrides import assign
-from capsexp.report.build import as_seen_from_here, assemble, figures_of, rebuild
+from capsexp.report.advice import as_seen_from_here
+from capsexp.report.build import assemble, figures_of, rebuild
 from capsexp.report.write import doubts
 from capsexp.results.read import read_facts, read_run, read_sweep
 from capsexp.results.report import Report

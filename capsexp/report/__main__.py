@@ -15,7 +15,8 @@ from capsexp import archive
 from capsexp.errors import ConfigError
 from capsexp.files import locked, tell, write_json
 from capsexp.overrides import key_of
-from capsexp.report.build import as_seen_from_here, rebuild
+from capsexp.report.advice import as_seen_from_here
+from capsexp.report.build import rebuild
 from capsexp.results.read import read_plan
 from capsexp.results.report import Report
 from capsexp.tool import entry

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 
 import msgspec
 
-from capsexp import escape
 from capsexp.analysis import (
     aggregate,
     baseline,
@@ -20,9 +18,7 @@ from capsexp.analysis import (
     faults,
     gpu,
     leak,
-    recommend,
     scaling,
-    settle,
     timeline,
     trials,
     validity,
@@ -31,21 +27,17 @@ from capsexp.analysis.aggregate import Observed
 from capsexp.analysis.correctness import Judgement
 from capsexp.analysis.faults import Effect
 from capsexp.analysis.figures import Figures, figures
-from capsexp.files import from_here, storing
+from capsexp.files import storing
 from capsexp.limits import ReportConfig
-from capsexp.report import start
-from capsexp.report.exporters import text
+from capsexp.report.advice import advise, decide, only_one
 from capsexp.report.survive import Survivor
 from capsexp.report.warnings import Seen, warnings
 from capsexp.report.write import write
 from capsexp.results.read import RunFiles, SweepFiles, read_sweep
 from capsexp.results.report import (
-    Advice,
     Change,
     Configuration,
-    Decide,
     Reason,
-    Recommendation,
     ReferenceRun,
     Report,
     Scaling,
@@ -83,7 +75,7 @@ def assemble(files: SweepFiles, survive: Survivor | None = None) -> Report:
     cut_short = any(one.run.status in validity.CUT_SHORT for one in observed)
     unfinished = bool(sweep.interrupted or missing or cut_short)
     tolerance = settings["tolerance"]
-    advice = survive("advice", [], _advise, files, configurations, scalings, cpus, tolerance)
+    advice = survive("advice", [], advise, files, configurations, scalings, cpus, tolerance)
     stopped = (configurations, sweep.trials, settings["ci_width"], sweep.trials_max)
     report = Report(
         name=sweep.name,
@@ -104,9 +96,9 @@ def assemble(files: SweepFiles, survive: Survivor | None = None) -> Report:
         configurations=tuple(configurations),
         diagnosis=survive("diagnosis", {}, _diagnose, observed, configurations, tolerance),
         scaling=tuple(scalings),
-        recommendation=_one(advice),
+        recommendation=only_one(advice),
         advice=tuple(advice),
-        decide=survive("what decides", None, _decide, files, configurations, unfinished),
+        decide=survive("what decides", None, decide, files, configurations, unfinished),
     )
     return msgspec.structs.replace(report, warnings=(*report.warnings, *survive.warnings))
 
@@ -217,68 +209,6 @@ def _changed(files: SweepFiles) -> tuple[Change, ...]:
     first = next((r.run.config.get("thresholds") for r in files.runs), None)
     before = files.sweep.thresholds_before or first or now
     return tuple(Change(name=name, before=b, now=n) for name, b, n in differences.changes(before, now))
-
-
-def _advise(
-    files: SweepFiles,
-    configurations: Sequence[Configuration],
-    scalings: Sequence[Scaling],
-    cpus: float | None,
-    tolerance: float,
-) -> list[Advice]:
-    """What to run, each with how to start it."""
-    configs = {r.run.key: r.run.config for r in files.runs}
-    found = []
-    for advice in recommend.advise(configurations, configs, tolerance, scalings, cpus):
-        chosen = advice.recommendation
-        if chosen is not None:
-            server = start.start(configs[chosen.key], chosen.workers)
-            chosen = msgspec.structs.replace(chosen, server=server, command=server.command)
-        found.append(msgspec.structs.replace(advice, recommendation=chosen))
-    return found
-
-
-def _one(advice: Sequence[Advice]) -> Recommendation | None:
-    """The recommendation, where every group has the same."""
-    chosen = [one.recommendation for one in advice if one.recommendation]
-    if not chosen or len(chosen) < len(advice) or len({one.command for one in chosen}) != 1:
-        return None
-    return next((one for one in chosen if not one.decided), chosen[0])
-
-
-def _decide(files: SweepFiles, configurations: Sequence[Configuration], unfinished: bool) -> Decide | None:
-    """The line that makes the runs which would decide what is open."""
-    planned = len({p.trial for p in files.sweep.planned})
-    found = settle.settle(configurations, planned, unfinished)
-    if found is None:
-        return None
-    more, note = found
-    where = files.sweep.folder
-    if more is None:
-        return Decide(note=note)
-    if where is None:
-        where, note = "FOLDER", note + _PLACE
-    return Decide(command=resuming(where, more), note=note, overrides=tuple(more))
-
-
-_PLACE = "; FOLDER: where this report lies"
-
-
-def resuming(where: str, overrides: Sequence[str]) -> str:
-    """The line that goes on with the sweep of a folder."""
-    return shlex.join(["python", "-m", "capsexp", f"resume={where}", *overrides])
-
-
-def as_seen_from_here(folder: Path, report: Report) -> str:
-    """report.txt for a screen: its commands name the folder as it is reached from here. The file itself holds no path
-    of this machine."""
-    said, decide = (folder / text.FILE).read_text("utf-8").removesuffix("\n"), report.decide
-    if not decide or decide.overrides is None:
-        return said
-    here = resuming(from_here(folder), decide.overrides)
-    before = escape.lines(f"{decide.command}   ({decide.note})")
-    now = escape.lines(f"{here}   ({decide.note.removesuffix(_PLACE)})")
-    return said.replace(before, now)
 
 
 def _scalings(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from capsexp import escape
-from capsexp.report import tables
+from capsexp.report import sentences, tables
 from capsexp.results.report import Report
 
 FILE = "report.md"
@@ -17,7 +17,7 @@ def render(report: Report) -> str:
     sections = [
         f"# {_escape(report.name)}: {tables.spelled(report.verdict)}",
         _escape(tables.headline(report)),
-        *(_escape(line) for line in tables.sentences(report)),
+        *(_escape(line) for line in sentences.sentences(report)),
         "## Configurations",
         _table(tables.rows(report), [header.replace("\n", " ") for header in tables.HEADERS]),
         *(_escape(line) for line in tables.counted_lines(report)),

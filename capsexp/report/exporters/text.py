@@ -6,7 +6,7 @@ from tabulate import tabulate
 
 from capsexp import escape
 from capsexp.analysis.texts import EXPLAINED
-from capsexp.report import tables
+from capsexp.report import sentences, tables
 from capsexp.results.report import Report
 
 FILE = "report.txt"
@@ -46,8 +46,8 @@ def render(report: Report) -> str:
         parts += ["", f"{tables.MACHINES}:"]
         parts += [tabulate(machines[1], machines[0], disable_numparse=True)]
     parts += ["", *(f"Warning: {line}" for line in report.warnings)] if report.warnings else []
-    parts += ["", *tables.sentences(report)]
-    parts += tables.start_lines(report)
+    parts += ["", *sentences.sentences(report)]
+    parts += sentences.start_lines(report)
     return escape.lines("\n".join([*parts, ""]))
 
 

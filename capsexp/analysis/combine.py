@@ -1,0 +1,182 @@
+"""How metrics come of the runs that count: medians, maxima, ratios of pairs, pooled percentiles. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import TypeAlias
+
+import numpy as np
+
+from capsexp.analysis import statistics
+from capsexp.analysis.correctness import Judgement
+from capsexp.analysis.figures import Figures
+from capsexp.results.report import Estimate, Leak
+
+# Requests a percentile needs before it says anything (MLPerf's early-stopping counts).
+PERCENTILES = {"p50": (50, 1), "p90": (90, 64), "p95": (95, 130), "p99": (99, 662)}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a configuration's metrics are computed from: the figures of each trial that counts; the verdicts on the
+    texts of all trials, the disturbed ones too; the RTFx of its reference with as many processes."""
+
+    workers: int | None
+    threads: int
+    cpus: float
+    trials: Mapping[int, Figures] = field(default_factory=dict)
+    judged: Sequence[Judgement] = ()
+    leak: Leak = field(default_factory=Leak)
+    reference_rtfx: float | None = None
+
+    @property
+    def figures(self) -> list[Figures]:
+        return list(self.trials.values())
+
+    @property
+    def whole(self) -> bool:
+        """All requests of all trials were completed."""
+        return bool(self.trials) and all(f.makespan_s is not None for f in self.figures)
+
+
+Compute: TypeAlias = Callable[[Evidence, Evidence | None], Estimate]  # the second: of the baseline, None for it itself
+
+
+def median_of(pick: Callable[[Figures], float | None], whole: bool = False) -> Compute:
+    """The median over trials that know it; with `whole`, of nothing unless all requests of all trials completed."""
+
+    def found(own: Evidence, baseline: Evidence | None) -> Estimate:
+        values = tuple(v for f in own.figures if (v := pick(f)) is not None)
+        if not values or (whole and not own.whole):
+            return Estimate()
+        return Estimate(value=median(values), ci95=statistics.interval(values), n=len(values), values=values)
+
+    return found
+
+
+def highest_of(pick: Callable[[Figures], float | None]) -> Compute:
+    """The highest of all trials: more trials can only raise it, so it has no interval."""
+
+    def found(own: Evidence, baseline: Evidence | None) -> Estimate:
+        values = tuple(v for f in own.figures if (v := pick(f)))
+        return Estimate(value=max(values, default=None), n=len(values), values=values)
+
+    return found
+
+
+def _of_pairs(values: Sequence[float], ci95: statistics.Interval | None) -> Estimate:
+    middle = median(values) if values else None
+    return Estimate(value=middle, ci95=ci95, n=len(values), of="pairs", values=tuple(values))
+
+
+def speedups(own: Evidence, other: Evidence) -> list[float]:
+    """Makespan of the other / makespan, within each trial; per second of audio, as with hours= it is the time that is
+    given."""
+    mine, theirs = (
+        {trial: f.makespan_s / (f.audio_s or 1.0) for trial, f in evidence.trials.items() if f.makespan_s}
+        for evidence in (own, other)
+    )
+    return statistics.ratios(theirs, mine)
+
+
+def speedup(own: Evidence, baseline: Evidence | None) -> Estimate:
+    if baseline is None:
+        return Estimate(of="pairs")
+    ratios = speedups(own, baseline)
+    if not (own.whole and baseline.whole):
+        return Estimate(n=len(ratios), of="pairs")
+    return _of_pairs(ratios, statistics.interval(ratios))
+
+
+def efficiency(own: Evidence, baseline: Evidence | None) -> Estimate:
+    found = speedup(own, baseline)
+    if baseline is None or found.value is None or not own.workers or not baseline.workers:
+        return Estimate(of="pairs")
+    usable = [min(one.workers * one.threads, one.cpus) for one in (own, baseline) if one.workers]
+    each = [ratio / (usable[0] / usable[1]) for ratio in found.values]
+    return _of_pairs(each, statistics.interval(each))
+
+
+def server_efficiency(own: Evidence, baseline: Evidence | None) -> Estimate:
+    reached = median_of(lambda f: f.throughput_rtfx, whole=True)(own, None)
+    if reached.value is None or not own.reference_rtfx:
+        return Estimate()
+    each = tuple(value / own.reference_rtfx for value in reached.values)
+    return Estimate(value=reached.value / own.reference_rtfx, n=len(each), values=each)
+
+
+def _steady(evidence: Evidence) -> dict[int, float]:
+    return {trial: f.memory.steady_peak_mb for trial, f in evidence.trials.items() if f.memory.steady_peak_mb}
+
+
+def memory_growth(own: Evidence, baseline: Evidence | None) -> Estimate:
+    grown = statistics.ratios(_steady(own), _steady(baseline)) if baseline else []
+    return _of_pairs(grown, statistics.interval(grown))
+
+
+def marginal_memory(own: Evidence, baseline: Evidence | None) -> Estimate:
+    more = (own.workers or 0) - (baseline.workers or 0) if baseline else 0
+    if baseline is None or more <= 0:
+        return Estimate(of="pairs")
+    mine, theirs = _steady(own), _steady(baseline)
+    each = [(mine[trial] - theirs[trial]) / more for trial in sorted(mine.keys() & theirs.keys())]
+    return _of_pairs(each, statistics.interval_of_mean(each))
+
+
+def share_of_requests(pick: Callable[[Judgement], int | None]) -> Compute:
+    """Of the requests of all trials, the disturbed ones too."""
+
+    def found(own: Evidence, baseline: Evidence | None) -> Estimate:
+        counts = [pick(j) for j in own.judged]
+        known = [count for count in counts if count is not None]
+        total = sum(j.requests for j in own.judged)
+        sure = len(known) == len(counts) and total > 0
+        return Estimate(value=sum(known) / total if sure else None, n=total, of="requests")
+
+    return found
+
+
+def error_rate(kind: str) -> Compute:
+    """Over all requests; a trial repeats the same samples, so that what varies is the sample (see statistics.rate)."""
+
+    def found(own: Evidence, baseline: Evidence | None) -> Estimate:
+        counts: dict[str, tuple[int, int]] = {}
+        for judged in own.judged:
+            for sample, errors in judged.errors.items():
+                if kind in errors:
+                    before = counts.get(sample, (0, 0))
+                    counts[sample] = before[0] + errors[kind][0], before[1] + errors[kind][1]
+        if not counts:
+            return Estimate(of="samples")
+        each = [(errors / len(own.judged), words / len(own.judged)) for errors, words in counts.values()]
+        rate = sum(errors for errors, _ in counts.values()) / max(1, sum(words for _, words in counts.values()))
+        return Estimate(value=rate, ci95=statistics.rate(each), n=len(counts), of="samples")
+
+    return found
+
+
+def pooled(pick: Callable[[Figures], Iterable[float]], name: str) -> Compute:
+    """A percentile, or the maximum, of the values of all trials together."""
+
+    def found(own: Evidence, baseline: Evidence | None) -> Estimate:
+        values = [value for f in own.figures for value in pick(f)]
+        if name == "max":
+            return Estimate(value=max(values, default=None), n=len(values), of="requests")
+        percent, needed = PERCENTILES[name]
+        if len(values) < needed:
+            return Estimate(n=len(values), of="requests")
+        ci95 = statistics.quantile_interval(values, percent / 100)
+        return Estimate(value=float(np.percentile(values, percent)), ci95=ci95, n=len(values), of="requests")
+
+    return found
+
+
+def leak(own: Evidence, baseline: Evidence | None) -> Estimate:
+    known = own.leak.mb_per_h is not None
+    return Estimate(value=own.leak.mb_per_h, ci95=own.leak.ci95, n=int(known))
+
+
+def core_hours(f: Figures) -> float | None:
+    return f.cpu.server_s / f.audio_s if f.cpu.server_s is not None and f.audio_s else None

@@ -1,0 +1,79 @@
+"""What a report advises: what to run, how to start it, and the line that decides what is open."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from capsexp import escape
+from capsexp.analysis import recommend, settle
+from capsexp.files import from_here
+from capsexp.report import start
+from capsexp.report.exporters import text
+from capsexp.results.read import SweepFiles
+from capsexp.results.report import Advice, Configuration, Decide, Recommendation, Report, Scaling
+
+
+def advise(
+    files: SweepFiles,
+    configurations: Sequence[Configuration],
+    scalings: Sequence[Scaling],
+    cpus: float | None,
+    tolerance: float,
+) -> list[Advice]:
+    """What to run, each with how to start it."""
+    configs = {r.run.key: r.run.config for r in files.runs}
+    found = []
+    for advice in recommend.advise(configurations, configs, tolerance, scalings, cpus):
+        chosen = advice.recommendation
+        if chosen is not None:
+            server = start.start(configs[chosen.key], chosen.workers)
+            chosen = msgspec.structs.replace(chosen, server=server, command=server.command)
+        found.append(msgspec.structs.replace(advice, recommendation=chosen))
+    return found
+
+
+def only_one(advice: Sequence[Advice]) -> Recommendation | None:
+    """The recommendation, where every group has the same."""
+    chosen = [one.recommendation for one in advice if one.recommendation]
+    if not chosen or len(chosen) < len(advice) or len({one.command for one in chosen}) != 1:
+        return None
+    return next((one for one in chosen if not one.decided), chosen[0])
+
+
+def decide(files: SweepFiles, configurations: Sequence[Configuration], unfinished: bool) -> Decide | None:
+    """The line that makes the runs which would decide what is open."""
+    planned = len({p.trial for p in files.sweep.planned})
+    found = settle.settle(configurations, planned, unfinished)
+    if found is None:
+        return None
+    more, note = found
+    where = files.sweep.folder
+    if more is None:
+        return Decide(note=note)
+    if where is None:
+        where, note = "FOLDER", note + _PLACE
+    return Decide(command=resuming(where, more), note=note, overrides=tuple(more))
+
+
+_PLACE = "; FOLDER: where this report lies"
+
+
+def resuming(where: str, overrides: Sequence[str]) -> str:
+    """The line that goes on with the sweep of a folder."""
+    return shlex.join(["python", "-m", "capsexp", f"resume={where}", *overrides])
+
+
+def as_seen_from_here(folder: Path, report: Report) -> str:
+    """report.txt for a screen: its commands name the folder as it is reached from here. The file itself holds no path
+    of this machine."""
+    said, decide = (folder / text.FILE).read_text("utf-8").removesuffix("\n"), report.decide
+    if not decide or decide.overrides is None:
+        return said
+    here = resuming(from_here(folder), decide.overrides)
+    before = escape.lines(f"{decide.command}   ({decide.note})")
+    now = escape.lines(f"{here}   ({decide.note.removesuffix(_PLACE)})")
+    return said.replace(before, now)

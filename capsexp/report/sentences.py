@@ -1,0 +1,96 @@
+"""What a report says in sentences: the verdict, what to run and how to start it, what is open and what decides it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from capsexp.analysis import validity
+from capsexp.report.tables import interval, spelled
+from capsexp.results.report import Advice, Report
+
+VERDICTS = {
+    "FEASIBLE": "more workers pay here, within the limits that were set",
+    "FEASIBLE_WITH_CAVEATS": "more workers pay here, within the limits that were set, but see the warnings",
+    "NOT_FEASIBLE": "no configuration with more workers keeps within the limits that were set",
+    "INCONCLUSIVE": "the data do not decide it",
+    "BASELINE": "what others are compared with",
+    "INVALID": "the runs that would have to decide it were {}; see the warnings",
+}
+
+
+def sentences(report: Report) -> list[str]:
+    """The verdict, the recommendation and what the data say about disappointing results."""
+    verdict = report.verdict
+    why = "the sweep is not finished" if report.unfinished else VERDICTS[verdict].format(_unusable(report))
+    said = [f"Verdict: {spelled(verdict)}: {why}."]
+    said += changed_lines(report)
+    for advice in report.advice:
+        said += _advice(advice)
+    said += _decide(report)
+    said += equal_core_lines(report)
+    if report.trials.stopped:
+        said.append(report.trials.stopped + ".")
+    for key, causes in report.diagnosis.items():
+        said += [f"{key}: {cause}" for cause in causes]
+    return said
+
+
+def _unusable(report: Report) -> str:
+    """What the runs were of configurations of which none counts."""
+    none_left = [c for c in report.configurations if c.validity.invalid and not c.validity.valid]
+    return validity.kinds(validity.codes(none_left))
+
+
+def changed_lines(report: Report) -> list[str]:
+    """Thresholds that were changed when the figures were there."""
+    each = [f"{change.name} {_limit(change.before)} -> {_limit(change.now)}" for change in report.thresholds_changed]
+    return [f"Thresholds were changed after the runs were made: {', '.join(each)}."] if each else []
+
+
+def _limit(value: Any) -> str:
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _advice(advice: Advice) -> list[str]:
+    chosen, where = advice.recommendation, f" for {advice.group}" if advice.group else ""
+    if chosen is None:
+        return [f"Recommended{where}: nothing; {advice.reason}."]
+    word = "Recommended" if chosen.decided else "Likely, but not decided"
+    said = [f"{word}{where}: {chosen.key}: {chosen.reason}"]
+    said += [f"Not decided: {line}." for line in chosen.open]
+    return said + [line for line in (chosen.next_sentence, chosen.binds) if line]
+
+
+def _decide(report: Report) -> list[str]:
+    decide = report.decide
+    if decide is None:
+        return []
+    return [f"To decide it: {decide.command}   ({decide.note})" if decide.command else f"To decide it: {decide.note}."]
+
+
+def start_lines(report: Report) -> list[str]:
+    """How to start what is recommended, or likely."""
+    found = []
+    for advice in report.advice:
+        if chosen := advice.recommendation:
+            where, server = f" ({advice.group})" if advice.group else "", chosen.server
+            what = server.command or server.note
+            note = f"   ({server.note})" if server.command and server.note else ""
+            found.append(f"Start it so{where}: {what}{note}")
+    return list(dict.fromkeys(found))
+
+
+def equal_core_lines(report: Report) -> list[str]:
+    """Processes against one worker that may use as many cores."""
+    found = []
+    for c in report.configurations:
+        equal = c.equal_core
+        if equal is None or equal.baseline == c.baseline:
+            continue
+        speedup = equal.speedup
+        if equal.baseline is None:
+            found.append(f"{c.key} has no equal-core baseline: {equal.reason}.")
+        elif speedup.value is not None:
+            known = f" (95 % interval {interval(speedup.ci95)})" if speedup.ci95 else ""
+            found.append(f"{c.key} is {speedup.value:.2f}x of one worker, {equal.baseline}{known}.")
+    return found
