@@ -1,5 +1,6 @@
 """What workers waited for is said from the shares of the time, one sentence for each thing that it can be."""
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -7,8 +8,8 @@ import pytest
 
 from capsexp.analysis import diagnosis
 from capsexp.results.report import Timeline
-from tests.support.runs import disappointing
-from tests.support.values import made_run, report
+from tests.support.runs import CPU, disappointing
+from tests.support.values import figures, made_run, report, with_value
 
 
 @pytest.mark.parametrize(
@@ -46,3 +47,54 @@ def test_idle_workers_beside_segments_that_wait(timeline: dict[str, Any], said: 
     two, run = disappointing(two, worker_busy=(0.9, 0.1))
     two = msgspec.structs.replace(two, timeline=Timeline(**timeline))
     assert diagnosis.causes(two, one, run, 4) == [said]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, "none of the known causes"),
+        ({"makespan_s": None, "completed": 3}, "only 3 of 40 requests"),
+        ({"worker_busy": (0.9, 0.1)}, "workers idle: they recognized during 90 %, 10 %"),
+        ({"worker_busy": ()}, "none of the known causes"),
+        ({"swap_in_mb": 50.0}, "50 MB read back"),
+        ({"major_faults": 9000.0}, "1000 major faults per second"),
+        ({"client_max_loop_lag_s": 2.0}, "client the bottleneck"),
+        ({"cpu": replace(CPU, front_s=8.9)}, "front the bottleneck: it used 99 %"),
+        ({"dispatch": "task", "requests": 3, "worker_busy": (0.9, 0.1)}, "server.dispatch=task"),
+        ({"threads": 4, "cpu": replace(CPU, utilisation=0.97)}, "8 threads on 4 CPUs, 97 % used"),
+        ({"threads": 2, "cpu": replace(CPU, system_percent=97.0)}, "4 threads on 4 CPUs, 97 % used"),
+        ({"compute_p50_s": 2.0}, "2.00 times as long as in workers=1"),
+    ],
+)
+def test_why_it_disappoints(change: dict[str, Any], said: str) -> None:
+    one, two = report(made_run(1, 10.0), made_run(2, 9.0))
+    one = with_value(one, compute_p50_s=1.0)
+    two, run = disappointing(two, **change)
+    assert any(said in sentence for sentence in diagnosis.causes(two, one, run, 4))
+
+
+def test_workers_idle_says_what_they_waited_for() -> None:
+    one, two = report(made_run(1, 10.0), made_run(2, 9.0))
+    two, run = disappointing(two, worker_busy=(0.9, 0.1))
+    two = msgspec.structs.replace(two, timeline=Timeline(queue_empty=0.6, client_waiting=0.7))
+    said = next(s for s in diagnosis.causes(two, one, run, 4) if s.startswith("workers idle"))
+    assert "no segment waited during 60 % of the time, and for 70 % the client had nothing left to send" in said
+    assert "load.repeats" in said
+    bounded = " ".join(diagnosis.causes(two, one, run, 4, concurrency=3))
+    assert "load.concurrency=3" in bounded
+    assert "load.repeats" not in bounded
+
+
+@pytest.mark.parametrize("change", [{"threads": 64}, {"segments": 5}, {"dispatch": "task", "requests": 3}])
+def test_counts_alone_are_no_cause(change: dict[str, Any]) -> None:
+    """64 threads on 2 CPUs of which 7 % are used, or few segments for workers that are busy all the time."""
+    one, two = report(made_run(1, 10.0), made_run(2, 9.0))
+    two, run = disappointing(two, cpu=replace(CPU, utilisation=0.07, system_percent=7.0), **change)
+    assert diagnosis.causes(two, one, run, 2) == [
+        "none of the known causes shows in the data; look at segments.csv and monitor.csv of the run"
+    ]
+
+
+def test_what_does_well_needs_no_cause() -> None:
+    one, two = report(made_run(1, 10.0), made_run(2, 5.0))
+    assert diagnosis.causes(two, one, figures(5.0), 4) == []

@@ -106,3 +106,37 @@ def test_a_trial_is_repeated_until_it_was_valid_or_there_were_enough() -> None:
     assert trials.repeats([one], 3) == []
     runs = (*one.validity.runs, RunValidity(num=9, trial=2, valid=True))
     assert trials.repeats([msgspec.structs.replace(one, validity=Validity(runs=runs))], 10) == []
+
+
+@pytest.mark.parametrize(
+    ("degrees", "value"), [(1, 12.7062), (2, 4.3027), (10, 2.2281), (11, 2.2010), (30, 2.0423), (1000, 1.9623)]
+)
+def test_quantiles_of_student(degrees: int, value: float) -> None:
+    assert statistics.t975(degrees) == pytest.approx(value, abs=2e-4)
+
+
+def test_intervals_need_three_positive_values() -> None:
+    assert statistics.interval([1.0, 2.0]) is None
+    assert statistics.interval([1.0, 0.0, 2.0]) is None
+    assert statistics.ratios({1: 4.0, 2: 6.0}, {2: 3.0, 3: 1.0}) == [2.0]
+
+
+def test_how_many_trials_would_settle_it() -> None:
+    assert statistics.trials_to_settle([1.4, 1.6, 1.55], 1.5) is None
+    needed = statistics.trials_to_settle([1.5, 1.7, 1.6], 1.5)
+    assert needed
+    assert needed > 3
+
+
+@pytest.mark.parametrize("count", [3, 5, 10])
+def test_intervals_cover_what_they_promise(count: int) -> None:
+    """1000 simulated comparisons of known ratio 1.5: 95 % of the intervals hold it, within 2 points (3 sigma)."""
+    import random
+
+    draw = random.Random(count)
+    held = 0
+    for _ in range(1000):
+        ratios = [1.5 * draw.lognormvariate(0, 0.05) for _ in range(count)]
+        low, high = statistics.interval(ratios) or (0.0, 0.0)
+        held += low <= 1.5 <= high
+    assert 0.93 <= held / 1000 <= 0.97

@@ -10,7 +10,7 @@ from capsexp.analysis import aggregate, recommend, scaling, settle
 from capsexp.analysis.aggregate import Observed
 from capsexp.analysis.correctness import Judgement
 from capsexp.results.report import Configuration, Reason, Recommendation, Step, Timeline
-from tests.support.values import HOG, config, counted, gates, made_run, report, trials, with_value
+from tests.support.values import HOG, RIGHT, config, counted, gates, made_run, report, trials, with_value
 
 
 def advice(*runs: Observed, cpus: int = 4, **change: Any) -> Recommendation:
@@ -187,3 +187,30 @@ def test_the_next_worker_of_which_there_is_no_figure(status: str, but: str) -> N
     assert (advised.next.workers, advised.next.gain, advised.next.but) == (3, None, but)
     assert advised.next_sentence == f"Run 2; a third {but}."
     assert advised.binds == "Nothing was seen to bind up to 2 workers; with 3 there is no figure."
+
+
+def test_the_fewest_workers_that_are_as_fast() -> None:
+    found = report(made_run(1, 10.0), made_run(2, 5.0), made_run(3, 4.9))
+    chosen = recommend.recommend(found, 0.05)
+    assert chosen
+    assert chosen.workers == 2
+    assert "no more than the tolerance" in chosen.reason
+
+
+def test_when_nothing_pays_the_baseline_is_recommended() -> None:
+    found = report(made_run(1, 10.0), made_run(2, 9.0))
+    assert [c.verdict for c in found] == ["BASELINE", "NOT_FEASIBLE"]
+    assert aggregate.overall(found) == "NOT_FEASIBLE"
+    chosen = recommend.recommend(found, 0.05)
+    assert chosen
+    assert (chosen.workers, "1.11x (speedup)" in chosen.reason) == (1, True)
+    alone = recommend.recommend(report(made_run(1, 10.0)), 0.05)
+    assert alone
+    assert "nothing with more workers was measured" in alone.reason
+
+
+def test_wrong_transcripts_are_never_recommended() -> None:
+    wrong = replace(RIGHT, identical=3)
+    found = report(made_run(1, 10.0), made_run(2, 5.0), judged=wrong)
+    assert {c.verdict for c in found} == {"NOT_FEASIBLE"}
+    assert recommend.recommend(found, 0.05) is None

@@ -1,0 +1,75 @@
+"""What a right answer is, and every way to be wrong."""
+
+from typing import Any
+
+import pytest
+
+from capsexp.analysis import correctness
+from capsexp.analysis.correctness import Judgement
+from capsexp.results.read import Answer, Transcript
+from tests.support.runs import CONTROL, SAMPLES, answer, request
+
+
+def judged(change: dict[str, Any], said: dict[str, Any] | None = None, control: Any = CONTROL) -> Judgement:
+    given = request(0, 0.0, 1.0, **change)
+    results = (answer(0, **(said or {})),) if said is None or said else ()
+    texts = {"s0": Transcript(sample="s0", reference="So, it IS!", results=results)}
+    return correctness.judge(texts, [given], control, SAMPLES)
+
+
+def test_a_right_request() -> None:
+    found = judged({})
+    assert (found.requests, found.completed, found.identical, found.ratio) == (1, 1, 1, 1.0)
+    assert (found.rate("wer"), found.rate("cer"), found.wrong) == (0.0, 0.0, ())
+
+
+@pytest.mark.parametrize(
+    ("change", "said", "reason"),
+    [
+        ({"status": "failed", "error": "gone"}, None, "gone"),
+        ({"status": "failed"}, None, "not completed"),
+        ({}, {}, "no transcript"),
+        ({"finals": 2}, None, "2 final results"),
+        ({"foreign": 1}, None, "of another task"),
+        ({"result_duration_s": 5.0}, None, "covers 5.00 of 10.00"),
+        ({"result_duration_s": None}, None, "covers 0.00"),
+        ({}, {"text": "so"}, "text differs from the control: 1 words for 3, from word 2: nothing for 'it is'"),
+        (
+            {},
+            {"text_accu": "so it was"},
+            "text_accu differs from the control: 3 words for 3, from word 3: 'was' for 'is'",
+        ),
+        ({"sample": "unknown"}, None, "does not know"),
+    ],
+)
+def test_every_way_to_be_wrong(change: dict[str, Any], said: dict[str, Any] | None, reason: str) -> None:
+    found = judged(change, said)
+    assert found.ratio == 0.0
+    assert reason in found.wrong[0].reason
+
+
+def test_a_server_without_text_accu_is_judged_by_its_text() -> None:
+    assert judged({}, {"text_accu": ""}).ratio == 1.0
+
+
+def test_without_a_control_or_a_reference() -> None:
+    found = judged({}, control=None)
+    assert (found.identical, found.ratio, found.completed) == (None, None, 1)
+    unknown = {"s0": Transcript(sample="s0", reference=None, results=(answer(0),))}
+    nothing = correctness.judge(unknown, [], CONTROL, SAMPLES)
+    assert (nothing.rate("wer"), nothing.ratio) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("said", "heard", "wer", "cer"),
+    [
+        ("我们去公园。", "我们 去公司", 0.2, 0.2),  # each character is a word; spaces and marks are neither
+        ("我们，今天", "我们今天", 0.0, 0.0),
+        ("打开 hello world", "打开hello word", 0.25, 1 / 13),
+        ("the cat", "the dog", 0.5, 3 / 7),
+    ],
+)
+def test_chinese_is_counted_by_characters(said: str, heard: str, wer: float, cer: float) -> None:
+    texts = {"a": Transcript(reference=said, results=(Answer(task_id="1", text=heard, text_accu=heard),))}
+    judged = correctness.judge(texts, [], None, [])
+    assert (judged.rate("wer"), judged.rate("cer")) == (pytest.approx(wer), pytest.approx(cer))
