@@ -31,7 +31,7 @@ from capsexp.plugins import nearest
 from capsexp.protocol import no_address
 from capsexp.report.exporters import EXPORTERS
 from capsexp.targets import TARGETS, TargetConfig
-from capsexp.targets.base import TRANSPORTS
+from capsexp.targets.base import TOLD, TRANSPORTS
 
 
 @dataclass
@@ -176,23 +176,6 @@ class Config:
     archive: ArchiveConfig = field(default_factory=ArchiveConfig)
 
 
-class _ByName(Mapping[str, type[EngineConfig]]):
-    """The settings of every engine by its name, looked up when they are asked for."""
-
-    def __getitem__(self, name: str) -> type[EngineConfig]:
-        try:
-            return engines.settings(name)
-        except ConfigError as error:
-            raise KeyError(name) from error
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(engines.ENGINES.names())
-
-    def __len__(self) -> int:
-        return len(engines.ENGINES.names())
-
-
-ENGINES = _ByName()
 POOLS = ("process", "prefork", "thread")
 DISPATCH = ("segment", "task", "hash", "naive")
 AUTO_TRIALS = 5  # fewer leave the spread itself unknown
@@ -400,6 +383,8 @@ def _spoken(config: Config) -> None:
         raise ConfigError(fault)
     if target.transport not in TRANSPORTS:
         raise ConfigError(f"target={target.name}: speaks over {target.transport}; there is {', '.join(TRANSPORTS)}")
+    if strange := sorted(target.tells - TOLD.keys()):
+        raise ConfigError(f"target={target.name}: tells {', '.join(strange)}; there is {', '.join(TOLD)}")
     if config.server.name == "local" and not target.local:
         raise ConfigError(f"target={target.name}: our own server does not speak it; use server=command or external")
 

@@ -191,7 +191,7 @@ def _with_equal_core(found: dict[str, Configuration], cases: Mapping[str, _Case]
         if (one.workers or 1) == 1 or one.value("throughput_rtfx") is None or one.fault.kind != "none":
             continue
         singles = [c for c in found.values() if c.workers == 1 and wide[c.key] == wide[key]]
-        best, why = baseline.equal_core(one, singles)
+        best, why = baseline.equal_core(one, singles, cases[key].first.one_core)
         against = speedup(cases[key].evidence, cases[best.key].evidence if best else None)
         equal = EqualCore(baseline=best.key if best else None, speedup=against, reason=why)
         changed[key] = replace(changed[key], equal_core=equal)

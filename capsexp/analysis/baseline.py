@@ -12,8 +12,6 @@ from capsexp.results.run import Run, Tree
 
 # Keys that do not make another experiment of it: what is compared, and what only watches, judges or files it.
 _ASIDE = SWEEP_KEYS | {"workers", "pool", "thresholds", "validity", "report", "archive", "monitor", "control"}
-# Engines that recognize on one core whatever `threads` says: their best single worker is the baseline itself.
-ONE_CORE = frozenset({"sphinx", "null"})
 _SERVER_ASIDE = frozenset({"port", "grace", "ready_timeout", "on_low_memory", "stuck_s", "stuck_rtf"})
 
 
@@ -51,12 +49,15 @@ def _rank(run: Run) -> tuple[int, bool]:
     return run.workers or 1 << 30, run.pool != "process"
 
 
-def equal_core(one: Configuration, singles: Sequence[Configuration]) -> tuple[Configuration | None, str | None]:
+def equal_core(
+    one: Configuration, singles: Sequence[Configuration], one_core: bool
+) -> tuple[Configuration | None, str | None]:
     """Of `singles`, configurations with one worker and the same settings but for `threads`, the one with the highest
     throughput among those that use no more threads than `one` does in all; and why there is none that would be fair.
 
     With few cores, the threads inside a recognizer already give much of what a second process gives: against
-    `workers=1,threads=1` alone that would look like a gain of the processes.
+    `workers=1,threads=1` alone that would look like a gain of the processes. Of an engine that recognizes on `one_core`
+    whatever `threads` says, the best single worker is the baseline itself.
     """
     threads = one.threads or 1
     room = (one.workers or 1) * threads
@@ -64,7 +65,7 @@ def equal_core(one: Configuration, singles: Sequence[Configuration]) -> tuple[Co
     if not known:
         return None, "no configuration with one worker completed"
     fair = [s for s in singles if s.key in known]
-    if one.engine not in ONE_CORE and not any((s.threads or 1) > threads for s in fair):
+    if not one_core and not any((s.threads or 1) > threads for s in fair):
         return None, (
             f"no single worker with more threads than {threads} in this sweep; "
             f"threads={threads},{room} would add one with as many cores"

@@ -47,15 +47,17 @@ def judge(
     requests: list[Row],
     reference: Reference | None,
     samples: Iterable[SampleFacts],
+    tells_duration: bool = True,
 ) -> Judgement:
     """Count the requests that are right.
 
     Right: completed, exactly one final result with its own task id and none of another's, a duration that covers the
-    whole sample, and both texts equal to the reference's. `unlike`: where (nearly) all texts that came differ from it,
+    whole sample (where the target tells one), and both texts equal to the reference's.
+    `unlike`: where (nearly) all texts that came differ from it,
     but nothing is missing in them: "spelling" for the same words written otherwise, "engine" for other words.
     """
     answers = {i: a for t in transcripts.values() for a in t.results for i in [a.task_id, *a.also]}
-    durations = {s.name: s.duration_s for s in samples}
+    durations = {s.name: s.duration_s for s in samples} if tells_duration else {}
     accurate = any(answer.text_accu for answer in answers.values())  # servers of 2025 have no text_accu
     wrong, wrong_count, pairs = [], 0, []
     for request in requests:

@@ -114,13 +114,17 @@ def warning(
     answers: Sequence[tuple[str, str | None, str]],
     cer: float | None,
     engines: Mapping[str, Sequence[str]] | None = None,
+    speaks: bool = True,
 ) -> str | None:
     """For a report: what speaks against the engine, with an excerpt of what it heard. `settings`: the engine's, None
-    where the server is not ours. `answers`: the name, reference and text of each sample."""
+    where the server is not ours. `answers`: the name, reference and text of each sample. `speaks`: whether its
+    texts are words of a language; else they tell nothing."""
+    if not speaks:
+        return None
     engine = str(settings.get("name")) if settings is not None else ""
     references, heard = [reference for _, reference, _ in answers], [text for _, _, text in answers]
     reason = misfit(engine, known, language, references, engines)
-    if reason is None and (looks := looks_wrong(references, heard, cer) if known or engine != "null" else None):
+    if reason is None and (looks := looks_wrong(references, heard, cer)):
         who = f"engine={engine}" if engine else "the server"
         reason = f"{looks}: {who} may not know the language of the samples"
     reason = reason or unknown(engine, known, language, references)

@@ -292,7 +292,7 @@ class Performance:
 
 def _language_doubt(config: Config) -> str | None:
     """Whether our engine may not know what is spoken; raises SampleError."""
-    if config.server.name != "local":
+    if config.server.name != "local" or not config.engine.speaks:
         return None
     known, listed = config.engine.languages(asdict(config.engine)), samples.listing(config.samples)
     said = (config.engine.name, known, listed.language, [text for _, _, text in listed.found])

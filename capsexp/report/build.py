@@ -154,7 +154,8 @@ def _judge(files: RunFiles, references: Mapping[str, Reference]) -> Judgement | 
     if not files.requests:
         return None
     run = files.run
-    judged = correctness.judge(files.transcripts, files.requests, references.get(run.control or ""), run.samples)
+    reference = references.get(run.control or "")
+    judged = correctness.judge(files.transcripts, files.requests, reference, run.samples, "duration" in run.tells)
     return replace(judged, errors={}) if run.twin else judged  # random weights, meaningless text
 
 

@@ -12,7 +12,8 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from capsexp.commandline import fill, mentioned
-from capsexp.config import ENGINES, PunctuationConfig, ServerConfig
+from capsexp.config import PunctuationConfig, ServerConfig
+from capsexp.engines import known
 from capsexp.results.report import Start
 
 # Where a run's server listens, and what only a server of somebody else's has.
@@ -53,12 +54,12 @@ def _groups(config: Mapping[str, Any]) -> dict[str, str]:
 
 def _settings(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """What differs from what the groups bring."""
-    engine = ENGINES.get(config["engine"]["name"])
-    usual = {"engine": engine() if engine else None, "punctuation": PunctuationConfig(), "server": ServerConfig()}
+    engine = known(config["engine"]["name"])()
+    usual = {"engine": engine, "punctuation": PunctuationConfig(), "server": ServerConfig()}
     for group, default in usual.items():
         for key, value in config.get(group, {}).items():
-            known = hasattr(default, key)  # what an older version had, this one may not take
-            if key not in _NOT_OURS and known and value != getattr(default, key):
+            taken = hasattr(default, key)  # what an older version had, this one may not take
+            if key not in _NOT_OURS and taken and value != getattr(default, key):
                 yield f"{group}.{key}", value
 
 

@@ -14,6 +14,7 @@ from capsexp.report.survive import Survivor
 from capsexp.results.read import RunFiles, SweepFiles
 from capsexp.results.report import Configuration
 from capsexp.results.run import Reference
+from capsexp.targets.base import TOLD
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,11 @@ def _of_run(one: Seen) -> Iterator[str]:
             f"engine={run.engine} has random weights (a twin): its text means nothing, and no WER or CER is shown; "
             "speed and memory are those of the real shape, and every text must still equal the control's"
         )
+    for fact in sorted(TOLD.keys() - set(run.tells)):
+        yield (
+            f"target={run.group('target').get('name')} does not tell {TOLD[fact]}: whether all of it was recognized "
+            "shows in the texts alone"
+        )
     if figures and run.fault == "none":
         threads = pools.wrong_threads(run.key, run.workers or 1, run.threads, run.cpu_count, figures)
         yield from [threads] if threads else []
@@ -73,7 +79,9 @@ def _language_doubt(one: RunFiles, cer: float | None) -> str | None:
     if not answers or run.twin:
         return None
     known = known_languages(engine) if engine is not None else ()
-    return languages.warning(engine, known, run.language, answers, cer, engine_languages())
+    return languages.warning(
+        engine, known, run.language, answers, cer, engine_languages(), run.speaks or engine is None
+    )
 
 
 def _of_references(references: Iterable[Reference]) -> Iterator[str]:

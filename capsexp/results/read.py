@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from capsexp import engines
 from capsexp.counts import counted
 from capsexp.errors import ArchiveError
 from capsexp.files import read_json
@@ -180,6 +181,9 @@ def read_facts(folder: Path) -> Run:
     schema = raw.get("schema", 1) if isinstance(raw, dict) else 1
     if schema not in READ:
         raise ValueError(f"run.json has schema {schema!r}, which this version of capsexp does not know")
+    if isinstance(raw, dict):  # earlier versions did not say what the engine can do
+        engine = engines.known(raw.get("engine"))
+        raw = {"one_core": engine.one_core, "speaks": engine.speaks, **raw}
     return _named("run.json", raw, Run)
 
 

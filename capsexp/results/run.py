@@ -39,7 +39,9 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """`failure`: `harness` where it says nothing of the server; `control`: the name of its reference; `fingerprint`:
-    hashes of what it was made with (configuration, code, models, packages)."""
+    hashes of what it was made with (configuration, code, models, packages). What its engine can do: `one_core`, it
+    recognizes on one core whatever `threads` says; `speaks`, its texts are words of a language. `tells`: what its
+    target tells beside the texts (see `targets`)."""
 
     num: int
     key: str
@@ -64,6 +66,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     workers_requested: int | str | None = None
     engine_about: Tree | None = None
     twin: bool = False
+    one_core: bool = False
+    speaks: bool = True
+    tells: tuple[str, ...] = ("duration",)
     server: str = "local"
     control: str | None = None
     remarks: tuple[Remark, ...] = ()

@@ -13,6 +13,7 @@ from capsexp.protocol import Audio, Result
 
 Frame = str | bytes  # a text or a binary message
 TRANSPORTS = ("websocket",)  # that the client has
+TOLD = {"duration": "how much of the audio a result covers"}  # what a server may tell beside its texts
 
 
 @dataclass
@@ -22,6 +23,7 @@ class TargetConfig:
     transport: ClassVar[str] = "websocket"
     subprotocols: ClassVar[tuple[str, ...]] = ()  # that are offered
     local: ClassVar[bool] = False  # our own server speaks it
+    tells: ClassVar[frozenset[str]] = frozenset(TOLD)  # of TOLD; what such a server does not tell, it is not judged by
     # Its own keys that say how to measure, and of which no value makes us load, run, reach or write anything: an
     # archive of anybody's may set them.
     measures: ClassVar[frozenset[str]] = frozenset()
@@ -63,8 +65,8 @@ class Conversation(Protocol):
 
     def heard(self, frame: Frame) -> Sequence[Result]:
         """What a message says: results with the `task_id` that they belong to, this one's where the server names none,
-        the last one with `is_final`, the whole text and, as `duration`, the seconds that it covers: those that were
-        sent, where the server tells none. Raises ProtocolError for an error and for nonsense."""
+        the last one with `is_final`, the whole text and, as `duration`, the seconds that it covers: 0 where the
+        server tells none (see `tells`). Raises ProtocolError for an error and for nonsense."""
         ...
 
     def closed(self, code: int, reason: str) -> Sequence[Result]:

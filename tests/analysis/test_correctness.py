@@ -48,6 +48,14 @@ def test_every_way_to_be_wrong(change: dict[str, Any], said: dict[str, Any] | No
     assert reason in found.wrong[0].reason
 
 
+def test_that_no_duration_is_told_is_no_fault() -> None:
+    """Of a target that says so; all else is asked of it."""
+    for told, text, ratio in ((True, "so it is", 0.0), (False, "so it is", 1.0), (False, "so", 0.0)):
+        texts = {"s0": Transcript(sample="s0", results=(answer(0, text=text),))}
+        given = [request(0, 0.0, 1.0, result_duration_s=0.0)]
+        assert correctness.judge(texts, given, CONTROL, SAMPLES, told).ratio == ratio
+
+
 def test_a_server_without_text_accu_is_judged_by_its_text() -> None:
     assert judged({}, {"text_accu": ""}).ratio == 1.0
 

@@ -99,7 +99,14 @@ def test_a_server_of_which_nothing_is_known_is_judged_by_its_texts() -> None:
     assert said and "heard in Latin: the server may not know the language of the samples. It heard" in said
     assert languages.warning(None, (), None, [("a.wav", "it rains today", CURRY)], 0.9)
     assert languages.warning(None, (), None, [("a.wav", "it rains today", "it rains to day")], 0.1) is None
-    assert languages.warning({"name": "null"}, (), None, [("a.wav", "今天", "0badcafe")], 1.0) is None
+
+
+@pytest.mark.parametrize(("known", "language"), [((), None), (("en",), "zh"), (("en",), None)])
+def test_an_engine_that_does_not_speak_is_not_judged_by_its_texts(known: tuple[str, ...], language: str | None) -> None:
+    heard = [("a.wav", "今天", "0badcafe")]
+    for name in ("null", "mine"):
+        assert languages.warning({"name": name}, known, language, heard, 1.0)
+        assert languages.warning({"name": name}, known, language, heard, 1.0, speaks=False) is None
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """The advice: what one more worker brings, what binds, what one worker with more threads would do."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -9,8 +10,10 @@ import pytest
 from capsexp.analysis import aggregate, recommend, scaling, settle
 from capsexp.analysis.aggregate import Observed
 from capsexp.analysis.correctness import Judgement
+from capsexp.files import write_json
+from capsexp.results.read import read_facts
 from capsexp.results.report import Configuration, Reason, Recommendation, Step, Timeline
-from tests.support.values import HOG, RIGHT, config, counted, gates, made_run, report, trials, with_value
+from tests.support.values import HOG, RIGHT, again, config, counted, gates, made_run, report, trials, with_value
 
 
 def advice(*runs: Observed, cpus: int = 4, **change: Any) -> Recommendation:
@@ -105,6 +108,22 @@ def test_a_single_worker_with_as_many_threads_is_compared() -> None:
     equal = report(narrow, two)[1].equal_core
     assert equal and equal.baseline is None
     assert "threads=1,2 would add one" in (equal.reason or "")
+    equal = report(again(narrow, one_core=True), again(two, one_core=True))[1].equal_core  # more threads change nothing
+    assert equal and (equal.baseline, equal.reason) == ("narrow", None)
+
+
+def test_what_an_engine_can_do_is_said_for_runs_of_before(tmp_path: Path) -> None:
+    """An earlier version's run.json does not hold it."""
+    facts = msgspec.to_builtins(made_run(2, 5.0).run)
+    for told in ("one_core", "speaks", "tells"):
+        del facts[told]
+    for name, one_core, speaks in (("sphinx", True, True), ("null", True, False), ("gone", False, True)):
+        write_json(tmp_path / "run.json", {**facts, "engine": name})
+        run = read_facts(tmp_path)
+        assert (run.one_core, run.speaks, run.tells) == (one_core, speaks, ("duration",))
+    write_json(tmp_path / "run.json", {**facts, "one_core": False, "speaks": False, "tells": []})
+    run = read_facts(tmp_path)
+    assert (run.one_core, run.speaks, run.tells) == (False, False, ())
 
 
 def test_samples_bring_their_own_interval_of_wer() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from capsexp import engines
 from capsexp.analysis import aggregate
 from capsexp.analysis.aggregate import Observed
 from capsexp.analysis.correctness import Judgement
@@ -39,6 +40,8 @@ def a_run(**more: Any) -> Run:
         "engine": "null", "dispatch": "segment", "phases_s": {}, "window_s": {}, "samples": [], "skipped": [],
         "cpu_count": 4, "machine_cpus": 4, "warnings": [], "control": "c", **more,
     }  # fmt: skip
+    engine = engines.known(facts["engine"])
+    facts = {"one_core": engine.one_core, "speaks": engine.speaks, **facts}
     facts.setdefault("workers_requested", facts["workers"])
     facts["config"] = facts.get("config") or config(workers=facts["workers"])
     if isinstance(facts["window_s"], Window):
