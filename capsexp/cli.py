@@ -15,7 +15,8 @@ from capsexp.errors import CapsexpError, ConfigError
 from capsexp.experiment.perform import Performance
 from capsexp.experiment.resume import reopen
 from capsexp.experiment.sweep import combinations, each_differs, plan, split
-from capsexp.files import locked, note, read_json, tell, working_folder
+from capsexp.files import note, read_json, tell, working_folder
+from capsexp.lock import locked
 from capsexp.overrides import key_of, pasted, several, spell, unquoted
 from capsexp.tool import TOKEN
 

@@ -1,4 +1,4 @@
-"""Writing so that a reader never sees half a file, what is written survives a power cut, and rows survive a crash.
+"""Writing so that a reader never sees half a file, what is written survives a power cut.
 
 Everything here that writes raises StorageError, in one line, when the disk is full, read-only or gone.
 """
@@ -6,26 +6,21 @@ Everything here that writes raises StorageError, in one line, when the disk is f
 from __future__ import annotations
 
 import contextlib
-import csv
 import errno
 import hashlib
 import json
 import os
-import socket
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, TextIO
-
-import psutil
 
 from capsexp import escape
 from capsexp.errors import ConfigError, StorageError
 
 if sys.platform != "win32":
-    import fcntl
+    pass
 
 PART = ".part"  # ends the name of a file that is being written
 LITTLE = 1 << 16  # bytes
@@ -162,80 +157,6 @@ def bound_log(path: Path, most: int) -> None:
             os.truncate(path, 0)
 
 
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Let nobody else write into a sweep's folder meanwhile; raises StorageError that names who does. What an owner
-    that died has left is taken over: where the platform can, the system itself ends its lock with it."""
-    path = folder / ".lock"
-    fd = _lock(path)
-    try:
-        with storing(path):
-            os.truncate(fd, 0)
-            os.write(fd, json.dumps(_owner()).encode())
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            path.unlink()
-        os.close(fd)
-
-
-def _lock(path: Path) -> int:
-    while True:
-        with storing(path):
-            fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            if sys.platform != "win32":
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            elif _alive(_told_owner(fd)):
-                raise BlockingIOError
-            if os.path.samestat(os.fstat(fd), path.stat()):  # not one that its owner removed just now
-                return fd
-        except FileNotFoundError:
-            pass
-        except BlockingIOError:
-            owner = _told_owner(fd)
-            raise StorageError(
-                f"{path.parent}: is being written by another capsexp (pid {owner.get('pid', '?')} on "
-                f"{owner.get('host', '?')} since {owner.get('since', '?')}); wait for it or end it"
-            ) from None
-        except OSError:  # a file system without locks: by what the owner says of itself
-            owner = _told_owner(fd)
-            if not _alive(owner):
-                return fd
-            os.close(fd)
-            raise StorageError(
-                f"{path.parent}: may be being written by another capsexp (pid {owner.get('pid', '?')} on "
-                f"{owner.get('host', '?')}); if it is not, remove {path.name}"
-            ) from None
-        os.close(fd)
-
-
-def _owner() -> dict[str, Any]:
-    me = psutil.Process()
-    since = datetime.now().astimezone().isoformat(" ", "seconds")
-    return {"pid": me.pid, "host": socket.gethostname(), "since": since, "started": me.create_time()}
-
-
-def _told_owner(fd: int) -> dict[str, Any]:
-    try:
-        os.lseek(fd, 0, os.SEEK_SET)
-        found = json.loads(os.read(fd, 4096))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _alive(owner: Mapping[str, Any]) -> bool:
-    if not owner or owner.get("pid") == os.getpid():
-        return False
-    if owner.get("host") != socket.gethostname():
-        return True  # who knows
-    try:
-        return bool(abs(psutil.Process(owner["pid"]).create_time() - owner["started"]) < 1)
-    except (psutil.Error, KeyError, TypeError, ValueError):
-        return False
-
-
 def portable(name: str) -> bool:
     """Whether every system can keep a file under this relative path, with `/` between its parts."""
     parts = name.split("/")
@@ -310,113 +231,3 @@ def read_json(path: Path) -> Any:
         return json.loads(read_whole(path).decode("utf-8"))
     except RecursionError:
         raise ValueError(f"{path.name} is nested too deeply") from None
-
-
-def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    with storing(path.name), path.open("w", encoding="utf-8", newline="") as file:
-        table = CsvFile(file, columns)
-        for row in rows:
-            table.write(row)
-
-
-class CsvFile:
-    """Rows by column name; a missing or None value is an empty cell, floats are rounded to a microsecond."""
-
-    def __init__(self, file: TextIO, columns: Sequence[str], header: bool = True) -> None:
-        self._file = file
-        self._columns = columns
-        self._name = Path(file.name).name
-        self._writer = csv.writer(file, lineterminator="\n")
-        if header:
-            with storing(self._name):
-                self._writer.writerow(columns)
-
-    def write(self, row: Mapping[str, Any]) -> None:
-        with storing(self._name):
-            self._writer.writerow([_cell(row.get(column)) for column in self._columns])
-
-    def flush(self) -> None:
-        with storing(self._name):
-            self._file.flush()
-
-
-class BoundedCsv:
-    """A table of at most `most` groups of rows, however long it is written: then every second one goes, and of those
-    that follow every second (fourth, ...) is kept, so that what is left is spread evenly over the whole time. Of the
-    groups that one stands for it is the one of the largest `weight`; the very last one is kept as well."""
-
-    def __init__(
-        self,
-        path: Path,
-        columns: Sequence[str],
-        most: int,
-        weight: Callable[[Sequence[Mapping[str, Any]]], float] = lambda rows: 0.0,
-    ) -> None:
-        self.every = 1  # groups that one stands for
-        self._path, self._columns, self._most, self._weight = path, columns, most, weight
-        self._kept: list[tuple[int, float, int]] = []  # of each group in the file: rows, weight, number
-        self._best: tuple[float, int, Sequence[Mapping[str, Any]]] | None = None
-        self._last: Sequence[Mapping[str, Any]] = ()
-        self._seen = 0
-        with storing(path.name):
-            self._file = path.open("w", encoding="utf-8", newline="")
-        self._table = CsvFile(self._file, columns)
-
-    def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """One group; raises StorageError."""
-        weight = self._weight(rows)
-        self._seen, self._last = self._seen + 1, rows
-        if self._best is None or weight > self._best[0]:
-            self._best = (weight, self._seen, rows)
-        if self._seen % self.every == 0:
-            self._put()
-
-    def flush(self) -> None:
-        self._table.flush()
-
-    def close(self) -> None:
-        if self._best is not None:
-            self._put()
-        if self._seen and (not self._kept or self._kept[-1][2] != self._seen):
-            self._best = (0.0, self._seen, self._last)
-            self._append()  # a table that is halved now might lose it
-        with storing(self._path.name):
-            self._file.close()
-
-    def _put(self) -> None:
-        self._append()
-        if len(self._kept) > self._most:
-            self._halve()
-
-    def _append(self) -> None:
-        assert self._best is not None
-        weight, number, rows = self._best
-        self._best = None
-        for row in rows:
-            self._table.write(row)
-        self._kept.append((len(rows), weight, number))
-
-    def _halve(self) -> None:
-        """Rewrite the file beside itself; of every two groups the heavier stays."""
-        self.flush()
-        part = beside(self._path)
-        kept: list[tuple[int, float, int]] = []
-        with storing(self._path.name):
-            out = part.open("w", encoding="utf-8", newline="")
-            # A cell never holds the end of a line: ids are printable, and texts are kept elsewhere.
-            with self._path.open(encoding="utf-8", newline="") as lines:
-                out.write(next(lines))
-                for at in range(0, len(self._kept), 2):
-                    pair = self._kept[at : at + 2]
-                    blocks = [[next(lines) for _ in range(count)] for count, _, _ in pair]
-                    heavier = int(len(pair) == 2 and pair[1][1] > pair[0][1])
-                    out.writelines(blocks[heavier])
-                    kept.append(pair[heavier])
-            self._file.close()
-            part.replace(self._path)
-        self._kept, self.every, self._file = kept, 2 * self.every, out
-        self._table = CsvFile(out, self._columns, header=False)
-
-
-def _cell(value: Any) -> Any:
-    return "" if value is None else (f"{value:.6f}".rstrip("0").rstrip(".") if isinstance(value, float) else value)

@@ -20,8 +20,9 @@ from capsexp.client.load import TIMED_OUT, Outcome, order_seed, plan, run
 from capsexp.client.request import Request, Way
 from capsexp.client.room import Room, room
 from capsexp.counts import counted
+from capsexp.csvfile import write_csv
 from capsexp.errors import ServerError
-from capsexp.files import note, storing, tell, write_csv, write_json, write_text
+from capsexp.files import note, storing, tell, write_json, write_text
 from capsexp.protocol import Result, in_url
 from capsexp.samples import SampleSet
 from capsexp.samples import load as load_samples

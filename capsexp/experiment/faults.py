@@ -21,8 +21,8 @@ import psutil
 from capsexp import lifeline, tool
 from capsexp.client.request import Way
 from capsexp.config import CLIENT_FAULTS, FaultConfig
+from capsexp.csvfile import CsvFile
 from capsexp.experiment.child import python
-from capsexp.files import CsvFile
 from capsexp.monitor.probes import Watch, processes
 
 COLUMNS = ("fault", "kind", "time_s", "until_s", "worker", "pid")

@@ -28,17 +28,8 @@ from capsexp.experiment.repeats import Reference, key, measured, settle
 from capsexp.experiment.resume import outstanding
 from capsexp.experiment.run import Planned, execute, unreachable
 from capsexp.experiment.sweep import Sweep, add, alone, make_folder, record
-from capsexp.files import (
-    clear_parts,
-    from_here,
-    locked,
-    note,
-    remedy,
-    tell,
-    unwritten,
-    write_json,
-    write_text,
-)
+from capsexp.files import clear_parts, from_here, note, remedy, tell, unwritten, write_json, write_text
+from capsexp.lock import locked
 from capsexp.machine import usable_cpus
 from capsexp.monitor import probes
 from capsexp.overrides import assign

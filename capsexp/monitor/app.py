@@ -15,8 +15,9 @@ import psutil
 
 from capsexp import lifeline, tool
 from capsexp.config import Config
+from capsexp.csvfile import BoundedCsv, CsvFile
 from capsexp.errors import ConfigError, ServerError
-from capsexp.files import BoundedCsv, CsvFile, storing, write_json, write_text
+from capsexp.files import storing, write_json, write_text
 from capsexp.monitor.probes.base import SERVER_ROLES, Row
 from capsexp.monitor.sampler import MONITOR, Sampler
 

@@ -13,7 +13,8 @@ from omegaconf import OmegaConf
 
 from capsexp import archive
 from capsexp.errors import ConfigError
-from capsexp.files import locked, tell, write_json
+from capsexp.files import tell, write_json
+from capsexp.lock import locked
 from capsexp.overrides import key_of
 from capsexp.report.advice import as_seen_from_here
 from capsexp.report.build import rebuild

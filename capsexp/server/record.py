@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+from capsexp.csvfile import BoundedCsv, CsvFile
 from capsexp.errors import StorageError
-from capsexp.files import BoundedCsv, CsvFile, storing, write_json
+from capsexp.files import storing, write_json
 from capsexp.segments import Segment
 from capsexp.server.pools.base import GaveUp, Outcome, WorkerInfo
 

@@ -19,8 +19,9 @@ from capsexp.client.app import write_run
 from capsexp.client.request import Request
 from capsexp.compose import compose
 from capsexp.config import LoadConfig
+from capsexp.csvfile import BoundedCsv
 from capsexp.errors import ConfigError
-from capsexp.files import BoundedCsv, bound_log, read_json
+from capsexp.files import bound_log, read_json
 from capsexp.protocol import Result
 from capsexp.results.read import Transcript, read_rows
 from capsexp.results.run import ClientFacts, Reference, SampleFacts, Text

@@ -18,8 +18,9 @@ import psutil
 import pytest
 
 from capsexp import archive
+from capsexp.csvfile import BoundedCsv, CsvFile
 from capsexp.errors import StorageError
-from capsexp.files import BoundedCsv, CsvFile, beside, clear_parts, remedy, storing, write_json, write_text
+from capsexp.files import beside, clear_parts, remedy, storing, write_json, write_text
 from tests.support import LEGACY, PATIENCE
 from tests.support.bench import Bench
 

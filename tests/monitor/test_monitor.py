@@ -20,7 +20,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from capsexp.config import schema
-from capsexp.files import BoundedCsv
+from capsexp.csvfile import BoundedCsv
 from capsexp.monitor.app import Stop, ticks, used_mb
 from capsexp.monitor.probes.base import Row
 from capsexp.monitor.sampler import MONITOR, Sampler
