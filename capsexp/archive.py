@@ -153,7 +153,7 @@ def _portable(part: str) -> str:
         return part
     safe = re.sub(r'[\\:*?"<>|/\s]+', "-", escape.one_line(part)).strip(". -")
     short = os.fsencode(safe)[:200].decode("utf-8", "ignore")
-    return f"{short}-{_digest(part)}"
+    return f"{short}-{_digest(part)}" if portable(f"{short}-{_digest(part)}") else f"{_digest(part)}-{short}"
 
 
 def _digest(name: str) -> str:

@@ -10,6 +10,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -157,6 +158,12 @@ def bound_log(path: Path, most: int) -> None:
             os.truncate(path, 0)
 
 
+# Devices on Windows, with any suffix and in any folder.
+_DEVICE = re.compile(
+    r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3]) *(?:\..*)?", re.IGNORECASE
+)
+
+
 def portable(name: str) -> bool:
     """Whether every system can keep a file under this relative path, with `/` between its parts."""
     parts = name.split("/")
@@ -165,6 +172,7 @@ def portable(name: str) -> bool:
         and not set(name) & set('\\:*?"<>|')
         and escape.one_line(name) == name
         and all(len(os.fsencode(part)) <= 255 and part[-1] not in ". " for part in parts)
+        and not any(_DEVICE.fullmatch(part) for part in parts)
     )
 
 

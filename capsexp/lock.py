@@ -40,8 +40,10 @@ def locked(folder: Path) -> Iterator[None]:
 
 def _lock(path: Path) -> int:
     while True:
+        if path.is_symlink() or (path.exists() and not path.is_file()):  # a folder may be anybody's
+            raise StorageError(f"{path}: is no file of ours; remove it")
         with storing(path):
-            fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
         try:
             if sys.platform != "win32":
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -20,7 +20,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from capsexp import compose
+from capsexp import compose, sensible
 from capsexp.config import Config, conf_dir
 from capsexp.engines import ENGINES
 from capsexp.errors import ArchiveError
@@ -78,6 +78,7 @@ def surprises(folder: Path, overrides: Sequence[str], config_name: str, given: S
     for what cannot be composed."""
     if not re.fullmatch(r"[\w-]+", config_name):
         raise ArchiveError(f"{folder.name}: its configuration has the name {config_name!r}")
+    sensible.line(overrides)
     trees = _trees(folder)
     theirs = [override for override in overrides if override not in given]
     texts = [*theirs, *(text for tree in trees.values() for text in _strings(tree))]
@@ -88,6 +89,10 @@ def surprises(folder: Path, overrides: Sequence[str], config_name: str, given: S
     if not found:
         found = _of_hydra(folder, overrides, config_name, given)
     if not found:
+        _, fixed = split(overrides)
+        base = compose.raw(fixed, folder / "conf", config_name, with_hydra=True)
+        preset = _mapping(base.hydra.sweeper.params or {})
+        sensible.runs(overrides, preset, base.get("trials"))
         for planned in plan(overrides, folder / "conf", config_name).planned:
             found += _of_run(planned.config, {key_of(override) for override in given})
     return list(dict.fromkeys(found))
@@ -97,9 +102,11 @@ def _trees(folder: Path) -> dict[Path, Any]:
     """The YAML of conf/ as plain data."""
     found = {}
     for path in sorted((folder / "conf").rglob("*")):
-        if path.suffix not in (".yaml", ".yml") or path.is_dir():
+        # Where case does not count, Hydra finds x.YAML as well.
+        if path.suffix.lower() not in (".yaml", ".yml") or path.is_dir():
             continue
         try:
+            sensible.tree(path)
             found[path] = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
         except (OmegaConfBaseException, YAMLError, ValueError, OSError, RecursionError, AttributeError) as error:
             line = " ".join(str(error).split())[:120]
@@ -120,6 +127,11 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def _harmless(text: str) -> bool:
+    """Whether nothing is evaluated, also once Hydra has read its escapes: `$\\{` is `${` to it."""
+    return all(_plainly(form) for form in (text, text.replace("\\", "")))
+
+
+def _plainly(text: str) -> bool:
     before = ""
     while before != text:  # from the innermost outwards: the name of a resolver can be composed too
         before, text = text, _HARMLESS.sub("", text)
@@ -132,6 +144,8 @@ def _of_override(override: str) -> Iterator[str]:
         [parsed] = OverridesParser.create().parse_overrides([spell(override)])
     except HydraException:
         return  # composing will say so
+    except (ValueError, RecursionError) as error:  # a number that nobody reads
+        raise ArchiveError(f"its command line cannot be read: {error}") from None
     key = parsed.key_or_group
     if key == "hydra.sweep.dir":
         return  # replaced
@@ -152,7 +166,7 @@ def _of_yaml(conf: Path, path: Path, tree: Any) -> Iterator[str]:
     said = f"conf/{name.as_posix()}"
     if name.parts[0] == "hydra" or path.is_symlink():
         yield f"set Hydra's own settings ({said})"
-    header = re.findall(r"^#.*@package\s*(.*?)\s*$", path.read_text("utf-8", "replace"), re.MULTILINE)
+    header = re.findall(r"^\s*#.*@package\s*(.*?)\s*$", path.read_text("utf-8", "replace"), re.MULTILINE)
     if set(header) - {"_global_"}:
         yield f"place something elsewhere ({said}: @package {header[0]})"
     if not isinstance(tree, dict):
@@ -235,7 +249,11 @@ def measures(key: str, config: Config | None = None) -> bool:
 
 
 def _plain(config: Config) -> Mapping[str, Any]:
-    plain = OmegaConf.to_container(OmegaConf.structured(config))
+    return _mapping(OmegaConf.structured(config))
+
+
+def _mapping(tree: Any) -> Mapping[str, Any]:
+    plain = OmegaConf.to_container(OmegaConf.create(tree))
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
 

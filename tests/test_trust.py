@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,8 @@ def test_an_archive_of_ours_runs_without_a_question(tmp_path: Path, ran: list[li
         (["+experiment=x"], {"experiment__x": "# @package _global_\nserver: {name: command, cmd: evil}\n"}, "'evil'"),
         (["name=${oc.env:HOME}"], {}, "evaluate 'name=${oc.env:HOME}'"),
         (["name=${${oc}.env:HOME}"], {}, "evaluate"),
+        (["load.seed=$\\{oc.env:HOME\\}"], {}, "evaluate"),  # as Hydra reads its escapes
+        ([], {"config": config(sweeper={"params": {"load.seed": "$\\{oc.env:HOME\\}"}})}, "evaluate"),
         ([], {"pool__process": 'name: "\\x24{oc.env:HOME}"\n'}, "evaluate '${oc.env:HOME}'"),
         ([], {"config": config(callbacks={"x": {"_target_": "os.system", "command": "evil"}})}, "hydra.callbacks.x"),
         ([], {"config": config(launcher={"_target_": "os.system"})}, "set hydra.launcher._target_"),
@@ -102,6 +105,7 @@ def test_an_archive_of_ours_runs_without_a_question(tmp_path: Path, ran: list[li
         (["+server={cmd: evil}"], {}, "set several keys at once"),
         ([], {"load__all": "# @package hydra.callbacks\nx: {_target_: os.system}\n"}, "place something elsewhere"),
         (["+experiment=x"], {"experiment__x": "# @package _global_\nhydra: {callbacks: {x: 1}}\n"}, "hydra.callbacks"),
+        ([], {"load__all": "  # @package server\ncmd: evil\n"}, "place something elsewhere"),
         ([], {"load__all": "defaults: [{/engine@hydra.launcher: null}]\n"}, "compose with"),
         ([], {"load__all": "defaults: [../../../etc/x]\n"}, "compose with"),
         ([], {"load__all": "defaults: [{override /hydra/launcher: evil}]\n"}, "compose with"),
@@ -248,6 +252,16 @@ def test_it_is_done_when_it_was_asked_for(
         ([], {"engine__null": "name: !!python/object/apply:os.system ['touch PWNED']\n"}),
         ([], {"engine__null": "a: &a [*a]\n"}),
         (["--config-name", "../../../etc/passwd"], {}),
+        (["load.seed=" + "9" * 5000], {}),
+        (["workers=range(1,1000000000)"], {}),
+        (
+            [],
+            {
+                "load__all": "".join(
+                    f"{b}: &{b} [*{a}, *{a}, *{a}]\n" for a, b in pairwise("abcdefghijklmnop")
+                ).replace("*a", "x")
+            },
+        ),
     ],
 )
 def test_yaml_is_data(

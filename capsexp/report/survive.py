@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from capsexp.debug import FILE
+from capsexp.files import read_whole, write_text
 
 T = TypeVar("T")
 
@@ -33,10 +34,14 @@ class Survivor:
             return otherwise  # type: ignore[no-any-return]
 
     def keep(self, folder: Path) -> None:
-        """Write the tracebacks to the sweep's debug.log, each once however often a report is made."""
+        """Write the tracebacks to the sweep's debug.log, each once however often a report is made. Raises StorageError.
+
+        The folder may be anybody's: what is written takes the place of a link, and does not go where it leads."""
         path = folder / FILE
-        known = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        try:
+            known = "" if path.is_symlink() else read_whole(path).decode("utf-8", "replace")
+        except (FileNotFoundError, ValueError):  # no regular file, or larger than any of ours
+            known = ""
         new = [trace for trace in self.traces if trace not in known]
         if new:
-            with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
-                file.write("".join(f"{trace}\n" for trace in new))
+            write_text(path, known + "".join(f"{trace}\n" for trace in new))
