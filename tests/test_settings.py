@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
-from capsexp.config import Config, resolve, to_dict
-from capsexp.engines import every_settings, settings
+from capsexp.compose import compose
+from capsexp.config import Config, conf_dir, resolve, to_dict
+from capsexp.engines import ENGINES, every_settings, settings
 from capsexp.errors import ConfigError
+from capsexp.targets import TARGETS
 from tests.support.settings import changed
 
 
@@ -57,6 +60,20 @@ def test_no_number_is_infinite_negative_or_absurd(at: tuple[str, str], value: fl
     engine, key = at
     with pytest.raises(ConfigError, match=rf"^{key}: "):
         resolve(changed(key, value, engine))
+
+
+def test_a_default_is_the_same_in_the_yaml_and_in_the_schema() -> None:
+    """The YAML is what users read, the schema what tools without Hydra have; and YAML of a group names all its keys."""
+    assert to_dict(compose([])) == to_dict(Config())
+    defaults = OmegaConf.to_container(OmegaConf.load(conf_dir() / "config.yaml"))["defaults"]
+    chosen = {group: option for one in defaults if isinstance(one, dict) for group, option in one.items()}
+    for group in (each.name for each in fields(Config) if is_dataclass(getattr(Config(), each.name))):
+        named = set(OmegaConf.load(conf_dir() / group / f"{chosen[group]}.yaml"))
+        assert named == {each.name for each in fields(getattr(Config(), group))} or group == "punctuation", group
+    for group, point in (("engine", ENGINES), ("target", TARGETS)):
+        for name in point.ours():
+            said = OmegaConf.to_container(OmegaConf.load(conf_dir() / group / f"{name}.yaml"))
+            assert said == vars(point.settings(name)()), name
 
 
 def test_the_defaults_are_within_their_bounds() -> None:

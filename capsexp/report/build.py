@@ -27,8 +27,8 @@ from capsexp.analysis.aggregate import Observed
 from capsexp.analysis.correctness import Judgement
 from capsexp.analysis.faults import Effect
 from capsexp.analysis.figures import Figures, figures
+from capsexp.config import ReportConfig
 from capsexp.files import storing
-from capsexp.limits import ReportConfig
 from capsexp.report.advice import advise, decide, only_one
 from capsexp.report.survive import Survivor
 from capsexp.report.warnings import Seen, warnings

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import msgspec
 
+from capsexp.config import ReportConfig
 from capsexp.errors import ConfigError
 from capsexp.files import storing, write_text
-from capsexp.limits import ReportConfig
 from capsexp.report.exporters import EXPORTERS, Exporter, json, text
 from capsexp.report.survive import Survivor
 from capsexp.results.report import Report

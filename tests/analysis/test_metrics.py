@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from capsexp.analysis.metrics import BY_TAG, GATED, METRICS
+from capsexp.config import ThresholdsConfig
 from capsexp.errors import ArchiveError
-from capsexp.limits import ThresholdsConfig
 from capsexp.report.exporters import json as exporter
 from capsexp.report.tables import COLUMNS, HEADERS
 from capsexp.results.read import read_report

@@ -77,6 +77,8 @@ def test_a_file_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path, mon
         ("analysis/figures.py", "x = 1", "x = 2", False),
         ("analysis/recommend.py", "x = 1", "x = 2", False),
         ("report/exporters/text.py", "x = 1", "x = 2", False),
+        ("config/server.py", "x = 1", "x = 2", True),
+        ("config/thresholds.py", "x = 1", "x = 2", False),
         ("whatever_is_new.py", "x = 1", "x = 2", True),
     ],
 )

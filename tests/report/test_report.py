@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from capsexp.limits import ThresholdsConfig
+from capsexp.config import ThresholdsConfig
 from capsexp.report import advice, build, tables
 from capsexp.results.read import RunFiles
 from capsexp.results.report import Configuration, Decide, Recommendation, Timeline

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from capsexp.limits import ThresholdsConfig
+from capsexp.config import ThresholdsConfig
 from capsexp.report import build
 from capsexp.report.exporters import markdown, text
 from capsexp.results.read import Answer, PlannedRun, RunFiles, Sweep, SweepFiles, Transcript

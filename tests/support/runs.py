@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from capsexp.analysis.figures import Figures
-from capsexp.limits import ValidityConfig
+from capsexp.config import ValidityConfig
 from capsexp.results.read import Answer
 from capsexp.results.report import Configuration
 from capsexp.results.run import Reference, Run, SampleFacts

@@ -1,0 +1,113 @@
+"""What Hydra composed -> Config, and back: it merges into the schema, because Hydra alone lets `+unknown=1` pass."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from capsexp import engines
+from capsexp.config.whole import Config, check
+from capsexp.errors import ConfigError
+from capsexp.plugins import nearest
+from capsexp.targets import TARGETS
+
+# Paths, in which `~` is the home folder.
+_PATHS = (
+    ("samples", "dir"), ("engine", "model_dir"), ("punctuation", "model_dir"), ("monitor", "log"),
+    ("server", "certfile"), ("server", "keyfile"),
+)  # fmt: skip
+
+
+def schema(engine: str, target: str = "capswriter") -> DictConfig:
+    """The schema with the own keys of engine and target; raises ConfigError for unknown ones."""
+    engines.ENGINES.check("engine", engine)
+    TARGETS.check("target", target)
+    tree: DictConfig = OmegaConf.structured(
+        Config(engine=engines.settings(engine)(), target=TARGETS.settings(target)())
+    )
+    return tree
+
+
+def resolve(raw: DictConfig | dict[str, Any]) -> Config:
+    """Merge a composed tree into the schema and check it; raises ConfigError with one line."""
+    tree = raw if isinstance(raw, DictConfig) else OmegaConf.create(raw)
+    try:
+        plain = OmegaConf.to_container(tree, resolve=True)
+    except OmegaConfBaseException as error:
+        raise _unusable(error) from None
+    assert isinstance(plain, dict)
+    plain.pop("hydra", None)
+    engine = plain.get("engine")
+    if not isinstance(engine, dict) or not isinstance(engine.get("name"), str):
+        raise ConfigError(f"engine: choose one of {', '.join(engines.ENGINES.names())} (engine=sphinx)")
+    target = plain.get("target")
+    spoken = target["name"] if isinstance(target, dict) and isinstance(target.get("name"), str) else "capswriter"
+    base = schema(engine["name"], spoken)
+    unknown = next(_unknown_keys(plain, base), None)
+    if unknown:
+        raise ConfigError(unknown)
+    try:
+        config = OmegaConf.to_object(OmegaConf.merge(base, literal(plain)))
+    except OmegaConfBaseException as error:
+        raise _unusable(error) from None
+    assert isinstance(config, Config)
+    for group, name in _PATHS:
+        if getattr(part := getattr(config, group), name, None):
+            setattr(part, name, os.path.expanduser(getattr(part, name)))
+    check(config)
+    return config
+
+
+def _unusable(error: OmegaConfBaseException) -> ConfigError:
+    said = f"{getattr(error, 'full_key', None) or 'configuration'}: {str(error).splitlines()[0]}"
+    if "nterpolation" in said:
+        said += "; ${...} stands for another setting: where it is text, write \\${"
+    return ConfigError(said)
+
+
+def literal(value: Any) -> Any:
+    """A tree of values, or one, so that OmegaConf reads its texts as they are: `${` may be part of a folder's name."""
+    if isinstance(value, dict):
+        return {key: literal(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [literal(inner) for inner in value]
+    return re.sub(r"(\\*)\$\{", r"\1\1\\${", value) if isinstance(value, str) else value
+
+
+def to_dict(config: Config) -> dict[str, Any]:
+    """The whole configuration as plain values, as written to run.json: without its secret."""
+    plain = asdict(config)
+    plain["server"]["token"] = None
+    return plain
+
+
+def without_labels(config: Config) -> dict[str, Any]:
+    """As `to_dict`, without the languages that only say what is to be expected: no text depends on them."""
+    plain = to_dict(config)
+    plain["samples"].pop("language")
+    if not config.engine.hears_language:
+        plain["engine"].pop("language", None)
+    return plain
+
+
+def to_yaml(config: Config, **changed: Any) -> str:
+    """The whole configuration but for its secret in one file that can be composed again."""
+    return OmegaConf.to_yaml(OmegaConf.create({**literal(to_dict(config)), **changed}))
+
+
+def _unknown_keys(tree: dict[Any, Any], base: DictConfig, prefix: str = "") -> Iterator[str]:
+    for key, value in tree.items():
+        if str(key) not in base:
+            yield f"{prefix}{key}: unknown key{nearest(str(key), list(base.keys()))}"
+        elif (
+            isinstance(value, dict)
+            and isinstance(base.get(key), DictConfig)
+            and OmegaConf.get_type(base, key) is not dict
+        ):
+            yield from _unknown_keys(value, base[key], f"{prefix}{key}.")

@@ -1,0 +1,38 @@
+"""`pool`: what owns the workers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from capsexp.config.checks import one_of
+from capsexp.engines import EngineConfig
+
+POOLS = ("process", "prefork", "thread")
+
+
+@dataclass
+class PoolConfig:
+    name: str = "process"
+
+    def faults(self) -> Iterator[str]:
+        yield from one_of("pool", self.name, POOLS)
+
+    def unfit(self, engine: EngineConfig, threads: int) -> Iterator[str]:
+        """Why this pool cannot run this engine, here."""
+        if self.name == "prefork":
+            if sys.platform != "linux":
+                yield "pool=prefork: forks after loading, which only Linux does safely; use pool=process"
+            if threads > 1:
+                yield (
+                    "pool=prefork: needs threads=1, a fork keeps no thread but one; more workers instead, or "
+                    "pool=process"
+                )
+            if reason := engine.unforkable():
+                yield f"pool=prefork: {reason}"
+        if self.name == "thread" and not engine.shareable:
+            yield (
+                f"pool=thread: engine={engine.name} cannot be shared by threads; use pool=process"
+                f"{' or pool=prefork' if engine.fork_safe else ''}"
+            )

@@ -1,0 +1,91 @@
+"""`server`: ours, one that a command starts, or one that runs already."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from capsexp.bounds import number
+from capsexp.commandline import mentioned, words
+from capsexp.config.checks import one_of
+from capsexp.protocol import no_address
+
+SERVERS = ("local", "command", "external")
+DISPATCH = ("segment", "task", "hash", "naive")
+
+
+@dataclass
+class ServerConfig:
+    name: str = "local"
+    host: str = "127.0.0.1"
+    port: int = number(6016, high=65535, hint="give 1 to 65535, or 0 for any that is free")
+    dispatch: str = "segment"
+    max_queue: int = 0  # segments waiting in the server; 0 = 4 x workers
+    max_retries: int = 2
+    stuck_s: float = number(
+        10.0, low=0.1
+    )  # a worker that takes longer than stuck_s + stuck_rtf x audio counts as stuck and is replaced
+    stuck_rtf: float = 5.0
+    max_message: int = number(64 * 2**20, low=1, high=2**31)
+    ready_timeout: float = number(300.0, low=0.1)
+    grace: float = 5.0
+    on_low_memory: str = "reduce"
+    cmd: str | None = None
+    url: str | None = None
+    token: str | None = None  # what a client must say; needed for addresses other than loopback
+    allow_anonymous: bool = False  # ... unless anybody may come
+    certfile: str | None = None  # TLS: certificate and key, PEM
+    keyfile: str | None = None
+    max_connections: int = number(4096, low=1)
+    max_audio_s: float = number(43_200.0, low=1)  # of audio in one task
+    max_tasks: int = number(1000, low=1)  # of one connection, without their final message
+    send_timeout: float = number(120.0, low=0.1)  # s that a client may leave a result untaken, before it is let go
+    max_held_mb: float = number(1024.0, low=1)  # what the whole server may hold of its clients' messages and audio
+    max_segment_s: float = number(120.0, low=0.1, high=600)  # seg_duration + 2 x seg_overlap that a client may ask for
+    origins: list[str] = field(default_factory=list)  # of web pages that may connect, e.g. https://example.org
+
+    def faults(self) -> Iterator[str]:
+        yield from one_of("server", self.name, SERVERS)
+        yield from one_of("server.dispatch", self.dispatch, DISPATCH)
+        yield from one_of("server.on_low_memory", self.on_low_memory, ("reduce", "refuse"))
+        if self.name == "command":
+            words(self.cmd or "")
+        if self.name == "external" and not self.url:
+            yield (
+                "server.url: server=external needs an address: a full one is server.url=ws://HOST:PORT, as "
+                "ws://127.0.0.1:6016"
+            )
+        if self.name == "command" and self.port == 0 and "port" not in mentioned(self.cmd or ""):
+            yield (
+                "server.port: server.cmd has no {port}, so give the port that the server takes by itself, e.g. "
+                "server.port=6016, or let server.cmd take {port}"
+            )
+        if self.url is not None and not _is_address(self.url):
+            yield f"server.url: {no_address(self.url)}"
+        if self.keyfile is not None and self.certfile is None:
+            yield "server.keyfile: needs server.certfile"
+        if self.token is not None and not self.token:
+            yield "server.token: is empty"
+        if self.name == "local" and not _is_loopback(self.host) and not self.token and not self.allow_anonymous:
+            yield (
+                f"server.host={self.host}: others can reach it; set server.token=SECRET, "
+                "or server.allow_anonymous=true if anybody may use it"
+            )
+
+
+def _is_address(url: str) -> bool:
+    """Of a WebSocket server."""
+    try:
+        parts = urlsplit(url)
+        return bool(parts.scheme in ("ws", "wss") and parts.hostname and parts.port != 0)
+    except ValueError:  # of the port, or of brackets
+        return False
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

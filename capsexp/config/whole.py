@@ -1,0 +1,116 @@
+"""All groups together, and what holds between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from capsexp import bounds, engines
+from capsexp.bounds import number
+from capsexp.config.archive import ArchiveConfig
+from capsexp.config.checks import count
+from capsexp.config.control import ControlConfig
+from capsexp.config.fault import WORKER_FAULTS, FaultConfig
+from capsexp.config.load import LoadConfig
+from capsexp.config.monitor import MonitorConfig
+from capsexp.config.pool import PoolConfig
+from capsexp.config.punctuation import PunctuationConfig
+from capsexp.config.report import ReportConfig
+from capsexp.config.samples import SamplesConfig
+from capsexp.config.server import ServerConfig
+from capsexp.config.thresholds import ThresholdsConfig
+from capsexp.config.validity import ValidityConfig
+from capsexp.engines import EngineConfig
+from capsexp.errors import ConfigError
+from capsexp.targets import TARGETS, TargetConfig
+from capsexp.targets.base import TOLD, TRANSPORTS
+
+AUTO_TRIALS = 5  # fewer leave the spread itself unknown
+# Keys that tell runs of one configuration apart, or that do not change what is measured.
+SWEEP_KEYS = frozenset({"trial", "trials", "trials_max", "cooldown", "name", "resume", "redo"})
+
+
+@dataclass
+class Config:
+    workers: Any = 1  # int >= 1 or "auto"
+    threads: int = number(1, low=1, high=1024)
+    trials: Any = 3  # int >= 1 or "auto"
+    trials_max: int = number(10, low=1)  # runs of a configuration, with those that are repeated or added
+    trial: int = number(1, low=1)
+    cooldown: float = 0.0  # between runs
+    hours: float | None = number(None, high=10_000, above=True)  # cycle the requests for so long
+    name: str = "sweep"
+    resume: str | None = None
+    redo: str | None = None  # with resume=: `changed` makes finished runs of another configuration again
+    engine: EngineConfig = field(default_factory=lambda: engines.settings("sphinx")())
+    pool: PoolConfig = field(default_factory=PoolConfig)
+    punctuation: PunctuationConfig = field(default_factory=PunctuationConfig)
+    samples: SamplesConfig = field(default_factory=SamplesConfig)
+    load: LoadConfig = field(default_factory=LoadConfig)
+    server: ServerConfig = field(default_factory=ServerConfig)
+    target: TargetConfig = field(default_factory=lambda: TARGETS.settings("capswriter")())
+    monitor: MonitorConfig = field(default_factory=MonitorConfig)
+    control: ControlConfig = field(default_factory=ControlConfig)
+    fault: FaultConfig = field(default_factory=FaultConfig)
+    thresholds: ThresholdsConfig = field(default_factory=ThresholdsConfig)
+    validity: ValidityConfig = field(default_factory=ValidityConfig)
+    report: ReportConfig = field(default_factory=ReportConfig)
+    archive: ArchiveConfig = field(default_factory=ArchiveConfig)
+
+
+def worker_count(value: object) -> int | None:
+    """`workers` as a number, None for `auto`; raises ConfigError for anything else."""
+    return count("workers", value, "a number of workers")
+
+
+def trial_count(value: object) -> int:
+    """How many trials a sweep begins with; raises ConfigError for what is no number of trials and not `auto`."""
+    return count("trials", value, "a number of trials") or AUTO_TRIALS
+
+
+def check(config: Config) -> None:
+    """What types cannot say; raises ConfigError naming the key."""
+    worker_count(config.workers)
+    trial_count(config.trials)
+    for fault in _faults(config):
+        raise ConfigError(fault)
+
+
+def _faults(config: Config) -> Iterator[str]:
+    """`key: what is wrong; what to do`, each in one line: of the groups and, where both are known to be right, of two
+    that do not go together."""
+    yield from bounds.faults(config)
+    yield from config.archive.faults()
+    if config.redo not in (None, "changed"):
+        yield f"redo: {config.redo!r} is neither `changed` nor null"
+    yield from config.pool.faults()
+    yield from config.pool.unfit(config.engine, config.threads)
+    yield from config.engine.faults()
+    yield from config.server.faults()
+    yield from _spoken(config)
+    yield from config.control.faults()
+    yield from config.report.faults()
+    yield from config.monitor.faults()
+    yield from config.punctuation.faults()
+    yield from config.load.faults()
+    most, longest = config.server.max_segment_s, config.load.longest_segment_s
+    if config.server.name == "local" and longest > most:
+        yield (
+            f"load.seg_duration: up to {longest:g} s with the overlap on both sides is more than "
+            f"server.max_segment_s={most:g}"
+        )
+    yield from config.fault.faults()
+    if config.fault.name in WORKER_FAULTS and config.server.name == "external":
+        yield f"fault={config.fault.name}: a server that runs already is not to be harmed; use server=command"
+
+
+def _spoken(config: Config) -> Iterator[str]:
+    target = config.target
+    yield from target.faults()
+    if target.transport not in TRANSPORTS:
+        yield f"target={target.name}: speaks over {target.transport}; there is {', '.join(TRANSPORTS)}"
+    if strange := sorted(target.tells - TOLD.keys()):
+        yield f"target={target.name}: tells {', '.join(strange)}; there is {', '.join(TOLD)}"
+    if config.server.name == "local" and not target.local:
+        yield f"target={target.name}: our own server does not speak it; use server=command or external"
