@@ -261,9 +261,9 @@ def _differences(folder: Path, files: Sequence[tuple[str, Path]]) -> list[str]:
     except (ValueError, KeyError, TypeError, RecursionError, OSError):
         raise ArchiveError(f"{folder}: {MANIFEST} cannot be read") from None
     found = dict(files)
-    links = [name for name, path in found.items() if path.is_symlink()]
-    odd = [name for name, path in found.items() if name not in links and not path.is_file()]  # FIFOs, sockets, devices
-    hashes = {name: sha256(path) for name, path in found.items() if name not in (*links, *odd)}
+    links = {name for name, path in found.items() if path.is_symlink()}
+    odd = {name for name, path in found.items() if name not in links and not path.is_file()}  # FIFOs, sockets, devices
+    hashes = {name: sha256(path) for name, path in found.items() if name not in links and name not in odd}
     problems = [f"missing: {name}" for name in known if name not in found]
     problems += [f"extra: {name}" for name in found if name not in known]
     problems += [f"a link: {name}" for name in links]

@@ -12,6 +12,7 @@ from capsexp.archive import _members
 from capsexp.errors import ArchiveError, StorageError
 from capsexp.files import portable
 from capsexp.lock import locked
+from capsexp.report.exporters.markdown import _fenced
 from capsexp.report.survive import Survivor
 from capsexp.trust import _harmless
 
@@ -107,3 +108,10 @@ def test_names_that_are_devices_elsewhere(name: str) -> None:
     assert portable("/".join(f"x{part}" for part in name.split("/")))
     [member] = _members([name])
     assert portable(member)
+
+
+@pytest.mark.parametrize(
+    ("tree", "fence"), [("a: 1\n", "```"), ("a: 'x\n\n  ```\n\n  <b>'\n", "````"), ("`````\n", "``````")]
+)
+def test_no_value_ends_the_fence_it_stands_in(tree: str, fence: str) -> None:
+    assert _fenced(tree) == f"{fence}yaml\n{tree}{fence}"

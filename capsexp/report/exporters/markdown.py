@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from tabulate import tabulate
@@ -45,7 +46,7 @@ def render(report: Report) -> str:
         if server and server.command:
             where = f" ({_escape(advice.group)})" if advice.group else ""
             sections += [f"## For the server{where}", f"    {escape.one_line(server.command)}"]
-            sections += [f"```yaml\n{escape.lines(server.yaml)}```"] if server.yaml else []
+            sections += [_fenced(server.yaml)] if server.yaml else []
             sections += [_escape(server.note)] if server.note else []
     if report.warnings:
         sections += ["## Warnings", "\n".join(f"- {_escape(line)}" for line in report.warnings)]
@@ -59,3 +60,9 @@ def _table(rows: list[list[str]], headers: Sequence[str]) -> str:
 def _escape(text: str) -> str:
     """Foreign text may hold what a page or a terminal would act on."""
     return escape.one_line(text.replace("\n", " ")).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+
+
+def _fenced(tree: str) -> str:
+    """YAML as it is, in a fence that nothing in it ends."""
+    fence = "`" * max([3, *(1 + len(ticks) for ticks in re.findall("`+", tree))])
+    return f"{fence}yaml\n{escape.lines(tree)}{fence}"
