@@ -112,8 +112,9 @@ def test_a_slow_engine_is_measured_in_bounded_time(mb: float, power: float) -> N
     assert time.monotonic() - began < 4.0 + PATIENCE / 4  # of the 40 that the longest would take
     assert isinstance(measured, Measured)
     assert measured.heard_s == max(engine.heard) < 20.0
-    # A process that has run a thousand tests allocates and frees for itself meanwhile.
-    assert measured.grown_mb == pytest.approx(mb * 20.0**power, rel=0.5)
+    # From one length alone, where a busy machine left no time for a second, the worst is taken: a square.
+    worst = mb * measured.heard_s**power * (20.0 / measured.heard_s) ** 2
+    assert 0.5 * mb * 20.0**power < measured.grown_mb < 1.5 * worst
     assert measured.freed_mb == pytest.approx(measured.grown_mb, rel=0.3)
 
 
