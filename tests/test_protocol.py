@@ -170,7 +170,7 @@ def test_an_address_holds_a_host_so_that_its_port_can_be_told(host: str, written
     assert (urlsplit(f"ws://{in_url(host)}:6016").hostname, urlsplit(f"ws://{written}:6016").port) == (host, 6016)
 
 
-@pytest.mark.parametrize("url", ["ws://", "127.0.0.1:6016", "ws://:6016\n"])
+@pytest.mark.parametrize("url", ["ws://", "127.0.0.1:6016", "ws://:6016\n", "ws://h:0", "ws://[::1"])
 def test_what_is_said_of_an_address_that_is_none_names_it_and_a_whole_one(url: str) -> None:
     said = no_address(url)
     assert said.startswith(f"{url!r} is no address")
