@@ -7,4 +7,5 @@ def counted(number: float, noun: str) -> str:
     """`1 worker`, `2 workers`, `2 processes`, `3 more tables`: the number with its noun, which is given as one."""
     if number == 1:
         return f"1 {noun}"
-    return f"{number} {noun}{'es' if noun.endswith(('s', 'x', 'ch', 'sh')) else 's'}"
+    whole = int(number) if number == int(number) else number  # of CPUs there may be fractions
+    return f"{whole} {noun}{'es' if noun.endswith(('s', 'x', 'ch', 'sh')) else 's'}"

@@ -17,3 +17,9 @@ from capsexp.counts import counted
 )
 def test_counts(number: float, noun: str, said: str) -> None:
     assert counted(number, noun) == said
+
+
+def test_a_whole_number_has_no_fraction() -> None:
+    assert (counted(2.0, "CPU"), counted(1.5, "CPU"), counted(2_000_000, "request")) == (
+        "2 CPUs", "1.5 CPUs", "2000000 requests",
+    )  # fmt: skip
