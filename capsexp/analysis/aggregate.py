@@ -59,8 +59,12 @@ class _Case:
 
 def empty(key: str, status: str, why: str) -> Configuration:
     """A configuration of which nothing is known but why."""
-    verdict = gates.NOT_FEASIBLE if status in ("failed", "refused") else gates.INCONCLUSIVE
-    return Configuration(key=key, status=status, errors=(why,), verdict=verdict)
+    return Configuration(key=key, status=status, errors=(why,), verdict=_unjudged_verdict(status))
+
+
+def _unjudged_verdict(status: str) -> str:
+    """Of a configuration without gates."""
+    return gates.NOT_FEASIBLE if status in ("failed", "refused") else gates.INCONCLUSIVE
 
 
 def configurations(
@@ -104,7 +108,6 @@ def _case(every: list[Observed], references: Mapping[str, Reference]) -> _Case:
     kept = [o for o in every if (o.run.trial, o.run.num) not in out]
     mine = own or every
     status = next((o.run.status for o in mine if o.run.status != "ok"), "ok")
-    told = empty(first.key, status, "")
     configuration = Configuration(
         key=first.key,
         workers=first.workers,
@@ -112,10 +115,10 @@ def _case(every: list[Observed], references: Mapping[str, Reference]) -> _Case:
         threads=first.threads,
         pool=first.pool,
         engine=first.engine,
-        target="capswriter",
+        target=str(first.group("target").get("name", "capswriter")),  # before there were others
         load="closed" if first.concurrency else "all",
         dispatch=first.dispatch,
-        schedule="fifo",
+        schedule="fifo" if first.server == "local" else None,  # ours knows no other; of others' nobody knows
         status=status,
         errors=tuple(o.run.error for o in mine if o.run.error),
         failure=None if own else "harness",
@@ -130,7 +133,7 @@ def _case(every: list[Observed], references: Mapping[str, Reference]) -> _Case:
         gpu=gpu.typical([o.gpu for o in counted if o.gpu]),
         fault=fault_effects.summary(first.fault, [o.effect for o in own if o.effect]),
         left_out=left_out,
-        verdict=told.verdict if own else gates.INCONCLUSIVE,
+        verdict=_unjudged_verdict(status) if own else gates.INCONCLUSIVE,
     )
     return _Case(every, own, counted, first, evidence, configuration)
 

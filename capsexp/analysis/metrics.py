@@ -90,6 +90,19 @@ def _distribution(name: str, what: str, pick: Callable[[Figures], Iterable[float
     return found
 
 
+_ROLES: tuple[tuple[str, str, Callable[[Figures], float | None]], ...] = (
+    ("gateway", "the process that clients speak to", lambda f: f.cpu.front_s),
+    ("workers", "the recognizing processes", lambda f: f.cpu.workers_s),
+    ("client", "the client that makes the load", lambda f: f.cpu.client_s),
+    ("monitor", "the monitor", lambda f: f.cpu.monitor_s),
+)
+
+
+def _cpu_seconds(role: str, who: str, pick: Callable[[Figures], float | None]) -> Metric:
+    definition = f"CPU seconds of {who}: the median over trials."
+    return Metric(f"cpu_{role}_s", "s", LOWER, definition, median_of(pick), f"{role} CPU s")
+
+
 _TEXTS = Gate(timed=False, unknown="no reference transcripts")
 
 METRICS: tuple[Metric, ...] = (
@@ -166,22 +179,7 @@ METRICS: tuple[Metric, ...] = (
         error_rate("cer"), "CER %", 1, True, _TEXTS,
     ),
     *(metric for each in _DURATIONS for metric in _distribution(*each)),
-    Metric(
-        "cpu_gateway_s", "s", LOWER, "CPU seconds of the process that clients speak to: the median over trials.",
-        median_of(lambda f: f.cpu.front_s), "gateway CPU s",
-    ),
-    Metric(
-        "cpu_workers_s", "s", LOWER, "CPU seconds of the recognizing processes: the median over trials.",
-        median_of(lambda f: f.cpu.workers_s), "workers CPU s",
-    ),
-    Metric(
-        "cpu_client_s", "s", LOWER, "CPU seconds of the client that makes the load: the median over trials.",
-        median_of(lambda f: f.cpu.client_s), "client CPU s",
-    ),
-    Metric(
-        "cpu_monitor_s", "s", LOWER, "CPU seconds of the monitor: the median over trials.",
-        median_of(lambda f: f.cpu.monitor_s), "monitor CPU s",
-    ),
+    *(_cpu_seconds(*each) for each in _ROLES),
     Metric(
         "cpu_utilisation", "", NEITHER, "CPU seconds of the server / (makespan x usable CPUs): the median over trials.",
         median_of(lambda f: f.cpu.utilisation), "CPU %", 0, True,

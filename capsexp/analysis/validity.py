@@ -20,7 +20,6 @@ from capsexp.results.tables import Row
 
 Window = tuple[float, float]
 Limits = Mapping[str, float | None]
-Broken = tuple[str, ...]  # its code, in words, and where one is known the setting that helps
 
 TOO_SHORT = "TOO_SHORT"  # a run that ends as soon when it is repeated
 HARNESS = "HARNESS"  # a run that failed for a reason of ours
@@ -38,7 +37,7 @@ def reasons(
     if figures is None or run.status in CUT_SHORT or span is None or span[1] <= span[0]:
         return ()
     seconds = span[1] - span[0]
-    found = [
+    return (
         *_length(run, seconds, limits.get("min_s")),
         *_client(figures, seconds, limits),
         *_paging(figures, seconds, limits),
@@ -46,8 +45,7 @@ def reasons(
         *_frequency(monitor, span, limits.get("frequency")),
         *_gap(monitor, span, run.group("monitor")["interval"], limits.get("monitor_gap_s")),
         *_warmup(segments, limits.get("warmup")),
-    ]
-    return tuple(Reason(**dict(zip(("code", "reason", "remedy"), each, strict=False))) for each in found)
+    )
 
 
 def kinds(codes: Iterable[str]) -> str:
@@ -61,10 +59,14 @@ def codes(configurations: Iterable[Configuration]) -> set[str]:
     return {reason.code for c in configurations for run in c.validity.runs for reason in run.reasons}
 
 
-def _length(run: Run, seconds: float, least: float | None) -> Iterator[Broken]:
+def _length(run: Run, seconds: float, least: float | None) -> Iterator[Reason]:
     if least is not None and seconds < least:
         remedy = _longer(run, ENOUGH * least / seconds)
-        yield TOO_SHORT, f"the load took {seconds:.2f} s (limit {least:g} s); long enough is about {remedy}", remedy
+        yield Reason(
+            code=TOO_SHORT,
+            reason=f"the load took {seconds:.2f} s (limit {least:g} s); long enough is about {remedy}",
+            remedy=remedy,
+        )
 
 
 def _longer(run: Run, times: float) -> str:
@@ -77,25 +79,27 @@ def _longer(run: Run, times: float) -> str:
     return f"load.repeats={ceil(times * repeats)}"
 
 
-def _client(figures: Figures, seconds: float, limits: Limits) -> Iterator[Broken]:
+def _client(figures: Figures, seconds: float, limits: Limits) -> Iterator[Reason]:
     used, lag = figures.cpu.client_s, figures.client_max_loop_lag_s
     most, longest = limits.get("client_cpu"), limits.get("client_lag_s")
     if most is not None and used is not None and used / seconds > most:
-        yield "CLIENT_CPU", f"the client used {_percent(used / seconds)} of a CPU (limit {_percent(most)})"
+        yield Reason(
+            code="CLIENT_CPU", reason=f"the client used {_percent(used / seconds)} of a CPU (limit {_percent(most)})"
+        )
     if longest is not None and lag is not None and lag > longest:
-        yield "CLIENT_LAG", f"the client stood still for {lag:.2f} s (limit {longest:g} s)"
+        yield Reason(code="CLIENT_LAG", reason=f"the client stood still for {lag:.2f} s (limit {longest:g} s)")
 
 
-def _paging(figures: Figures, seconds: float, limits: Limits) -> Iterator[Broken]:
+def _paging(figures: Figures, seconds: float, limits: Limits) -> Iterator[Reason]:
     faults, swapped = figures.major_faults, figures.swap_in_mb
     most, mb = limits.get("major_faults_per_s"), limits.get("swap_in_mb")
     if most is not None and faults is not None and faults / seconds > most:
-        yield "PAGING", f"{faults / seconds:.0f} major faults per second (limit {most:g})"
+        yield Reason(code="PAGING", reason=f"{faults / seconds:.0f} major faults per second (limit {most:g})")
     if mb is not None and swapped is not None and swapped > mb:
-        yield "PAGING", f"{swapped:.0f} MB read back from swap (limit {mb:g})"
+        yield Reason(code="PAGING", reason=f"{swapped:.0f} MB read back from swap (limit {mb:g})")
 
 
-def _cpus(run: Run, monitor: list[Row], window: Window, limits: Limits) -> Iterator[Broken]:
+def _cpus(run: Run, monitor: list[Row], window: Window, limits: Limits) -> Iterator[Reason]:
     """Other processes': what the system used, less what the processes we watch used between the same two ticks."""
     system = sorted((r for r in monitor if r["role"] == "system"), key=lambda r: r["time_s"])
     inside = [at for at, r in enumerate(system) if at and window[0] < r["time_s"] <= window[1]]
@@ -111,13 +115,17 @@ def _cpus(run: Run, monitor: list[Row], window: Window, limits: Limits) -> Itera
         return
     total = busy + idle + (steal or 0.0)
     if most is not None and steal is not None and 100 * steal / total > most:
-        yield "STEAL", f"the host took {100 * steal / total:.0f} % of the CPU time (limit {most:g} %)"
+        yield Reason(
+            code="STEAL", reason=f"the host took {100 * steal / total:.0f} % of the CPU time (limit {most:g} %)"
+        )
     if share is None:
         return
     ours = difference([r for r in monitor if r["role"] != "system"], "cpu_s", (first["time_s"], last["time_s"]))
     other = max(0.0, busy - ours) / total
     if other > share:
-        yield "OTHER_CPU", f"other processes used {_percent(other)} of all CPUs (limit {_percent(share)})"
+        yield Reason(
+            code="OTHER_CPU", reason=f"other processes used {_percent(other)} of all CPUs (limit {_percent(share)})"
+        )
 
 
 def _grown(first: Row, last: Row, column: str) -> float | None:
@@ -141,7 +149,7 @@ def _from_percents(ticks: Sequence[Row], cpus: float) -> dict[str, float | None]
     return found
 
 
-def _frequency(monitor: list[Row], window: Window, least: float | None) -> Iterator[Broken]:
+def _frequency(monitor: list[Row], window: Window, least: float | None) -> Iterator[Reason]:
     known = [
         r["cpu_mhz"] for r in monitor
         if r["role"] == "system" and window[0] <= r["time_s"] <= window[1] and r.get("cpu_mhz") is not None
@@ -150,10 +158,13 @@ def _frequency(monitor: list[Row], window: Window, least: float | None) -> Itera
         return
     early, late = median(known[: len(known) // 2]), median(known[len(known) // 2 :])
     if late < least * early:
-        yield "FREQUENCY", f"the CPU's clock fell from {early:.0f} to {late:.0f} MHz (limit {_percent(least)})"
+        yield Reason(
+            code="FREQUENCY",
+            reason=f"the CPU's clock fell from {early:.0f} to {late:.0f} MHz (limit {_percent(least)})",
+        )
 
 
-def _gap(monitor: list[Row], window: Window, interval: float, limit: float | None) -> Iterator[Broken]:
+def _gap(monitor: list[Row], window: Window, interval: float, limit: float | None) -> Iterator[Reason]:
     if limit is None:
         return
     inside = sorted({r["time_s"] for r in monitor if window[0] < r["time_s"] < window[1]})
@@ -163,10 +174,12 @@ def _gap(monitor: list[Row], window: Window, interval: float, limit: float | Non
         interval = 2 * spacing
     gap = max(b - a for a, b in pairwise(times))
     if gap > interval + limit:
-        yield "MONITOR_GAP", f"nothing was sampled for {gap:.1f} s (limit {limit:g} s beyond the interval)"
+        yield Reason(
+            code="MONITOR_GAP", reason=f"nothing was sampled for {gap:.1f} s (limit {limit:g} s beyond the interval)"
+        )
 
 
-def _warmup(segments: Sequence[Row], limit: float | None) -> Iterator[Broken]:
+def _warmup(segments: Sequence[Row], limit: float | None) -> Iterator[Reason]:
     """A worker's first segment against its others, per second of audio; segments much shorter than most are left out,
     as what every segment costs weighs more in them."""
     done = [s for s in segments if s["status"] == "ok" and s["audio_s"]]
@@ -179,7 +192,10 @@ def _warmup(segments: Sequence[Row], limit: float | None) -> Iterator[Broken]:
             by_worker[s["worker"]].append(s["compute_s"] / s["audio_s"])
     slower = [own[0] / m for own in by_worker.values() if len(own) >= FEWEST_SEGMENTS and (m := median(own[1:])) > 0]
     if slower and median(slower) > limit:
-        yield "WARMUP", f"first segments took {median(slower):.1f} times as long as later ones (limit {limit:g})"
+        yield Reason(
+            code="WARMUP",
+            reason=f"first segments took {median(slower):.1f} times as long as later ones (limit {limit:g})",
+        )
 
 
 def _percent(share: float) -> str:

@@ -215,3 +215,12 @@ def test_of_a_server_whose_workers_nobody_counts_the_speedup_is_known_and_the_ef
     assert (other.baseline, other.workers) == (one.key, None)
     assert (other.value("speedup"), other.metric("speedup").n, other.value("efficiency")) == (2.0, 2, None)
     assert other.metric("efficiency").values == ()
+
+
+def test_what_a_server_spoke_and_how_it_scheduled_is_its_runs_word() -> None:
+    (ours,) = counted(made_run(1, 10.0, server="local"))
+    assert (ours.target, ours.schedule) == ("capswriter", "fifo")
+    theirs = made_run(1, 10.0, server="command", config=config(target={"name": "vosk"}))
+    assert [(c.target, c.schedule) for c in counted(theirs)] == [("vosk", None)]  # nobody knows how others do
+    (older,) = counted(made_run(1, 10.0, config={k: v for k, v in config().items() if k != "target"}))
+    assert older.target == "capswriter"
