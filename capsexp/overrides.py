@@ -7,6 +7,7 @@ stand for themselves, and a comma separates the values of a sweep. What is in Hy
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from collections.abc import Sequence
@@ -14,7 +15,9 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
 
-from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, Glob, IntervalSweep, Quote, QuotedString, RangeSweep
+from hydra.errors import HydraException
 
 from capsexp.config import Config, literal
 from capsexp.engines import ENGINES
@@ -115,3 +118,20 @@ def _split(value: str, quotes: bool = False) -> list[str]:
             parts.append(value[begin : found.start()])
             begin = found.end()
     return [*parts, value[begin:]]
+
+
+def how_many(word: str) -> float:
+    """How many values an override gives its key, without making them; infinite for what has no end, or what our sweeps
+    do not take (glob, interval)."""
+    try:
+        [parsed] = OverridesParser.create().parse_overrides([spell(word)])
+        value = parsed.value()
+        if isinstance(value, ChoiceSweep):
+            return len(value.list)
+        if isinstance(value, RangeSweep):
+            return max(0.0, (float(value.stop or 0) - float(value.start or 0)) / float(value.step))
+    except HydraException:
+        return 1  # composing will say so
+    except (ArithmeticError, ValueError):
+        return math.inf
+    return math.inf if isinstance(value, IntervalSweep | Glob) else 1  # unknown to our sweeper, or unbounded

@@ -8,13 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml  # type: ignore[import-untyped]
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, Glob, IntervalSweep, RangeSweep
-from hydra.errors import HydraException
 
 from capsexp.errors import ArchiveError
 from capsexp.experiment.sweep import MANY
-from capsexp.overrides import key_of, spell
+from capsexp.overrides import how_many, key_of
 
 LONGEST = 1 << 18  # bytes of a YAML file: one of ours has a few thousand
 MOST = 100_000  # values in it, once its aliases are followed
@@ -54,22 +51,6 @@ def runs(overrides: Sequence[str], preset: Mapping[str, str], trials: object) ->
     given = {key_of(override) for override in overrides}
     words = [*overrides, *(f"{key}={value}" for key, value in preset.items() if key not in given)]
     line(words)
-    count = math.prod(map(_values, words)) * (trials if isinstance(trials, int) else 1)
+    count = math.prod(map(how_many, words)) * (trials if isinstance(trials, int) else 1)
     if count > MANY:
         raise ArchiveError(f"its command has more than {MANY} runs, which are not what anybody waits for")
-
-
-def _values(word: str) -> float:
-    """How many values a word of a command line gives its key."""
-    try:
-        [parsed] = OverridesParser.create().parse_overrides([spell(word)])
-        value = parsed.value()
-        if isinstance(value, ChoiceSweep):
-            return len(value.list)
-        if isinstance(value, RangeSweep):
-            return max(0.0, (float(value.stop or 0) - float(value.start or 0)) / float(value.step))
-    except HydraException:
-        return 1  # composing will say so
-    except (ArithmeticError, ValueError):
-        return math.inf
-    return math.inf if isinstance(value, IntervalSweep | Glob) else 1  # unknown to our sweeper, or unbounded

@@ -270,3 +270,27 @@ def test_a_line_that_starts_nothing_is_told_before(line: str, says: str) -> None
 )
 def test_a_line_that_starts_something(rest: str) -> None:
     commandline.startable(f"{sys.executable} {rest}")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["load.seed=range(1,1000000000)"], "this sweep has "),
+        (["load.seed=range(1,100)", "workers=range(1,100)"], "this sweep has "),
+        (["trials=1000000000"], "this sweep has "),
+        (["samples=glob(*)"], "this sweep has no end"),
+    ],
+)
+def test_a_sweep_is_counted_before_it_is_made(given: list[str], said: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        plan(["engine=null", *given], None, "config")
+    assert str(told.value).startswith(said)
+
+
+def test_a_wrong_value_is_told_with_what_tells_its_run_from_others_and_no_more() -> None:
+    with pytest.raises(ConfigError) as alone:
+        plan(["engine=null", "load.repeats=0"], None, "config")  # of three trials
+    assert str(alone.value).endswith("`auto`")
+    with pytest.raises(ConfigError) as one:
+        plan(["engine=null", "workers=1,two"], None, "config")
+    assert str(one.value).endswith(" [workers=two]")

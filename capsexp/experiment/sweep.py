@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from capsexp.commandline import mentioned
 from capsexp.config import Config, resolve, slug, trial_count, worker_count
 from capsexp.errors import ConfigError
 from capsexp.experiment.run import Planned
-from capsexp.overrides import key_of, spell, unquoted
+from capsexp.overrides import how_many, key_of, spell, unquoted
 
 LONGEST_FOLDER = 230  # bytes of its name: <folder>.zip.sha256 stands beside it
 MANY = 200  # runs: more than this is a slip of the keyboard
@@ -63,6 +64,7 @@ def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str, to
     given = {key_of(o) for o in overrides}
     swept = [spell(f"{k!s}={v}") for k, v in preset.items() if str(k) not in given] + swept
     trials = trial_count(base.get("trials", 1))
+    _countable(swept, 1 if "trial" in given else trials)
     if trials > 1 and "trial" not in given:
         swept = ["trial=" + ",".join(str(n + 1) for n in range(trials)), *swept]  # first: the slowest to change
     if told:
@@ -73,18 +75,15 @@ def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str, to
         fixed = [o for o in fixed if key_of(o) not in known]
     everything = [*swept, *fixed]
     wanted = combinations(everything)
-    if len(wanted) > MANY:
-        raise ConfigError(f"this sweep has {len(wanted)} runs; more than {MANY} are not what anybody waits for")
     keys = {key_of(o) for o in swept}
     planned: list[Planned] = []
     named: dict[str, list[str]] = {}
     for num, combination in enumerate(wanted):
+        said = [o for o in combination if key_of(o) in keys and key_of(o) != "trial"]
         try:
             config = resolve(compose.raw(combination, config_dir, config_name))
         except ConfigError as error:
-            shown = ",".join(o for o in combination if key_of(o) in keys)
-            raise ConfigError(f"{error} [{shown}]" if len(wanted) > 1 else str(error)) from None
-        said = [o for o in combination if key_of(o) in keys and key_of(o) != "trial"]
+            raise ConfigError(f"{error} [{','.join(said)}]" if said else str(error)) from None
         key = slug(",".join(_plain(o) for o in said) or _alone(config))
         if named.setdefault(key, said) != said:
             raise ConfigError(f"{','.join(said)} and {','.join(named[key])} would both be called {key}; rename one")
@@ -246,6 +245,16 @@ def _as_typed(folder: Path) -> str | None:
 
 
 _OURS, _BASIC = ("launcher", "sweeper"), "hydra._internal.core_plugins.basic_"
+
+
+def _countable(swept: Sequence[str], trials: int) -> None:
+    """Raises ConfigError for more runs than anybody waits for, before any of them is made: they may not fit into the
+    memory."""
+    count = trials * math.prod(map(how_many, swept))
+    if math.isinf(count):
+        raise ConfigError("this sweep has no end; give its values one by one, or as range(1,9)")
+    if count > MANY:
+        raise ConfigError(f"this sweep has {count:.0f} runs; more than {MANY} are not what anybody waits for")
 
 
 def _here(fixed: Sequence[str]) -> None:
