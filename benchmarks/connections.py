@@ -1,4 +1,4 @@
-"""A thousand clients at once, and one file of ten hours: is everybody answered, and what does it cost the front?"""
+"""A thousand clients at once, and one file of ten hours: is everybody answered, and what does it cost the gateway?"""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def stop(process: subprocess.Popen[str]) -> None:
 
 
 class Memory:
-    """The front's resident memory, MB, looked at every 0.1 s."""
+    """The gateway's resident memory, MB, looked at every 0.1 s."""
 
     def __init__(self, pid: int) -> None:
         self._process, self.before = psutil.Process(pid), 0.0
@@ -72,7 +72,7 @@ def expected(audio: np.ndarray[Any, Any], load: LoadConfig) -> str:
 
 
 async def idle(url: str, count: int, memory: Memory) -> float:
-    """MB of the front for each of so many connections that say nothing."""
+    """MB of the gateway for each of so many connections that say nothing."""
     before = memory.now()
     connections = []
     for at in range(0, count, 50):
@@ -100,7 +100,7 @@ async def crowd(url: str, count: int, seconds: float, memory: Memory) -> None:
         print(f"  {r.task_id}: {r.error}")
     grown = memory.peak - memory.before
     print(
-        f"{count} connections at once with {seconds:g} s of audio each: {right} right, in {took:.1f} s; front "
+        f"{count} connections at once with {seconds:g} s of audio each: {right} right, in {took:.1f} s; gateway "
         f"{memory.before:.0f} MB before, {memory.peak:.0f} MB at most: {1024 * grown / count:.0f} KB per connection "
         f"(its message is {1.33 * seconds * RATE * 4 / 1024:.0f} KB)",
         flush=True,
@@ -142,7 +142,7 @@ async def long_file(url: str, hours: float, memory: Memory) -> None:
     shown = ", ".join(f"{mb:.0f} MB after {hour:.1f} h" for hour, mb in seen)
     print(
         f"one file of {hours:g} h ({size:.0f} MB of audio) in {took:.0f} s, {results} results, "
-        f"text of {len(final['text']) / 2**20:.1f} MB {'right' if right else 'WRONG'}; front "
+        f"text of {len(final['text']) / 2**20:.1f} MB {'right' if right else 'WRONG'}; gateway "
         f"{memory.before:.0f} MB before, {memory.peak:.0f} MB at most: {shown}",
         flush=True,
     )
@@ -166,7 +166,7 @@ def main() -> None:
         try:
             memory = Memory(process.pid)
             each = asyncio.run(idle(url, asked.connections, memory))
-            print(f"{asked.connections} idle connections: {1024 * each:.0f} KB of the front each", flush=True)
+            print(f"{asked.connections} idle connections: {1024 * each:.0f} KB of the gateway each", flush=True)
             asyncio.run(crowd(url, asked.connections, asked.seconds, Memory(process.pid)))
         finally:
             stop(process)

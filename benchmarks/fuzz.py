@@ -36,11 +36,11 @@ with tempfile.TemporaryFile("w+") as log:
     while not (said := re.match(r"listening on (\S+)", server.stdout.readline())):
         pass
     url = said[1]
-    front, workers = psutil.Process(server.pid), [c.pid for c in psutil.Process(server.pid).children(recursive=True)]
-    before, began = front.memory_info().rss, time.monotonic()
+    gateway, workers = psutil.Process(server.pid), [c.pid for c in psutil.Process(server.pid).children(recursive=True)]
+    before, began = gateway.memory_info().rss, time.monotonic()
     try:
         tally = asyncio.run(storm(url, given.seed, given.messages, given.connections, given.tiny, LIMIT))
-        took, after = time.monotonic() - began, front.memory_info().rss
+        took, after = time.monotonic() - began, gateway.memory_info().rss
         calm = asyncio.run(storm(url, given.seed + 1, 100, 1, 0, LIMIT))
         same = workers == [c.pid for c in psutil.Process(server.pid).children(recursive=True)]
     finally:
@@ -52,7 +52,7 @@ print(f"{tally.sent} messages over {given.connections} connections in {took:.1f}
 print(f"malformed: {tally.malformed}, answered with an error: {tally.errors}")
 print(f"frames over server.max_message: {tally.oversized} of 5 closed with 1009, the other connections untouched")
 print(f"well-formed tasks: {tally.tasks}, answered correctly: {tally.right}; wrong: {len(tally.wrong)}")
-print(f"front: {before / 2**20:.0f} MB before, {after / 2**20:.0f} MB after; its log: {len(logged)} bytes")
+print(f"gateway: {before / 2**20:.0f} MB before, {after / 2**20:.0f} MB after; its log: {len(logged)} bytes")
 print(f"afterwards: {calm.right} of {calm.tasks} tasks correct, the same workers: {same}, exit code {code}")
 print("\n".join(tally.wrong[:5]))
 fine = same and code == 0 and tally.right == tally.tasks and calm.right == calm.tasks and "Traceback" not in logged

@@ -68,7 +68,7 @@ def main() -> None:
     right = found.count("right")
     print(
         f"{asked.clients} clients with {asked.minutes:g} minutes of audio each, {asked.workers} workers, "
-        f"engine.rtf={asked.rtf:g}: {right} right, {asked.clients - right} lost, in {took:.0f} s; front "
+        f"engine.rtf={asked.rtf:g}: {right} right, {asked.clients - right} lost, in {took:.0f} s; gateway "
         f"{memory.before:.0f} MB before, {memory.peak:.0f} MB at most",
     )
     for said in found:

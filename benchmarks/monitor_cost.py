@@ -53,17 +53,17 @@ print(OmegaConf.to_yaml(OmegaConf.structured(tree)))
 def processes(count: int) -> Iterator[int]:
     command = [sys.executable, "-c", TREE, str(count)]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, start_new_session=True) as front:
-        assert front.stdin is not None
-        assert front.stdout is not None
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, start_new_session=True) as gateway:
+        assert gateway.stdin is not None
+        assert gateway.stdout is not None
         try:
-            assert front.stdout.readline() == "up\n"
-            yield front.pid
+            assert gateway.stdout.readline() == "up\n"
+            yield gateway.pid
         finally:
-            front.stdin.close()  # and it ends its group
+            gateway.stdin.close()  # and it ends its group
 
 
-def share(code: Path, front: int, seconds: float) -> float:
+def share(code: Path, gateway: int, seconds: float) -> float:
     """Of a core, that the monitor of this code uses in the steady state."""
     with tempfile.TemporaryDirectory() as scratch:
         folder, environment = Path(scratch), {**os.environ, "PYTHONPATH": str(code)}
@@ -71,10 +71,10 @@ def share(code: Path, front: int, seconds: float) -> float:
         text = subprocess.run(config, env=environment, cwd=code, check=True, capture_output=True, text=True).stdout
         (folder / "c.yaml").write_text(text)
         (folder / ".pids").mkdir()
-        for number, child in enumerate(psutil.Process(front).children()):  # as our server says of its own
+        for number, child in enumerate(psutil.Process(gateway).children()):  # as our server says of its own
             (folder / ".pids" / str(child.pid)).write_text(f"worker {number}")
         command = [sys.executable, "-m", "capsexp.monitor", "--config", str(folder / "c.yaml"), "--run-dir", scratch]
-        command += ["--stdin-guard", "--zero", "0", "--watch", f"front:{front}"]
+        command += ["--stdin-guard", "--zero", "0", "--watch", f"gateway:{gateway}"]
         with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, cwd=code) as monitor:
             while not (folder / ".monitor-ready").is_file():
                 time.sleep(0.05)
@@ -102,8 +102,8 @@ def main() -> None:
         with tarfile.open(packed) as archive:
             archive.extractall(old)
         for count in (4, 64):
-            with processes(count) as front:
-                pairs = [tuple(share(code, front, call.seconds) for code in (old, ROOT)) for _ in range(call.repeats)]
+            with processes(count) as gateway:
+                pairs = [tuple(share(code, gateway, call.seconds) for code in (old, ROOT)) for _ in range(call.repeats)]
             before, now = (100 * median(side) for side in zip(*pairs, strict=True))
             ratio = median(a / b for a, b in pairs)
             print(f"{count:3} processes: {before:.2f} % of a core at {call.before}, {now:.2f} % now: 1/{ratio:.1f}")

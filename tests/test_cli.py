@@ -101,7 +101,7 @@ def test_the_files_of_a_run(bench: Bench) -> None:
     )
     assert len(requests) == 1 + 2 * 4
     roles = {line.split(",")[1] for line in (run_dir / "monitor.csv").read_text().splitlines()[1:]}
-    assert {"front", "worker", "client", "monitor", "system"} <= roles
+    assert {"gateway", "worker", "client", "monitor", "system"} <= roles
     segments = (run_dir / "segments.csv").read_text().splitlines()
     assert len(segments) == 1 + 2 * sum(1 + max(0, int((s - 1) // 2)) for s in (3, 6, 9, 23))
     assert {p.name for p in (run_dir / "transcripts").iterdir()} == {

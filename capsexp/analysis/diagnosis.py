@@ -22,13 +22,13 @@ SENT = 0.8  # share of the time that the client was sending, from which on that 
 @dataclass(frozen=True)
 class Use:
     """Of a run, or a configuration's typical run; what is not known is None. `cpu`: share of all CPUs that was used;
-    `front`, `client`: shares of one CPU; `busy`, `queue_empty`, `waiting`: shares of the time."""
+    `gateway`, `client`: shares of one CPU; `busy`, `queue_empty`, `waiting`: shares of the time."""
 
     workers: int
     threads: int
     cpus: float
     cpu: float | None
-    front: float | None
+    gateway: float | None
     client: float | None
     busy: float | None
     queue_empty: float | None
@@ -51,7 +51,7 @@ def use(c: Configuration, cpus: float, concurrency: int = 0) -> Use:
     beside = ((shares["client"] or 0.0) + (shares["monitor"] or 0.0)) / cpus
     return Use(
         c.workers or 1, c.threads or 1, cpus, None if server is None else server + beside,
-        where.front_busy if c.timeline else shares["gateway"], shares["client"],
+        where.gateway_busy if c.timeline else shares["gateway"], shares["client"],
         sum(busy) / len(busy) if busy else None, where.queue_empty, where.client_waiting, concurrency,
     )  # fmt: skip
 
@@ -105,7 +105,7 @@ def causes(
         _paging(figures, makespan),
         _disk(figures, makespan),
         _client(figures, used),
-        _front(used),
+        _gateway(used),
     ]
     said = [sentence for sentence in found if sentence]
     if len(said) > bool(gain):
@@ -120,7 +120,7 @@ def _of_run(c: Configuration, figures: Figures, makespan: float, cpus: float, co
     known = [share for share in (server, None if system is None else system / 100) if share is not None]
     return Use(
         c.workers or 1, c.threads or 1, cpus, max(known, default=None),
-        None if cpu.front_s is None else cpu.front_s / makespan,
+        None if cpu.gateway_s is None else cpu.gateway_s / makespan,
         None if cpu.client_s is None else cpu.client_s / makespan,
         sum(busy) / len(busy) if busy else None, where.queue_empty, where.client_waiting, concurrency,
     )  # fmt: skip
@@ -190,10 +190,10 @@ def _client(figures: Figures, u: Use) -> str | None:
     )
 
 
-def _front(u: Use) -> str | None:
-    if (u.front or 0.0) <= FULL:
+def _gateway(u: Use) -> str | None:
+    if (u.gateway or 0.0) <= FULL:
         return None
     return (
-        f"front the bottleneck: it used {100 * (u.front or 0.0):.0f} % of a CPU to receive, cut and merge; "
+        f"gateway the bottleneck: it used {100 * (u.gateway or 0.0):.0f} % of a CPU to receive, cut and merge; "
         "a larger load.message_s asks less of it"
     )

@@ -11,7 +11,7 @@ from typing import Any
 from capsexp.results.run import ClientFacts, Run, SegmentCounts
 from capsexp.results.tables import Row
 
-SERVER_ROLES = frozenset({"front", "loader", "worker", "helper"})
+SERVER_ROLES = frozenset({"gateway", "loader", "worker", "helper"})
 LEAST_SPIKE_MB = 8.0  # the kernel's counters of a process are off by about so much on many cores
 FEWEST_TICKS = 3  # of the monitor in a window, before shares of its CPU time are known
 
@@ -32,7 +32,7 @@ class Cpu:
     """CPU seconds by role in the measured phase; `utilisation`: the server's share of all CPUs, `system_percent`: the
     mean of everybody's."""
 
-    front_s: float | None = None
+    gateway_s: float | None = None
     workers_s: float | None = None
     helpers_s: float | None = None
     client_s: float | None = None
@@ -42,9 +42,9 @@ class Cpu:
 
     @property
     def server_s(self) -> float | None:
-        if self.front_s is None and self.workers_s is None:
+        if self.gateway_s is None and self.workers_s is None:
             return None
-        return (self.front_s or 0.0) + (self.workers_s or 0.0) + (self.helpers_s or 0.0)
+        return (self.gateway_s or 0.0) + (self.workers_s or 0.0) + (self.helpers_s or 0.0)
 
 
 @dataclass(frozen=True)
@@ -245,7 +245,7 @@ def _cpu(
     rows = [r for r in monitor if r["role"] == "system" and r["time_s"] in at]
     system = [r["cpu_percent"] for r in rows if r["cpu_percent"] is not None]
     found = Cpu(
-        front_s=used("front"),
+        gateway_s=used("gateway"),
         workers_s=used("worker", "loader"),
         helpers_s=used("helper"),
         client_s=client.cpu_s if client else used("client"),

@@ -91,7 +91,7 @@ def _distribution(name: str, what: str, pick: Callable[[Figures], Iterable[float
 
 
 _ROLES: tuple[tuple[str, str, Callable[[Figures], float | None]], ...] = (
-    ("gateway", "the process that clients speak to", lambda f: f.cpu.front_s),
+    ("gateway", "the process that clients speak to", lambda f: f.cpu.gateway_s),
     ("workers", "the recognizing processes", lambda f: f.cpu.workers_s),
     ("client", "the client that makes the load", lambda f: f.cpu.client_s),
     ("monitor", "the monitor", lambda f: f.cpu.monitor_s),

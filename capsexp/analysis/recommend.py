@@ -311,8 +311,8 @@ def binds(
 def _binds(used: diagnosis.Use, known: bool, where: str) -> str | None:
     if known and (full := diagnosis.cores(used)):
         return f"Cores bind{where}: {full}."
-    if (used.front or 0.0) > diagnosis.FULL:
-        return f"The server's front binds{where}: it was busy {100 * (used.front or 0.0):.0f} % of the time."
+    if (used.gateway or 0.0) > diagnosis.FULL:
+        return f"The server's gateway binds{where}: it was busy {100 * (used.gateway or 0.0):.0f} % of the time."
     if (used.client or 0.0) > diagnosis.FULL:
         return f"The client binds{where}: it used {100 * (used.client or 0.0):.0f} % of a CPU."
     if said := diagnosis.requests(used):

@@ -22,14 +22,14 @@ def shares(run: Run, figures: Figures | None, requests: list[Row], segments: lis
     start, end = span
     done = [s for s in segments if s["status"] == "ok" and s["started_s"] is not None]
     sending = [(r["start_s"], r["sent_s"]) for r in requests if r["start_s"] is not None and r["sent_s"] is not None]
-    front, client = figures.cpu.front_s, figures.cpu.client_s
+    gateway, client = figures.cpu.gateway_s, figures.cpu.client_s
     if end - start < FEWEST_TICKS * run.group("monitor")["interval"]:
-        front = None
+        gateway = None
     waiting = covered([(s["queued_s"], s["started_s"]) for s in done], (start, end))
     return Timeline(
         workers_busy=figures.worker_busy,
         queue_empty=1 - waiting / (end - start) if done else None,
-        front_busy=front / (end - start) if front is not None else None,
+        gateway_busy=gateway / (end - start) if gateway is not None else None,
         client_busy=client / (end - start) if client is not None else None,  # it counts its own
         client_waiting=1 - covered(sending, (start, end)) / (end - start) if sending else None,
     )

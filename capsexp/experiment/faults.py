@@ -181,9 +181,9 @@ def _runs(process: psutil.Process) -> bool:
 
 
 def workers_below(root: int, pids_dir: Path | None) -> list[Victim]:
-    """The workers of the server whose front is `root`: as it names them, else as they look."""
+    """The workers of the server whose gateway is `root`: as it names them, else as they look."""
     found = {}
-    for row in processes.start(Watch({root: "front"}, pids_dir)).look(time.monotonic(), []):
+    for row in processes.start(Watch({root: "gateway"}, pids_dir)).look(time.monotonic(), []):
         if row["role"] == "worker":
             with contextlib.suppress(psutil.NoSuchProcess):
                 found[row["pid"]] = Victim(row["worker"], psutil.Process(row["pid"]))
@@ -194,7 +194,7 @@ def main(argv: Sequence[str]) -> int:
     call = tool.parse(argv, "python -m capsexp.experiment.faults", "Harm a server that is measured.", {})
     assert call.run_dir is not None
     config, run_dir, stop = call.config, call.run_dir, threading.Event()
-    roots = [int(pid) for role, _, pid in (w.partition(":") for w in call.watch) if role == "front"]
+    roots = [int(pid) for role, _, pid in (w.partition(":") for w in call.watch) if role == "gateway"]
     with (run_dir / "faults.csv").open("w", newline="") as file:
         table, lock = CsvFile(file, COLUMNS), threading.Lock()
 

@@ -151,7 +151,7 @@ class _Run:
                 with storing(".pids"):
                     (self.dir / ".pids" / str(client.pid)).write_text("client 0")
                 root = server.root if server is not None else _listener(url)
-                watch = ("--watch", f"front:{root}") if root else ()
+                watch = ("--watch", f"gateway:{root}") if root else ()
                 monitor = Child(python("capsexp.monitor", *common, *watch), self.dir / "monitor.log", env=secret)
                 stack.callback(monitor.stop, config.server.grace)
                 injector = self._injector(*common, *watch)

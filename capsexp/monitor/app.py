@@ -81,7 +81,7 @@ def _alone(call: tool.Call, stop: Stop) -> None:
 
     config = call.config.monitor
     server = _find(call.config)
-    sampler = Sampler({server.pid: "front"}, None)
+    sampler = Sampler({server.pid: "gateway"}, None)
     peak, column, why = 0.0, "pss_mb", "stopped"
     began = time.monotonic()
     with contextlib.ExitStack() as stack:

@@ -1,8 +1,8 @@
 """Which process of a server that is not ours is what: told by what each does, as it writes no files that say so.
 
-The front is the process that listens. Those above it only started it (`uv run`, `bash -c`, `env`), and count as helpers
-like every parent that does nothing but wait, and like what `multiprocessing` adds: resource trackers, fork servers and
-managers. The rest are workers.
+The gateway is the process that listens. Those above it only started it (`uv run`, `bash -c`, `env`), and count as
+helpers, like every parent that does nothing but wait, and like what `multiprocessing` adds: resource trackers, fork
+servers and managers. The rest are workers.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import PurePath
 import psutil
 
 HELPERS = (b"resource_tracker", b"forkserver")
-LOOKS = 5  # at the sockets of a process, once the front is known: a manager's is there soon after it was born
+LOOKS = 5  # at the sockets of a process, once the gateway is known: a manager's is there soon after it was born
 IDLE = 0.05  # of a CPU: a parent that uses less, waits
 IDLE_AFTER_S = 2.0  # and until then nobody can tell
 
@@ -61,7 +61,7 @@ class Roles:
 
     def __init__(self, look: Callable[[int], Sockets] = sockets) -> None:
         self._look = look
-        self._front: Key | None = None
+        self._gateway: Key | None = None
         self._sockets: dict[Key, tuple[Sockets, int]] = {}  # and how often they were looked at
         self._waiting: dict[Key, tuple[float, float]] = {}  # parents: when they were seen first, with which CPU time
         self._working: set[Key] = set()  # parents that do more than wait
@@ -70,8 +70,8 @@ class Roles:
     def of(self, tree: Sequence[Node], now: float) -> dict[int, Part]:
         """The part of each process of a tree, whose root comes first. `now` in seconds of any clock."""
         by_pid = {node.pid: node for node in tree}
-        front = self._find_front(tree)
-        above, at = set[int](), by_pid.get(front.parent)
+        gateway = self._find_gateway(tree)
+        above, at = set[int](), by_pid.get(gateway.parent)
         while at is not None and at.pid not in above:
             above.add(at.pid)
             at = by_pid.get(at.parent)
@@ -79,8 +79,8 @@ class Roles:
         workers = []
         parts: dict[int, Part] = {}
         for node in tree:
-            if node is front:
-                parts[node.pid] = "front", None
+            if node is gateway:
+                parts[node.pid] = "gateway", None
             elif (
                 node.pid in above
                 or _is_helper(node, by_pid.get(node.parent))
@@ -96,17 +96,17 @@ class Roles:
             parts[node.pid] = "worker", self._numbers.setdefault(node.key, len(self._numbers))
         return parts
 
-    def _find_front(self, tree: Sequence[Node]) -> Node:
+    def _find_gateway(self, tree: Sequence[Node]) -> Node:
         """Who listens; of several, which share a socket, the one that is nearest to the root. Until somebody does, the
         root."""
-        known = next((node for node in tree if node.key == self._front), None)
+        known = next((node for node in tree if node.key == self._gateway), None)
         for node in tree:
             seen, looks = self._sockets.get(node.key, (Sockets(), 0))
             if not seen.listens and (known is None or looks < LOOKS):
                 self._sockets[node.key] = self._look(node.pid), looks + 1
         if known is None:
             known = next((node for node in tree if self._sockets[node.key][0].listens), None)
-            self._front = known.key if known is not None else None
+            self._gateway = known.key if known is not None else None
         return known if known is not None else tree[0]
 
     def _only_waits(self, parent: Node, now: float) -> bool:

@@ -186,7 +186,7 @@ def timeline_lines(report: Report) -> list[str]:
     for c in report.configurations:
         t = c.timeline or Timeline()
         shares = {"workers busy": ", ".join(percent(busy, 0) for busy in t.workers_busy)}
-        for name in ("queue empty", "front busy", "client busy", "client waiting"):
+        for name in ("queue empty", "gateway busy", "client busy", "client waiting"):
             share = getattr(t, name.replace(" ", "_"))
             shares[name] = "" if share is None else percent(share, 0)
         if known := [f"{name} {said} %" for name, said in shares.items() if said]:

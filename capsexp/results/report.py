@@ -100,7 +100,7 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
 
     workers_busy: tuple[float, ...] = ()
     queue_empty: float | None = None
-    front_busy: float | None = None
+    gateway_busy: float | None = None
     client_busy: float | None = None
     client_waiting: float | None = None
 

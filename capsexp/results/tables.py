@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 Row: TypeAlias = dict[str, Any]  # by column; an empty cell is None
 
 TABLES = ("requests", "segments", "monitor", "workers", "faults", "neighbours", "gpu")
-_TEXT = frozenset({"task_id", "sample", "status", "error", "role", "event", "reason", "kind", "name"})
+_ROLES = {"front": "gateway"}  # what older runs' tables say
+_TEXT = frozenset({"task_id", "sample", "status", "error", "event", "reason", "kind", "name"})
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -43,6 +44,8 @@ def ends(path: Path) -> bool:
 def _value(key: str, cell: str | None) -> Any:
     if cell is None or cell == "":
         return None
+    if key == "role":
+        return _ROLES.get(cell, cell)
     if key in _TEXT:
         return cell
     try:

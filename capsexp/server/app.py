@@ -26,7 +26,7 @@ from capsexp.protocol import SUBPROTOCOL, in_url
 from capsexp.segments import Segment
 from capsexp.server.connection import Bounded
 from capsexp.server.doorman import Doorman
-from capsexp.server.front import Front, Limits, internal
+from capsexp.server.gateway import Gateway, Limits, internal
 from capsexp.server.guard import Guard, connections_that_fit, tls
 from capsexp.server.held import Held
 from capsexp.server.listener import OPEN_S, Listener, bind
@@ -106,7 +106,7 @@ class _Server:
     async def _serve(self, pool: WorkerPool, listener: Listener, stop: asyncio.Event) -> None:
         config = self.config.server
         held, sparing = Held(config.max_held_mb), Sparing()
-        front = Front(
+        gateway = Gateway(
             pool,
             config.dispatch,
             config.max_queue or 4 * pool.count,
@@ -134,7 +134,7 @@ class _Server:
 
         async def handle(connection: ServerConnection) -> None:
             try:
-                await front.handle(connection, doorman.door(connection.transport))
+                await gateway.handle(connection, doorman.door(connection.transport))
             except Exception as error:
                 internal("a connection", error)
                 with contextlib.suppress(ConnectionClosed):
@@ -160,9 +160,9 @@ class _Server:
         ) as server:
             self._announce(pool, listener)
             await _first(pool.broken.wait(), stop)
-            asyncio.get_running_loop().call_later(min(1.0, config.grace), front.abandon)
+            asyncio.get_running_loop().call_later(min(1.0, config.grace), gateway.abandon)
             reason = "the server cannot go on" if pool.broken.is_set() else "the server is stopping"
-            await front.farewell(f"{reason}; send it again later", min(1.0, config.grace))
+            await gateway.farewell(f"{reason}; send it again later", min(1.0, config.grace))
             server.close(reason=reason)
         doorman.close()
 

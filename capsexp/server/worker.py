@@ -78,7 +78,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Started:
-    """From a worker that was forked: the front did not start it, and cannot know."""
+    """From a worker that was forked: the gateway did not start it, and cannot know."""
 
     pid: int
 
@@ -140,7 +140,7 @@ def main_threads(pipes: list[Connection], settings: dict[str, Any], threads: int
 def prepare(threads: int, parent: int) -> None:
     """Before any library is loaded: their thread pools take their sizes from the environment, once."""
     die_with_parent(parent)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the front decides when to stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the gateway decides when to stop
     for name in THREAD_VARIABLES:
         os.environ[name] = str(threads)
 
@@ -203,7 +203,7 @@ def serve(engine: Loaded, pipe: Connection, began: float, warm: bool = True) -> 
         pipe.send(Ready(time.monotonic() - began, engine.about))
         reading.start()
         stack.callback(reading.join)
-        stack.callback(shut, pipe)  # the process may live on, and the front must see that this worker does not
+        stack.callback(shut, pipe)  # the process may live on, and the gateway must see that this worker does not
         while (job := jobs.get()) is not None:
             try:
                 _answer(engine, pipe, job, skipped)
@@ -212,7 +212,7 @@ def serve(engine: Loaded, pipe: Connection, began: float, warm: bool = True) -> 
 
 
 def _answer(engine: Loaded, pipe: Connection, job: Job | TextJob | Measure, skipped: set[int]) -> None:
-    """Raises OSError when the front has gone."""
+    """Raises OSError when the gateway has gone."""
     if isinstance(job, Measure):
         pipe.send(measure(engine, job.audio_s))
         return
@@ -302,7 +302,7 @@ def _work(engine: Loaded, job: Job | TextJob) -> Done | Failed:
 
 
 def _read(pipe: Connection, jobs: queue.SimpleQueue[Job | TextJob | Measure | None], skipped: set[int]) -> None:
-    """Take the next segment off the pipe while this one is recognized; the front sends at most two."""
+    """Take the next segment off the pipe while this one is recognized; the gateway sends at most two."""
     try:
         while True:
             job = pipe.recv()
@@ -310,7 +310,7 @@ def _read(pipe: Connection, jobs: queue.SimpleQueue[Job | TextJob | Measure | No
                 skipped.add(job.id)
             else:
                 jobs.put(job)
-    except Exception:  # the front has gone, or no memory is left for a segment: the worker has no more to do
+    except Exception:  # the gateway has gone, or no memory is left for a segment: the worker has no more to do
         jobs.put(None)
 
 

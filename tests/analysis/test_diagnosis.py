@@ -59,7 +59,7 @@ def test_idle_workers_beside_segments_that_wait(timeline: dict[str, Any], said: 
         ({"swap_in_mb": 50.0}, "50 MB read back"),
         ({"major_faults": 9000.0}, "1000 major faults per second"),
         ({"client_max_loop_lag_s": 2.0}, "client the bottleneck"),
-        ({"cpu": replace(CPU, front_s=8.9)}, "front the bottleneck: it used 99 %"),
+        ({"cpu": replace(CPU, gateway_s=8.9)}, "gateway the bottleneck: it used 99 %"),
         ({"dispatch": "task", "requests": 3, "worker_busy": (0.9, 0.1)}, "server.dispatch=task"),
         ({"threads": 4, "cpu": replace(CPU, utilisation=0.97)}, "8 threads on 4 CPUs, 97 % used"),
         ({"threads": 2, "cpu": replace(CPU, system_percent=97.0)}, "4 threads on 4 CPUs, 97 % used"),

@@ -39,12 +39,13 @@ def system(time: float, percent: float | None, free: float | None = 100.0, swap:
 
 
 MONITOR = [
-    process(0, "front", 1, 1.0, 10), process(0, "worker", 2, 1.0, 500), system(0, None),
-    process(1, "front", 1, 1.5, 10), process(1, "worker", 2, 2.0, 100),
+    process(0, "gateway", 1, 1.0, 10), process(0, "worker", 2, 1.0, 500), system(0, None),
+    process(1, "gateway", 1, 1.5, 10), process(1, "worker", 2, 2.0, 100),
     process(1, "monitor", 9, 0.5, 5), system(1, 50, 90),
-    process(2, "front", 1, 2.0, 10), process(2, "worker", 2, 3.0, 100),
+    process(2, "gateway", 1, 2.0, 10), process(2, "worker", 2, 3.0, 100),
     process(2, "worker", 3, 1.0, 100), system(2, 70, 80),
-    process(3, "front", 1, 2.5, 10), process(3, "worker", 2, 3.5, 50), process(3, "monitor", 9, 0.7, 5), system(3, 90),
+    process(3, "gateway", 1, 2.5, 10), process(3, "worker", 2, 3.5, 50),
+    process(3, "monitor", 9, 0.7, 5), system(3, 90),
 ]  # fmt: skip
 
 
@@ -60,7 +61,7 @@ def test_the_figures_of_a_run() -> None:
     assert (f.makespan_s, f.audio_s, f.throughput_rtfx) == (2.0, 20.0, 10.0)
     assert (f.segments, f.retries, f.worker_busy) == (3, 1, (0.75, 0.75))
     assert f.memory == tables.Memory("pss", peak_mb=510, load_peak_mb=510, steady_peak_mb=210, rss_peak_mb=1020)
-    assert f.cpu.front_s == pytest.approx(1.0)
+    assert f.cpu.gateway_s == pytest.approx(1.0)
     assert f.cpu.workers_s == pytest.approx(1.5 + 1.0)  # the second was born in the window
     assert f.cpu.server_s == pytest.approx(3.5)
     assert f.cpu.monitor_s == pytest.approx(0.2)

@@ -57,7 +57,7 @@ def test_the_next_worker_as_it_is_predicted() -> None:
     ("change", "said"),
     [
         ({}, "Nothing was seen to bind up to 2 workers; workers=4 would show what does."),
-        ({"timeline": {"front_busy": 0.95}}, "The server's front binds: it was busy 95 % of the time."),
+        ({"timeline": {"gateway_busy": 0.95}}, "The server's gateway binds: it was busy 95 % of the time."),
         ({"timeline": {"queue_empty": 0.7}}, "Requests bind: no segment waited during 70 % of the time"),
         ({"client_s": 4.5}, "The client binds: it used 90 % of a CPU."),
         ({"limit": 300.0}, "Memory binds: 340 MB with 4 workers, of 300."),

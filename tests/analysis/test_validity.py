@@ -170,9 +170,9 @@ def test_shares_of_the_time() -> None:
     requests = [{"start_s": 0.0, "sent_s": 2.0}]
     rows = [{"status": "ok", "queued_s": 1.0, "started_s": 3.0}, {"status": "ok", "queued_s": 2.0, "started_s": 6.0}]
     assert timeline.shares(run(), QUIET, requests, rows) == Timeline(
-        workers_busy=(0.9,), queue_empty=0.5, front_busy=0.1, client_busy=0.05, client_waiting=0.8
+        workers_busy=(0.9,), queue_empty=0.5, gateway_busy=0.1, client_busy=0.05, client_waiting=0.8
     )
     assert timeline.shares(run(), None, requests, rows) is None
     seldom = timeline.shares(run({"monitor": {"interval": 3.0}}), QUIET, requests, rows)
-    assert seldom and seldom.front_busy is None
+    assert seldom and seldom.gateway_busy is None
     assert timeline.covered([(0.0, 4.0), (1.0, 2.0)], (0.0, 10.0)) == 4.0  # one within another counts once

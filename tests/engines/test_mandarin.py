@@ -113,8 +113,8 @@ def test_the_server_gives_it_back_whole(tmp_path: Path) -> None:
         assert c["metrics"]["correctness"]["value"] == 1.0
         assert c["metrics"]["cer"]["value"] <= MOST_CER
         assert c["metrics"]["wer"]["value"] == pytest.approx(c["metrics"]["cer"]["value"])  # each character a word
-        assert {"front_busy", "client_busy"} <= set(c["timeline"])
-    assert "client busy" in done.stdout  # the front's share takes a monitor that looked often enough
+        assert {"gateway_busy", "client_busy"} <= set(c["timeline"])
+    assert "client busy" in done.stdout  # the gateway's share takes a monitor that looked often enough
 
 
 def test_no_torch_is_needed() -> None:

@@ -64,8 +64,8 @@ def test_a_file_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path, mon
 @pytest.mark.parametrize(
     ("file", "before", "after", "counts"),
     [
-        ("server/front.py", "x = 1", "x = 2", True),
-        ("server/front.py", "x = 1", "x = 1  # why", False),
+        ("server/gateway.py", "x = 1", "x = 2", True),
+        ("server/gateway.py", "x = 1", "x = 1  # why", False),
         (
             "engines/words.py",
             'def f():\n    """Then."""\n    return 1',

@@ -80,7 +80,7 @@ def device(**more: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-OURS = [{"role": "front", "worker": None, "pid": 10}, {"role": "worker", "worker": 0, "pid": 11}, {"role": "system"}]
+OURS = [{"role": "gateway", "worker": None, "pid": 10}, {"role": "worker", "worker": 0, "pid": 11}, {"role": "system"}]
 
 
 def test_what_a_gpu_does_and_what_our_processes_hold_of_it() -> None:
@@ -97,7 +97,7 @@ def test_what_is_not_known_stays_empty() -> None:
     lost, mute = device(refuse={"handle": GPU_IS_LOST}), device(computes=[process(10, None)], refuse=refuse)
     assert gpu.Gpus(nvml(lost, mute)).look(0.0, OURS) == [
         {"role": "gpu", "gpu": 1, "memory_mb": 2000.0},
-        {"role": "front", "worker": None, "pid": 10, "gpu": 1},
+        {"role": "gateway", "worker": None, "pid": 10, "gpu": 1},
     ]
     known = device(computes=[process(10, None)], draws=[process(10, 5 * MB)])
     assert gpu.Gpus(nvml(known)).look(0.0, OURS)[-1]["memory_mb"] == 5.0
@@ -162,8 +162,8 @@ def test_a_run_used_the_gpus_on_which_its_server_was_seen() -> None:
 
 def test_what_of_a_gpu_is_unknown_is_no_zero() -> None:
     assert usage.usage([], (0.0, 1.0)) is None
-    assert usage.usage([row(0, "gpu", 0, None), row(0, "front", 0, None)], None) == GpuUse()
-    some = [row(0, "gpu", 0, 9, 50, 60), row(0, "front", 0, None), row(0, "worker", 0, 5)]
+    assert usage.usage([row(0, "gpu", 0, None), row(0, "gateway", 0, None)], None) == GpuUse()
+    some = [row(0, "gpu", 0, 9, 50, 60), row(0, "gateway", 0, None), row(0, "worker", 0, 5)]
     assert usage.usage(some, (0.0, 1.0)) == GpuUse(device_memory_mb=9, utilization_percent=50, power_w=60)
     one, two = GpuUse(memory_mb=5.0, power_w=60.0), GpuUse(memory_mb=7.0, power_w=80.0)
     assert usage.typical([one, two]) == GpuUse(memory_mb=7.0, power_w=70.0)

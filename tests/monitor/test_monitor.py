@@ -71,13 +71,13 @@ class Obedient:
 
 
 @pytest.fixture
-def front() -> Iterator[Obedient]:
+def gateway() -> Iterator[Obedient]:
     pipe = subprocess.PIPE
     with subprocess.Popen([sys.executable, "-c", OBEDIENT], stdin=pipe, stdout=pipe, text=True) as process:
         try:
-            front = Obedient(process)
-            assert front("hello") == "ok"
-            yield front
+            gateway = Obedient(process)
+            assert gateway("hello") == "ok"
+            yield gateway
         finally:
             with contextlib.suppress(psutil.NoSuchProcess):
                 for child in psutil.Process(process.pid).children():
@@ -98,28 +98,28 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 @linux
-def test_memory_and_cpu_of_a_real_process(front: Obedient) -> None:
-    sampler = Sampler({front.pid: "front"}, None)
-    before = of(sampler.tick()[MONITOR], front.pid)
-    front("allocate")
-    front("work")
-    after = of(sampler.tick()[MONITOR], front.pid)
+def test_memory_and_cpu_of_a_real_process(gateway: Obedient) -> None:
+    sampler = Sampler({gateway.pid: "gateway"}, None)
+    before = of(sampler.tick()[MONITOR], gateway.pid)
+    gateway("allocate")
+    gateway("work")
+    after = of(sampler.tick()[MONITOR], gateway.pid)
     for column in ("pss_mb", "uss_mb", "rss_mb"):
         assert 48 < after[column] - before[column] < 56
     assert 0.25 <= after["cpu_s"] - before["cpu_s"] < 2
     assert after["threads"] == 1
-    assert after["role"] == "front"
-    memory = psutil.Process(front.pid).memory_full_info()
+    assert after["role"] == "gateway"
+    memory = psutil.Process(gateway.pid).memory_full_info()
     assert after["pss_mb"] == pytest.approx(memory.pss / 2**20, rel=0.02)
     assert after["uss_mb"] == pytest.approx(memory.uss / 2**20, rel=0.02)
 
 
-def test_the_system_and_the_monitor_have_rows(front: Obedient) -> None:
-    sampler = Sampler({front.pid: "front"}, None)
+def test_the_system_and_the_monitor_have_rows(gateway: Obedient) -> None:
+    sampler = Sampler({gateway.pid: "gateway"}, None)
     first = sampler.tick()[MONITOR]
     time.sleep(0.1)
     second = sampler.tick()[MONITOR]
-    assert [row["role"] for row in second] == ["monitor", "front", "system"]
+    assert [row["role"] for row in second] == ["monitor", "gateway", "system"]
     assert "cpu_percent" not in first[-1]
     assert 0 <= second[-1]["cpu_percent"] <= 100
     assert second[-1]["available_mb"] > 0
@@ -128,27 +128,27 @@ def test_the_system_and_the_monitor_have_rows(front: Obedient) -> None:
     assert all(set(row) < set(COLUMNS) for row in second)
 
 
-def test_a_child_that_dies_between_ticks(front: Obedient) -> None:
-    sampler = Sampler({front.pid: "front"}, None)
-    child = int(front("child"))
+def test_a_child_that_dies_between_ticks(gateway: Obedient) -> None:
+    sampler = Sampler({gateway.pid: "gateway"}, None)
+    child = int(gateway("child"))
     assert (of(sampler.tick()[MONITOR], child)["role"], of(sampler.tick()[MONITOR], child)["worker"]) == ("worker", 0)
-    front("kill")
+    gateway("kill")
     until(lambda: all(row.get("pid") != child for row in sampler.tick()[MONITOR]))  # a zombie by now
-    another = int(front("child"))
+    another = int(gateway("child"))
     assert of(sampler.tick()[MONITOR], another)["worker"] == 1
     psutil.Process(another).kill()
-    front.process.kill()
-    front.process.wait()
+    gateway.process.kill()
+    gateway.process.wait()
     assert [row["role"] for row in sampler.tick()[MONITOR]] == ["monitor", "system"]
 
 
 def test_a_pid_that_never_was() -> None:
-    assert [row["role"] for row in Sampler({2**22 + 1: "front"}, None).tick()[MONITOR]] == ["monitor", "system"]
+    assert [row["role"] for row in Sampler({2**22 + 1: "gateway"}, None).tick()[MONITOR]] == ["monitor", "system"]
 
 
-def test_pid_files_give_roles(front: Obedient, tmp_path: Path) -> None:
-    worker, other = int(front("child")), int(front("child"))
-    sampler = Sampler({front.pid: "front"}, tmp_path)
+def test_pid_files_give_roles(gateway: Obedient, tmp_path: Path) -> None:
+    worker, other = int(gateway("child")), int(gateway("child"))
+    sampler = Sampler({gateway.pid: "gateway"}, tmp_path)
     assert {row["worker"] for row in sampler.tick()[MONITOR] if row["role"] == "worker"} == {0, 1}
     (tmp_path / str(worker)).write_text("worker 2")
     (tmp_path / str(other)).write_text("")  # not written yet
@@ -187,13 +187,13 @@ def monitor(*arguments: str) -> list[str]:
 
 
 @contextmanager
-def run_mode(tmp_path: Path, front: Obedient, interval: float) -> Iterator[subprocess.Popen[bytes]]:
+def run_mode(tmp_path: Path, gateway: Obedient, interval: float) -> Iterator[subprocess.Popen[bytes]]:
     tree = schema("null")
     tree.monitor.interval = interval
     (tmp_path / "c.yaml").write_text(OmegaConf.to_yaml(OmegaConf.structured(tree)))
     (tmp_path / ".pids").mkdir()
     command = monitor("--config", str(tmp_path / "c.yaml"), "--run-dir", str(tmp_path), "--stdin-guard")
-    command += ["--zero", repr(time.monotonic()), "--watch", f"front:{front.pid}"]
+    command += ["--zero", repr(time.monotonic()), "--watch", f"gateway:{gateway.pid}"]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
         try:
             until((tmp_path / ".monitor-ready").is_file)
@@ -208,8 +208,8 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("end", ["stdin", "SIGTERM", "SIGINT"])
-def test_a_run_end_to_end(tmp_path: Path, front: Obedient, end: str) -> None:
-    with run_mode(tmp_path, front, 0.1) as process:
+def test_a_run_end_to_end(tmp_path: Path, gateway: Obedient, end: str) -> None:
+    with run_mode(tmp_path, gateway, 0.1) as process:
         time.sleep(1)
         flushed = read(tmp_path / "monitor.csv")
         began = time.monotonic()
@@ -222,7 +222,7 @@ def test_a_run_end_to_end(tmp_path: Path, front: Obedient, end: str) -> None:
         assert time.monotonic() - began < 2 * SCALE
     rows = read(tmp_path / "monitor.csv")
     assert len(rows) > len(flushed) > 3  # a row for each as it is taken, and a last look at the end
-    assert {row["role"] for row in rows} == {"front", "monitor", "system"}
+    assert {row["role"] for row in rows} == {"gateway", "monitor", "system"}
     times = [float(row["time_s"]) for row in rows if row["role"] == "system"]
     assert times == sorted(set(times))
     assert 0 < times[0] < PATIENCE
@@ -263,7 +263,7 @@ def test_alone_until_the_server_ends(tmp_path: Path) -> None:
         command = monitor("--port", port, "--interval", "0.1", "--log", str(log))
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watching:
             try:
-                until(lambda: log.is_file() and sum(row["role"] == "front" for row in read(log)) >= 2)
+                until(lambda: log.is_file() and sum(row["role"] == "gateway" for row in read(log)) >= 2)
             finally:
                 listener.kill()
             lines = watching.communicate(timeout=PATIENCE)[0].splitlines()
@@ -271,15 +271,15 @@ def test_alone_until_the_server_ends(tmp_path: Path) -> None:
     assert f"server {listener.pid}: 1 processes" in lines[0]
     assert lines[-1].startswith("the server has ended after ")
     assert lines[-1].endswith(" MiB")
-    assert {int(row["pid"]) for row in read(log) if row["role"] == "front"} == {listener.pid}
+    assert {int(row["pid"]) for row in read(log) if row["role"] == "gateway"} == {listener.pid}
 
 
-def test_busy_idle_and_stolen_seconds_only_grow_and_make_up_the_machine(front: Obedient) -> None:
-    sampler = Sampler({front.pid: "front"}, None)
+def test_busy_idle_and_stolen_seconds_only_grow_and_make_up_the_machine(gateway: Obedient) -> None:
+    sampler = Sampler({gateway.pid: "gateway"}, None)
     first, began = sampler.tick()[MONITOR][-1], time.monotonic()
-    front("work")
+    gateway("work")
     middle = sampler.tick()[MONITOR][-1]
-    front("work")
+    gateway("work")
     last, took = sampler.tick()[MONITOR][-1], time.monotonic() - began
     assert first["busy_s"] <= middle["busy_s"] <= last["busy_s"]
     assert last["busy_s"] - first["busy_s"] > 0.4  # two times 0.3 s of CPU, in ticks of the kernel
@@ -294,7 +294,7 @@ def test_a_thinned_table_tells_the_share_of_the_cpus_as_the_whole_one_does(tmp_p
         large = tick % 2
         busy += 0.0 if large else 1.0
         system = {"role": "system", "cpu_percent": 0.0 if large else 100.0, "busy_s": busy, "idle_s": tick + 1 - busy}
-        server = {"role": "front", "pid": 7, "pss_mb": 100.0 + large, "rss_mb": 500.0}
+        server = {"role": "gateway", "pid": 7, "pss_mb": 100.0 + large, "rss_mb": 500.0}
         table.write([{"time_s": float(tick), **row} for row in (server, system)])
     table.close()
     rows = [row for row in read(tmp_path / "m.csv") if row["role"] == "system"]
@@ -310,6 +310,6 @@ def test_a_thinned_table_keeps_the_peak_by_what_the_platform_knows(tmp_path: Pat
     table = BoundedCsv(tmp_path / "m.csv", COLUMNS, 10, used_mb)
     for tick in range(400):
         sizes = dict.fromkeys(columns[columns.index(known) :], 900.0 if tick == 123 else 100.0)
-        table.write([{"time_s": float(tick), "role": "front", "pid": 7, **sizes}])
+        table.write([{"time_s": float(tick), "role": "gateway", "pid": 7, **sizes}])
     table.close()
     assert max(float(row[known]) for row in read(tmp_path / "m.csv")) == 900.0

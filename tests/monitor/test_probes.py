@@ -34,13 +34,13 @@ ONCE = (
 TINY = """
 from capsexp.monitor.probes import Column
 COLUMNS = (Column("celsius", "degrees Celsius", "of nothing"), Column("said", "", "by it"))
-ROLES, EVERY_S, COST = ("front",), 0.0, "nothing"
+ROLES, EVERY_S, COST = ("gateway",), 0.0, "nothing"
 def missing(): return None
 class start:
     def __init__(self, watch): self.looks = 0
     def look(self, now, watched):
         self.looks += 1
-        own = [{k: r[k] for k in ("role", "worker", "pid")} for r in watched if r["role"] == "front"]
+        own = [{k: r[k] for k in ("role", "worker", "pid")} for r in watched if r["role"] == "gateway"]
         return [{**row, "celsius": 20.5 + self.looks, "said": "two\\nlines"} for row in own]
     def close(self): pass
 class Fails:
@@ -161,12 +161,12 @@ def test_what_costs_much_is_asked_less_often(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_what_others_probes_raise_costs_themselves(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(installed))
-    sampler = Sampler({os.getppid(): "front"}, None, None)
+    sampler = Sampler({os.getppid(): "gateway"}, None, None)
     assert "probe-fails" in sampler.tables and "probe-absent" not in sampler.tables  # without a word
     assert set(sampler.faults) == {"raises", "broken", "bare"}
     first, second = sampler.tick(), sampler.tick()
     (row,) = second["probe-heat"]
-    assert row == {"role": "front", "worker": None, "pid": os.getppid(), "celsius": 22.5, "said": "two\\nlines"}
+    assert row == {"role": "gateway", "worker": None, "pid": os.getppid(), "celsius": 22.5, "said": "two\\nlines"}
     assert "probe-fails" not in first
     assert sampler.faults["fails"] == "failed and is asked no more: ValueError: no"
     assert sampler.faults["raises"] == "cannot be asked: RuntimeError: at once"
@@ -209,7 +209,7 @@ def test_a_run_with_another_packages_probes(bench: Bench, installed: Path, monke
     (run,) = (path.parent for path in bench.out.glob("*/run.json"))
     rows = read_rows(run / "probe-heat.csv")
     assert [row["celsius"] for row in rows] == [21.5 + n for n in range(len(rows))] and len(rows) > 2
-    assert {row["said"] for row in rows} == {"two\\nlines"} and {row["role"] for row in rows} == {"front"}
+    assert {row["said"] for row in rows} == {"two\\nlines"} and {row["role"] for row in rows} == {"gateway"}
     assert read_json(run / "probes.json")["heat"]["table"] == "probe-heat.csv"
     assert "probe-heat.csv" in read_json(run / "run.json")["tables"]
     said = [line for line in bench.report()["warnings"] if "probe 'fails'" in line]

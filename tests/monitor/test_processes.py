@@ -90,7 +90,7 @@ def start() -> Iterator[Callable[[], Told]]:
 
 
 def trees(root: int) -> processes.Trees:
-    return processes.start(Watch({root: "front"}, None))
+    return processes.start(Watch({root: "gateway"}, None))
 
 
 def look(probe: processes.Trees, pid: int) -> Row:

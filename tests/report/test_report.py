@@ -214,7 +214,7 @@ def test_a_server_that_runs_already_is_not_ours() -> None:
 
 
 def test_only_known_shares_of_the_time_are_shown() -> None:
-    shares = Timeline(front_busy=0.11, client_busy=0.1, client_waiting=0.94)
+    shares = Timeline(gateway_busy=0.11, client_busy=0.1, client_waiting=0.94)
     configurations = (
         Configuration(key="external", timeline=shares),
         Configuration(key="a", timeline=Timeline(workers_busy=(0.5, 1.0))),
@@ -222,7 +222,7 @@ def test_only_known_shares_of_the_time_are_shown() -> None:
     )
     report = msgspec.structs.replace(reported(a_run(1, 10.0))[0], configurations=configurations)
     assert tables.timeline_lines(report) == [
-        "external: front busy 11 %, client busy 10 %, client waiting 94 %",
+        "external: gateway busy 11 %, client busy 10 %, client waiting 94 %",
         "a: workers busy 50, 100 %",
     ]
 

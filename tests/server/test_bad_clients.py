@@ -108,13 +108,13 @@ def test_one_that_takes_no_result_is_let_go_and_its_place_is_free_again() -> Non
 def test_sixty_large_messages_at_once_do_not_all_come_into_memory() -> None:
     load = LoadConfig(seg_duration=15.0, seg_overlap=2.0, message_s=60.0, timeout=PATIENCE)
     with server("workers=2", "engine.rtf=0.0005") as (url, process):
-        front, peak = psutil.Process(process.pid), 0
+        gateway, peak = psutil.Process(process.pid), 0
         made = requests(*([55] * 60))
 
         async def watch() -> None:
             nonlocal peak
             while True:
-                peak = max(peak, front.memory_info().rss)
+                peak = max(peak, gateway.memory_info().rss)
                 await asyncio.sleep(0.02)
 
         async def all_of_it() -> None:
@@ -122,7 +122,7 @@ def test_sixty_large_messages_at_once_do_not_all_come_into_memory() -> None:
             await run(made, url, load)
             watching.cancel()
 
-        before = front.memory_info().rss
+        before = gateway.memory_info().rss
         asyncio.run(all_of_it())
         assert all(r.ok and r.finals == 1 and not r.foreign for r in made), [r.error for r in made][:3]
         if sys.platform == "linux":

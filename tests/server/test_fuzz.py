@@ -23,8 +23,8 @@ from capsexp.protocol import (
     encode_result,
 )
 from capsexp.segments import Cut, Cutter, Merger, Recognition, cut_all
-from capsexp.server import front
-from capsexp.server.front import Front, Limits
+from capsexp.server import gateway
+from capsexp.server.gateway import Gateway, Limits
 from capsexp.server.pools.base import Outcome
 from tests.support.fakes import FakeConnection, FakePool, message
 from tests.support.servers import server
@@ -105,7 +105,7 @@ def serve(*connections: FakeConnection, limits: Limits | None = None, seed: int 
 
     async def run() -> None:
         pool: Any = FakePool(random.Random(seed))
-        one = Front(pool, "task", 3, lambda *segment: left.append(segment), limits=limits)
+        one = Gateway(pool, "task", 3, lambda *segment: left.append(segment), limits=limits)
         await asyncio.gather(*(one.handle(connection) for connection in connections))  # type: ignore[arg-type]
         await asyncio.sleep(0.01)
         assert one.slots._value == 3
@@ -158,7 +158,7 @@ def test_too_many_tasks_at_once() -> None:
 
 
 def test_audio_that_waits_for_its_segment_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(front, "MAX_HELD_S", 50.0)
+    monkeypatch.setattr(gateway, "MAX_HELD_S", 50.0)
     frames = [message(str(n), 20, duration=60, overlap=0) for n in range(4)]
     frames += [message("0", 0, True, duration=60, overlap=0), message("4", 20, duration=60, overlap=0)]
     connection = FakeConnection([*frames])
@@ -190,7 +190,7 @@ def test_an_engine_that_answers_nonsense_is_an_error_for_its_task_alone() -> Non
 
     async def run() -> None:
         pool: Any = Mad(random.Random(0))
-        await Front(pool, "segment", 3, lambda *segment: None).handle(connection)  # type: ignore[arg-type]
+        await Gateway(pool, "segment", 3, lambda *segment: None).handle(connection)  # type: ignore[arg-type]
 
     asyncio.run(run())
     mad, good = sorted(connection.answers, key=lambda a: "error" not in a)

@@ -16,7 +16,7 @@ from capsexp.client.request import Way
 from capsexp.config import ServerConfig
 from capsexp.server.connection import Bounded
 from capsexp.server.doorman import Door, Doorman
-from capsexp.server.front import Front
+from capsexp.server.gateway import Gateway
 from capsexp.server.guard import Guard
 from capsexp.server.held import Held
 from tests.support import PATIENCE, noise
@@ -64,11 +64,11 @@ def test_who_leaves_just_as_it_takes_a_result_leaves_nothing() -> None:
 
     async def run() -> int:
         pool: Any = FakePool(random.Random(0))
-        front, door, closed = Front(pool, "segment", 3, lambda *segment: None), Door(), asyncio.Event()
+        gateway, door, closed = Gateway(pool, "segment", 3, lambda *segment: None), Door(), asyncio.Event()
 
         class Leaving(FakeConnection):
             async def send(self, message: str) -> None:
-                (session,) = front.sessions.values()
+                (session,) = gateway.sessions.values()
                 asyncio.get_running_loop().call_soon(session.close)
                 asyncio.get_running_loop().call_soon(closed.set)
 
@@ -77,7 +77,7 @@ def test_who_leaves_just_as_it_takes_a_result_leaves_nothing() -> None:
                 await asyncio.sleep(3600)
 
         connection = Leaving([message("t", 20)])
-        serving = asyncio.create_task(front.handle(connection, door))  # type: ignore[arg-type]
+        serving = asyncio.create_task(gateway.handle(connection, door))  # type: ignore[arg-type]
         await closed.wait()
         door.leave()
         await serving

@@ -171,7 +171,7 @@ def test_who_is_stopped_together_with_its_workers_does_not_take_them_for_stuck()
         pids = [info.pid or 0 for info in pool.workers()]
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
-        time.sleep(QUICK + 1.5)  # the front, too
+        time.sleep(QUICK + 1.5)  # the gateway, too
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
 

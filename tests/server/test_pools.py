@@ -95,7 +95,7 @@ def test_forked_workers_share_what_was_loaded() -> None:
         assert sum(p.memory_info().rss > 200 * 2**20 for p in workers_of(process)) == 3
 
 
-def test_threads_share_a_process_that_is_not_the_front() -> None:
+def test_threads_share_a_process_that_is_not_the_gateway() -> None:
     with server("pool=thread", "workers=3", "engine.memory_mb=200") as (url, process):
         assert all(right(perform(url, requests(3, 3, 3))))
         (one,) = workers_of(process)

@@ -1,4 +1,4 @@
-"""A pool and a connection that are none, for a front without processes and sockets."""
+"""A pool and a connection that are none, for a gateway without processes and sockets."""
 
 import asyncio
 import json

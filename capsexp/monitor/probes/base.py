@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 Row = dict[str, Any]
 
-SERVER_ROLES = ("front", "loader", "worker", "helper")
+SERVER_ROLES = ("gateway", "loader", "worker", "helper")
 APART = ("client", "fault")  # not the server's, with all that they start
 PROCESS_ROLES = ("monitor", *SERVER_ROLES, *APART)
 

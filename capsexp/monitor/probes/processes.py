@@ -104,7 +104,7 @@ class Trees:
         if not nodes:
             return {}
         root = nodes[0].pid
-        if role == "front" and not named:
+        if role == "gateway" and not named:
             found = self._roles.setdefault(root, Roles()).of(nodes, now)
             return {n.pid: files.get(n.pid) or found[n.pid] if n.pid != root else found[root] for n in nodes}
         parts: dict[int, Part] = {}

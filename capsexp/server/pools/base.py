@@ -84,7 +84,7 @@ class Pool(Protocol):
 
 
 class Hand(Protocol):
-    """One worker as the front holds it. Its pipe ends when it has died, however it died."""
+    """One worker as the gateway holds it. Its pipe ends when it has died, however it died."""
 
     pipe: Connection
     pid: int | None

@@ -1,4 +1,4 @@
-"""The dispatcher behind the front: N workers, a pipe each, and every segment on one of them until it is done.
+"""The dispatcher behind the gateway: N workers, a pipe each, and every segment on one of them until it is done.
 
 No queue is shared between processes: killing a worker that holds such a queue's lock would hang the others. Each
 worker has a thread that writes to its pipe and one that reads from it (see wire); everything else happens on the event
@@ -323,8 +323,8 @@ class WorkerPool:
             self._watch(worker, limit, self._stuck)
 
     def _watch(self, worker: _Worker, limit: float, late: Callable[[_Worker, float], None]) -> None:
-        """Call `late` in `limit` seconds, if nothing disarms the worker before. When the front finds itself much later
-        than that, it was stopped together with its workers (Ctrl-Z, a machine asleep), and they get the time once
+        """Call `late` in `limit` seconds, if nothing disarms the worker before. When the gateway finds itself much
+        later than that, it was stopped together with its workers (Ctrl-Z, a machine asleep), and they get the time once
         more."""
         due = self._loop.time() + limit
 

@@ -134,7 +134,7 @@ class PreforkLauncher:
 
 
 def main(control: socket.socket, settings: dict[str, Any], threads: int, parent: int) -> None:
-    """The loader: load the engine once, then fork a worker for each request, until the front closes the socket."""
+    """The loader: load the engine once, then fork a worker for each request, until the gateway closes the socket."""
     worker.prepare(threads, parent)
     began = time.monotonic()
     try:
@@ -187,7 +187,7 @@ def _work(engine: Any, pipe: Connection, loader: int) -> NoReturn:
         worker.serve(engine, pipe, time.monotonic())
         code = 0
     except OSError:
-        pass  # the front has gone
+        pass  # the gateway has gone
     finally:
         sys.stdout.flush()
         os._exit(code)  # not the loader's way out

@@ -1,4 +1,4 @@
-"""pool=thread: one process that loads the model once, N threads in it. Not in the front, which must stay free to
+"""pool=thread: one process that loads the model once, N threads in it. Not in the gateway, which must stay free to
 receive, cut and merge, and must outlive a crash in the engine's library."""
 
 from __future__ import annotations

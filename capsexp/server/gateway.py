@@ -1,4 +1,4 @@
-"""The WebSocket front: cuts each task's audio, hands segments to the pool, merges results in order and sends them.
+"""The WebSocket gateway: cuts each task's audio, hands segments to the pool, merges results in order and sends them.
 
 A sender is slowed, never dropped: a segment needs a free slot of the bounded queue before the next message of its
 connection is read, and TCP does the rest. But a ping stands behind the audio that is unread, and its sender gives up
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 
 class Connection(Protocol):
-    """What the front needs of a WebSocket."""
+    """What the gateway needs of a WebSocket."""
 
     def __aiter__(self) -> AsyncIterable[str | bytes]: ...
 
@@ -77,7 +77,7 @@ class Limits:
     segment_s: float = math.inf
 
 
-class Front:
+class Gateway:
     """`on_segment(task_id, segment, outcome, queued)` is told of every segment that leaves the pool: recognized, given
     up, or None when nobody wants it any more."""
 
@@ -178,12 +178,12 @@ class _Session:
     """The tasks of one connection, and its messages that wait for workers. A task that is finished is forgotten: a
     client that stays for days must not grow."""
 
-    def __init__(self, front: Front, connection: Connection, door: Door) -> None:
-        self.front, self.connection, self.door = front, connection, door
+    def __init__(self, gateway: Gateway, connection: Connection, door: Door) -> None:
+        self.gateway, self.connection, self.door = gateway, connection, door
         self.tasks: dict[str, _Task] = {}
         self.finished: deque[int] = deque(maxlen=FINISHED)  # hashes of ids: the ids may be long
         self.open = 0  # tasks whose final message has not come
-        self.untaken = asyncio.Semaphore(front.max_untaken)
+        self.untaken = asyncio.Semaphore(gateway.max_untaken)
         self.behind = False  # it is read from although messages wait
         self.to_blame = 0  # what waits for the client itself
         self._waiting: deque[tuple[AudioMessage | ProtocolError, int]] = deque()
@@ -192,7 +192,7 @@ class _Session:
     def put(self, message: AudioMessage | ProtocolError) -> None:
         """A message that has come, to be taken after those before it."""
         size = OVERHEAD + (message.audio.nbytes if isinstance(message, AudioMessage) else 0)
-        self.front.held.add(size)
+        self.gateway.held.add(size)
         self._waiting.append((message, size))
         if self._taking is not None and self._taking.done():
             self._taking.result()
@@ -210,8 +210,8 @@ class _Session:
         while not await self._taken_within(max(began + size / PACE - time.monotonic(), 0)):
             if self.to_blame:
                 began, size = time.monotonic(), round(LOOK_AGAIN_S * PACE)
-            elif not self.front.held.roomy.is_set():
-                room = asyncio.ensure_future(self.front.held.roomy.wait())
+            elif not self.gateway.held.roomy.is_set():
+                room = asyncio.ensure_future(self.gateway.held.roomy.wait())
                 try:
                     await asyncio.wait({room, self._taking}, return_when=asyncio.FIRST_COMPLETED)  # type: ignore[type-var]
                 finally:
@@ -235,7 +235,7 @@ class _Session:
             try:
                 await self.take(message)
             finally:
-                self.front.held.add(-size)
+                self.gateway.held.add(-size)
             del message
 
     async def take(self, message: AudioMessage | ProtocolError) -> None:
@@ -245,17 +245,17 @@ class _Session:
                 raise message
             await self._feed(message)
         except ProtocolError as error:
-            self.front.say("malformed", f"malformed message: {error}")
+            self.gateway.say("malformed", f"malformed message: {error}")
             await self.send(encode_error(str(error), error.task_id))
 
     async def send(self, text: str) -> None:
         """A message to the client, who is let go when it does not take it; raises ConnectionClosed."""
         self.to_blame += 1
         try:
-            await asyncio.wait_for(self.connection.send(text), self.front.limits.send_s)
+            await asyncio.wait_for(self.connection.send(text), self.gateway.limits.send_s)
         except asyncio.TimeoutError:
-            self.front.say(
-                "untaken", f"a client took no result for {self.front.limits.send_s:g} s (server.send_timeout)"
+            self.gateway.say(
+                "untaken", f"a client took no result for {self.gateway.limits.send_s:g} s (server.send_timeout)"
             )
             self.door.drop()
             raise ConnectionClosedError(None, None) from None
@@ -277,14 +277,14 @@ class _Session:
                 "this task has had its final message; begin another with a task_id of its own", message.task_id
             )
         if task is None:
-            if self.open >= self.front.limits.tasks:
+            if self.open >= self.gateway.limits.tasks:
                 raise ProtocolError(
                     f"{self.open} tasks of this connection wait for their final message (server.max_tasks)",
                     message.task_id,
                 )
-            if self.front.held.full:
-                raise ProtocolError(self.front.held.reason, message.task_id)
-            kind = _NaiveTask if self.front.dispatch == "naive" else _Task
+            if self.gateway.held.full:
+                raise ProtocolError(self.gateway.held.reason, message.task_id)
+            kind = _NaiveTask if self.gateway.dispatch == "naive" else _Task
             task = self.tasks[message.task_id] = kind(self, message, self._forget)
             self.open += 1
         try:
@@ -301,15 +301,15 @@ class _Session:
                     self._forget(task)
 
     def _check(self, task: _Task, message: AudioMessage) -> None:
-        most, new, cut = self.front.limits.audio_s, len(message.audio), task.cut
+        most, new, cut = self.gateway.limits.audio_s, len(message.audio), task.cut
         held = sum(t.cutter.held for t in self.tasks.values()) + min(new, cut.duration + 2 * cut.overlap)
         reason = ""
         if task.cutter.received + new > most * RATE:
             reason = f"more than server.max_audio_s = {most:g} s of audio in one task"
         elif held > MAX_HELD_S * RATE:
             reason = f"more than {MAX_HELD_S:g} s of audio of this connection wait for the rest of their segments"
-        elif self.front.held.full:
-            reason = self.front.held.reason
+        elif self.gateway.held.full:
+            reason = self.gateway.held.reason
         if reason:
             task.cancel()
             raise ProtocolError(reason, message.task_id)
@@ -325,7 +325,7 @@ class _Session:
             self._taking.cancel()
             if self._taking.done() and not self._taking.cancelled():
                 self._taking.exception()  # handle() knows of it, or of the connection's end
-        self.front.held.add(-sum(size for _, size in self._waiting))
+        self.gateway.held.add(-sum(size for _, size in self._waiting))
         self._waiting.clear()
         for task in list(self.tasks.values()):
             task.cancel()
@@ -339,15 +339,15 @@ class _Task:
     """One task of one connection: its cutter, its merger, and the segments on their way in order."""
 
     def __init__(self, session: _Session, first: AudioMessage, ended: Callable[[_Task], None]) -> None:
-        self.session, self.front, self.ended = session, session.front, ended
-        front = self.front
+        self.session, self.gateway, self.ended = session, session.gateway, ended
+        gateway = self.gateway
         self.id, self.time_start = first.task_id, first.time_start
         self.cut = Cut.of(first.seg_duration, first.seg_overlap)
         self.cutter = Cutter(self.cut)
         self.merger = Merger(self.cut)
-        self.worker = front.worker_for(first.task_id)
+        self.worker = gateway.worker_for(first.task_id)
         if self.worker is not None:
-            front.tasks_on[self.worker] += 1
+            gateway.tasks_on[self.worker] += 1
         self.received_all = self.done = self.failed = False
         self.pending: asyncio.Queue[Due] = asyncio.Queue()
         self.untaken = 0
@@ -360,11 +360,11 @@ class _Task:
         self.received_all = message.is_final
         for segment in self.cutter.feed(message.audio, message.is_final):
             await self._may_begin()
-            await self.front.slots.acquire()
+            await self.gateway.slots.acquire()
             if self.failed:
-                self.front.slots.release()
+                self.gateway.slots.release()
                 return
-            future = self.front.pool.submit(segment, self.worker)
+            future = self.gateway.pool.submit(segment, self.worker)
             self.futures.add(future)
             future.add_done_callback(self._leaves_pool(segment, time.monotonic()))
             self.pending.put_nowait((segment.without_audio(), time.time(), future))
@@ -390,13 +390,13 @@ class _Task:
 
     def _leaves_pool(self, segment: Segment, queued: float) -> Callable[[asyncio.Future[Outcome]], None]:
         def leaves(future: asyncio.Future[Outcome]) -> None:
-            self.front.slots.release()
+            self.gateway.slots.release()
             self.futures.discard(future)
             failure = None if future.cancelled() else future.exception()
             outcome = None if future.cancelled() else future.result() if failure is None else failure
             if isinstance(outcome, BaseException) and not isinstance(outcome, GaveUp):
                 outcome = GaveUp(str(outcome), 0)
-            self.front.on_segment(self.id, segment, outcome, queued)
+            self.gateway.on_segment(self.id, segment, outcome, queued)
 
         return leaves
 
@@ -428,7 +428,7 @@ class _Task:
     async def _send(self, segment: Segment, submitted: float, merger: Merger) -> None:
         duration = (segment.start + segment.length) / RATE
         text, accurate = merger.text, merger.text_accu
-        if segment.last and self.front.punctuated:
+        if segment.last and self.gateway.punctuated:
             text, accurate = await self._punctuated(text), await self._punctuated(accurate)
         result = Result(
             self.id, segment.last, duration, self.time_start, submitted, time.time(),
@@ -438,22 +438,22 @@ class _Task:
         await self.session.send(encode_result(result, *lists))
 
     async def _punctuated(self, text: str) -> str:
-        return (await self.front.pool.submit(text, self.worker)).heard.tokens[0]
+        return (await self.gateway.pool.submit(text, self.worker)).heard.tokens[0]
 
     async def _fail(self, reason: str) -> None:
-        self.front.say("failed", f"task {self.id}: {reason}")
+        self.gateway.say("failed", f"task {self.id}: {reason}")
         self._drop()
         with contextlib.suppress(ConnectionClosed):
             await self.session.send(encode_error(reason, self.id))
 
     def count_held(self) -> None:
         held = SAMPLE * self.cutter.held + (TASK if self.session.tasks.get(self.id) is self else 0)
-        self.front.held.add(held - self.held)
+        self.gateway.held.add(held - self.held)
         self.held = held
 
     def _unbind(self) -> None:
         if self.worker is not None:
-            self.front.tasks_on[self.worker] -= 1
+            self.gateway.tasks_on[self.worker] -= 1
             self.worker = None
 
     def cancel(self) -> None:
