@@ -134,7 +134,7 @@ def planted() -> None:
         random, said = np.random.default_rng([300, round(10 * speed)]), Counter[str]()
         for _ in range(TIMES):
             each = ratios(random, 3, speed)
-            middle, ci95 = float(np.median(each)), statistics.interval(each)
+            middle, ci95 = float(np.exp(np.mean(np.log(each)))), statistics.interval(each)
             found = Estimate(value=middle, ci95=ci95, n=len(each), of="pairs", values=tuple(each))
             said[gates.compare(BY_TAG["speedup"], 1.5, found)[0]] += 1
         shown = ", ".join(f"{verdict} {100 * count / TIMES:.1f} %" for verdict, count in said.most_common())

@@ -1,10 +1,16 @@
-"""How metrics come of the runs that count: medians, maxima, ratios of pairs, pooled percentiles. Pure."""
+"""How metrics come of the runs that count: geometric means, maxima, ratios of pairs, pooled percentiles. Pure.
+
+A value and its interval come of one estimator: what varies by a factor has the geometric mean, so that a speedup is
+what the makespans beside it say. Where a trial of one of the two compared is missing, a makespan is told as it would
+have been in all of the baseline's trials: the machine's drift is taken from those that both have (the ratio estimate
+of double sampling: Cochran, Sampling Techniques, 1977, 12.8).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import median
+from statistics import fmean
 from typing import TypeAlias
 
 import numpy as np
@@ -44,16 +50,47 @@ class Evidence:
 Compute: TypeAlias = Callable[[Evidence, Evidence | None], Estimate]  # the second: of the baseline, None for it itself
 
 
-def median_of(pick: Callable[[Figures], float | None], whole: bool = False) -> Compute:
-    """The median over trials that know it; with `whole`, of nothing unless all requests of all trials completed."""
+def mean_of(pick: Callable[[Figures], float | None]) -> Compute:
+    """The geometric mean over trials that know it; the arithmetic one where a value is zero."""
 
     def found(own: Evidence, baseline: Evidence | None) -> Estimate:
-        values = tuple(v for f in own.figures if (v := pick(f)) is not None)
-        if not values or (whole and not own.whole):
-            return Estimate()
-        return Estimate(value=median(values), ci95=statistics.interval(values), n=len(values), values=values)
+        return _mean([v for f in own.figures if (v := pick(f)) is not None])
 
     return found
+
+
+def _mean(values: Sequence[float]) -> Estimate:
+    if not values:
+        return Estimate()
+    return Estimate(
+        value=statistics.centre(values), ci95=statistics.interval(values), n=len(values), values=tuple(values)
+    )
+
+
+def paced(pick: Callable[[Figures], float | None], slower: bool) -> Compute:
+    """The geometric mean of what goes with the pace of a run, as it would have been in all of the baseline's trials; of
+    nothing unless all requests of all trials completed. `slower`: it grows as runs slow down."""
+
+    def found(own: Evidence, baseline: Evidence | None) -> Estimate:
+        if not own.whole:
+            return Estimate()
+        trials, drift = sorted(own.trials), 1.0
+        if baseline is not None and baseline.whole and (shared := own.trials.keys() & baseline.trials.keys()):
+            trials, pace = sorted(shared), _pace(baseline)
+            drift = statistics.centre([*pace.values()]) / statistics.centre([pace[trial] for trial in trials])
+        factor = drift if slower else 1 / drift
+        return _mean([v * factor for trial in trials if (v := pick(own.trials[trial])) is not None])
+
+    return found
+
+
+throughput = paced(lambda f: f.throughput_rtfx, slower=False)
+makespan = paced(lambda f: f.makespan_s, slower=True)
+
+
+def _pace(evidence: Evidence) -> dict[int, float]:
+    """Seconds per second of audio of each trial: with hours= the time is given."""
+    return {trial: f.makespan_s / (f.audio_s or 1.0) for trial, f in sorted(evidence.trials.items()) if f.makespan_s}
 
 
 def highest_of(pick: Callable[[Figures], float | None]) -> Compute:
@@ -66,19 +103,15 @@ def highest_of(pick: Callable[[Figures], float | None]) -> Compute:
     return found
 
 
-def _of_pairs(values: Sequence[float], ci95: statistics.Interval | None) -> Estimate:
-    middle = median(values) if values else None
-    return Estimate(value=middle, ci95=ci95, n=len(values), of="pairs", values=tuple(values))
+def _of_pairs(values: Sequence[float]) -> Estimate:
+    """Of positive ratios."""
+    middle = statistics.centre(values) if values else None
+    return Estimate(value=middle, ci95=statistics.interval(values), n=len(values), of="pairs", values=tuple(values))
 
 
 def speedups(own: Evidence, other: Evidence) -> list[float]:
-    """Makespan of the other / makespan, within each trial; per second of audio, as with hours= it is the time that is
-    given."""
-    mine, theirs = (
-        {trial: f.makespan_s / (f.audio_s or 1.0) for trial, f in evidence.trials.items() if f.makespan_s}
-        for evidence in (own, other)
-    )
-    return statistics.ratios(theirs, mine)
+    """Makespan of the other / makespan, within each trial; per second of audio."""
+    return statistics.ratios(_pace(other), _pace(own))
 
 
 def speedup(own: Evidence, baseline: Evidence | None) -> Estimate:
@@ -87,7 +120,7 @@ def speedup(own: Evidence, baseline: Evidence | None) -> Estimate:
     ratios = speedups(own, baseline)
     if not (own.whole and baseline.whole):
         return Estimate(n=len(ratios), of="pairs")
-    return _of_pairs(ratios, statistics.interval(ratios))
+    return _of_pairs(ratios)
 
 
 def efficiency(own: Evidence, baseline: Evidence | None) -> Estimate:
@@ -95,12 +128,11 @@ def efficiency(own: Evidence, baseline: Evidence | None) -> Estimate:
     if baseline is None or found.value is None or not own.workers or not baseline.workers:
         return Estimate(of="pairs")
     usable = [min(one.workers * one.threads, one.cpus) for one in (own, baseline) if one.workers]
-    each = [ratio / (usable[0] / usable[1]) for ratio in found.values]
-    return _of_pairs(each, statistics.interval(each))
+    return _of_pairs([ratio / (usable[0] / usable[1]) for ratio in found.values])
 
 
 def server_efficiency(own: Evidence, baseline: Evidence | None) -> Estimate:
-    reached = median_of(lambda f: f.throughput_rtfx, whole=True)(own, None)
+    reached = throughput(own, baseline)
     if reached.value is None or not own.reference_rtfx:
         return Estimate()
     each = tuple(value / own.reference_rtfx for value in reached.values)
@@ -112,8 +144,7 @@ def _steady(evidence: Evidence) -> dict[int, float]:
 
 
 def memory_growth(own: Evidence, baseline: Evidence | None) -> Estimate:
-    grown = statistics.ratios(_steady(own), _steady(baseline)) if baseline else []
-    return _of_pairs(grown, statistics.interval(grown))
+    return _of_pairs(statistics.ratios(_steady(own), _steady(baseline)) if baseline else [])
 
 
 def marginal_memory(own: Evidence, baseline: Evidence | None) -> Estimate:
@@ -121,8 +152,9 @@ def marginal_memory(own: Evidence, baseline: Evidence | None) -> Estimate:
     if baseline is None or more <= 0:
         return Estimate(of="pairs")
     mine, theirs = _steady(own), _steady(baseline)
-    each = [(mine[trial] - theirs[trial]) / more for trial in sorted(mine.keys() & theirs.keys())]
-    return _of_pairs(each, statistics.interval_of_mean(each))
+    each = tuple((mine[trial] - theirs[trial]) / more for trial in sorted(mine.keys() & theirs.keys()))
+    ci95, middle = statistics.interval_of_mean(each), fmean(each) if each else None
+    return Estimate(value=middle, ci95=ci95, n=len(each), of="pairs", values=each)
 
 
 def share_of_requests(pick: Callable[[Judgement], int | None]) -> Compute:

@@ -16,13 +16,15 @@ from capsexp.analysis.combine import (
     error_rate,
     highest_of,
     leak,
+    makespan,
     marginal_memory,
-    median_of,
+    mean_of,
     memory_growth,
     pooled,
     server_efficiency,
     share_of_requests,
     speedup,
+    throughput,
 )
 from capsexp.analysis.figures import Figures
 from capsexp.results.report import Estimate
@@ -99,8 +101,8 @@ _ROLES: tuple[tuple[str, str, Callable[[Figures], float | None]], ...] = (
 
 
 def _cpu_seconds(role: str, who: str, pick: Callable[[Figures], float | None]) -> Metric:
-    definition = f"CPU seconds of {who}: the median over trials."
-    return Metric(f"cpu_{role}_s", "s", LOWER, definition, median_of(pick), f"{role} CPU s")
+    definition = f"CPU seconds of {who}: the geometric mean over trials."
+    return Metric(f"cpu_{role}_s", "s", LOWER, definition, mean_of(pick), f"{role} CPU s")
 
 
 _TEXTS = Gate(timed=False, unknown="no reference transcripts")
@@ -108,19 +110,19 @@ _TEXTS = Gate(timed=False, unknown="no reference transcripts")
 METRICS: tuple[Metric, ...] = (
     Metric(
         "speedup", "x", HIGHER,
-        "Makespan of the baseline / makespan, the median of the ratios within each trial that both completed.",
+        "Makespan of the baseline / makespan, the geometric mean of the ratios within each trial that both completed.",
         speedup, "speedup", gate=Gate(relative=True),
     ),
     Metric(
         "throughput_rtfx", "RTFx", HIGHER,
-        "Seconds of audio recognized per second of makespan: the median over trials.",
-        median_of(lambda f: f.throughput_rtfx, whole=True), "RTFx", gate=Gate(),
+        "Seconds of audio recognized per second of makespan: the geometric mean over trials, as makespan_s.",
+        throughput, "RTFx", gate=Gate(),
     ),
     Metric(
         "makespan_s", "s", LOWER,
-        "From the first byte sent to the last final result, over all requests: the median over trials; unknown unless "
-        "all requests of all trials completed.",
-        median_of(lambda f: f.makespan_s, whole=True), "makespan s",
+        "From the first byte sent to the last final result, over all requests: the geometric mean over trials, "
+        "as if in all of the baseline's; unknown unless all requests of all trials completed.",
+        makespan, "makespan s",
     ),
     Metric(
         "efficiency", "", HIGHER, "Speedup / (usable threads / the baseline's usable threads).",
@@ -151,12 +153,12 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         "memory_growth", "x", LOWER,
-        "Steady memory / the baseline's: the median of the ratios within each trial that both have.",
+        "Steady memory / the baseline's: the geometric mean of the ratios within each trial that both have.",
         memory_growth, "memory growth", gate=Gate(relative=True),
     ),
     Metric(
         "marginal_memory_mb", "MB", LOWER,
-        "Steady memory that each worker adds to the baseline's: the median over trials that both have.",
+        "Steady memory that each worker adds to the baseline's: the mean over trials that both have.",
         marginal_memory, "MB per worker", 0, gate=Gate(relative=True, logs=False),
     ),
     Metric(
@@ -181,13 +183,14 @@ METRICS: tuple[Metric, ...] = (
     *(metric for each in _DURATIONS for metric in _distribution(*each)),
     *(_cpu_seconds(*each) for each in _ROLES),
     Metric(
-        "cpu_utilisation", "", NEITHER, "CPU seconds of the server / (makespan x usable CPUs): the median over trials.",
-        median_of(lambda f: f.cpu.utilisation), "CPU %", 0, True,
+        "cpu_utilisation", "", NEITHER,
+        "CPU seconds of the server / (makespan x usable CPUs): the geometric mean over trials.",
+        mean_of(lambda f: f.cpu.utilisation), "CPU %", 0, True,
     ),
     Metric(
         "core_hours_per_audio_hour", "", LOWER,
-        "CPU seconds of the server / seconds of audio recognized: the median over trials.",
-        median_of(core_hours), "core h / audio h", 4, gate=Gate(),
+        "CPU seconds of the server / seconds of audio recognized: the geometric mean over trials.",
+        mean_of(core_hours), "core h / audio h", 4, gate=Gate(),
     ),
     Metric(
         "leak_mb_per_h", "MB/h", LOWER,

@@ -30,12 +30,27 @@ def t975(degrees: float) -> float:
     return float(stdtrit(degrees, 0.975))
 
 
+def centre(values: Sequence[float]) -> float:
+    """The geometric mean of positive values; the arithmetic one where any is not, as counts of seconds may be zero."""
+    if min(values) <= 0:
+        return mean(values)
+    first, logs = _logs(values)
+    return first * math.exp(mean(logs))
+
+
 def interval(values: Sequence[float]) -> Interval | None:
     """95 % interval of the geometric mean of positive values; None below 3 of them."""
     if len(values) < FEWEST or min(values) <= 0:
         return None
-    low, high = _student([math.log(value) for value in values])
-    return math.exp(low), math.exp(high)
+    first, logs = _logs(values)
+    low, high = _student(logs)
+    return first * math.exp(low), first * math.exp(high)
+
+
+def _logs(values: Sequence[float]) -> tuple[float, list[float]]:
+    """Logarithms of ratios to the first: of equal values they are exactly zero, so that a value which is the limit
+    keeps it."""
+    return values[0], [math.log(value / values[0]) for value in values]
 
 
 def interval_of_mean(values: Sequence[float]) -> Interval | None:
