@@ -10,10 +10,8 @@ import base64
 import binascii
 import json
 import math
-import re
 from dataclasses import asdict, dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -215,20 +213,3 @@ def _pcm(data: object, task_id: str) -> Audio:
     if not np.isfinite(audio).all():
         raise ProtocolError("data: samples must be finite", task_id)
     return audio
-
-
-def no_address(url: str) -> str:
-    """What to say of an address that is none, or not whole."""
-    why, meant = "", re.sub(r"^[\w.+-]*:?//", "", url)
-    try:
-        parts, bare = urlsplit(url), urlsplit(f"ws://{meant}")
-        if parts.port == 0:
-            why = " (nobody has port 0)"
-        likely = parts.scheme not in ("ws", "wss") and bare.hostname and bare.port
-    except ValueError as error:  # of the port, or of brackets
-        why, likely = f" ({error})", None
-    guess = f"; did you mean server.url=ws://{meant}?" if likely else ""
-    return (
-        f"{url!r} is no address of a WebSocket server{why}: a full one is server.url=ws://HOST:PORT, as "
-        f"ws://127.0.0.1:6016, or wss://HOST:PORT for TLS{guess}"
-    )

@@ -232,7 +232,7 @@ def test_a_server_of_another_kind_is_measured_by_a_target_of_somebody_elses(
 def test_what_does_not_go_together_is_refused_before_anything_starts(there: Path) -> None:
     with pytest.raises(ConfigError, match=r"^target=shout: our own server does not speak it; use server=command"):
         compose(["target=shout"])
-    with pytest.raises(ConfigError, match=r"^target=wire: speaks over carrier pigeon; there is websocket$"):
+    with pytest.raises(ConfigError, match=r"^target=wire: speaks over carrier pigeon; there is websocket, http, tcp$"):
         compose(["target=wire", "server=external", "server.url=ws://127.0.0.1:1"])
     assert compose(["target=shout", "server=external", "server.url=ws://h:1"]).target.loud == "?"  # type: ignore[attr-defined]
 

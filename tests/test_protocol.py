@@ -2,7 +2,6 @@
 
 import base64
 import json
-import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,7 +23,6 @@ from capsexp.protocol import (
     encode_error,
     encode_result,
     in_url,
-    no_address,
 )
 
 finite = st.floats(-1e6, 1e6, width=32)
@@ -168,13 +166,3 @@ def test_the_longest_task_id_is_taken() -> None:
 def test_an_address_holds_a_host_so_that_its_port_can_be_told(host: str, written: str) -> None:
     assert in_url(host) == written
     assert (urlsplit(f"ws://{in_url(host)}:6016").hostname, urlsplit(f"ws://{written}:6016").port) == (host, 6016)
-
-
-@pytest.mark.parametrize("url", ["ws://", "127.0.0.1:6016", "ws://:6016\n", "ws://h:0", "ws://[::1"])
-def test_what_is_said_of_an_address_that_is_none_names_it_and_a_whole_one(url: str) -> None:
-    said = no_address(url)
-    assert said.startswith(f"{url!r} is no address")
-    assert "\n" not in said
-    example = re.search(r"ws://\d\S*\d", said)
-    assert example is not None
-    assert (urlsplit(example[0]).scheme, urlsplit(example[0]).port) == ("ws", 6016)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from capsexp import interrupts, lifeline, tool
+from capsexp.address import address
 from capsexp.client import soak
 from capsexp.client.load import TIMED_OUT, Outcome, order_seed, plan, run
 from capsexp.client.request import Request, Way
@@ -23,7 +24,7 @@ from capsexp.counts import counted
 from capsexp.csvfile import write_csv
 from capsexp.errors import ServerError
 from capsexp.files import note, storing, tell, write_json, write_text
-from capsexp.protocol import Result, in_url
+from capsexp.protocol import Result
 from capsexp.samples import SampleSet
 from capsexp.samples import load as load_samples
 
@@ -47,10 +48,8 @@ def main(argv: Sequence[str]) -> int:
     samples = load_samples(config.samples)
     if call.run_dir is not None:
         write_json(call.run_dir / "samples.json", described(samples))
-    url = (
-        config.server.url
-        or f"{'wss' if config.server.certfile else 'ws'}://{in_url(config.server.host)}:{config.server.port}"
-    )
+    server = config.server
+    url = server.url or address(config.target.transport, server.host, server.port, server.certfile is not None)
     admitted = None
     if call.guarded:
         url, admitted = _word_to_go()

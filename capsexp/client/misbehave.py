@@ -13,7 +13,6 @@ import os
 import random
 import signal
 import socket
-import ssl
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
 from websockets.uri import parse_uri
 
+from capsexp.address import is_secure
 from capsexp.client.request import Way, port_of
 from capsexp.lifeline import die_with_parent
 from capsexp.protocol import RATE, AudioMessage, encode_audio
@@ -43,11 +43,10 @@ class Line:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         raw.settimeout(TIMEOUT_S)
         raw.connect((parts.hostname or "127.0.0.1", port_of(url)))
-        options = way.options(url)
-        context: ssl.SSLContext | None = options.get("ssl")
+        context = way.tls() if is_secure(url) else None
         self.socket = context.wrap_socket(raw, server_hostname=parts.hostname) if context else raw
         self._protocol = ClientProtocol(parse_uri(url))
-        self._headers: dict[str, str] = options.get("additional_headers", {})
+        self._headers = way.headers
 
     def shake_hands(self) -> None:
         request = self._protocol.connect()

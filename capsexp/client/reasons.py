@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI, WebSocketException
 
+from capsexp.address import TRANSPORTS, is_secure, no_address
+from capsexp.client.transports.base import OPEN, OPEN_S, Ended, Garbled, Way
 from capsexp.errors import HarnessError
-from capsexp.protocol import ProtocolError, no_address
+from capsexp.protocol import ProtocolError
 
-OPEN_S = 30.0  # for a connection to be opened
 LONGEST = 300  # characters of what a server says
 # What this machine has no more of, whatever the server is like.
 _OURS = {
@@ -27,28 +28,28 @@ _OURS = {
 _UNREACHABLE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
 
 
-def why(error: Exception, url: str, message_s: float, own: bool = False) -> str:
-    """What a request's user is told. Raises HarnessError for what is not the server's doing; `own`: it was started for
-    this load."""
+def why(error: Exception, url: str, message_s: float, way: Way = OPEN) -> str:
+    """What a request's user is told. Raises HarnessError for what is not the server's doing."""
     if isinstance(error, ProtocolError):
         return f"the server answered: {brief(str(error))}"
+    if isinstance(error, Ended):
+        return _ended(error, message_s)
     if isinstance(error, ConnectionClosed):
-        return _closed(error, message_s)
+        return _closed(error)
     if isinstance(error, InvalidStatus):
-        return _refused(error, url, own)
+        return _refused(error, url, way.own)
     if isinstance(error, InvalidURI):
-        return no_address(url)
-    if isinstance(error, InvalidHandshake):
-        other = "" if url.startswith("wss:") else ", or wants TLS (wss://)"
-        return f"{url}: what answers there is no WebSocket server{other}: check server.url"
+        return no_address(url, way.target.transport)
+    if isinstance(error, (InvalidHandshake, Garbled)):
+        return _stranger(error, url, way)
     if isinstance(error, (TimeoutError, asyncio.TimeoutError)):
         return f"{url} did not answer within {OPEN_S:g} s: check server.url, and whether the server is overloaded"
     if isinstance(error, OSError):
-        return _system(error, url)
+        return _system(error, url, way)
     return brief(str(error)) or type(error).__name__
 
 
-CAUGHT = (ProtocolError, OSError, TimeoutError, asyncio.TimeoutError, WebSocketException)
+CAUGHT = (ProtocolError, Ended, Garbled, OSError, TimeoutError, asyncio.TimeoutError, WebSocketException)
 
 
 def brief(text: str) -> str:
@@ -57,19 +58,31 @@ def brief(text: str) -> str:
     return line if len(line) <= LONGEST else line[:LONGEST] + "..."
 
 
-def _closed(error: ConnectionClosed, message_s: float) -> str:
-    rcvd, sent = error.rcvd, error.sent
-    if rcvd is None and sent is not None and sent.code in (1002, 1007, 1009):
-        return f"what the server sent is no WebSocket message ({sent.code}: {brief(sent.reason) or 'no reason given'})"
-    code = rcvd.code if rcvd else 1006
-    reason = f": {brief(rcvd.reason)}" if rcvd and rcvd.reason else ""
-    said = f"the connection ended (code {code}{reason}) before the final result"
-    if code == 1009:
+def _ended(error: Ended, message_s: float) -> str:
+    reason = f": {brief(error.reason)}" if error.reason else ""
+    code = f" (code {error.code}{reason})" if error.code else ""
+    said = f"the connection ended{code} before the final result"
+    if error.code == 1009:
         megabytes = message_s * 16_000 * 4 * 4 / 3 / 2**20
         said += (
             f": its messages ({message_s:g} s of audio, {megabytes:.1f} MB) are too big for it; lower load.message_s"
         )
     return said
+
+
+def _closed(error: ConnectionClosed) -> str:
+    """Without a word, or by ourselves."""
+    if error.sent is not None and error.sent.code in (1002, 1007, 1009):
+        said = brief(error.sent.reason) or "no reason given"
+        return f"what the server sent is no WebSocket message ({error.sent.code}: {said})"
+    return "the connection ended (code 1006) before the final result"
+
+
+def _stranger(error: Exception, url: str, way: Way) -> str:
+    spoken = TRANSPORTS[way.target.transport]
+    other = "" if is_secure(url) or not spoken.secure else f", or wants TLS ({spoken.secure}://)"
+    said = f" ({brief(str(error))})" if isinstance(error, Garbled) else ""
+    return f"{url}: what answers there is not {spoken.what}{said}{other}: check server.url"
 
 
 def _refused(error: InvalidStatus, url: str, own: bool) -> str:
@@ -90,7 +103,7 @@ def _refused(error: InvalidStatus, url: str, own: bool) -> str:
     return f"{url} answers ({status}), but not as a WebSocket server: check host, port and path of server.url"
 
 
-def _system(error: OSError, url: str) -> str:
+def _system(error: OSError, url: str, way: Way) -> str:
     host = urlsplit(url).hostname or url
     if isinstance(error, socket.gaierror):
         if error.errno in (getattr(socket, "EAI_SYSTEM", None), getattr(socket, "EAI_MEMORY", None)):
@@ -107,8 +120,9 @@ def _system(error: OSError, url: str) -> str:
             ) from None
     if isinstance(error, ConnectionRefusedError) or errno.ECONNREFUSED in numbers:
         return f"connection refused at {url}: is the server running?"
-    if isinstance(error, ssl.SSLError) or (url.startswith("wss:") and isinstance(error, ConnectionError)):
-        return f"{url} does not speak TLS ({_first(error)}): is it ws:// instead of wss://?"
+    if isinstance(error, ssl.SSLError) or (is_secure(url) and isinstance(error, ConnectionError)):
+        way_of = TRANSPORTS[way.target.transport]
+        return f"{url} does not speak TLS ({_first(error)}): is it {way_of.plain}:// instead of {way_of.secure}://?"
     if numbers & _UNREACHABLE:
         return f"{url} cannot be reached ({_first(error)}): check server.url and the network"
     if isinstance(error, ConnectionError):

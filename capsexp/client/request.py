@@ -4,49 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import urlsplit
 
-from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
-from websockets.typing import Subprotocol
 
-from capsexp.client.reasons import CAUGHT, OPEN_S, why
+from capsexp.address import no_address, port_in
+from capsexp.client.reasons import CAUGHT, why
+from capsexp.client.transports import OPEN, Connection, Ended, Way, opened
 from capsexp.config import LoadConfig
 from capsexp.errors import ConfigError
-from capsexp.protocol import RATE, Audio, ProtocolError, Result, no_address
-from capsexp.targets import TARGETS, Conversation, TargetConfig, Task
-from capsexp.targets.base import Frame
+from capsexp.protocol import RATE, Audio, ProtocolError, Result
+from capsexp.targets import TARGETS, Conversation, Task
+from capsexp.targets.base import Event, Frame, Posted
+
+__all__ = ["OPEN", "Request", "Way", "perform", "port_of"]
 
 WATCH_S = 0.1  # after a final result, for a second one to show
-
-
-@dataclass(frozen=True)
-class Way:
-    """What a guarded server asks for: a token, and a certificate (PEM) that the system does not know. `own`: it was
-    started for this load, so that having no room for it is the run's mistake and not the server's. `target`: what it
-    speaks."""
-
-    token: str | None = None
-    certfile: str | None = None
-    own: bool = False
-    target: TargetConfig = field(default_factory=lambda: TARGETS.settings("capswriter")())
-
-    def options(self, url: str) -> dict[str, Any]:
-        """For websockets' connect; raises OSError for a certificate that cannot be read."""
-        found: dict[str, Any] = {}
-        if self.token:
-            found["additional_headers"] = {"Authorization": f"Bearer {self.token}"}
-        if url.startswith("wss:"):
-            found["ssl"] = ssl.create_default_context(cafile=self.certfile)
-        return found
-
-
-OPEN = Way()
+BROKEN = (ConnectionClosed, ConnectionError)  # of a connection: what was received says why
 
 
 @dataclass
@@ -61,6 +37,7 @@ class Request:
     sent: float | None = None  # last byte sent
     first_result: float | None = None
     final: float | None = None
+    partials: int = 0  # texts that could still change
     results: int = 0
     finals: int = 0
     foreign: int = 0  # results with another task's id
@@ -87,43 +64,29 @@ async def perform(
     """Send the sample in messages and take results until the final one; whatever the server does wrong ends up in
     `request.error`. `on_end` is called as soon as it is known what came of the request; the connection then stays for
     a moment (see _watch) and is closed. Raises HarnessError, and what is a fault of ours."""
+    target = way.target
     try:
-        options = way.options(url)
-    except OSError as error:
-        raise ConfigError(f"server.certfile={way.certfile}: cannot be read: {error.strerror or error}") from None
-    try:
-        async with connect(
-            url,
-            subprotocols=[Subprotocol(name) for name in way.target.subprotocols] or None,
-            compression=None,
-            max_size=None,
-            ping_interval=None,  # the server may hold the connection back for long
-            open_timeout=OPEN_S,
-            close_timeout=1,
-            proxy=None,
-            **options,
-        ) as connection:
-            task = Task(request.task_id, time.time(), load.seg_duration, load.seg_overlap)
-            talk = TARGETS.get(way.target.name).begin(way.target, task)
+        task = Task(request.task_id, time.time(), load.seg_duration, load.seg_overlap, len(request.audio))
+        talk = TARGETS.get(target.name).begin(target, task)
+        head = talk.head() if isinstance(talk, Posted) else {}
+        async with opened(target.transport, target.at(url), way, head) as connection:
             await _converse(request, connection, talk, load, on_result, on_end)
             await _watch(request, connection, talk)
     except CAUGHT as error:
         if request.final is None or request.sent is None:  # what happens to the connection afterwards is no matter
-            request.error = why(error, url, load.message_s, way.own)
+            request.error = why(error, url, load.message_s, way)
     except (ValueError, OverflowError):
         if request.start is not None:
             raise
-        request.error = no_address(url)
+        request.error = no_address(url, target.transport)
 
 
 def port_of(url: str) -> int:
-    """The port of a WebSocket's address, also where none is said; raises ConfigError for what is no port."""
-    parts = urlsplit(url)
+    """The port of an address, also where none is said; raises ConfigError for what is no port."""
     try:
-        said = parts.port
+        return port_in(url)
     except ValueError:
         raise ConfigError(f"server.url: {no_address(url)}") from None
-    return said or (443 if parts.scheme == "wss" else 80)
 
 
 def _frames(request: Request, talk: Conversation, load: LoadConfig) -> Iterator[Frame]:
@@ -136,17 +99,18 @@ def _frames(request: Request, talk: Conversation, load: LoadConfig) -> Iterator[
     yield from talk.ending()
 
 
-async def _send(request: Request, connection: ClientConnection, talk: Conversation, load: LoadConfig) -> None:
+async def _send(request: Request, connection: Connection, talk: Conversation, load: LoadConfig) -> None:
     for frame in _frames(request, talk, load):
         if request.start is None:
             request.start = time.monotonic()
         await connection.send(frame)
+    await connection.finish()
     request.sent = time.monotonic()
 
 
 async def _converse(
     request: Request,
-    connection: ClientConnection,
+    connection: Connection,
     talk: Conversation,
     load: LoadConfig,
     on_result: Callable[[Request], None],
@@ -159,7 +123,7 @@ async def _converse(
     try:
         await asyncio.wait({sending, receiving}, return_when=asyncio.FIRST_EXCEPTION)
         broken = sending.exception() if sending.done() else None
-        if broken is not None and not isinstance(broken, ConnectionClosed):
+        if broken is not None and not isinstance(broken, BROKEN):
             raise broken
         await receiving
         await sending
@@ -171,46 +135,50 @@ async def _converse(
 
 async def _receive(
     request: Request,
-    connection: ClientConnection,
+    connection: Connection,
     talk: Conversation,
     on_result: Callable[[Request], None],
     on_end: Callable[[], None],
 ) -> None:
     while request.final is None:
         try:
-            results = talk.heard(await connection.recv())
-        except ConnectionClosed as error:
-            results = talk.closed(error.rcvd.code, error.rcvd.reason) if error.rcvd else ()
-            if not any(result.is_final for result in results):
+            events = talk.heard(await connection.receive())
+        except Ended as end:
+            events = talk.closed(end.code, end.reason)
+            if not any(isinstance(event, Result) and event.is_final for event in events):
                 raise
         now = time.monotonic()
-        for result in results:
-            if not _counted(request, result):
+        for event in events:
+            if not _counted(request, event):
                 continue
-            request.first_result = request.first_result or now
-            if result.is_final:
-                request.final, request.result = now, result
-                on_end()
+            if isinstance(event, Result):
+                request.first_result = request.first_result or now
+                if event.is_final:
+                    request.final, request.result = now, event
+                    on_end()
             on_result(request)
 
 
-def _counted(request: Request, result: Result) -> bool:
+def _counted(request: Request, event: Event) -> bool:
     """Whether it is this request's."""
-    if result.task_id != request.task_id:
+    if not isinstance(event, Result):
+        request.partials += 1
+        return True
+    if event.task_id != request.task_id:
         request.foreign += 1
         return False
     request.results += 1
-    request.finals += result.is_final
+    request.finals += event.is_final
     return True
 
 
-async def _watch(request: Request, connection: ClientConnection, talk: Conversation) -> None:
+async def _watch(request: Request, connection: Connection, talk: Conversation) -> None:
     """A second final message would be a fault of the server: give it a moment to show. Nobody waits for this."""
 
     async def late() -> None:
         while True:
-            for result in talk.heard(await connection.recv()):
-                _counted(request, result)
+            for event in talk.heard(await connection.receive()):
+                _counted(request, event)
 
-    with contextlib.suppress(asyncio.TimeoutError, ConnectionClosed, ProtocolError):
+    with contextlib.suppress(asyncio.TimeoutError, Ended, ProtocolError, *CAUGHT):
         await asyncio.wait_for(late(), WATCH_S)

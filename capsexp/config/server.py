@@ -5,12 +5,10 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from capsexp.bounds import number
 from capsexp.commandline import mentioned, words
 from capsexp.config.checks import one_of
-from capsexp.protocol import no_address
 
 SERVERS = ("local", "command", "external")
 DISPATCH = ("segment", "task", "hash", "naive")
@@ -52,18 +50,11 @@ class ServerConfig:
         yield from one_of("server.on_low_memory", self.on_low_memory, ("reduce", "refuse"))
         if self.name == "command":
             words(self.cmd or "")
-        if self.name == "external" and not self.url:
-            yield (
-                "server.url: server=external needs an address: a full one is server.url=ws://HOST:PORT, as "
-                "ws://127.0.0.1:6016"
-            )
         if self.name == "command" and self.port == 0 and "port" not in mentioned(self.cmd or ""):
             yield (
                 "server.port: server.cmd has no {port}, so give the port that the server takes by itself, e.g. "
                 "server.port=6016, or let server.cmd take {port}"
             )
-        if self.url is not None and not _is_address(self.url):
-            yield f"server.url: {no_address(self.url)}"
         if self.keyfile is not None and self.certfile is None:
             yield "server.keyfile: needs server.certfile"
         if self.token is not None and not self.token:
@@ -73,15 +64,6 @@ class ServerConfig:
                 f"server.host={self.host}: others can reach it; set server.token=SECRET, "
                 "or server.allow_anonymous=true if anybody may use it"
             )
-
-
-def _is_address(url: str) -> bool:
-    """Of a WebSocket server."""
-    try:
-        parts = urlsplit(url)
-        return bool(parts.scheme in ("ws", "wss") and parts.hostname and parts.port != 0)
-    except ValueError:  # of the port, or of brackets
-        return False
 
 
 def _is_loopback(host: str) -> bool:

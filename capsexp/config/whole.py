@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from capsexp import bounds, engines
+from capsexp.address import TRANSPORTS, is_address, no_address, whole
 from capsexp.bounds import number
 from capsexp.config.archive import ArchiveConfig
 from capsexp.config.checks import count
@@ -24,7 +25,7 @@ from capsexp.config.validity import ValidityConfig
 from capsexp.engines import EngineConfig
 from capsexp.errors import ConfigError
 from capsexp.targets import TARGETS, TargetConfig
-from capsexp.targets.base import TOLD, TRANSPORTS
+from capsexp.targets.base import TOLD
 
 AUTO_TRIALS = 5  # fewer leave the spread itself unknown
 # Keys that tell runs of one configuration apart, or that do not change what is measured.
@@ -110,7 +111,13 @@ def _spoken(config: Config) -> Iterator[str]:
     yield from target.faults()
     if target.transport not in TRANSPORTS:
         yield f"target={target.name}: speaks over {target.transport}; there is {', '.join(TRANSPORTS)}"
+        return
+    server = config.server
+    if server.name == "external" and not server.url:
+        yield f"server.url: server=external needs an address: {whole(target.transport)}"
+    if server.url is not None and not is_address(server.url, target.transport):
+        yield f"server.url: {no_address(server.url, target.transport)}"
     if strange := sorted(target.tells - TOLD.keys()):
         yield f"target={target.name}: tells {', '.join(strange)}; there is {', '.join(TOLD)}"
-    if config.server.name == "local" and not target.local:
+    if server.name == "local" and not target.local:
         yield f"target={target.name}: our own server does not speak it; use server=command or external"

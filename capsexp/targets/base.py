@@ -3,16 +3,25 @@ has the sockets and the clocks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from omegaconf import MISSING
 
 from capsexp.protocol import Audio, Result
 
-Frame = str | bytes  # a text or a binary message
-TRANSPORTS = ("websocket",)  # that the client has
+Frame = str | bytes  # a text or a binary message; over HTTP a part of the body, over TCP of the stream
+
+
+@dataclass(frozen=True)
+class Partial:
+    """All that was heard so far, which may still change."""
+
+    text: str
+
+
+Event = Partial | Result  # a result stands, the final one is the last; an error is raised as ProtocolError
 TOLD = {"duration": "how much of the audio a result covers"}  # what a server may tell beside its texts
 
 
@@ -20,7 +29,7 @@ TOLD = {"duration": "how much of the audio a result covers"}  # what a server ma
 class TargetConfig:
     """What every target has: each one's own schema derives from it and says what such a server can do."""
 
-    transport: ClassVar[str] = "websocket"
+    transport: ClassVar[str] = "websocket"  # of capsexp.address.TRANSPORTS
     subprotocols: ClassVar[tuple[str, ...]] = ()  # that are offered
     local: ClassVar[bool] = False  # our own server speaks it
     tells: ClassVar[frozenset[str]] = frozenset(TOLD)  # of TOLD; what such a server does not tell, it is not judged by
@@ -30,6 +39,10 @@ class TargetConfig:
 
     name: str = MISSING
 
+    def at(self, url: str) -> str:
+        """Where requests go, of a server at this address."""
+        return url
+
     def faults(self) -> Iterator[str]:
         """What types and bounds cannot say: `target.key: what is wrong; what to do`, each in one line."""
         return iter(())
@@ -37,12 +50,14 @@ class TargetConfig:
 
 @dataclass(frozen=True)
 class Task:
-    """A request, as a server may be told of it. `time_start`: epoch s; segments in s."""
+    """A request, as a server may be told of it. `time_start`: epoch s; segments in s; `samples`: of all its audio
+    (16 kHz)."""
 
     id: str
     time_start: float = 0.0
     seg_duration: float = 15.0
     seg_overlap: float = 2.0
+    samples: int = 0
 
 
 class Conversation(Protocol):
@@ -63,15 +78,25 @@ class Conversation(Protocol):
         """After the audio."""
         ...
 
-    def heard(self, frame: Frame) -> Sequence[Result]:
-        """What a message says: results with the `task_id` that they belong to, this one's where the server names none,
-        the last one with `is_final`, the whole text and, as `duration`, the seconds that it covers: 0 where the
-        server tells none (see `tells`). Raises ProtocolError for an error and for nonsense."""
+    def heard(self, frame: Frame) -> Sequence[Event]:
+        """What a message says, or over HTTP and TCP the next bytes: results with the `task_id` that they belong to,
+        this one's where the server names none, the last one with `is_final`, the whole text and, as `duration`, the
+        seconds that it covers: 0 where the server tells none (see `tells`). Raises ProtocolError for an error and for
+        nonsense."""
         ...
 
-    def closed(self, code: int, reason: str) -> Sequence[Result]:
-        """What it says that the server has closed the connection before the final result; nothing where that is a
-        failure."""
+    def closed(self, code: int, reason: str) -> Sequence[Event]:
+        """What it says that the server has ended the connection in order before the final result; nothing where that
+        is a failure. Of a WebSocket its close code and reason, of HTTP the status, of TCP 0."""
+        ...
+
+
+@runtime_checkable
+class Posted(Conversation, Protocol):
+    """One over HTTP."""
+
+    def head(self) -> Mapping[str, str]:
+        """Header fields, with the length of the body."""
         ...
 
 

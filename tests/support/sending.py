@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from websockets.asyncio.client import connect
 
+from capsexp.address import is_secure
 from capsexp.client.request import Way
 from capsexp.config import LoadConfig
 from capsexp.protocol import AudioMessage, encode_audio
@@ -31,7 +32,7 @@ async def send_file(url: str, way: Way, number: int, seconds: int) -> str:
     raw.setblocking(False)
     async with connect(
         url, sock=raw, compression=None, max_size=None, proxy=None, ping_interval=KEEPALIVE_S, ping_timeout=KEEPALIVE_S,
-        **way.options(url),
+        additional_headers=way.headers, ssl=way.tls() if is_secure(url) else None,
     ) as connection:  # fmt: skip
 
         async def send() -> None:

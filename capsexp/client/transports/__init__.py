@@ -1,0 +1,18 @@
+"""Ways to a server, one class each: they carry what a target says and hand on what comes back."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import cast
+
+from capsexp.client.transports.base import OPEN, Connection, Ended, Garbled, Opening, Way
+
+__all__ = ["OPEN", "Connection", "Ended", "Garbled", "Way", "opened"]
+
+
+def opened(transport: str, url: str, way: Way, head: Mapping[str, str]) -> AbstractAsyncContextManager[Connection]:
+    """A connection, for one request; see `Opening`. Only the transport that is used is imported."""
+    module = importlib.import_module(f"{__name__}.{transport}")
+    return cast(Opening, module.opened)(url, way, head)

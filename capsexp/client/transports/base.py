@@ -1,0 +1,78 @@
+"""What the transports have in common."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from capsexp.errors import ConfigError
+from capsexp.targets import TARGETS, TargetConfig
+from capsexp.targets.base import Frame
+
+OPEN_S = 30.0  # for a connection to be opened
+
+
+class Ended(Exception):
+    """The server has ended the connection in order: what a target's `closed` is told."""
+
+    def __init__(self, code: int, reason: str = "") -> None:
+        super().__init__(code, reason)
+        self.code, self.reason = code, reason
+
+
+class Garbled(Exception):
+    """What came back is nothing of this transport's, or broke off in the middle."""
+
+
+class Connection(Protocol):
+    """For one request."""
+
+    async def send(self, frame: Frame) -> None:
+        """Returns when it was handed to the system, or nearly all of it."""
+        ...
+
+    async def finish(self) -> None:
+        """After the last frame."""
+        ...
+
+    async def receive(self) -> Frame:
+        """A message, or where there is none of these the bytes that have come; raises Ended at the end."""
+        ...
+
+
+@dataclass(frozen=True)
+class Way:
+    """What a guarded server asks for: a token, and a certificate (PEM) that the system does not know. `own`: it was
+    started for this load, so that having no room for it is the run's mistake and not the server's. `target`: what it
+    speaks."""
+
+    token: str | None = None
+    certfile: str | None = None
+    own: bool = False
+    target: TargetConfig = field(default_factory=lambda: TARGETS.settings("capswriter")())
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
+
+    def tls(self) -> ssl.SSLContext:
+        """Raises ConfigError for a certificate that cannot be read."""
+        try:
+            return ssl.create_default_context(cafile=self.certfile)
+        except OSError as error:
+            raise ConfigError(f"server.certfile={self.certfile}: cannot be read: {error.strerror or error}") from None
+
+
+OPEN = Way()
+
+
+class Opening(Protocol):
+    """What a module of a transport has as `opened`."""
+
+    def __call__(self, url: str, way: Way, head: Mapping[str, str]) -> AbstractAsyncContextManager[Connection]:
+        """`head`: what the target says of the request before its frames, where the transport has a place for it. Raises
+        OSError, what else the transport's library raises, and ValueError for what is no address."""
+        ...

@@ -1,0 +1,63 @@
+"""HTTP/1.1: a POST on a connection of its own. The frames are its body; what comes back is the answer's body, and its
+end the status."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+import h11
+
+from capsexp.client.transports.base import Ended, Garbled, Way
+from capsexp.client.transports.tcp import READ, stream
+from capsexp.targets.base import Frame
+
+
+class Http:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, url: str, headers: Mapping[str, str]
+    ) -> None:
+        self._reader, self._writer = reader, writer
+        self._state, self._status = h11.Connection(h11.CLIENT), (0, "")
+        parts = urlsplit(url)
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        fields = {"Host": parts.netloc.rpartition("@")[2], "Connection": "close", **headers}
+        request = h11.Request(method="POST", target=path, headers=list(fields.items()))
+        self._first = self._state.send(request) or b""  # goes with the first frame
+
+    async def send(self, frame: Frame) -> None:
+        await self._write(h11.Data(data=frame.encode() if isinstance(frame, str) else frame))
+
+    async def finish(self) -> None:
+        await self._write(h11.EndOfMessage())
+
+    async def _write(self, event: h11.Event) -> None:
+        first, self._first = self._first, b""
+        self._writer.write(first + (self._state.send(event) or b""))
+        await self._writer.drain()
+
+    async def receive(self) -> bytes:
+        while True:
+            try:
+                event = self._state.next_event()
+            except h11.RemoteProtocolError as error:
+                begun = self._status[0] or not self._state.trailing_data[0]  # of an answer, and not of anything else
+                if self._reader.at_eof() and begun:
+                    raise ConnectionResetError("it closed before its answer was whole") from error
+                raise Garbled(str(error)) from error
+            if event is h11.NEED_DATA:
+                self._state.receive_data(await self._reader.read(READ))
+            elif isinstance(event, h11.Response):
+                self._status = event.status_code, event.reason.decode("latin-1")
+            elif isinstance(event, h11.Data):
+                return bytes(event.data)
+            elif not isinstance(event, h11.InformationalResponse):  # its end, or of all
+                raise Ended(*self._status)
+
+
+@asynccontextmanager
+async def opened(url: str, way: Way, head: Mapping[str, str]) -> AsyncIterator[Http]:
+    async with stream(url, way) as (reader, writer):
+        yield Http(reader, writer, url, {**way.headers, **head})

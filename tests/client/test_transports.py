@@ -1,0 +1,155 @@
+"""The ways to a server: what a target says gets there, what comes back is handed on however it was split, and every end
+is named."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from capsexp.client.load import run
+from capsexp.client.request import Request, Way
+from capsexp.config import LoadConfig
+from capsexp.protocol import ProtocolError, Result
+from capsexp.targets import Partial, TargetConfig, Task, capswriter
+from capsexp.targets.base import Event
+from tests.support import PATIENCE, noise
+
+Serving = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@dataclass
+class Posting(TargetConfig):
+    transport: ClassVar[str] = "http"
+
+    def at(self, url: str) -> str:
+        return f"{url}/hear?x=1"
+
+
+@dataclass
+class Streaming(TargetConfig):
+    transport: ClassVar[str] = "tcp"
+
+
+class Talk:
+    """Samples as they are; the answer, whole, is the text; a `~` in it is a text that may change."""
+
+    def __init__(self, config: object, task: Task) -> None:
+        self.task, self.got = task, b""
+
+    def head(self) -> dict[str, str]:
+        return {"Content-Length": str(4 * self.task.samples + 3)}
+
+    def opening(self) -> Iterator[str]:
+        yield "<"
+
+    def audio(self, piece: np.ndarray, last: bool) -> Iterator[bytes]:
+        yield piece.tobytes()
+
+    def ending(self) -> Iterator[str]:
+        yield "/>"
+
+    def heard(self, frame: str | bytes) -> Sequence[Event]:
+        assert isinstance(frame, bytes)
+        self.got += frame
+        return [Partial(self.got.decode())] * frame.count(b"~")
+
+    def closed(self, code: int, reason: str) -> Sequence[Event]:
+        if code == 400:
+            raise ProtocolError(f"{reason}: {self.got.decode()}")
+        return [Result(self.task.id, True, 0.0, 0.0, 0.0, 0.0, self.got.decode(), "")] if code in (0, 200) else []
+
+
+def asked(monkeypatch: pytest.MonkeyPatch, kind: type[TargetConfig], serving: Serving, token: str = "") -> Request:
+    monkeypatch.setattr(capswriter, "begin", Talk)
+    request = Request(0, "t", "x", noise(2, 1))
+
+    async def main() -> None:
+        async with await asyncio.start_server(serving, "127.0.0.1", 0) as server:
+            url = f"{'http' if kind is Posting else 'tcp'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            way = Way(token, target=kind(name="capswriter"))
+            await run([request], url, LoadConfig(message_s=0.5, timeout=PATIENCE), way=way)
+
+    asyncio.run(main())
+    return request
+
+
+BODY = b"<" + noise(2, 1).tobytes() + b"/>"
+
+
+def answering(*answer: bytes, before: bool = False) -> Serving:
+    async def serving(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not before:
+            got = await reader.readuntil(b"\r\n\r\n")
+            assert got.startswith(b"POST /hear?x=1 HTTP/1.1\r\n") and b"Authorization: Bearer secret\r\n" in got
+            assert await reader.readexactly(len(BODY)) == BODY
+        for piece in answer:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.01)
+        writer.close()
+
+    return serving
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [OK + b"Content-Length: 5\r\n\r\na ~ b"],
+        [OK[:9], OK[9:], b"Transfer-Encoding: chunked\r\n\r\n2\r\na ", b"\r\n3\r\n~ b\r\n0\r\n", b"\r\n"],
+        [b"HTTP/1.1 102 Processing\r\n\r\n", OK + b"\r\na", b" ~ b"],  # its close is the end
+    ],
+)
+def test_http_carries_the_body_and_the_answer(monkeypatch: pytest.MonkeyPatch, answer: list[bytes]) -> None:
+    request = asked(monkeypatch, Posting, answering(*answer), "secret")
+    assert request.ok and request.result is not None and request.result.text == "a ~ b", request.error
+    assert (request.results, request.finals, request.partials) == (1, 1, 1)
+    assert request.start is not None and request.sent is not None and request.start <= request.sent
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ([b"HTTP/1.1 400 Bad\r\nContent-Length: 7\r\n\r\nno file"], "the server answered: Bad: no file"),
+        ([b"HTTP/1.1 500 Oh\r\n\r\n"], "the connection ended (code 500: Oh) before the final result"),
+        ([OK + b"Content-Length: 9\r\n\r\na b"], "closed before its answer was whole"),  # half of it
+        ([b"220 mail ready\r\n"], "what answers there is not an HTTP server"),
+        ([b""], "closed before its answer was whole"),
+    ],
+)
+@pytest.mark.parametrize("before", [False, True])
+def test_every_end_of_http_is_named(
+    monkeypatch: pytest.MonkeyPatch, answer: list[bytes], said: str, before: bool
+) -> None:
+    """Also of one that answers before it has all of the body."""
+    request = asked(monkeypatch, Posting, answering(*answer, before=before), "secret")
+    assert request.error is not None and not request.ok
+    if not before:
+        assert said in request.error
+
+
+def test_tcp_carries_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def serving(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert await reader.readexactly(len(BODY)) == BODY
+        for letter in b"a~b":
+            writer.write(bytes([letter]))
+            await asyncio.sleep(0.01)
+        writer.close()
+
+    request = asked(monkeypatch, Streaming, serving)
+    assert request.ok and request.result is not None and request.result.text == "a~b", request.error
+    assert request.partials == 1
+
+
+@pytest.mark.parametrize("kind", [Posting, Streaming])
+def test_an_address_of_another_transport_is_none(monkeypatch: pytest.MonkeyPatch, kind: Any) -> None:
+    for url in ("http://", "tcp://h", "127.0.0.1:x", "tcp://127.0.0.1:99999"):
+        request = Request(0, "t", "x", noise(0.1, 1))
+        monkeypatch.setattr(capswriter, "begin", Talk)
+        asyncio.run(run([request], url, LoadConfig(timeout=PATIENCE), way=Way(target=kind(name="capswriter"))))
+        assert request.error is not None and "HOST:PORT" in request.error
