@@ -10,7 +10,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from capsexp.errors import ArchiveError
 from capsexp.files import read_json, storing, write_json, write_text
+from capsexp.report.exporters import html
+from capsexp.results.read import read_report, read_sweep
 from capsexp.results.tables import sizes
 
 LEFT_OUT = "[left out]"
@@ -47,8 +50,12 @@ class Redaction:
 
     def copy(self, names: Iterable[tuple[str, Path]], target: Path) -> None:
         """These files below `target`, redacted. Raises StorageError."""
+        page = False
         for name, path in names:
             parts = name.split("/")
+            if name == html.FILE:
+                page = True
+                continue
             if "transcripts" in parts:
                 if path.suffix != ".json":
                     continue
@@ -64,6 +71,8 @@ class Redaction:
                     shutil.copyfile(path, there)
         for path in target.glob("*/run.json"):
             write_json(path, {**read_json(path), "tables": sizes(path.parent)})
+        if page:
+            _page(target)
 
     def _value(self, value: Any, key: str = "") -> Any:
         if isinstance(value, dict):
@@ -95,6 +104,15 @@ class Redaction:
             elif not pieces or pieces[-1] != LEFT_OUT:
                 pieces.append(LEFT_OUT)
         return "".join(pieces)
+
+
+def _page(folder: Path) -> None:
+    """report.html made of what is left: in the page itself a text stands in pieces, where no search finds it."""
+    try:
+        said = html.draw(read_report(folder), read_sweep(folder))
+    except ArchiveError:  # the sweep is damaged, and so is its report
+        return
+    write_text(folder / html.FILE, said)
 
 
 def _grams(text: str) -> Iterator[str]:

@@ -57,7 +57,7 @@ def load(config, threads):
     return Mine(config, threads)
 '''
 PAGE = """
-FILE = "report.html"
+FILE = "report.page.html"
 
 
 def render(report):
@@ -112,7 +112,7 @@ bare = tiny_plugin.bare
 nonsense = :: not a module
 
 [capsexp.exporters]
-html = tiny_plugin.page
+page = tiny_plugin.page
 
 [capsexp.targets]
 shout = tiny_plugin.target
@@ -165,11 +165,11 @@ def test_a_sweep_with_an_engine_and_an_exporter_of_somebody_elses(
     out = tmp_path / "out"
     done = asked(
         installed, "engine=mine", "engine.word=a,b", "samples=dir", f"samples.dir={audio_dir}", "load.repeats=1",
-        "trials=1", "validity=off", "archive.enabled=true", "report.formats=[text,html]", "pool=thread",
+        "trials=1", "validity=off", "archive.enabled=true", "report.formats=[text,page]", "pool=thread",
         f"hydra.sweep.dir={out}", "-m",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert (out / "report.html").read_text().count(" mine") == 2
+    assert (out / "report.page.html").read_text().count(" mine") == 2
     found = read_json(out / "report.json")["configurations"]
     assert [c["metrics"]["correctness"]["value"] for c in found] == [1.0, 1.0]
     heard = [path.read_text("utf-8") for path in sorted(out.glob("*/transcripts/*.txt"))]

@@ -8,11 +8,16 @@ from dataclasses import dataclass, field
 from capsexp.bounds import number
 from capsexp.report.exporters import EXPORTERS
 
+LANGUAGES = ("auto", "en", "zh")
+
 
 @dataclass
 class ReportConfig:
     fail_on_gate: bool = False
-    formats: list[str] = field(default_factory=lambda: ["text", "markdown", "json"])  # what is written: see exporters/
+    formats: list[str] = field(
+        default_factory=lambda: ["text", "markdown", "json", "html"]
+    )  # what is written: see exporters/
+    lang: str = "auto"  # of the page, until its reader chooses: auto (the browser's), en or zh
     tolerance: float = number(0.05, high=1)  # within this of the best throughput counts as equally fast
     ci_width: float = number(0.05, low=0.001)  # trials=auto goes on until every gated ratio is known to +- this
     leak_min_s: float = 1800.0  # of steady state, before a slope of memory is judged
@@ -21,6 +26,7 @@ class ReportConfig:
     reserve_mb: float = 2048.0  # left to everything else in the table of worker counts by memory size
 
     def faults(self) -> Iterator[str]:
+        if self.lang not in LANGUAGES:
+            yield f"report.lang: {self.lang!r} is not one of {', '.join(LANGUAGES)}"
         for name in self.formats:
             EXPORTERS.check("report.formats", name)
-        return iter(())

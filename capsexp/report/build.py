@@ -51,7 +51,7 @@ def rebuild(folder: Path) -> Report:
     Raises ArchiveError when `folder` is not a sweep's."""
     survive = Survivor()
     files = read_sweep(folder)
-    report = write(folder, assemble(files, survive), files.sweep.report.get("formats"), survive)
+    report = write(folder, assemble(files, survive), files, survive)
     with storing(folder.name):
         survive.keep(folder)
     return report

@@ -20,9 +20,7 @@ VERDICTS = {
 
 def sentences(report: Report) -> list[str]:
     """The verdict, the recommendation and what the data say about disappointing results."""
-    verdict = report.verdict
-    why = "the sweep is not finished" if report.unfinished else VERDICTS[verdict].format(_unusable(report))
-    said = [f"Verdict: {spelled(verdict)}: {why}."]
+    said = [f"Verdict: {spelled(report.verdict)}: {why(report)}."]
     said += changed_lines(report)
     for advice in report.advice:
         said += _advice(advice)
@@ -33,6 +31,11 @@ def sentences(report: Report) -> list[str]:
     for key, causes in report.diagnosis.items():
         said += [f"{key}: {cause}" for cause in causes]
     return said
+
+
+def why(report: Report) -> str:
+    """What the verdict says, as the end of a sentence."""
+    return "the sweep is not finished" if report.unfinished else VERDICTS[report.verdict].format(_unusable(report))
 
 
 def _unusable(report: Report) -> str:

@@ -12,25 +12,27 @@ from capsexp.config import ReportConfig
 from capsexp.errors import ConfigError
 from capsexp.files import storing, write_text
 from capsexp.report.exporters import EXPORTERS, Exporter, json, text
+from capsexp.report.exporters.base import Drawing
 from capsexp.report.survive import Survivor
+from capsexp.results.read import SweepFiles
 from capsexp.results.report import Report
 
 ALWAYS = ("text", "json")  # what the terminal shows, and what the other commands read
 _NAME = re.compile(r"report(\.[A-Za-z0-9_-]+)+")  # by which archives know a report
 
 
-def write(folder: Path, report: Report, formats: object, survive: Survivor) -> Report:
-    """Write the report in these forms, and in those that are always there; returns what was written. A form that fails
-    costs itself, with a warning in report.json, which is written last and holds all of it. Forms of ours that are not
-    asked for, and that an earlier report left, are removed: they would tell another story."""
+def write(folder: Path, report: Report, files: SweepFiles, survive: Survivor) -> Report:
+    """Write the report in the sweep's forms, and in those that are always there; returns what was written. A form that
+    fails costs itself, with a warning in report.json, which is written last and holds all of it. Forms of ours that are
+    not asked for, and that an earlier report left, are removed: they would tell another story."""
     used: dict[str, Exporter] = {json.FILE: json, text.FILE: text}
-    for name in _named(formats):
+    for name in _named(files.sweep.report.get("formats")):
         if name not in ALWAYS and (exporter := _load(name, used, survive)) is not None:
             used[exporter.FILE] = exporter
     for file, exporter in used.items():
         if exporter is not json:
             otherwise = f"{file} could not be written; {json.FILE} holds all of it\n"
-            write_text(folder / file, survive(file, otherwise, _render, exporter, report))
+            write_text(folder / file, survive(file, otherwise, _render, exporter, report, files))
     for name in EXPORTERS.ours():
         if (file := EXPORTERS.get(name).FILE) not in used:
             with storing(file):
@@ -63,8 +65,8 @@ def _load(name: str, used: dict[str, Exporter], survive: Survivor) -> Exporter |
     return exporter
 
 
-def _render(exporter: Exporter, report: Report) -> str:
-    rendered = exporter.render(report)
+def _render(exporter: Exporter, report: Report, files: SweepFiles) -> str:
+    rendered = exporter.draw(report, files) if isinstance(exporter, Drawing) else exporter.render(report)
     if not isinstance(rendered, str):
         raise TypeError(f"render gave {type(rendered).__name__}, not text")
     return rendered

@@ -17,13 +17,13 @@ from capsexp.errors import ConfigError
 from capsexp.files import read_json, write_json
 from capsexp.plugins import PlugPoint
 from capsexp.report import build
-from capsexp.report.exporters import EXPORTERS, Exporter, json, junit, markdown, text
+from capsexp.report.exporters import EXPORTERS, Exporter, html, json, junit, markdown, text
 from capsexp.results.read import RunFiles
 from tests.support import PATIENCE
 from tests.support.reports import a_run, a_sweep
 from tests.support.settings import changed
 
-OURS: list[Exporter] = [json, junit, markdown, text]  # a type checker's proof that a module is one
+OURS: list[Exporter] = [html, json, junit, markdown, text]  # a type checker's proof that a module is one
 
 
 def trials(workers: int, *makespans: float, **more: Any) -> list[RunFiles]:
@@ -141,7 +141,13 @@ def test_the_forms_that_are_asked_for_are_written_and_others_do_not_stay(sweep: 
     every = made(sweep, ["text", "markdown", "json", "junit"])
     assert set(every) == {"report.txt", "report.md", "report.json", "report.junit.xml", "report.pdf"}
     assert set(made(sweep, [])) == {"report.txt", "report.json", "report.pdf"}  # what others read
-    assert set(made(sweep, None)) == {"report.txt", "report.md", "report.json", "report.pdf"}  # of an earlier version
+    assert set(made(sweep, None)) == {
+        "report.txt",
+        "report.md",
+        "report.json",
+        "report.html",
+        "report.pdf",
+    }  # of an earlier version
     assert b"/" + os.fsencode(sweep.name) not in b"".join(every.values())
 
 
@@ -164,13 +170,13 @@ def test_an_unknown_form_is_refused_with_the_nearest(wrong: list[str], meant: st
 
 def test_ours_need_no_metadata_and_each_is_one_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("capsexp.plugins.entry_points", lambda group: ())
-    assert EXPORTERS.names() == ["json", "junit", "markdown", "text"]
+    assert EXPORTERS.names() == ["html", "json", "junit", "markdown", "text"]
     assert [EXPORTERS.get(name) for name in EXPORTERS.names()] == OURS
     assert len({e.FILE for e in OURS}) == len(OURS) and all(e.FILE.startswith("report.") for e in OURS)
 
 
 PAGE = """
-FILE = "report.html"
+FILE = "report.page.html"
 def render(report):
     try:
         report.verdict = "its own copy"
@@ -178,7 +184,7 @@ def render(report):
         return "<p>" + ", ".join(c.key for c in report.configurations) + "\\n"
 """
 ENTRIES = """[capsexp.exporters]
-html = tiny_html
+page = tiny_html
 text = tiny_html
 broken = tiny_broken
 elsewhere = tiny_elsewhere
@@ -195,7 +201,7 @@ def installed(tmp_path: Path) -> Path:
     about.mkdir(parents=True)
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: tiny-html\nVersion: 1.0\n")
     (about / "entry_points.txt").write_text(ENTRIES)
-    more = 'class twice:\n    FILE = "report.html"\n    render = staticmethod(render)\n'
+    more = 'class twice:\n    FILE = "report.page.html"\n    render = staticmethod(render)\n'
     (site / "tiny_html.py").write_text(PAGE + more)
     (site / "tiny_broken.py").write_text("import nothing_of_this_name\n")
     (site / "tiny_elsewhere.py").write_text('FILE = "../sweep.json"\ndef render(report): return ""\n')
@@ -206,17 +212,17 @@ def test_another_packages_exporters_are_found_and_faults_of_theirs_cost_one_form
     sweep: Path, installed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(installed))
-    files = made(sweep, ["text", "broken", "elsewhere", "bare", "html", "twice", "json"])
-    assert files["report.html"] == b"<p>workers=1, workers=2\n"
+    files = made(sweep, ["text", "broken", "elsewhere", "bare", "page", "twice", "json"])
+    assert files["report.page.html"] == b"<p>workers=1, workers=2\n"
     assert b"its own copy" not in files["report.json"]
     assert files["report.txt"].startswith(b"capsexp: ")  # a name of ours is nobody else's
-    assert set(files) == {"report.txt", "report.json", "report.html"}
+    assert set(files) == {"report.txt", "report.json", "report.page.html"}
     left_out = [w for w in read_json(sweep / "report.json")["warnings"] if w.startswith("report.formats: ")]
     assert [w.split("'")[1] for w in left_out] == ["broken", "elsewhere", "bare", "twice"]
     assert "ModuleNotFoundError: No module named 'nothing_of_this_name'" in left_out[0]
     assert all("\n" not in w for w in left_out)
-    with pytest.raises(ConfigError, match="unknown exporter 'htm'; did you mean 'html'"):
-        EXPORTERS.check("report.formats", "htm")
+    with pytest.raises(ConfigError, match="unknown exporter 'pag'; did you mean 'page'"):
+        EXPORTERS.check("report.formats", "pag")
 
 
 @pytest.mark.slow
@@ -225,15 +231,15 @@ def test_a_sweep_writes_the_file_of_another_packages_exporter(installed: Path, t
     out = tmp_path / "out"
     done = subprocess.run(
         [sys.executable, "-m", "capsexp", "engine=null", "samples=dir", f"samples.dir={audio_dir}", "load.repeats=1",
-         "trials=1", "validity=off", "archive.enabled=true", "report.formats=[text,html,broken,junit]", "workers=1",
+         "trials=1", "validity=off", "archive.enabled=true", "report.formats=[text,page,broken,junit]", "workers=1",
          f"hydra.sweep.dir={out}", "-m"],
         capture_output=True, text=True, timeout=2 * PATIENCE, check=False, stdin=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(installed), os.environ.get("PYTHONPATH", "")])},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert (out / "report.html").read_text() == "<p>workers=1\n"
+    assert (out / "report.page.html").read_text() == "<p>workers=1\n"
     assert not faults(Tree.parse(out / "report.junit.xml").getroot())
-    assert {"report.html", "report.junit.xml"} <= set(read_json(out / "MANIFEST.json")["files"])
+    assert {"report.page.html", "report.junit.xml"} <= set(read_json(out / "MANIFEST.json")["files"])
     assert not (out / "report.md").exists()
     [said] = [line for line in done.stderr.splitlines() if "broken" in line]  # before it starts
     assert said.startswith("warning: report.formats: exporter 'broken' (tiny_broken) cannot be loaded: ")
@@ -243,7 +249,7 @@ def test_a_sweep_writes_the_file_of_another_packages_exporter(installed: Path, t
 def test_a_plug_point_says_what_an_implementation_lacks(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(installed))
     point: PlugPoint[Any] = PlugPoint("kind", "capsexp.report.exporters", "capsexp.exporters", ("render", "colour"))
-    with pytest.raises(ConfigError, match=r"^kind 'html' \(tiny_html\) has no colour$"):
-        point.get("html")
+    with pytest.raises(ConfigError, match=r"^kind 'page' \(tiny_html\) has no colour$"):
+        point.get("page")
     with pytest.raises(ConfigError, match=r"^kind 'broken' \(tiny_broken\) cannot be loaded: ModuleNotFoundError"):
         point.get("broken")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from capsexp.results.read import SweepFiles
 from capsexp.results.report import Report
 
 
@@ -16,3 +17,11 @@ class Exporter(Protocol):
         """The whole file. `report` is what report.json holds, typed and immutable. The same report gives
         the same text: no time, no path, no order that differs from run to run. What is foreign in it (names, errors,
         reasons) may hold any character: see `capsexp.escape`."""
+
+
+@runtime_checkable
+class Drawing(Protocol):
+    """What an exporter may be as well: one that shows the runs' tables beside the report."""
+
+    def draw(self, report: Report, files: SweepFiles) -> str:
+        """Like `render`, which it is called in place of where the files of the sweep are at hand."""
