@@ -19,6 +19,7 @@ from capsexp.files import note, read_json, tell, working_folder
 from capsexp.lock import locked
 from capsexp.overrides import key_of, pasted, several, spell, unquoted
 from capsexp.tool import TOKEN
+from capsexp.trust import TRUST
 
 _VALUED = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p")
 _SEVERAL = ("-m", "--multirun")
@@ -109,7 +110,7 @@ def _main(argv: list[str]) -> int:
     if any(flag.partition("=")[0] in _QUESTIONS for flag in flags):
         _one_configuration(overrides, flags)
         return compose.launch(config_dir, config_name, [*overrides, *flags], lambda config: None)
-    unknown = [flag for flag in flags if flag not in (*_SEVERAL, "-r", "--run")]
+    unknown = [flag for flag in flags if flag not in (*_SEVERAL, "-r", "--run", TRUST)]
     if unknown:
         raise ConfigError(f"{unknown[0]}: unknown flag; settings are key=value, see --help")
 
@@ -120,9 +121,11 @@ def _main(argv: list[str]) -> int:
         if config_dir is None:
             config_dir, config_name = _own_tree(place, config_name)
         with locked(place) if (place / "sweep.json").is_file() else nullcontext(), interrupts.in_order() as asked:
-            sweep, argv, _ = reopen(place, rest, config_dir, config_name)
+            sweep, argv, _ = reopen(place, rest, config_dir, config_name, TRUST in flags)
             each_differs(sweep.planned)
             return Performance(sweep, argv, True, config_dir, config_name).run(asked)
+    if TRUST in flags:
+        raise ConfigError(f"{TRUST}: is for what somebody else's folder would do; give resume=FOLDER with it")
     if any(o.startswith("redo=") for o in overrides):
         raise ConfigError("redo: says what resume= makes again; give resume=FOLDER with it")
     sweep = plan(overrides, config_dir, config_name)

@@ -10,7 +10,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from capsexp import archive, cli, escape
+from capsexp import archive, cli, escape, trust
 from capsexp.analysis.metrics import BY_TAG
 from capsexp.errors import ArchiveError, ConfigError
 from capsexp.files import note, read_json, tell
@@ -18,10 +18,7 @@ from capsexp.overrides import assign, key_of, unquoted
 from capsexp.report.tables import shown
 from capsexp.results.read import read_report
 from capsexp.results.report import Configuration, Report
-from capsexp.trust import surprises
 
-TRUST = "--trust"
-SAID = 5  # of what an archive would do, at most
 _SHOWN = ("makespan_s", "speedup", "peak_memory_mb", "correctness")
 
 
@@ -30,9 +27,12 @@ def main(argv: Sequence[str]) -> int:
         raise ConfigError("usage: python -m capsexp.replay X [key=value ...], a sweep's folder or its zip")
     source = Path(argv[0])
     with archive.verified(source) as folder:
-        overrides = [word for word in argv[1:] if word != TRUST]
+        overrides = [word for word in argv[1:] if word != trust.TRUST]
         words = line(_read(folder / "sweep.json"), folder, overrides)
-        _ask(source, folder, words, overrides, TRUST in argv)
+        composed, _, valued = cli.arrange(words)
+        tree = trust.Tree(folder / "conf", valued["--config-name"])
+        found = trust.surprises(tree, composed, [*overrides, *_own_audio(folder)])
+        trust.ask(source.name, found, trust.TRUST in argv)
         before, out = _before(folder), _out(overrides)
         code = cli.main([*words, assign("hydra.sweep.dir", out)])
         if before and (out / "report.json").is_file():
@@ -47,17 +47,6 @@ def _before(folder: Path) -> Report | None:
     except ArchiveError as error:
         note(f"there is nothing to compare with: {error}")
         return None
-
-
-def _ask(source: Path, folder: Path, words: list[str], overrides: list[str], trusted: bool) -> None:
-    """Say what the archive would do beyond measuring; raises ArchiveError where that was not asked for."""
-    composed, _, valued = cli.arrange(words)
-    found = surprises(folder, composed, valued["--config-name"], [*overrides, *_own_audio(folder)])
-    if found and not trusted:
-        said = "; ".join(found[:SAID]) + (f"; and {len(found) - SAID} more" if len(found) > SAID else "")
-        raise ArchiveError(f"{source.name} would {said}: if you trust it, add {TRUST}")
-    for one in found:
-        tell(f"trusted: it will {escape.one_line(one)}", sys.stderr)
 
 
 def line(sweep: dict[str, Any], folder: Path, overrides: Sequence[str]) -> list[str]:

@@ -3,6 +3,7 @@
 A plain `pytest` runs the fast tests; with --all, or where files are named, the slow ones run as well."""
 
 import contextlib
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,6 +44,13 @@ settings.load_profile("shared")
 
 # A shell ignores Ctrl-C for what it starts in the background, and children inherit that: here they must not.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def config_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for the user's own files, so that no test writes into the real one."""
+    os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("config"))
+    return Path(os.environ["XDG_CONFIG_HOME"])
 
 
 @pytest.fixture

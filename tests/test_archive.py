@@ -54,11 +54,11 @@ def test_a_changed_zip_is_noticed_even_when_its_manifest_agrees(tmp_path: Path) 
     folder = tmp_path / "sweep"
     folder.mkdir()
     write_json(folder / "report.json", {})
-    first = archive.build(folder, False)
+    first = archive.build(folder)
     assert archive.verify(first) == []
     said = first.with_name(first.name + ".sha256").read_text()
     write_json(folder / "report.json", {"verdict": "FEASIBLE"})
-    archive.build(folder, False)
+    archive.build(folder)
     first.with_name(first.name + ".sha256").write_text(said)
     assert archive.verify(first) == ["changed: sweep.zip (its .sha256 says otherwise)"]
 
@@ -108,7 +108,7 @@ def archived(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("0-workers=1/transcripts/你好.wav.txt", "你好"), ("environment.json", "x" * 300),
     ):  # fmt: skip
         (folder / name).write_text(content, "utf-8")
-    archive.build(folder, False)
+    archive.build(folder)
     return folder
 
 

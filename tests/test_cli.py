@@ -61,7 +61,7 @@ def test_a_sweep_its_report_its_archive_and_its_replay(bench: Bench) -> None:
 
     zipped = bench.out.with_name("out.zip")
     first = zipped.read_bytes()
-    assert archive.build(bench.out, None) == zipped
+    assert archive.build(bench.out) == zipped
     assert zipped.read_bytes() == first
     assert archive.verify(bench.out) == archive.verify(zipped) == []
     for demanded in ([], ["thresholds.speedup=1.1"]):

@@ -118,7 +118,7 @@ def test_a_value_that_is_something_else(
     for said in tools(sweep, capsys).values():
         assert "\x1b" not in said
         assert "\r" not in said
-    archive.build(sweep, False)  # and a manifest that agrees with it
+    archive.build(sweep)  # and a manifest that agrees with it
     for said in tools(sweep, capsys).values():
         assert "\x1b" not in said
         assert "\r" not in said
@@ -127,7 +127,7 @@ def test_a_value_that_is_something_else(
 def test_tables_that_are_cut_short_are_said_to_be(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for path in sweep.glob("*/*.csv"):
         path.write_bytes(path.read_bytes()[:-37])
-    archive.build(sweep, False)
+    archive.build(sweep)
     said = tools(sweep, capsys)["report"]
     assert "requests.csv has" in said
     assert "DAMAGED" in said

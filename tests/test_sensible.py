@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capsexp import sensible
-from capsexp.archive import _members
+from capsexp.archive.packing import members
 from capsexp.errors import ArchiveError, StorageError
 from capsexp.files import portable
 from capsexp.lock import locked
@@ -106,7 +106,7 @@ def test_nothing_is_written_where_a_link_in_a_folder_leads(tmp_path: Path, what:
 def test_names_that_are_devices_elsewhere(name: str) -> None:
     assert not portable(name)
     assert portable("/".join(f"x{part}" for part in name.split("/")))
-    [member] = _members([name])
+    [member] = members([name])
     assert portable(member)
 
 

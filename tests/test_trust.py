@@ -33,7 +33,7 @@ def made(folder: Path, *argv: str, **files: str) -> Path:
         path.write_text(text)
     (folder / "sweep.json").write_text(json.dumps({"argv": [*MINE, *argv]}))
     (folder / "report.json").write_bytes(msgspec.json.encode(reported()[0]))
-    archive.build(folder, False)
+    archive.build(folder)
     return folder
 
 

@@ -16,13 +16,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from capsexp import archive, compose, interrupts, samples
 from capsexp.analysis import languages, trials
+from capsexp.archive.audio import packed
 from capsexp.client.request import port_of
 from capsexp.commandline import startable
 from capsexp.config import Config, LoadConfig, conf_dir, engine_languages, resolve, to_yaml
 from capsexp.counts import counted
 from capsexp.engines.base import model_files
 from capsexp.errors import ArchiveError, ConfigError, EngineError, SampleError, ServerError, StorageError
-from capsexp.experiment import environment
+from capsexp.experiment import environment, mark
 from capsexp.experiment.keep import keep, used
 from capsexp.experiment.repeats import Reference, key, measured, settle
 from capsexp.experiment.resume import outstanding
@@ -144,6 +145,8 @@ class Performance:
             write_json(folder / "environment.json", environment.describe(self._engines))  # else: of runs that are kept
         self._record(interrupted=False)
         self._begun = True  # from here on it can be resumed
+        if not self._resumed and (lacks := mark.lacking()):
+            note(f"warning: {lacks}; until then resume= takes this sweep for somebody else's")
         for doubt in self._doubts:
             note(f"warning: {doubt}")
         note(f"{counted(len(due), 'run')} into {from_here(folder)}")
@@ -153,7 +156,8 @@ class Performance:
                 note(f"{planned.dir.partition('-')[2]} {reason}")
 
     def _record(self, interrupted: bool) -> None:
-        write_json(self._folder / "sweep.json", record(self._sweep, self._argv, self._folder, interrupted=interrupted))
+        said = record(self._sweep, self._argv, self._folder, interrupted=interrupted)
+        write_json(self._folder / "sweep.json", mark.signed(self._folder, said) if self._sweep.mine else said)
 
     def _all(self) -> int:
         """What was planned, then what its figures ask for."""
@@ -275,7 +279,8 @@ class Performance:
         tell(as_seen_from_here(folder, report))
         if self._sweep.archive["enabled"]:
             transcripts = self._sweep.archive["transcripts"]
-            zipped = archive.build(folder, self._sweep.archive["samples"], transcripts)
+            used = packed((p.config.samples for p in self._sweep.planned), self._sweep.archive["samples"])
+            zipped = archive.build(folder, used, transcripts)
             note(f"report in {from_here(folder)}, archived as {zipped.name}")
             note(archive.holds(zipped, transcripts))
         return report

@@ -11,9 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from capsexp import compose
+from capsexp import compose, trust
 from capsexp.config import resolve
 from capsexp.errors import ArchiveError, ConfigError
+from capsexp.experiment import mark
 from capsexp.experiment.fingerprint import ASIDE, fingerprint
 from capsexp.experiment.run import Planned
 from capsexp.experiment.sweep import Sweep, add, plan, split
@@ -23,10 +24,11 @@ from capsexp.results.read import CONTROL, read_plan
 
 
 def reopen(
-    folder: Path, overrides: Sequence[str], config_dir: Path | None, config_name: str
+    folder: Path, overrides: Sequence[str], config_dir: Path | None, config_name: str, trusted: bool = False
 ) -> tuple[Sweep, list[str], list[str]]:
     """The sweep of a folder as it was asked for, with more overrides if any, the command line that stands for all of it
-    and its overrides. Raises ConfigError when the folder is not a sweep's."""
+    and its overrides. Raises ConfigError when the folder is not a sweep's, ArchiveError when it is somebody else's and
+    would do more than measure, which is not `trusted`."""
     try:
         recorded = read_plan(folder)
     except ArchiveError as error:
@@ -35,19 +37,29 @@ def reopen(
     said = [word for word in recorded["argv"] if "=" not in word or word.startswith("-") or key_of(word) not in given]
     asked = [o for o in said if "=" in o and not o.startswith("-") and key_of(o) not in ("hydra.sweep.dir", "redo")]
     asked += overrides
-    sweep = plan(asked, config_dir, config_name, _told(recorded))
     planned: list[dict[str, Any]] = recorded["planned"]
+    mine = mark.ours(folder, recorded)
+    tree = trust.Tree(config_dir, config_name, foreign=config_dir == folder / "conf")
+    if not mine and (found := trust.written(tree, [asked, *(_words(run) or () for run in planned)], overrides)):
+        trust.ask(folder.name, found, trusted)
+    sweep = plan(asked, config_dir, config_name, _told(recorded))
     if all(key_of(o).partition(".")[0] in ASIDE - {"trials", "trials_max", "trial"} for o in overrides):
         known = {(before["key"], before["trial"]) for before in planned}
         sweep.planned[:] = [run for run in sweep.planned if (run.key, run.trial) in known]
     _as_before(sweep, planned, overrides, config_dir, config_name)
+    if not mine:
+        found = trust.of_hydra(tree, asked, overrides)
+        found += trust.of_runs(tree, (run.config for run in sweep.planned), overrides)
+        trust.ask(folder.name, found, trusted)
     argv = [*(word for word in said if key_of(word) != "redo"), *(o for o in overrides if key_of(o) != "redo")]
     before = recorded.get("thresholds_before")
     if not isinstance(before, dict) and recorded["thresholds"] != sweep.thresholds:
         before = recorded["thresholds"]
     repeats = recorded.get("repeats")
     kept = {str(key): dict(one) for key, one in repeats.items()} if isinstance(repeats, dict) else {}
-    sweep = replace(sweep, folder=folder, folder_given=True, repeats=kept, thresholds_before=before)
+    sweep = replace(
+        sweep, folder=folder, folder_given=True, repeats=kept, thresholds_before=before, mine=mine or trusted
+    )
     return sweep, _together(argv, sweep), asked
 
 
@@ -93,8 +105,8 @@ def _of_before(
     recorded: dict[str, Any], overrides: Sequence[str], told: Sequence[str], config_dir: Path | None, config_name: str
 ) -> Planned | None:
     """A run that was planned by other values of what tells runs apart."""
-    words = recorded.get("given") or recorded.get("overrides")
-    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+    words = _words(recorded)
+    if words is None:
         return None
     _, fixed = split(overrides)
     now = [o for o in fixed if key_of(o) not in told and key_of(o) not in ("trial", "redo")]
@@ -102,6 +114,12 @@ def _of_before(
     config = resolve(compose.raw(words, config_dir, config_name))
     num, trial = recorded["num"], recorded["trial"]
     return Planned(num, recorded["dir"], recorded["key"], trial, tuple(words), config)
+
+
+def _words(recorded: dict[str, Any]) -> list[str] | None:
+    """The overrides of a run that was planned, where they can be read."""
+    words = recorded.get("given") or recorded.get("overrides")
+    return words if isinstance(words, list) and all(isinstance(word, str) for word in words) else None
 
 
 def _together(argv: list[str], sweep: Sweep) -> list[str]:

@@ -43,6 +43,7 @@ class Sweep:
     told: tuple[str, ...] = ()  # the keys that tell its runs apart
     thresholds_before: dict[str, Any] | None = None  # that its runs were made with, where they were changed afterwards
     repeats: dict[str, dict[str, int]] = field(default_factory=dict)  # what load.repeats=auto came to
+    mine: bool = True  # its user made it here, or trusted it (see mark)
 
     @property
     def worker_counts(self) -> list[int]:

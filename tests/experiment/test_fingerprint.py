@@ -1,6 +1,5 @@
 """What a run's figures depend on, and what they do not."""
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -110,8 +109,6 @@ def test_what_never_ends_is_not_read(kind: str, tmp_path: Path) -> None:
     else:
         (folder / "odd.wav").symlink_to("/dev/zero")
     assert of_samples(SamplesConfig(set="dir", dir=str(folder)))
-    run = tmp_path / "sweep" / "0-workers=1" / "run.json"
-    run.parent.mkdir(parents=True)
-    run.write_text(json.dumps({"config": {"samples": {"set": "dir", "dir": str(folder)}}}))
-    archive.build(tmp_path / "sweep", samples=True)
+    (tmp_path / "sweep").mkdir()
+    archive.build(tmp_path / "sweep", [SamplesConfig(set="dir", dir=str(folder))])
     assert [path.name for path in (tmp_path / "sweep" / "samples" / "dir").iterdir()] == ["good.wav"]

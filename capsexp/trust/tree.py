@@ -1,0 +1,35 @@
+"""What is composed, and trees of plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+
+@dataclass(frozen=True)
+class Tree:
+    """What is composed: `conf` and the file in it to begin with. `foreign`: it came with the folder; else it is the
+    user's own, or the shipped one (None)."""
+
+    conf: Path | None
+    name: str
+    foreign: bool = True
+
+
+def flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict) or not value:
+        return {prefix.rstrip("."): value}
+    found: dict[str, Any] = {}
+    for key, inner in value.items():
+        found |= flat(inner, f"{prefix}{key}.")
+    return found
+
+
+def mapping(tree: Any) -> Mapping[str, Any]:
+    plain = OmegaConf.to_container(OmegaConf.create(tree))
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
