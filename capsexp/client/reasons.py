@@ -33,7 +33,7 @@ def why(error: Exception, url: str, message_s: float, way: Way = OPEN) -> str:
     if isinstance(error, ProtocolError):
         return f"the server answered: {brief(str(error))}"
     if isinstance(error, Ended):
-        return _ended(error, message_s)
+        return _ended(error, message_s, way)
     if isinstance(error, ConnectionClosed):
         return _closed(error)
     if isinstance(error, InvalidStatus):
@@ -58,11 +58,11 @@ def brief(text: str) -> str:
     return line if len(line) <= LONGEST else line[:LONGEST] + "..."
 
 
-def _ended(error: Ended, message_s: float) -> str:
+def _ended(error: Ended, message_s: float, way: Way) -> str:
     reason = f": {brief(error.reason)}" if error.reason else ""
     code = f" (code {error.code}{reason})" if error.code else ""
     said = f"the connection ended{code} before the final result"
-    if error.code == 1009:
+    if error.code == 1009 and way.target.largest_frame is None:
         megabytes = message_s * 16_000 * 4 * 4 / 3 / 2**20
         said += (
             f": its messages ({message_s:g} s of audio, {megabytes:.1f} MB) are too big for it; lower load.message_s"

@@ -32,6 +32,8 @@ class TargetConfig:
     transport: ClassVar[str] = "websocket"  # of capsexp.address.TRANSPORTS
     subprotocols: ClassVar[tuple[str, ...]] = ()  # that are offered
     local: ClassVar[bool] = False  # our own server speaks it
+    largest_frame: ClassVar[int | None] = None  # bytes that the target itself keeps to; else load.message_s decides
+    partials: ClassVar[bool] = False  # such a server may send texts that still change
     tells: ClassVar[frozenset[str]] = frozenset(TOLD)  # of TOLD; what such a server does not tell, it is not judged by
     # Its own keys that say how to measure, and of which no value makes us load, run, reach or write anything: an
     # archive of anybody's may set them.

@@ -120,6 +120,6 @@ def test_the_client_speaks_what_it_is_told_to(monkeypatch: pytest.MonkeyPatch, c
         assert request.error == "the connection ended (code 1011) before the final result"
 
 
-def test_ours_is_one_file_and_our_server_speaks_it() -> None:
-    assert TARGETS.ours() == ["capswriter"]
-    assert TARGETS.settings("capswriter").local
+def test_ours_are_a_file_each_and_our_server_speaks_one() -> None:
+    assert TARGETS.ours() == ["capswriter", "funasr", "openai", "sherpa", "vosk", "wyoming"]
+    assert [name for name in TARGETS.ours() if TARGETS.settings(name).local] == ["capswriter"]

@@ -1,0 +1,110 @@
+"""FunASR's WebSocket servers: JSON, PCM16 in binary frames, JSON, and results that end differently in each version."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from capsexp.plugins import nearest
+from capsexp.protocol import RATE, Audio, ProtocolError, Result
+from capsexp.targets._speech import LARGEST, final, joined, json_object, paired, parts, pcm16, piece_of, text_of
+from capsexp.targets.base import Event, Frame, Partial, TargetConfig, Task
+
+MODES = ("offline", "online", "2pass")
+ENDS = ("is_end", "is_final")
+
+
+@dataclass
+class Settings(TargetConfig):
+    """`end`: how the last result is known. `is_end` fits the servers in Python, which say so, and the one in C++ for
+    files, whose one result is not `is_final`; `is_final` fits the one in C++ for `2pass`."""
+
+    tells: ClassVar[frozenset[str]] = frozenset()
+    largest_frame: ClassVar[int | None] = LARGEST
+    partials: ClassVar[bool] = True
+    measures: ClassVar[frozenset[str]] = frozenset({"mode", "end", "chunk_size", "itn", "hotwords"})
+
+    name: str = "funasr"
+    mode: str = "offline"
+    end: str = "is_end"
+    chunk_size: list[int] = field(default_factory=lambda: [5, 10, 5])  # in 60 ms; without it audio is dropped
+    itn: bool = True
+    hotwords: str = ""
+
+    def faults(self) -> Iterator[str]:
+        for key, names in (("mode", MODES), ("end", ENDS)):
+            if (value := getattr(self, key)) not in names:
+                yield f"target.{key}: unknown value {value!r}{nearest(value, names)}"
+        if len(self.chunk_size) != 3 or not all(0 <= size <= 1000 for size in self.chunk_size):
+            yield f"target.chunk_size: {self.chunk_size} is no list of three numbers such as [5,10,5]"
+
+
+class FunAsr:
+    def __init__(self, config: Settings, task: Task) -> None:
+        self._config, self._task = config, task
+        self._ended = False  # what we send
+        self._texts: list[str] = []
+        self._words: list[tuple[str, float]] = []
+        self._passing = ""  # what was heard at once, and will be heard again
+
+    def opening(self) -> Iterator[Frame]:
+        config = self._config
+        yield json.dumps(
+            {
+                "mode": config.mode, "chunk_size": config.chunk_size, "chunk_interval": 10, "wav_name": self._task.id,
+                "wav_format": "pcm", "audio_fs": RATE, "is_speaking": True, "itn": config.itn,
+                "hotwords": config.hotwords,
+            },
+            ensure_ascii=False,
+        )  # fmt: skip
+
+    def audio(self, piece: Audio, last: bool) -> Iterator[Frame]:
+        return parts(pcm16(piece), LARGEST)
+
+    def ending(self) -> Iterator[Frame]:
+        self._ended = True
+        yield json.dumps({"is_speaking": False, "is_end": True})
+
+    def heard(self, frame: Frame) -> Sequence[Event]:
+        fields = json_object(frame)
+        if fields.get("error"):
+            raise ProtocolError(str(fields["error"]))
+        if fields.get("is_end") is True:
+            return (self._all(),)
+        if str(fields.get("mode", "")).endswith("2pass-online"):
+            self._passing = joined([self._passing, text_of(fields, "text")])
+            return (Partial(joined([*self._texts, self._passing])),)
+        self._keep(fields)
+        # Before our end nothing can be the last, whatever it says of itself.
+        if self._ended and self._says_final(fields.get("is_final")):
+            return (self._all(),)
+        return (piece_of(self._task, joined(self._texts)),)
+
+    def closed(self, code: int, reason: str) -> Sequence[Result]:
+        return ()
+
+    def _says_final(self, is_final: object) -> bool:
+        if self._config.end == "is_final":
+            return is_final is True
+        return is_final is False and self._config.mode == "offline"
+
+    def _keep(self, fields: dict[str, Any]) -> None:
+        text = text_of(fields, "text")
+        self._texts.append(text)
+        self._passing = ""
+        spans = fields.get("timestamp")
+        try:
+            spans = json.loads(spans) if isinstance(spans, str) else spans
+        except ValueError:
+            return
+        if isinstance(spans, list):
+            self._words += paired(text.split(), [s[0] if isinstance(s, list) and s else None for s in spans], 0.001)
+
+    def _all(self) -> Result:
+        return final(self._task, joined([*self._texts, self._passing]), self._words)
+
+
+def begin(config: Settings, task: Task) -> FunAsr:
+    return FunAsr(config, task)

@@ -1,0 +1,142 @@
+"""Servers that speak OpenAI's `POST /v1/audio/transcriptions`: a form with a WAV in it, and an answer in one of several
+forms."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from capsexp.plugins import nearest
+from capsexp.protocol import Audio, ProtocolError, Result
+from capsexp.targets._speech import final, json_object, number, pcm16, text_of, timed, wav_header
+from capsexp.targets.base import Frame, TargetConfig, Task
+
+FORMATS = ("json", "verbose_json", "text")
+REMEDIES = {
+    401: "give its key as server.token=SECRET",
+    403: "give its key as server.token=SECRET",
+    404: "check target.path and target.model",
+    405: "check target.path",
+    413: "the upload is too large for it: leave the longest samples out",
+    429: "fewer at once (load.concurrency=N)",
+    503: "fewer at once (load.concurrency=N), or later",
+}
+_TAG = re.compile(r"<[^>]*>")
+
+
+@dataclass
+class Settings(TargetConfig):
+    """`model_key`: the form's field that `model` goes into; `fields`: what else goes into the form, as text."""
+
+    transport: ClassVar[str] = "http"
+    tells: ClassVar[frozenset[str]] = frozenset()  # FunASR's `duration` is the time that it took
+    measures: ClassVar[frozenset[str]] = frozenset({"model", "model_key", "format", "language", "words", "fields"})
+
+    name: str = "openai"
+    path: str = "/v1/audio/transcriptions"
+    model: str | None = None
+    model_key: str = "model"
+    format: str = "json"
+    language: str | None = None
+    words: bool = False
+    fields: dict[str, str] = field(default_factory=dict)
+
+    def at(self, url: str) -> str:
+        return url.rstrip("/") + self.path
+
+    def faults(self) -> Iterator[str]:
+        if self.format not in FORMATS:
+            yield f"target.format: unknown value {self.format!r}{nearest(self.format, FORMATS)}"
+        if not re.fullmatch(r"/[!-~]*", self.path):
+            yield f"target.path: {self.path!r} is no path; one is /v1/audio/transcriptions"
+        if not self.model:
+            yield "target.model: the server has to be told a model, as target.model=whisper-1; see its own list"
+        if self.words and self.format != "verbose_json":
+            yield "target.words: only target.format=verbose_json holds the times of words"
+
+
+class OpenAi:
+    def __init__(self, config: Settings, task: Task) -> None:
+        self._config, self._task = config, task
+        self._boundary = hashlib.sha256(task.id.encode()).hexdigest()
+        self._come = b""
+
+    def head(self) -> Mapping[str, str]:
+        size = len(self._before()) + 2 * self._task.samples + len(self._after())
+        return {"Content-Type": f"multipart/form-data; boundary={self._boundary}", "Content-Length": str(size)}
+
+    def opening(self) -> Iterator[Frame]:
+        yield self._before()
+
+    def audio(self, piece: Audio, last: bool) -> Iterator[Frame]:
+        yield pcm16(piece)
+
+    def ending(self) -> Iterator[Frame]:
+        yield self._after()
+
+    def heard(self, frame: Frame) -> Sequence[Result]:
+        self._come += frame if isinstance(frame, bytes) else frame.encode()
+        return ()
+
+    def closed(self, code: int, reason: str) -> Sequence[Result]:
+        if not 200 <= code < 300:
+            said = " ".join(part for part in (str(code), _said(self._come) or reason) if part)
+            raise ProtocolError(f"{said}; {REMEDIES[code]}" if code in REMEDIES else said)
+        if self._config.format == "text":
+            return (final(self._task, _plain(self._come)),)
+        fields = json_object(self._come)
+        if "text" not in fields and "error" in fields:
+            raise ProtocolError(_said(self._come))
+        words = timed(fields.get("words"), "word", "start")
+        for segment in found if isinstance(found := fields.get("segments"), list) and not words else ():
+            words += timed(segment.get("words"), "word", "start") if isinstance(segment, dict) else []
+        return (final(self._task, text_of(fields, "text"), words, number(fields.get("duration")) or 0.0),)
+
+    def _before(self) -> bytes:
+        config = self._config
+        told = {config.model_key: config.model, "response_format": config.format, "language": config.language}
+        told |= {"timestamp_granularities[]": "word" if config.words else None} | config.fields
+        body = b"".join(self._part(f'name="{key}"', value.encode()) for key, value in told.items() if value is not None)
+        name = 'name="file"; filename="audio.wav"\r\nContent-Type: audio/wav'
+        return body + self._part(name, wav_header(self._task.samples))[:-2]
+
+    def _after(self) -> bytes:
+        return f"\r\n--{self._boundary}--\r\n".encode()
+
+    def _part(self, name: str, value: bytes) -> bytes:
+        return f"--{self._boundary}\r\nContent-Disposition: form-data; {name}\r\n\r\n".encode() + value + b"\r\n"
+
+
+def _plain(body: bytes) -> str:
+    """Some servers send the text as JSON."""
+    text = body.decode("utf-8", "replace").strip()
+    if text.startswith('"'):
+        try:
+            text = str(json.loads(text))
+        except ValueError:
+            pass
+    return " ".join(text.split())
+
+
+def _said(body: bytes) -> str:
+    """An error, which comes as JSON of several shapes, as HTML or as text."""
+    text = body.decode("utf-8", "replace")
+    try:
+        found: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        return " ".join(html.unescape(_TAG.sub(" ", text)).split())
+    for key in ("detail", "error", "message", "msg"):
+        if isinstance(found, list) and found:
+            found = found[0]
+        if isinstance(found, dict) and key in found:
+            found = found[key]
+    return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
+
+
+def begin(config: Settings, task: Task) -> OpenAi:
+    return OpenAi(config, task)

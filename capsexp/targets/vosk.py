@@ -1,0 +1,67 @@
+"""vosk's WebSocket server: PCM16 in binary frames, an answer to each, and one to the end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from capsexp import bounds
+from capsexp.protocol import RATE, Audio, Result
+from capsexp.targets._speech import LARGEST, final, joined, json_object, pcm16, piece_of, pieces, text_of, timed
+from capsexp.targets.base import Event, Frame, Partial, TargetConfig, Task
+
+EOF = '{"eof" : 1}'  # to the letter: it is compared as text
+
+
+@dataclass
+class Settings(TargetConfig):
+    """`frame_s`: seconds of audio that get one answer; an utterance ends between two of them."""
+
+    tells: ClassVar[frozenset[str]] = frozenset()
+    largest_frame: ClassVar[int | None] = LARGEST
+    partials: ClassVar[bool] = True
+    measures: ClassVar[frozenset[str]] = frozenset({"frame_s"})
+
+    name: str = "vosk"
+    frame_s: float = bounds.number(0.25, low=0.01, high=30)  # of which 32 s are the largest frame
+
+
+class Vosk:
+    def __init__(self, config: Settings, task: Task) -> None:
+        self._seconds, self._task = config.frame_s, task
+        self._due = 0  # answers
+        self._ended = False
+        self._texts: list[str] = []
+        self._words: list[tuple[str, float]] = []
+
+    def opening(self) -> Iterator[Frame]:
+        yield json.dumps({"config": {"sample_rate": RATE, "words": True}})
+
+    def audio(self, piece: Audio, last: bool) -> Iterator[Frame]:
+        for part in pieces(piece, self._seconds):
+            self._due += 1
+            yield pcm16(part)
+
+    def ending(self) -> Iterator[Frame]:
+        self._due, self._ended = self._due + 1, True
+        yield EOF
+
+    def heard(self, frame: Frame) -> Sequence[Event]:
+        fields = json_object(frame)
+        self._due -= 1
+        last = self._ended and self._due == 0
+        if not last and "partial" in fields:
+            return (Partial(joined([*self._texts, text_of(fields, "partial")])),)
+        self._texts.append(text_of(fields, "text"))
+        self._words += timed(fields.get("result"), "word", "start")
+        whole = joined(self._texts)
+        return (final(self._task, whole, self._words) if last else piece_of(self._task, whole),)
+
+    def closed(self, code: int, reason: str) -> Sequence[Result]:
+        return ()
+
+
+def begin(config: Settings, task: Task) -> Vosk:
+    return Vosk(config, task)

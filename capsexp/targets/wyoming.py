@@ -1,0 +1,89 @@
+"""Wyoming, the protocol of Home Assistant's speech servers: over TCP a line of JSON, then its data and its payload."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from capsexp import bounds
+from capsexp.protocol import RATE, Audio, ProtocolError, Result
+from capsexp.targets._speech import final, joined, json_object, pcm16, pieces, shown, text_of
+from capsexp.targets.base import Event, Frame, Partial, TargetConfig, Task
+
+FORM = {"rate": RATE, "width": 2, "channels": 1}
+MOST = 2**24  # bytes of an event: more is something else's
+
+
+@dataclass
+class Settings(TargetConfig):
+    """`frame_s`: seconds of audio in an event. `model`, `language`: null leaves them to the server."""
+
+    transport: ClassVar[str] = "tcp"
+    tells: ClassVar[frozenset[str]] = frozenset()
+    measures: ClassVar[frozenset[str]] = frozenset({"frame_s", "model", "language"})
+
+    name: str = "wyoming"
+    frame_s: float = bounds.number(1.0, low=0.01, high=60)
+    model: str | None = None
+    language: str | None = None
+
+
+class Wyoming:
+    def __init__(self, config: Settings, task: Task) -> None:
+        self._config, self._task, self._come, self._said = config, task, b"", ""
+
+    def opening(self) -> Iterator[Frame]:
+        wanted = {"name": self._config.model, "language": self._config.language}
+        yield _event("transcribe", {key: value for key, value in wanted.items() if value is not None})
+        yield _event("audio-start", FORM)
+
+    def audio(self, piece: Audio, last: bool) -> Iterator[Frame]:
+        return (_event("audio-chunk", FORM, pcm16(part)) for part in pieces(piece, self._config.frame_s))
+
+    def ending(self) -> Iterator[Frame]:
+        yield _event("audio-stop", {})
+
+    def heard(self, frame: Frame) -> Sequence[Event]:
+        self._come += frame if isinstance(frame, bytes) else frame.encode()
+        return [event for kind, data in self._whole() for event in self._meaning(kind, data)]
+
+    def closed(self, code: int, reason: str) -> Sequence[Result]:
+        return ()
+
+    def _whole(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The events that have come to their end."""
+        while (end := self._come.find(b"\n") + 1) or len(self._come) > MOST:
+            if not end:
+                raise ProtocolError(f"a line without an end: {shown(self._come[:100])}")
+            line = json_object(self._come[:end])
+            sizes = [line.get(key) or 0 for key in ("data_length", "payload_length")]
+            if any(type(size) is not int or not 0 <= size <= MOST for size in sizes):
+                raise ProtocolError(f"an event of an unusual size: {shown(self._come[:end])}")
+            if len(self._come) < end + sum(sizes):
+                return
+            data, self._come = self._come[end : end + sizes[0]], self._come[end + sum(sizes) :]
+            inline = line.get("data")
+            more = json_object(data) if data else {}
+            yield str(line.get("type")), {**(inline if isinstance(inline, dict) else {}), **more}
+
+    def _meaning(self, kind: str, data: dict[str, Any]) -> Iterator[Event]:
+        if kind == "error":
+            raise ProtocolError(str(data.get("text") or data.get("code") or "an error without a text"))
+        if kind == "transcript-chunk":
+            self._said = joined([self._said, text_of(data, "text")])
+            yield Partial(self._said)
+        elif kind == "transcript":
+            yield final(self._task, text_of(data, "text"))
+
+
+def _event(kind: str, data: dict[str, Any], payload: bytes = b"") -> bytes:
+    body = json.dumps(data).encode() if data else b""
+    sizes = {"data_length": len(body), "payload_length": len(payload)}
+    line = {"type": kind, **{key: size for key, size in sizes.items() if size}}
+    return json.dumps(line).encode() + b"\n" + body + payload
+
+
+def begin(config: Settings, task: Task) -> Wyoming:
+    return Wyoming(config, task)
