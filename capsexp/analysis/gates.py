@@ -100,22 +100,33 @@ def compare(metric: Metric, limit: float, estimate: Estimate, made: int = 0) -> 
     if estimate.ci95 is None:
         return verdict, f"{pairs.strip()} of trials" if pairs else None, None
     low, high = estimate.ci95
-    said = f"95 % interval {_short(low)} to {_short(high)}{pairs}"
+    known = f"95 % interval {_short(low)} to {_short(high)}{pairs}"
     if keeps(low) == keeps(high) == keeps(value):
-        return verdict, said, None
+        return verdict, known, None
     if estimate.of in ("requests", "samples"):
-        return INCONCLUSIVE, f"{said} holds the limit; more {estimate.of} would settle it", None
+        return INCONCLUSIVE, f"{known} holds the limit; more {estimate.of} would settle it", None
     values = estimate.values
     needed = statistics.trials_to_settle(values, limit, gate.logs) if values else None
     if needed is None:
-        return INCONCLUSIVE, f"{said} holds the limit; no reasonable number of trials would settle it", None
+        return INCONCLUSIVE, f"{known} holds the limit; no reasonable number of trials would settle it", None
     more = needed - len(values)
     enough = max(made, len(values)) + more  # some of those that were made may not count
-    return INCONCLUSIVE, f"{said} holds the limit; trials={enough} ({more} more) would settle it", enough
+    return INCONCLUSIVE, f"{known} holds the limit; trials={enough} ({more} more) would settle it", enough
 
 
 def _keeps(metric: Metric, value: float, limit: float) -> bool:
     return value <= limit if metric.at_most else value >= limit
+
+
+def said(configuration: Configuration, verdict: str) -> list[str]:
+    """The metrics whose gates came to this verdict."""
+    return [gate.metric for gate in configuration.gates if gate.verdict == verdict]
+
+
+def wants_trials(configuration: Configuration) -> bool:
+    """Whether a configuration is open, and only because there is too little of what was measured of it."""
+    open_ = configuration.incomplete or said(configuration, INCONCLUSIVE)
+    return configuration.verdict == INCONCLUSIVE and bool(open_) and not _unknown(configuration.gates)
 
 
 def keeps_all(configuration: Configuration) -> bool:
@@ -151,17 +162,21 @@ def verdict(
 ) -> str:
     """Of a configuration, from its gates. A gate that needed a baseline or a reference it did not get leaves it open. A
     baseline that passes is just that: whether more workers are feasible is said of others."""
-    said = {gate.verdict for gate in gates}
-    if FAIL in said:
+    verdicts = {gate.verdict for gate in gates}
+    if FAIL in verdicts:
         return NOT_FEASIBLE
     if invalid:
         return INVALID
-    unknown = any(
-        g.verdict == NOT_JUDGED and (g.metric == "correctness" or (g.reason or "").startswith("no baseline"))
-        for g in gates
-    )
-    if unknown or INCONCLUSIVE in said:
+    if _unknown(gates) or INCONCLUSIVE in verdicts:
         return INCONCLUSIVE
     if baseline:
         return BASELINE
     return CAVEATS if caveats else FEASIBLE
+
+
+def _unknown(gates: Sequence[GateResult]) -> bool:
+    """Whether one could not be judged for want of a baseline or a reference."""
+    return any(
+        g.verdict == NOT_JUDGED and (g.metric == "correctness" or (g.reason or "").startswith("no baseline"))
+        for g in gates
+    )

@@ -18,6 +18,7 @@ from capsexp.analysis import (
     faults,
     gpu,
     leak,
+    recommend,
     scaling,
     timeline,
     trials,
@@ -241,12 +242,15 @@ def _diagnose(
 ) -> dict[str, tuple[str, ...]]:
     """Per configuration that disappoints: what the data say is the cause."""
     by_key, found = {c.key: c for c in configurations}, {}
+    configs = {o.run.key: o.run.config for o in observed}
+    choices = recommend.choices(configurations, configs, tolerance)
     for one in configurations:
         base = by_key.get(one.baseline or "")
         typical = _typical(observed, one)
         if typical is None or typical.figures is None or base is None or base is one or one.fault.kind != "none":
             continue
-        fewer = _as_fast_with_fewer(one, configurations, tolerance)
+        better = chosen.dominating(one) if (chosen := choices.get(one.key)) else ()
+        fewer = next((c.key for c in better if recommend.with_fewer_workers(c, one)), None)
         load = int(typical.run.group("load").get("concurrency") or 0)
         causes = diagnosis.causes(one, base, typical.figures, typical.run.cpu_count, fewer, load)
         if causes:
@@ -260,15 +264,3 @@ def _typical(observed: Sequence[Observed], configuration: Configuration) -> Obse
     valid = {run.num for run in configuration.validity.runs if run.valid}
     own = [o for o in own if o.run.num in valid] or own
     return aggregate.typical(own) if own else None
-
-
-def _as_fast_with_fewer(one: Configuration, every: Sequence[Configuration], tolerance: float) -> str | None:
-    mine = one.value("throughput_rtfx")
-    if mine is None:
-        return None
-    others = [
-        c.key for c in every
-        if c.baseline == one.baseline and c.pool == one.pool and (c.workers or 0) < (one.workers or 0)
-        and (c.value("throughput_rtfx") or 0.0) >= (1 - tolerance) * mine
-    ]  # fmt: skip
-    return others[0] if others else None

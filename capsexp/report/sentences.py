@@ -35,7 +35,18 @@ def sentences(report: Report) -> list[str]:
 
 def why(report: Report) -> str:
     """What the verdict says, as the end of a sentence."""
-    return "the sweep is not finished" if report.unfinished else VERDICTS[report.verdict].format(_unusable(report))
+    if report.unfinished:
+        return "the sweep is not finished"
+    return VERDICTS[report.verdict].format(_unusable(report)) + _but_fewer_do(report)
+
+
+def _but_fewer_do(report: Report) -> str:
+    """Where more workers pay, and one worker with more threads (or of another pool) pays as much."""
+    added = {c.key for c in report.configurations if c.adds_workers}
+    chosen = [one.recommendation.key for one in report.advice if one.recommendation and one.recommendation.decided]
+    if report.verdict not in ("FEASIBLE", "FEASIBLE_WITH_CAVEATS") or not chosen or added & set(chosen):
+        return ""
+    return f"; {chosen[0]} does as well with fewer"
 
 
 def _unusable(report: Report) -> str:

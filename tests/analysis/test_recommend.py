@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from capsexp.analysis import aggregate, recommend, scaling, settle
+from capsexp.analysis import aggregate, binding, recommend, scaling, settle
 from capsexp.analysis.aggregate import Observed
 from capsexp.analysis.correctness import Judgement
 from capsexp.files import write_json
@@ -70,7 +70,7 @@ def test_what_binds(change: dict[str, Any], said: str) -> None:
     two = with_value(two, cpu_utilisation=0.2, cpu_client_s=change.get("client_s"))
     two = msgspec.structs.replace(two, timeline=where, gates=(limit,))
     following = Step(workers=4, gain=0.1, more_mb=160.0, predicted=False)
-    assert recommend.binds(two, [two], following, 16, {}, 0.05).startswith(said)
+    assert binding.binds(two, [two], following, 16, {}, 0.05).startswith(said)
 
 
 def test_one_worker_alone_is_told_in_the_singular() -> None:
@@ -85,7 +85,7 @@ def test_what_binds_is_said_from_use_and_not_from_counts() -> None:
     def said(busy: float, empty: float, **loads: int) -> str:
         where = Timeline(workers_busy=(busy, busy), queue_empty=empty, client_waiting=0.9)
         wide = msgspec.structs.replace(two, threads=64, timeline=where)
-        return recommend.binds(wide, [wide], None, 2, {"workers=2": 4} if loads else {}, 0.05)
+        return binding.binds(wide, [wide], None, 2, {"workers=2": 4} if loads else {}, 0.05)
 
     assert "Cores" not in said(0.97, 0.1)  # 128 threads on 2 CPUs, of which 7 % are used
     assert "load.repeats" in said(0.5, 0.7)
@@ -233,3 +233,36 @@ def test_wrong_transcripts_are_never_recommended() -> None:
     found = report(made_run(1, 10.0), made_run(2, 5.0), judged=wrong)
     assert {c.verdict for c in found} == {"NOT_FEASIBLE"}
     assert recommend.recommend(found, 0.05) is None
+
+
+def test_what_wants_trials_is_not_thrown_out_in_favour_of_something_worse() -> None:
+    """One of its trials was slowed by a neighbour; workers=3 is slower, bigger, and decided."""
+    found = report(*trials(1, 18.0, 18.1, 18.2), *trials(2, 9.7, 14.5, 9.6), *trials(3, 11.1, 11.2, 11.2, mb=150.0))
+    assert [c.verdict for c in found] == ["BASELINE", "INCONCLUSIVE", "FEASIBLE"]
+    chosen = recommend.recommend(found, 0.05)
+    assert chosen and (chosen.key, chosen.decided) == ("workers=2", False)
+    assert chosen.reason.endswith("What passes so far is workers=3: 9.0 x real time in 150 MB.")
+    assert chosen.open[0].startswith("workers=2: 1.64x of workers=1 (95 % interval 0.91 to 2.94); speedup: ")
+    assert chosen.next_sentence == "With 2 workers: a third makes it slower, -1 % for +50 MB."
+    # What is decided stays so where nothing that is open could be chosen instead.
+    found = report(*trials(1, 18.0, 18.1, 18.2), *trials(2, 9.7, 9.8, 9.6), *trials(3, 9.7, 14.5, 9.6, mb=150.0))
+    assert [c.verdict for c in found] == ["BASELINE", "FEASIBLE", "INCONCLUSIVE"]
+    chosen = recommend.recommend(found, 0.05)
+    assert chosen and (chosen.key, chosen.decided) == ("workers=2", True)
+
+
+def test_one_that_may_come_to_pass_leaves_the_answer_open() -> None:
+    """By its values it does not, so that it is not what is likely."""
+    found = report(*trials(1, 10.0, 10.0, 10.0), *trials(2, 6.6, 6.9, 6.8), *trials(3, 6.6, 6.62, 6.61, mb=150.0))
+    assert [c.verdict for c in found] == ["BASELINE", "INCONCLUSIVE", "FEASIBLE"]
+    chosen = recommend.recommend(found, 0.05)
+    assert chosen and (chosen.key, chosen.decided) == ("workers=3", False)
+
+
+def test_small_differences_do_not_add_up() -> None:
+    """Each is within the tolerance of the next, and the first far from the last."""
+    made = [made_run(1, 20.0), *(made_run(w, 10.0 * 0.96**w, 100.0 + 20 * w) for w in range(2, 7))]
+    found = report(*made)
+    choice = recommend.choices(found, {o.run.key: o.run.config for o in made}, 0.05)["workers=2"]
+    assert choice.chosen.workers == 5
+    assert [[c.workers for c in choice.dominating(one)] for one in found] == [[], [], [], [], [], [5]]

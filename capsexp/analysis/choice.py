@@ -1,0 +1,85 @@
+"""Which configuration is the one to run. Pure.
+
+Speeds within `tolerance` of the fastest are equal, and so are sizes within it of the smallest of those: one scale for
+all, so that small differences do not add up from one configuration to the next. On it one configuration dominates
+another when it is no slower and no bigger (in memory, workers and threads), and better in one of these; what is
+dominated is never chosen. A configuration that is open only for want of trials takes part by its values: what is worse
+is not chosen because it was easier to decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from capsexp.analysis import gates
+from capsexp.results.report import Configuration
+
+
+@dataclass(frozen=True)
+class Choice:
+    """`chosen` of `candidates`, of which `fastest` is the fastest; `decided`: nothing that is open could be chosen
+    instead; `passing`: what is chosen of those that pass; `unsure`: those with more workers that are open."""
+
+    chosen: Configuration
+    candidates: tuple[Configuration, ...]
+    decided: bool
+    passing: Configuration | None
+    unsure: tuple[Configuration, ...]
+    tolerance: float
+
+    @property
+    def fastest(self) -> Configuration:
+        return max(self.candidates, key=speed)
+
+    def dominating(self, one: Configuration) -> list[Configuration]:
+        """The candidates that dominate `one`, the best of them first."""
+        own = self._rank(one)
+        better = [c for c in self.candidates if self._rank(c) != own and all(map(float.__le__, self._rank(c), own))]
+        return sorted(better, key=lambda c: (*self._rank(c), c.key))
+
+    def _rank(self, c: Configuration) -> tuple[float, ...]:
+        """What is the less, the better."""
+        enough = (1 - self.tolerance) * speed(self.fastest)
+        least = min(memory(other) for other in self.candidates if speed(other) >= enough)
+        return -min(speed(c), enough), max((1 - self.tolerance) * memory(c), least), *map(float, _counts(c))
+
+
+def choose(found: Sequence[Configuration], tolerance: float) -> Choice | None:
+    """Of configurations that answer one question, without injected faults. None where none is without a failed gate.
+    While nothing with more workers passes and something is open, values alone choose, and decide nothing."""
+    found = [c for c in found if c.fault.kind == "none"]
+    known = [c for c in found if speed(c) and c.workers and c.status == "ok" and not gates.said(c, gates.FAIL)]
+    sure = [c for c in known if c.verdict in gates.SURE]
+    unsure = [c for c in known if c.adds_workers and c.verdict not in gates.SURE]
+    wanting = [c for c in unsure if gates.wants_trials(c)]
+    answered = bool(sure) and (any(c.adds_workers for c in sure) or not unsure)
+    rest = wanting if answered else [c for c in known if c not in sure]
+    candidates = sure + [c for c in rest if gates.keeps_all(c)]
+    if not candidates:
+        return None
+    chosen = best(candidates, tolerance)
+    passing = best(sure, tolerance) if sure else None
+    decided = answered and chosen is passing and all(best([*sure, c], tolerance) is chosen for c in wanting)
+    return Choice(chosen, tuple(candidates), decided, passing, tuple(unsure), tolerance)
+
+
+def best(candidates: Sequence[Configuration], tolerance: float) -> Configuration:
+    """Of those as fast as the fastest, and as small as the smallest of these, the one with the fewest workers and
+    threads."""
+    fast = [c for c in candidates if speed(c) >= (1 - tolerance) * max(map(speed, candidates))]
+    small = [c for c in fast if (1 - tolerance) * memory(c) <= min(map(memory, fast))]
+    return min(small, key=lambda c: (*_counts(c), -speed(c), c.key))
+
+
+def speed(c: Configuration) -> float:
+    return c.value("throughput_rtfx") or 0.0
+
+
+def memory(c: Configuration) -> float:
+    peak = c.value("peak_memory_mb")
+    return float("inf") if peak is None else float(peak)
+
+
+def _counts(c: Configuration) -> tuple[int, int]:
+    return c.workers or 1, c.threads or 1
