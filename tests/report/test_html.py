@@ -5,11 +5,12 @@ import hashlib
 import json
 import re
 import string
+import time
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capsexp.config import resolve
@@ -17,9 +18,11 @@ from capsexp.errors import ConfigError
 from capsexp.report import build, tables
 from capsexp.report.exporters import html
 from capsexp.report.exporters.html import __main__ as maker
-from capsexp.report.exporters.html import page
+from capsexp.report.exporters.html import content, differences, overtime, runs
 from capsexp.report.exporters.html.words import CHINESE, Words, say
 from capsexp.results.read import SweepFiles
+from tests.support import PATIENCE
+from tests.support.harmed import MARKUP, broken, hostile, segmented
 from tests.support.reports import a_run, a_sweep
 from tests.support.settings import changed
 
@@ -91,15 +94,20 @@ def test_nothing_is_loaded_and_only_what_is_ours_runs() -> None:
     assert "url(" not in style and "@import" not in style
 
 
+VEGA = (HERE / "vega.js").read_text("utf-8")
+USUAL = made(a_sweep([a_run(1, 10.0, key="workers=1,x")], name="x", argv=["x"]))
+
+
+@settings(max_examples=30)
 @given(st.text(st.characters(codec=None), max_size=40) | st.sampled_from(["</script>", "<!--", "]]>", "{{x}}", "${x}"]))
 def test_foreign_text_is_text(foreign: str) -> None:
     run = a_run(1, 10.0, key=f"workers=1,{foreign}", heard=foreign, warnings=[foreign])
     files = a_sweep([run], name=foreign, argv=[foreign])
     said = made(files)
-    usual = Seen(made(a_sweep([a_run(1, 10.0, key="workers=1,x")], name="x", argv=["x"])))
-    seen = Seen(said)
+    usual = Seen(USUAL.replace(VEGA, ""))
+    seen = Seen(said.replace(VEGA, ""))
     said.encode("utf-8")
-    assert {tag for tag, _ in seen.elements} <= {tag for tag, _ in usual.elements} | {"li", "ul"}
+    assert {tag for tag, _ in seen.elements} <= {tag for tag, _ in usual.elements} | {"li", "ul", "del", "ins", "h3"}
     assert [text for a, text in seen.scripts if "type" not in a] == [
         text for a, text in usual.scripts if "type" not in a
     ]
@@ -138,7 +146,8 @@ def test_the_language_is_the_one_that_was_asked_for() -> None:
 def test_all_words_of_ours_are_known_in_chinese() -> None:
     sources = [path.read_text("utf-8") for path in [*HERE.glob("*.py"), HERE / "page.html"]]
     used = {m[1] for text in sources for m in re.finditer(r'(?:\bsay|\b_)\("((?:[^"\\]|\\.)+)"', text)}
-    headers = {h.replace("\n", " ") for h in (*tables.HEADERS,)}
+    used |= {words.en for _, words in content.EXPLAINED} | {name for name, _ in content.EXPLAINED}
+    headers = {h.replace("\n", " ") for h in (*tables.HEADERS, *tables.GATE_HEADERS, *tables.FAULT_HEADERS)}
     assert used and not (used | headers) - CHINESE.keys()
     for english, chinese in CHINESE.items():
         fields = [[f[1] for f in string.Formatter().parse(text) if f[1] is not None] for text in (english, chinese)]
@@ -157,4 +166,91 @@ def test_the_plotting_library_is_as_its_package_bundles_it() -> None:
 
 
 def test_readings_that_nobody_knows_are_no_good_ones() -> None:
-    assert (page.tone("PASS"), page.tone("?")) == ("good", "bad")
+    assert (content.tone("PASS"), content.tone("?")) == ("good", "bad")
+
+
+def test_a_run_shows_who_recognized_what_and_what_happened_meanwhile() -> None:
+    files = broken()
+    found = {
+        plot.name: plot
+        for run in runs.shown(build.assemble(files), files)
+        for make in runs.of_run(run)
+        for plot in [make()]
+    }
+    lanes = found["lanes-2"]
+    rows = [dict(zip([c.field for c in lanes.columns], row, strict=True)) for row in lanes.rows]
+    segments = [row for row in rows if row["what"] == runs.SEGMENT]
+    assert [row["worker"] for row in segments] == [n % 2 for n in range(30)]
+    assert (segments[3]["queued"], segments[3]["started"], segments[3]["finished"]) == pytest.approx((0.03, 0.13, 0.43))
+    assert [row["request"] for row in segments if row["retries"]] == [6, 13, 20, 27]
+    assert [(row["sample"], row["started"]) for row in rows if row["what"] == runs.FAULT] == [
+        ("kill", 0.0),
+        ("kill", 0.1),
+    ]
+    assert {row[1].en for row in found["memory-time-2"].rows} == {"workers"}
+    assert {row[2] for row in found["memory-time-2"].rows} == {100.0}
+
+
+def test_of_many_segments_the_first_are_drawn_and_that_is_said() -> None:
+    lanes = runs.lanes(segmented(a_run(1, 10.0), runs.SEGMENTS + 1))
+    assert len(lanes.rows) == runs.SEGMENTS
+    assert lanes.note and f"The first {runs.SEGMENTS} of {runs.SEGMENTS + 1} segments." in lanes.note.en
+    assert runs.lanes(a_run(1, 10.0)).missing
+
+
+def test_cpus_are_those_of_each_role_and_of_everybody_else() -> None:
+    one = a_run(1, 10.0)
+    one.monitor.clear()
+    for at in range(5):
+        shared = {"time_s": float(at), "pss_mb": 1.0}
+        one.monitor.append({**shared, "role": "worker", "pid": 2, "cpu_s": 5.0 + 0.5 * at})
+        one.monitor.append({**shared, "role": "system", "pid": None, "cpu_s": None, "busy_s": 100.0 + 2.0 * at})
+        if at >= 2:  # born at 1 or later: began at zero
+            one.monitor.append({**shared, "role": "client", "pid": 3, "cpu_s": 0.25 * (at - 1)})
+    found = {(p.time_s, p.role.en): p.cpus for p in overtime.series(one)}
+    assert found[1.0, "workers"] == 0.5 and found[1.0, "everybody else"] == 1.5
+    assert found[2.0, "client"] == 0.25 and found[2.0, "everybody else"] == 1.25
+
+
+def test_wrong_transcripts_are_shown_word_by_word() -> None:
+    files = broken()
+    found, dead = differences.differences(build.assemble(files), files)
+    assert (dead.key, dead.pieces, dead.wrong.reason) == ("workers=3", (), "not completed")
+    assert (found.key, found.run, found.wrong.request, found.sent_s) == ("workers=2", 2, 3, 0.03)
+    assert [(p.kind, p.text) for p in found.pieces] == [("", "so"), ("del", "it"), ("", "is")]
+    said = made(files)
+    assert "so <del>it</del> is" in said
+    pieces = list(differences.compared("a " * 30 + "你好", "b " + "a " * 30 + "你们"))
+    assert [(p.kind, p.text) for p in pieces[:2]] == [("ins", "b"), ("", "a a a a a a … a a a a a 你")]
+    assert [(p.kind, p.text) for p in pieces[2:]] == [("del", "好"), ("ins", "们")]
+
+
+def test_a_plot_that_fails_costs_itself() -> None:
+    files = swept()
+    for run in files.runs:
+        run.monitor[:] = [{"time_s": "x", "role": "worker"}, {"time_s": 1.0, "role": "worker"}]
+    report = build.assemble(swept())
+    said = html.draw(report, files)
+    assert "A plot could not be drawn: ValueError" in said and 'id="table-speedup"' in said
+
+
+def test_ten_thousand_requests_of_somebody_elses_make_a_small_page_in_time() -> None:
+    files = hostile(2500)
+    report = build.assemble(files)
+    began = time.monotonic()
+    said = html.draw(report, files)
+    assert time.monotonic() - began < 20 * PATIENCE / 60
+    assert len(said.encode()) < LARGEST
+    assert MARKUP not in said
+    assert not [tag for tag, _ in Seen(said).elements if tag == "img"]
+
+
+def test_the_environment_may_be_of_any_shape() -> None:
+    deep: dict[str, object] = {}
+    for _ in range(100):
+        deep = {"x": deep, "list": [1, [2]]}
+    found = dict(
+        content.facts({"cpu": "<b>", "deep": deep, "long": "y" * 1000, "many": {str(n): n for n in range(99)}})
+    )
+    assert found["cpu"] == "<b>" and found["deep.x.x"] == "2 more values"
+    assert len(found["long"]) == content.LONGEST_FACT + 1 and len(found) < 80

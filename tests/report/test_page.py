@@ -8,37 +8,18 @@ import pytest
 
 from capsexp.report import build
 from capsexp.report.exporters import html
-from capsexp.results.read import SweepFiles, read_sweep
+from capsexp.results.read import read_sweep
 from tests.support.bench import Bench
 from tests.support.browser import launched, opened
-from tests.support.reports import a_run, a_sweep
+from tests.support.harmed import broken, hostile
 
 pytestmark = pytest.mark.slow
-MARKUP = (
-    "</script><script>alert(1)</script><img src=http://127.0.0.1:9/x onerror=alert(2)>'\"`${x}{{7*7}}&lt;\x1b\u202e"
-)
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     with launched() as found:
         yield found
-
-
-def trials(workers: int, *makespans: float, **more: Any) -> list[Any]:
-    return [a_run(workers, s, trial=n, **more) for n, s in enumerate(makespans, start=1)]
-
-
-def hostile() -> SweepFiles:
-    runs = [a_run(w, 10.0 / w, key=f"workers={w},{MARKUP}", trial=t, heard=MARKUP, warnings=[MARKUP])
-            for w in (1, 2) for t in (1, 2)]  # fmt: skip
-    return a_sweep(runs, name=MARKUP, argv=[MARKUP])
-
-
-def broken() -> SweepFiles:
-    dead = a_run(3, None, key="workers=3", status="failed", error="the server died")
-    missing = [("workers=2", 3), ("workers=4", 1)]
-    return a_sweep([*trials(1, 10.0, 10.1), *trials(2, 5.0, 5.2), dead], missing=missing)
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import base64
 import hashlib
 import json
 import shlex
-from functools import cache, lru_cache
+from collections.abc import Callable
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,70 +17,51 @@ from capsexp import escape
 from capsexp.analysis.metrics import BY_TAG
 from capsexp.config.report import LANGUAGES
 from capsexp.report import glance, sentences, tables
-from capsexp.report.exporters.html import plots
+from capsexp.report.exporters.html import content, plots, runs
+from capsexp.report.exporters.html.differences import differences
 from capsexp.report.exporters.html.plots import Plot
-from capsexp.report.exporters.html.words import Words, say
+from capsexp.report.exporters.html.words import say
 from capsexp.results.read import SweepFiles
 from capsexp.results.report import Report
 
 _HERE = Path(__file__).parent
-_TONES = {
-    "FEASIBLE": "good", "FEASIBLE_WITH_CAVEATS": "open", "NOT_FEASIBLE": "bad", "INCONCLUSIVE": "open",
-    "INVALID": "open", "PASS": "good", "FAIL": "bad", "NOT_JUDGED": "plain", "BASELINE": "plain",
-}  # fmt: skip
 
 
 def made(report: Report, files: SweepFiles | None) -> str:
     """The whole page."""
-    drawn = plots.of_report(report)
+    whole, single = _drawn(report, files)
+    drawn = [each for each in (*whole, *single) if each.spec is not None]
     script, style = _text("vega.js"), _text("page.css")
-    specs = {each.name: each.spec for each in drawn if each.spec is not None}
+    specs = {each.name: each.spec for each in drawn}
     chosen = files.sweep.report.get("lang") if files else "auto"
     context = {
-        "report": report, "plots": {each.name: each for each in drawn}, "subject": glance.subject(report),
-        "choice": chosen if chosen in LANGUAGES else "auto", "contents": CONTENTS, "command": _asked(files),
+        "report": report, "whole": whole, "single": single, "subject": glance.subject(report),
+        "choice": chosen if chosen in LANGUAGES else "auto", "command": _asked(files),
         "vega": Markup(script), "script": Markup(_text("page.js")), "style": Markup(style), "policy": _policy(),
         "specs": Markup(_json({"config": plots.CONFIG, "plots": specs})),
-        "glance": glance, "tables": tables, "sentences": sentences, "metrics": BY_TAG, "_": say, "tone": tone,
-        "spelled": spelled, "shown": shown, "verdict": verdict(report), "machine": machine(report),
-        "question": question(report),
+        "content": content, "glance": glance, "tables": tables, "sentences": sentences, "metrics": BY_TAG, "_": say,
+        "shown": shown, "differences": differences(report, files),
     }  # fmt: skip
     return str(_template().render(context))
 
 
-def tone(verdict: str) -> str:
-    """How a verdict or a reading is coloured, which its word says as well."""
-    return _TONES.get(verdict, "bad")
+def _drawn(report: Report, files: SweepFiles | None) -> tuple[list[Plot], list[Plot]]:
+    """What is drawn of the whole, and of single runs. A plot that fails costs itself: the tables of a run may be
+    anybody's, and the page says so in its place."""
+    whole = [_survived(partial(make, report)) for make in plots.OF_REPORT]
+    if files is None:
+        without = say("Single runs are drawn where the sweep's files are at hand: python -m capsexp.report FOLDER")
+        return whole, [Plot("runs", say("Single runs"), missing=without)]
+    whole.append(_survived(lambda: runs.latencies(report, files)))
+    return whole, [_survived(make) for one in runs.shown(report, files) for make in runs.of_run(one)]
 
 
-def spelled(verdict: str) -> Words:
-    return say(tables.spelled(verdict))
-
-
-def verdict(report: Report) -> Words:
-    """The verdict in one sentence, as the text has it."""
-    if report.verdict == "INVALID" and not report.unfinished:
-        return Words(sentences.why(report), say("the runs that would have to decide it do not count").zh)
-    return say(sentences.why(report))
-
-
-def machine(report: Report) -> Words:
-    """What was measured on, and with what."""
-    where, seconds = report.environment, sum(s.duration_s for s in report.samples)
-    return say("{} CPUs usable, {:.0f} GB; {} samples, {:.0f} s of audio").format(
-        where.get("cpus_usable", "?"), where.get("memory_mb", 0) / 1024, len(report.samples), seconds
-    )
-
-
-def question(report: Report) -> Words:
-    if glance.asks_for_workers(report):
-        return say("Do more recognizer workers pay on this machine, and how many?")
-    return say("How does this server do on this machine?")
-
-
-CONTENTS = (
-    ("glance", say("At a glance")), ("scaling", say("Speed and memory")), ("configurations", say("Configurations")),
-)  # fmt: skip
+def _survived(make: Callable[[], Plot]) -> Plot:
+    try:
+        return make()
+    except Exception as error:
+        why = say("A plot could not be drawn: {}").format(f"{type(error).__name__}: {error}")
+        return Plot("failed", say("Plot"), missing=why)
 
 
 def shown(plot: Plot) -> list[list[Any]]:
@@ -94,8 +76,9 @@ def shown(plot: Plot) -> list[list[Any]]:
 
 
 def _asked(files: SweepFiles | None) -> str | None:
-    """The command that made the sweep."""
-    return shlex.join(["python", "-m", "capsexp", *files.sweep.argv]) if files else None
+    """The command that made the sweep, without where it put it."""
+    words = [word for word in files.sweep.argv if not word.startswith("hydra.")] if files else []
+    return shlex.join(["python", "-m", "capsexp", *words]) if files else None
 
 
 def _json(tree: Any) -> str:

@@ -7,7 +7,7 @@ the table that is shown.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -56,6 +56,7 @@ class Plot:
     columns: tuple[Column, ...] = ()
     rows: tuple[tuple[Cell, ...], ...] = ()
     spec: Spec | None = None
+    wide: bool = False  # as the page is
     missing: Words | None = None
 
 
@@ -78,11 +79,6 @@ def encoded(field: str, title: Words | None = None, kind: str = "quantitative", 
 def only(column: str, words: Words) -> dict[str, Any]:
     """A filter on rows whose cell holds these words, in whichever language."""
     return {"filter": {"field": column, "oneOf": [words.en, words.zh]}}
-
-
-def of_report(report: Report) -> list[Plot]:
-    """Those that need nothing but the report."""
-    return [speedup(report), throughput(report), memory(report), pareto(report)]
 
 
 CONFIGURATION = Column("configuration", say("configuration"))
@@ -118,7 +114,7 @@ def speedup(report: Report) -> Plot:
     several = len({row[2] for row in rows}) > 1
     axis = encoded("speedup", say("speedup (times the baseline)"), scale={"zero": True})
     x = {"x": _workers_axis(rows, 2)}
-    tip = _tips(
+    tip = tips(
         ("configuration", say("configuration")), ("speedup", say("speedup")), ("low", say("from")), ("high", say("to"))
     )
     spec = {
@@ -164,7 +160,7 @@ def _where(
     return [{"transform": [only(column, words)], "mark": mark, "encoding": encoding}]
 
 
-def _tips(*fields: tuple[str, Words]) -> dict[str, Any]:
+def tips(*fields: tuple[str, Words]) -> dict[str, Any]:
     return {"tooltip": [encoded(name, words, "nominal") for name, words in fields]}
 
 
@@ -184,7 +180,7 @@ def throughput(report: Report) -> Plot:
             ci95 = row.throughput_ci95 or (None, None)
             rows.append((f"workers={row.workers}", line, row.workers, PREDICTED, row.throughput_rtfx, *ci95))
     y = encoded("rtfx", say("seconds of audio per second"), scale={"zero": True})
-    tip = _tips(
+    tip = tips(
         ("configuration", say("configuration")),
         ("kind", say("kind")),
         ("rtfx", say("RTFx")),
@@ -224,7 +220,7 @@ def memory(report: Report) -> Plot:
         if c.workers and c.value(tag) is not None
     ]
     y = encoded("mb", say("MB, summed over the server's processes"), scale={"zero": True})
-    tip = _tips(("configuration", say("configuration")), ("phase", say("phase")), ("mb", say("MB")))
+    tip = tips(("configuration", say("configuration")), ("phase", say("phase")), ("mb", say("MB")))
     phase = encoded("phase", None, "nominal", scale={"domain": [LOADING.spec, STEADY.spec], "range": [[3, 3], [1, 0]]})
     spec = {
         "encoding": {"x": _workers_axis(rows, 2), "y": y, **_across([str(row[1]) for row in rows])},
@@ -254,7 +250,7 @@ def pareto(report: Report) -> Plot:
         "x": encoded("mb", say("MB at the highest"), scale={"zero": True}),
         "y": encoded("rtfx", say("RTFx"), scale={"zero": True}),
     }
-    tip = _tips(("configuration", say("configuration")), ("rtfx", say("RTFx")), ("mb", say("MB")))
+    tip = tips(("configuration", say("configuration")), ("rtfx", say("RTFx")), ("mb", say("MB")))
     ring = {"type": "point", "size": 420, "strokeWidth": 2, "color": COLOURS[2], "opacity": 1}
     layers: list[Spec] = [
         *_where("mark", ADVISED, rows, ring, {}),
@@ -272,3 +268,7 @@ def pareto(report: Report) -> Plot:
         columns, rows, {"encoding": axes, "layer": layers},
         say("Speed against memory is not drawn: no configuration has both."),
     )  # fmt: skip
+
+
+# Those that need nothing but the report.
+OF_REPORT: tuple[Callable[[Report], Plot], ...] = (speedup, throughput, memory, pareto)

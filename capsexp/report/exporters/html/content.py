@@ -1,0 +1,131 @@
+"""What stands in the page beside its plots and tables: the answer, what disturbed, the machine, what words mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from markupsafe import Markup
+
+from capsexp.report import glance, sentences, tables
+from capsexp.report.exporters.html.words import Words, say
+from capsexp.results.report import Report
+
+MOST_FACTS, LONGEST_FACT = 60, 300  # of the environment: names at one place, characters of a value
+TONES = {
+    "FEASIBLE": "good", "FEASIBLE_WITH_CAVEATS": "open", "NOT_FEASIBLE": "bad", "INCONCLUSIVE": "open",
+    "INVALID": "open", "PASS": "good", "FAIL": "bad", "NOT_JUDGED": "plain", "BASELINE": "plain",
+}  # fmt: skip
+
+
+def tone(verdict: str) -> str:
+    """How a verdict or a reading is coloured, which its word says as well."""
+    return TONES.get(verdict, "bad")
+
+
+def spelled(verdict: str) -> Words:
+    return say(tables.spelled(verdict))
+
+
+def reading(cell: str) -> Any:
+    """A cell of a table: verdicts in their colours, anything else as it is."""
+    code = cell.replace(" ", "_")
+    if code not in TONES:
+        return cell
+    return Markup('<span class="badge {}">{}</span>').format(TONES[code], spelled(code))
+
+
+EXPLAINED = (
+    ("speedup",
+     say("The baseline's makespan / this one's, of the same requests; the baseline has the fewest workers.")),
+    ("RTFx", say("Seconds of audio recognized per second.")),
+    ("makespan s", say("From the first byte sent to the last text, over all requests.")),
+    ("efficiency", say("Speedup / how many times as many threads.")),
+    ("server eff.", say("RTFx / what the same engine reaches without a server.")),
+    ("peak MB", say("Memory of the server's processes together at its highest; shared pages count once (PSS).")),
+    ("memory growth", say("Memory under load / the baseline's.")),
+    ("latency p50 s", say("From the last byte sent to the text: half of the requests took no longer.")),
+    ("correct", say("Requests whose text came once, whole, and is the one that the engine gives without a server.")),
+)  # fmt: skip
+
+
+def more(report: Report) -> tuple[tuple[Words, list[str]], ...]:
+    """What the text has beside its tables."""
+    return (
+        (say("Without a server: the same work by the same engine"), tables.control_lines(report)),
+        (say("GPUs"), tables.gpu_lines(report)),
+        (say("Memory in the steady state"), tables.leak_lines(report)),
+        (say("What the predictions are made of"), tables.scaling_lines(report)),
+    )
+
+
+def verdict(report: Report) -> Words:
+    """The verdict in one sentence, as the text has it."""
+    if report.verdict == "INVALID" and not report.unfinished:
+        return Words(sentences.why(report), say("the runs that would have to decide it do not count").zh)
+    return say(sentences.why(report))
+
+
+def machine(report: Report) -> Words:
+    """What was measured on, and with what."""
+    where, seconds = report.environment, sum(s.duration_s for s in report.samples)
+    return say("{} CPUs usable, {:.0f} GB; {} samples, {:.0f} s of audio").format(
+        where.get("cpus_usable", "?"), where.get("memory_mb", 0) / 1024, len(report.samples), seconds
+    )
+
+
+def question(report: Report) -> Words:
+    if glance.asks_for_workers(report):
+        return say("Do more recognizer workers pay on this machine, and how many?")
+    return say("How does this server do on this machine?")
+
+
+CONTENTS = (
+    ("glance", say("At a glance")), ("scaling", say("Speed and memory")), ("time", say("Where the time went")),
+    ("capacity", say("Capacity")), ("configurations", say("Configurations")), ("gates", say("Limits")),
+    ("disturbed", say("What disturbed which run")), ("wrong", say("Wrong transcripts")),
+    ("causes", say("Causes and predictions")), ("environment", say("Machine and samples")),
+    ("again", say("How to run it again")),
+)  # fmt: skip
+
+
+def disturbed(report: Report) -> list[list[str]]:
+    """A row for each reason why a run does not count."""
+    return [
+        [
+            c.key,
+            "-" if run.num is None else str(run.num),
+            str(run.trial),
+            reason.code,
+            reason.reason,
+            reason.remedy or "",
+        ]
+        for c in report.configurations
+        for run in c.validity.runs
+        for reason in run.reasons
+    ]
+
+
+def capacity(report: Report) -> list[list[str]]:
+    """A row for each band: the most that kept the SLO, the least that did not, and what broke first."""
+
+    def number(value: float | None) -> str:
+        return "-" if value is None else f"{value:g}"
+
+    return [
+        [one.key, "; ".join(f"{name} {limit}" for name, limit in one.slo.items()),
+         number(one.feasible_max), number(one.infeasible_min), one.binding or "-"]
+        for one in report.capacity
+    ]  # fmt: skip
+
+
+def facts(tree: Any, name: str = "", depth: int = 3) -> Iterator[tuple[str, str]]:
+    """The values of a tree by their names, deep ones in short: an archive's may be of any shape."""
+    if isinstance(tree, Mapping) and tree and depth:
+        for key, value in list(tree.items())[:MOST_FACTS]:
+            yield from facts(value, f"{name}.{key}" if name else str(key), depth - 1)
+    elif isinstance(tree, Mapping):
+        yield name, say("{} more values").en.format(len(tree))
+    else:
+        said = ", ".join(map(str, tree)) if isinstance(tree, (list, tuple)) else str(tree)
+        yield name, said if len(said) <= LONGEST_FACT else f"{said[:LONGEST_FACT]}…"
