@@ -12,6 +12,7 @@ from capsexp.bounds import number
 from capsexp.config.archive import ArchiveConfig
 from capsexp.config.checks import count
 from capsexp.config.control import ControlConfig
+from capsexp.config.executor import ExecutorConfig
 from capsexp.config.fault import WORKER_FAULTS, FaultConfig
 from capsexp.config.load import LoadConfig
 from capsexp.config.monitor import MonitorConfig
@@ -29,7 +30,7 @@ from capsexp.targets.base import TOLD
 
 AUTO_TRIALS = 5  # fewer leave the spread itself unknown
 # Keys that tell runs of one configuration apart, or that do not change what is measured.
-SWEEP_KEYS = frozenset({"trial", "trials", "trials_max", "cooldown", "name", "resume", "redo"})
+SWEEP_KEYS = frozenset({"trial", "trials", "trials_max", "cooldown", "name", "resume", "redo", "executor"})
 
 
 @dataclass
@@ -54,6 +55,7 @@ class Config:
     monitor: MonitorConfig = field(default_factory=MonitorConfig)
     control: ControlConfig = field(default_factory=ControlConfig)
     fault: FaultConfig = field(default_factory=FaultConfig)
+    executor: ExecutorConfig = field(default_factory=ExecutorConfig)
     thresholds: ThresholdsConfig = field(default_factory=ThresholdsConfig)
     validity: ValidityConfig = field(default_factory=ValidityConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
@@ -91,6 +93,7 @@ def _faults(config: Config) -> Iterator[str]:
     yield from config.server.faults()
     yield from _spoken(config)
     yield from config.control.faults()
+    yield from config.executor.faults()
     yield from config.report.faults()
     yield from config.monitor.faults()
     yield from config.punctuation.faults()

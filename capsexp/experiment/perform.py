@@ -7,40 +7,35 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from omegaconf import DictConfig, OmegaConf
 
-from capsexp import archive, compose, interrupts, samples
-from capsexp.analysis import languages, trials
+from capsexp import archive, compose, interrupts
+from capsexp.analysis import trials
 from capsexp.archive.audio import packed
-from capsexp.client.request import port_of
-from capsexp.commandline import startable
-from capsexp.config import Config, LoadConfig, conf_dir, engine_languages, resolve, to_yaml
+from capsexp.config import Config, LoadConfig, conf_dir, resolve, to_yaml
 from capsexp.counts import counted
-from capsexp.engines.base import model_files
-from capsexp.errors import ArchiveError, ConfigError, EngineError, SampleError, ServerError, StorageError
-from capsexp.experiment import environment, mark
+from capsexp.errors import ArchiveError, StorageError
+from capsexp.experiment import control, environment, mark, preflight
+from capsexp.experiment.handing import hand_over
 from capsexp.experiment.keep import keep, used
+from capsexp.experiment.record import Record
 from capsexp.experiment.repeats import Reference, key, measured, settle
 from capsexp.experiment.resume import outstanding
-from capsexp.experiment.run import Planned, execute, unreachable
-from capsexp.experiment.sweep import Sweep, add, alone, make_folder, record
-from capsexp.files import clear_parts, from_here, note, remedy, tell, unwritten, write_json, write_text
+from capsexp.experiment.run import attempt
+from capsexp.experiment.sweep import Planned, Sweep, add, alone, make_folder, record
+from capsexp.files import clear_parts, from_here, note, read_json, remedy, tell, unwritten, write_json, write_text
 from capsexp.lock import locked
 from capsexp.machine import usable_cpus
-from capsexp.monitor import probes
 from capsexp.overrides import assign
 from capsexp.report.advice import as_seen_from_here
 from capsexp.report.build import assemble, figures_of, rebuild
-from capsexp.report.write import doubts
 from capsexp.results.read import read_facts, read_run, read_sweep
 from capsexp.results.report import Report
-
-REACH_S = 5.0  # for a server that runs already to take a connection
+from capsexp.run import JOB, job
 
 
 class Abandoned(BaseException):
@@ -57,28 +52,7 @@ class Performance:
         self._sweep, self._argv, self._resumed = sweep, argv, resumed
         self._begun = resumed
         self._config_dir, self._config_name = config_dir, config_name
-        configs = [planned.config for planned in sweep.planned]
-        self._engines = list({repr(c.engine): c.engine for c in configs}.values())
-        try:
-            for engine in self._engines:
-                engine.prepare(note)
-                model_files(engine)
-            for wanted in {repr(c.samples): c.samples for c in configs}.values():
-                samples.paths(wanted)
-            self._doubts = list(dict.fromkeys(filter(None, map(_language_doubt, configs))))
-            self._doubts += doubts(sweep.report["formats"])
-            for names in {tuple(c.monitor.probes) for c in configs if c.monitor.probes is not None}:
-                probes.usable("monitor.probes", names)
-        except (EngineError, SampleError) as error:
-            raise ConfigError(str(error)) from None
-        for cmd in dict.fromkeys(c.server.cmd or "" for c in configs if c.server.name == "command"):
-            startable(cmd)
-        for url in {c.server.url or "" for c in configs if c.server.name == "external"}:
-            if why := unreachable(url, REACH_S):
-                untold = (
-                    "" if urlsplit(url).port else f" (no port is said, so {port_of(url)} was tried: ws://HOST:PORT)"
-                )
-                raise ServerError(f"server.url={url}: nobody answers ({why}); is the server running?{untold}")
+        self._engines, self._doubts = preflight.check(sweep)
         self._tree = used(sweep, config_dir, config_name)
         redo = sweep.planned[0].config.redo
         self._due = outstanding(sweep, redo) if resumed else [(planned, "") for planned in sweep.planned]
@@ -220,17 +194,25 @@ class Performance:
         write_text(run_dir / "replay.yaml", _replay(config))
         note(f"[{planned.num + 1}/{len(self._sweep.planned)}] {planned.dir.partition('-')[2]}")
 
-        def load_of(config: Config, reference: Reference | None) -> LoadConfig:
-            return self._settle(run_dir, config, reference)
-
         def perform() -> str:
-            return execute(planned, config, run_dir, self._sweep.worker_counts, note, load_of, self._checkpoint)
+            run = Record(planned.num, planned.key, config, config.load, run_dir)
+            begun = attempt(run, lambda: self._prepare(run), last=False)
+            return hand_over(run, self._checkpoint) if begun == "ok" else begun
 
         status = perform()
         if status == "ok" and self._too_short(planned, config, run_dir):
             status = perform()
         note(f"      {_told(run_dir, status)}")
         return status
+
+    def _prepare(self, run: Record) -> None:
+        """What runs share: the reference, and the load that it lets us settle on."""
+        reference = None
+        if run.config.control.name == "on":
+            run.control = control.ensure(run.config, self._folder, self._sweep.worker_counts)
+            reference = Reference.of(read_json(self._folder / "control" / run.control / "control.json"))
+        run.load = self._settle(run.dir, run.config, reference)
+        write_json(run.dir / JOB, job(run))
 
     def _too_short(self, planned: Planned, config: Config, run_dir: Path) -> bool:
         """Whether the first run of those that send the same tells that more has to be sent; then it is taken away."""
@@ -284,15 +266,6 @@ class Performance:
             note(f"report in {from_here(folder)}, archived as {zipped.name}")
             note(archive.holds(zipped, transcripts))
         return report
-
-
-def _language_doubt(config: Config) -> str | None:
-    """Whether our engine may not know what is spoken; raises SampleError."""
-    if config.server.name != "local" or not config.engine.speaks:
-        return None
-    known, listed = config.engine.languages(asdict(config.engine)), samples.listing(config.samples)
-    said = (config.engine.name, known, listed.language, [text for _, _, text in listed.found])
-    return languages.misfit(*said, engine_languages()) or languages.unknown(*said)
 
 
 def _told(run_dir: Path, status: str) -> str:

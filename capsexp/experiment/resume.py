@@ -16,8 +16,7 @@ from capsexp.config import resolve
 from capsexp.errors import ArchiveError, ConfigError
 from capsexp.experiment import mark
 from capsexp.experiment.fingerprint import ASIDE, fingerprint
-from capsexp.experiment.run import Planned
-from capsexp.experiment.sweep import Sweep, add, plan, split
+from capsexp.experiment.sweep import Planned, Sweep, add, plan, split
 from capsexp.files import read_json
 from capsexp.overrides import key_of
 from capsexp.results.read import CONTROL, read_plan

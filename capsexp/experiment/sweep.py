@@ -18,11 +18,22 @@ from capsexp import compose
 from capsexp.commandline import mentioned
 from capsexp.config import Config, resolve, slug, trial_count, worker_count
 from capsexp.errors import ConfigError
-from capsexp.experiment.run import Planned
 from capsexp.overrides import how_many, key_of, spell, unquoted
 
 LONGEST_FOLDER = 230  # bytes of its name: <folder>.zip.sha256 stands beside it
 MANY = 200  # runs: more than this is a slip of the keyboard
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A run that a sweep is to make: its number, its directory's name, its key without trial, its overrides."""
+
+    num: int
+    dir: str
+    key: str
+    trial: int
+    overrides: tuple[str, ...]
+    config: Config = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -110,7 +121,7 @@ def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str, to
 
 # What judges or describes a sweep as a whole.
 _JUDGING = ("thresholds", "validity", "report", "archive")
-_WHOLE = frozenset({"trials", "trials_max", "name", "resume"})
+_WHOLE = frozenset({"trials", "trials_max", "name", "resume", "executor"})
 # What our own server is told and no other.
 _OF_OURS = ("workers", "threads", "pool", "engine", "punctuation", "server")
 _TOLD_TO_ALL = frozenset({"server", "server.name", "server.cmd", "server.url", "server.token"})
@@ -130,7 +141,7 @@ def each_differs(planned: Sequence[Planned]) -> None:
                 f"{key}: judges what was measured and changes nothing of it, so it has one value in a sweep; to judge "
                 f"the same runs by another: resume=FOLDER {key}=VALUE"
             )
-        if key in _WHOLE:
+        if key in _WHOLE or group in _WHOLE:
             raise ConfigError(f"{key}: is of the whole sweep and has one value")
         if group not in _OF_OURS or key in _TOLD_TO_ALL:
             continue

@@ -29,6 +29,7 @@ _DOES = {
     "punctuation.model_dir": "load the model in {!r}",
     "samples.dir": "read the audio in {!r}",
     "monitor.log": "write {!r}",
+    "executor.name": "have its runs made by {!r}",
 }
 # What Hydra itself sets when it composes.
 _SET_BY_HYDRA = ("mode", "sweeper.params", "sweep.dir", "overrides", "runtime", "job.config_name",

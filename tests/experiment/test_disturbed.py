@@ -27,7 +27,7 @@ def client_of(bench: Bench, runner: "subprocess.Popen[str]") -> psutil.Process:
     while time.monotonic() < deadline:
         if list(bench.out.glob("*/server.json")):
             with contextlib.suppress(psutil.Error):
-                for child in psutil.Process(runner.pid).children():
+                for child in psutil.Process(runner.pid).children(recursive=True):
                     if "capsexp.client" in child.cmdline():
                         return child
         time.sleep(0.02)

@@ -73,6 +73,9 @@ def test_a_file_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path, mon
         ),
         ("engines/words.py", "def f():\n    return 1", "def f():\n    return 2", True),
         ("results/tables.py", "x = 1", "x = 2", True),
+        ("run.py", "x = 1", "x = 2", True),
+        ("experiment/record.py", "x = 1", "x = 2", True),
+        ("experiment/executors/local.py", "x = 1", "x = 2", False),  # where a run is made is another matter
         ("analysis/figures.py", "x = 1", "x = 2", False),
         ("analysis/recommend.py", "x = 1", "x = 2", False),
         ("report/exporters/text.py", "x = 1", "x = 2", False),

@@ -157,7 +157,7 @@ def test_a_run_whose_monitor_was_killed_is_no_verdict_and_is_repeated(bench: Ben
     while not list(bench.out.glob("0-*/segments.csv")):
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    for child in psutil.Process(runner.pid).children():
+    for child in psutil.Process(runner.pid).children(recursive=True):
         if "capsexp.monitor" in child.cmdline():
             child.kill()
     assert bench.finish(runner) in (0, 1), bench.stderr

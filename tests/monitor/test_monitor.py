@@ -80,7 +80,7 @@ def gateway() -> Iterator[Obedient]:
             yield gateway
         finally:
             with contextlib.suppress(psutil.NoSuchProcess):
-                for child in psutil.Process(process.pid).children():
+                for child in psutil.Process(process.pid).children(recursive=True):
                     child.kill()
             process.kill()
 

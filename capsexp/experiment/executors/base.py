@@ -1,0 +1,31 @@
+"""What an executor is: a module, or any object, that has `python -m capsexp.run RUN_DIR` executed somewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How that command ended: its exit code, and the last line that it printed."""
+
+    code: int
+    said: str
+
+
+class Executor(Protocol):
+    def execute(
+        self,
+        run_dir: Path,
+        secrets: Mapping[str, str],
+        within_s: float,
+        options: Mapping[str, Any],
+        meanwhile: Callable[[], None],
+    ) -> Ended:
+        """Have the run made, and wait until the command has ended, calling `meanwhile` now and then. `secrets` go into
+        its environment and into no file; `options` are `executor.options`. Raises HarnessError where it cannot be
+        started or has not ended `within_s` seconds; whatever is raised, also KeyboardInterrupt, and by `meanwhile`, the
+        run was told to stop before, and has."""

@@ -1,0 +1,70 @@
+"""A run as its sweep sees it: handed to an executor, looked after, and recorded whatever became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from capsexp import interrupts
+from capsexp.config import Config
+from capsexp.errors import HarnessError, StorageError
+from capsexp.experiment.executors import EXECUTORS
+from capsexp.experiment.record import Record
+from capsexp.experiment.run import SPARE_S
+from capsexp.files import read_json
+from capsexp.run import finished
+from capsexp.tool import TOKEN
+
+PATIENCE_S = 600.0  # for a run to begin and to be recorded, on a slow disk
+
+
+def hand_over(record: Record, checkpoint: Callable[[], None]) -> str:
+    """Have a run made; its status, which run.json says. With hours=, `checkpoint` is called whenever that says more.
+    Raises KeyboardInterrupt and StorageError, once the run was taken down."""
+    config = record.config
+    try:
+        ended = EXECUTORS.get(config.executor.name).execute(
+            record.dir, {TOKEN: config.server.token or ""}, _limit_s(config), config.executor.options,
+            _looking_after(record, checkpoint),
+        )  # fmt: skip
+        if ended.code == StorageError.EXIT:
+            raise StorageError(ended.said)
+        failed = f"its process ended with code {ended.code}: {ended.said}"
+    except KeyboardInterrupt:
+        _unless_recorded(record, "interrupted", "interrupted")
+        raise
+    except HarnessError as error:
+        failed = str(error)
+    record.failure = "harness"
+    _unless_recorded(record, "failed", failed)
+    return str(read_json(record.dir / "run.json")["status"])
+
+
+def _unless_recorded(record: Record, status: str, error: str) -> None:
+    """Record a run that did not come to record itself."""
+    path = record.dir / "run.json"
+    if finished(record.dir) is None and not (path.is_file() and read_json(path)["status"] == "interrupted"):
+        record.status, record.error = status, error
+        with interrupts.deferred():
+            record.finish()
+
+
+def _looking_after(record: Record, checkpoint: Callable[[], None]) -> Callable[[], None]:
+    path, seen = record.dir / "run.json", 0
+
+    def look() -> None:
+        nonlocal seen
+        if not record.dir.parent.is_dir():
+            raise StorageError(f"cannot write {record.dir.parent.name}: No such file or directory")
+        if record.config.hours is None or not path.is_file() or (now := path.stat().st_mtime_ns) == seen:
+            return
+        seen = now
+        if read_json(path)["status"] == "running":
+            checkpoint()
+
+    return look
+
+
+def _limit_s(config: Config) -> float:
+    """In which a run has ended, as it has a deadline for each of its waits."""
+    load_s = 3600 * (config.hours or 0.0) + config.load.timeout + SPARE_S
+    return load_s + 5 * config.server.ready_timeout + 20 * config.server.grace + PATIENCE_S

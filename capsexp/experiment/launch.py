@@ -1,0 +1,115 @@
+"""The processes of a run as they are started: a server of ours or of somebody else's, client, monitor and injector."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from capsexp import commandline
+from capsexp.config import Config
+from capsexp.errors import RunRefused, ServerError
+from capsexp.experiment.child import Child, Foreign, python
+from capsexp.experiment.reach import answers, free_port, listener
+from capsexp.files import storing
+from capsexp.protocol import in_url
+from capsexp.tool import TOKEN
+
+PORT_S = 30.0  # for the port of a server that cannot be told one to be free
+
+
+@dataclass(frozen=True)
+class Started:
+    """`server` is None where it runs already; `url` is empty where it is known once the server says so."""
+
+    server: Child | None
+    url: str
+    client: Child
+    monitor: Child
+    injector: Child | None
+
+
+def start(
+    config: Config, run_dir: Path, common: Sequence[str], stack: ExitStack, say: Callable[[str], None]
+) -> Started:
+    """All of them; `stack` takes each down. `common`: what tools of ours are told. Raises RunRefused, ServerError."""
+    grace, secret = config.server.grace, {TOKEN: config.server.token or ""}
+    with storing(".pids"):
+        (run_dir / ".pids").mkdir(exist_ok=True)
+    server, url = _server(config, run_dir, common, stack, say)
+    client = Child(python("capsexp.client", *common), run_dir / "client.log", env={**_progress_env(), **secret})
+    stack.callback(client.stop, grace)
+    _known(run_dir, client, "client")
+    root = server.root if server is not None else listener(url)
+    watch = ("--watch", f"gateway:{root}") if root else ()
+    monitor = Child(python("capsexp.monitor", *common, *watch), run_dir / "monitor.log", env=secret)
+    stack.callback(monitor.stop, grace)
+    injector = None
+    if config.fault.name != "none":
+        command = python("capsexp.experiment.faults", *common, *watch)
+        injector = Child(command, run_dir / "faults.log", env=secret)
+        stack.callback(injector.stop, grace)
+        _known(run_dir, injector, "fault")
+    return Started(server, url, client, monitor, injector)
+
+
+def _known(run_dir: Path, child: Child, role: str) -> None:
+    """For the monitor, which finds out whose a process is."""
+    with storing(".pids"):
+        (run_dir / ".pids" / str(child.pid)).write_text(f"{role} 0")
+
+
+def _server(
+    config: Config, run_dir: Path, common: Sequence[str], stack: ExitStack, say: Callable[[str], None]
+) -> tuple[Child | None, str]:
+    wanted, log = config.server, run_dir / "server.log"
+    if wanted.name == "external":
+        return None, wanted.url or ""
+    if wanted.name == "local":
+        ours = Child(python("capsexp.server", *common), log, env={TOKEN: wanted.token or ""})
+        stack.callback(ours.stop, wanted.grace)
+        return ours, ""
+    port = _port(config, say)
+    try:
+        line = commandline.fill(
+            wanted.cmd or "", workers=config.workers, threads=config.threads, port=port, host=wanted.host
+        )
+        server = Foreign(shlex.split(line), log)
+    except (OSError, ValueError) as error:
+        raise ServerError(f"server.cmd cannot be started: {error}") from None
+    stack.callback(server.stop, wanted.grace)
+    return server, f"ws://{in_url(wanted.host)}:{port}"
+
+
+def _port(config: Config, say: Callable[[str], None]) -> int:
+    """A free one, if the server can be told; else its own, once nobody has it. Raises RunRefused."""
+    server = config.server
+    if "port" in commandline.mentioned(server.cmd or ""):
+        return free_port()
+    url = f"ws://{in_url(server.host)}:{server.port}"
+    deadline = time.monotonic() + min(PORT_S, server.ready_timeout)
+    if answers(url):
+        say(f"      waiting for port {server.port} to be free")
+    while answers(url):
+        if time.monotonic() > deadline:
+            owner = listener(url)
+            by = f" by process {owner}" if owner else ""
+            raise RunRefused(
+                f"server.port: {server.port} is taken{by}; end what has it, or let server.cmd take {{port}}"
+            )
+        time.sleep(0.1)
+    return server.port
+
+
+def _progress_env() -> dict[str, str]:
+    """The terminal, for the client's progress line: its own output goes to its log."""
+    if sys.platform != "win32":
+        with contextlib.suppress(OSError):
+            return {"CAPSEXP_TTY": os.ttyname(2)}
+    return {}

@@ -1,0 +1,56 @@
+"""What a sweep needs is there: looked for before anything starts, as it is a pity to find out at the last run."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from urllib.parse import urlsplit
+
+from capsexp import samples
+from capsexp.analysis import languages
+from capsexp.client.request import port_of
+from capsexp.commandline import startable
+from capsexp.config import Config, engine_languages
+from capsexp.engines import EngineConfig
+from capsexp.engines.base import model_files
+from capsexp.errors import ConfigError, EngineError, SampleError, ServerError
+from capsexp.experiment.reach import unreachable
+from capsexp.experiment.sweep import Sweep
+from capsexp.files import note
+from capsexp.monitor import probes
+from capsexp.report.write import doubts
+
+REACH_S = 5.0  # for a server that runs already to take a connection
+
+
+def check(sweep: Sweep) -> tuple[list[EngineConfig], list[str]]:
+    """Its engines, prepared, and what the user should be told before it begins. Raises ConfigError, ServerError."""
+    configs = [planned.config for planned in sweep.planned]
+    engines = list({repr(c.engine): c.engine for c in configs}.values())
+    try:
+        for engine in engines:
+            engine.prepare(note)
+            model_files(engine)
+        for wanted in {repr(c.samples): c.samples for c in configs}.values():
+            samples.paths(wanted)
+        found = list(dict.fromkeys(filter(None, map(_language_doubt, configs))))
+        found += doubts(sweep.report["formats"])
+        for names in {tuple(c.monitor.probes) for c in configs if c.monitor.probes is not None}:
+            probes.usable("monitor.probes", names)
+    except (EngineError, SampleError) as error:
+        raise ConfigError(str(error)) from None
+    for cmd in dict.fromkeys(c.server.cmd or "" for c in configs if c.server.name == "command"):
+        startable(cmd)
+    for url in {c.server.url or "" for c in configs if c.server.name == "external"}:
+        if why := unreachable(url, REACH_S):
+            untold = "" if urlsplit(url).port else f" (no port is said, so {port_of(url)} was tried: ws://HOST:PORT)"
+            raise ServerError(f"server.url={url}: nobody answers ({why}); is the server running?{untold}")
+    return engines, found
+
+
+def _language_doubt(config: Config) -> str | None:
+    """Whether our engine may not know what is spoken; raises SampleError."""
+    if config.server.name != "local" or not config.engine.speaks:
+        return None
+    known, listed = config.engine.languages(asdict(config.engine)), samples.listing(config.samples)
+    said = (config.engine.name, known, listed.language, [text for _, _, text in listed.found])
+    return languages.misfit(*said, engine_languages()) or languages.unknown(*said)

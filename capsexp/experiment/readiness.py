@@ -1,0 +1,80 @@
+"""When a run may begin: each of its processes has said so, or answers. What dies or is late ends it, never a sleep."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from capsexp.config import ServerConfig
+from capsexp.errors import HarnessError, RunRefused, ServerError
+from capsexp.experiment.child import POLL_S, Child
+from capsexp.experiment.reach import answers, belongs, listener
+from capsexp.files import read_json
+from capsexp.protocol import in_url
+
+EXTERNAL_S = 10.0  # for a server that runs already to answer
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What is known of a server that is: of somebody else's, its address. `connections`: how many ours takes."""
+
+    url: str
+    workers: int | None = None
+    about: dict[str, Any] = field(default_factory=dict)
+    connections: int | None = None
+    warnings: list[str] = field(default_factory=list)
+
+
+def of_server(server: Child | None, url: str, wanted: ServerConfig, said: Path, meanwhile: Callable[[], None]) -> Ready:
+    """Wait until all workers have loaded (our server writes that to `said`) or the port answers (anybody else's).
+    Raises RunRefused, ServerError."""
+    timeout = wanted.ready_timeout
+    if server is None:
+        timeout = min(timeout, EXTERNAL_S)  # it runs already
+    deadline = time.monotonic() + timeout
+    while True:
+        if not url and said.is_file():
+            return _ours(read_json(said), wanted)
+        if server is not None and not server.alive():
+            server.check_storage()
+            raise ServerError(
+                f"the server ended with code {server.process.returncode} before it was ready: {server.last_lines()}"
+            )
+        if url and answers(url):
+            stranger = listener(url) if server is not None else None
+            if server is not None and stranger is not None and not belongs(stranger, server):
+                raise ServerError(
+                    f"{url} is another process's (pid {stranger}), which took the port before server.cmd had it, "
+                    "or server.cmd does not stay in the foreground; run again"
+                )
+            return Ready(url)
+        meanwhile()
+        if time.monotonic() > deadline:
+            what = f"{url}: no connection; is the server running?" if server is None else server.last_lines()
+            raise ServerError(f"the server was not ready in server.ready_timeout = {timeout:g} s: {what}")
+        time.sleep(POLL_S)
+
+
+def _ours(answer: dict[str, Any], wanted: ServerConfig) -> Ready:
+    if "error" in answer:
+        raise (RunRefused if answer["refused"] else ServerError)(answer["error"])
+    scheme = "wss" if wanted.certfile else "ws"
+    url = f"{scheme}://{in_url(wanted.host)}:{answer['port']}"
+    return Ready(url, len(answer["workers"]), answer["engine"], answer.get("connections"), answer["warnings"])
+
+
+def of_tool(path: Path, child: Child, timeout: float, meanwhile: Callable[[], None]) -> None:
+    """Wait until a process of ours has written `path`. That it fails says nothing of the server: HarnessError."""
+    deadline = time.monotonic() + timeout
+    while not path.is_file():
+        if not child.alive():
+            child.check_storage()
+            raise HarnessError(f"{child.log.stem} ended with code {child.process.returncode}: {child.last_lines()}")
+        meanwhile()
+        if time.monotonic() > deadline:
+            raise HarnessError(f"{path.stem} was not ready in time: {child.last_lines()}")
+        time.sleep(POLL_S)

@@ -1,0 +1,88 @@
+"""run.json: the facts of a run. What they come to is computed from its tables by whoever reads them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from capsexp import debug
+from capsexp.config import Config, LoadConfig, to_dict, worker_count
+from capsexp.experiment import environment
+from capsexp.experiment.fingerprint import fingerprint
+from capsexp.experiment.logs import LOG_BYTES
+from capsexp.files import bound_log, read_json, storing, sync_tree, write_json
+from capsexp.machine import usable_cpus
+from capsexp.results.run import SCHEMA
+from capsexp.results.tables import sizes
+
+_PASSING = (".config.yaml", ".monitor-ready", ".faults-ready", "samples.json")  # what only the run itself needs
+
+
+@dataclass
+class Record:
+    """What is known of a run so far. `config` is what was asked for, `load` what that came to."""
+
+    num: int
+    key: str
+    config: Config
+    load: LoadConfig
+    dir: Path
+    status: str = "failed"
+    error: str = ""
+    failure: str | None = None  # `harness`: it says nothing of the server
+    control: str | None = None
+    phases: dict[str, float] = field(default_factory=dict)
+    ready: float | None = None
+    about: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        # A server that runs already has as many as whoever started it chose.
+        self.workers = worker_count(self.config.workers) if self.config.server.name != "external" else None
+        self._fingerprint = fingerprint(self.config)
+
+    def write(self, status: str, error: str) -> None:
+        """run.json as it is now; raises StorageError."""
+        write_json(self.dir / "run.json", self._described(status, error))
+
+    def finish(self) -> None:
+        """run.json for good, without what only the run itself needed; raises StorageError."""
+        bound_log(self.dir / debug.FILE, LOG_BYTES)
+        run = self._described(self.status, self.error)
+        with storing(self.dir.name):
+            for pid in (self.dir / ".pids").glob("*"):
+                pid.unlink()
+            if (self.dir / ".pids").is_dir():
+                (self.dir / ".pids").rmdir()
+            for name in _PASSING:
+                (self.dir / name).unlink(missing_ok=True)
+        sync_tree(self.dir)  # a run.json says that the others are there
+        write_json(self.dir / "run.json", run)
+
+    def _described(self, status: str, error: str) -> dict[str, Any]:
+        config = self.config
+        client = _json(self.dir / "client.json")
+        described = _json(self.dir / "samples.json") or {"samples": [], "skipped": []}
+        window = {"ready": self.ready, "start": client and client["start_s"], "end": client and client["end_s"]}
+        return {
+            "schema": SCHEMA, "num": self.num, "key": self.key, "trial": config.trial, "name": config.name,
+            "status": status, "error": error or None, "failure": self.failure,
+            "workers": self.workers, "workers_requested": config.workers, "threads": config.threads,
+            "pool": config.pool.name, "engine": config.engine.name, "engine_about": self.about,
+            "twin": config.engine.is_twin(), "one_core": config.engine.one_core, "speaks": config.engine.speaks,
+            "tells": sorted(config.target.tells), "dispatch": config.server.dispatch,
+            "repeats": self.load.repeats, "concurrency": self.load.concurrency,
+            "server": config.server.name, "config": to_dict(config), "control": self.control,
+            "phases_s": {name: round(seconds, 6) for name, seconds in self.phases.items()},
+            "window_s": window, "order_seed": client and client["order_seed"], **described,
+            "cpu_count": usable_cpus(), "machine_cpus": psutil.cpu_count() or 1,
+            "warnings": self.warnings,
+            "fingerprint": self._fingerprint, "environment": environment.of_run(config), "tables": sizes(self.dir),
+        }  # fmt: skip
+
+
+def _json(path: Path) -> Any:
+    return read_json(path) if path.is_file() else None

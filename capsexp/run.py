@@ -1,0 +1,147 @@
+"""python -m capsexp.run RUN_DIR: do what RUN_DIR/replay.yaml says, once, on any machine that sees the folder.
+
+A run that is finished is left alone. Exit code: 0 it is ok, 1 it failed or was refused, 2 its folder cannot be used,
+4 a file of it could not be written, 130 it was interrupted. The last line on stdout says the same in words.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import re
+import shutil
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError  # type: ignore[import-untyped]
+
+from capsexp import interrupts, lifeline
+from capsexp.config import Config, LoadConfig, literal, resolve, worker_count
+from capsexp.errors import ConfigError, StorageError
+from capsexp.experiment import control
+from capsexp.experiment.record import Record
+from capsexp.experiment.repeats import Reference, foretold, settle
+from capsexp.experiment.run import Run, attempt
+from capsexp.files import note, read_json, tell
+from capsexp.lock import locked
+from capsexp.machine import usable_cpus
+from capsexp.tool import PARENT, TOKEN
+
+USAGE = "usage: python -m capsexp.run RUN_DIR, the folder of a run with its replay.yaml"
+GUARD = "--stdin-guard"  # whoever started us holds our stdin: its end means stop
+JOB = "job.json"  # what a run is to its sweep; without it the folder's name tells
+_CODES = {"ok": 0, "interrupted": 130}
+_NAME = re.compile(r"(\d+)-(.+?)(?:,trial=\d+)?")
+
+
+def main(argv: Sequence[str]) -> int:
+    if {"--help", "-h"} & {*argv}:
+        tell(__doc__ or USAGE)
+        return 0
+    words = [word for word in argv if word != GUARD]
+    if len(words) != 1 or words[0].startswith("-"):
+        raise ConfigError(USAGE)
+    run_dir = Path(words[0]).absolute()
+    if not (run_dir / "replay.yaml").is_file():
+        raise ConfigError(f"{words[0]}: holds no replay.yaml; {USAGE}")
+    if GUARD in argv:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # whoever started us may ignore it, and tells us to stop by it
+    with interrupts.in_order():
+        if GUARD in argv:
+            lifeline.die_with_parent(int(os.environ[PARENT]))
+            lifeline.on_stdin_closed(lambda: _thread.interrupt_main(signal.SIGTERM))
+        try:
+            with locked(run_dir):
+                return _once(run_dir)
+        except StorageError as error:
+            tell(str(error))
+            return StorageError.EXIT
+
+
+def _once(run_dir: Path) -> int:
+    if (before := finished(run_dir)) is not None:
+        tell(f"{before}: it was made before and is left alone")
+        return _CODES.get(before, 1)
+    _clear(run_dir)
+    record, config = _planned(run_dir)
+
+    def act() -> None:
+        _prepare(record, config)
+        Run(record, note).perform()
+
+    try:
+        status = attempt(record, act)
+    except KeyboardInterrupt:
+        status = record.status
+    tell(f"{status}{f': {record.error}' if record.error else ''}")
+    return _CODES.get(status, 1)
+
+
+def finished(run_dir: Path) -> str | None:
+    """The status of a run that has come to its end; None of one that has not, or was cut short."""
+    try:
+        status = read_json(run_dir / "run.json")["status"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return status if status in ("ok", "failed", "refused") else None
+
+
+def _clear(run_dir: Path) -> None:
+    """Remove what a run that was cut short has left."""
+    for path in run_dir.iterdir():
+        if path.name not in ("replay.yaml", JOB, ".lock", "debug.log"):
+            with suppress(OSError):
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def _planned(run_dir: Path) -> tuple[Record, Config]:
+    """What is known of the run, and what it is to do: that is what was asked for where its load was settled."""
+    try:
+        tree: Any = OmegaConf.load(run_dir / "replay.yaml")
+        tree.pop("hydra", None)  # how Hydra would start it
+        tree.server.token = literal(os.environ.get(TOKEN) or None)
+    except (OmegaConfBaseException, YAMLError, ValueError, AttributeError) as error:
+        said = next(iter(str(error).splitlines()), "")
+        raise ConfigError(f"{run_dir.name}/replay.yaml cannot be read: {said}") from None
+    config = resolve(tree)
+    named = _NAME.fullmatch(run_dir.name)
+    num, key, asked = int(named[1]) if named else 0, named[2] if named else run_dir.name, config
+    if (run_dir / JOB).is_file():
+        job = read_json(run_dir / JOB)
+        num, key = job["num"], job["key"]
+        asked = replace(config, trials=job["trials"], load=replace(config.load, **job["load"]))
+    return Record(num, key, asked, config.load, run_dir), config
+
+
+def _prepare(record: Record, config: Config) -> None:
+    """The reference, and the load that it lets us settle on: there already in a sweep, which has them for all runs."""
+    folder, reference = record.dir.parent, None
+    if config.control.name == "on":
+        record.control = control.ensure(config, folder, [n for n in [worker_count(config.workers)] if n])
+        reference = Reference.of(read_json(folder / "control" / record.control / "control.json"))
+    record.load = settle(config, reference, {}, [config], usable_cpus(), lambda line: note(f"      {line}"))
+    if reference is not None and (warning := foretold(record.config, record.load, reference, usable_cpus())):
+        record.warnings.append(warning)
+        note(f"      warning: {warning}")
+
+
+def job(record: Record) -> dict[str, Any]:
+    """What job.json holds: all that replay.yaml, in which everything is settled, does not tell."""
+    load: LoadConfig = record.config.load
+    return {
+        "schema": 1, "num": record.num, "key": record.key, "trials": record.config.trials,
+        "load": {"repeats": load.repeats, "concurrency": load.concurrency},
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    from capsexp.tool import entry
+
+    sys.exit(entry(main, "capsexp.run"))
