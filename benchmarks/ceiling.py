@@ -7,7 +7,7 @@ from statistics import median
 from common import repeats, runs
 
 trials = repeats()
-free = runs(trials, "engine=null", "workers=2", "samples=long", "samples.minutes=10", "load.repeats=4", "control=off")
+free = runs(trials, "engine=null", "workers=2", "samples=long", "samples.minutes=10", "load.repeats=4", "reference=off")
 print(f"engine=null: {median(made.rtfx for made in free):.0f} x real time through server and client")
 asleep = runs(
     trials,
@@ -17,7 +17,7 @@ asleep = runs(
     "samples=long",
     "samples.minutes=20",
     "load.repeats=16",
-    "control=off",
+    "reference=off",
 )
 segments = asleep[0].figures.segments // 32
 reached = median(made.rtfx for made in asleep)

@@ -72,7 +72,7 @@ def runs(trials: int, *overrides: str) -> list[Made]:
         for one in files.runs:
             figures = figures_of(one)
             assert figures is not None, one.run.error
-            found.append(Made(one.run, figures, requests[one.run.key], files.references.get(one.run.control or "")))
+            found.append(Made(one.run, figures, requests[one.run.key], files.references.get(one.run.reference or "")))
     return sorted(found, key=lambda made: made.run.num)
 
 

@@ -70,7 +70,9 @@ def texts(path: Path) -> Any:
 def essence(folder: Path) -> dict[str, Any]:
     """What a sweep comes to, without times."""
     found: dict[str, Any] = {"report": normalised(json.loads((folder / "report.json").read_text()))}
-    found["files"] = sorted(re.sub(r"control/\w+", "control/X", str(p.relative_to(folder))) for p in folder.rglob("*"))
+    found["files"] = sorted(
+        re.sub(r"reference/\w+", "reference/X", str(p.relative_to(folder))) for p in folder.rglob("*")
+    )
     for run in sorted(folder.glob("*/run.json")):
         found[run.parent.name] = {name: rows(run.with_name(f"{name}.csv"), columns) for name, columns in ROWS.items()}
         found[run.parent.name]["texts"] = [texts(p) for p in sorted((run.parent / "transcripts").glob("*.json"))]

@@ -7,7 +7,7 @@ from statistics import median
 from common import repeats, runs
 
 # Gateway, its helper, the worker and the client are 4 processes; the monitor watches itself besides.
-found = runs(repeats(), "workers=1", "engine=null", "engine.rtf=0.1", "control=off")
+found = runs(repeats(), "workers=1", "engine=null", "engine.rtf=0.1", "reference=off")
 shares = [(made.figures.cpu.monitor_s or 0.0) / made.makespan_s for made in found]
 print(f"monitor: median {100 * median(shares):.2f} % of a core of {', '.join(f'{100 * s:.2f}' for s in shares)}")
 phases = [made.run.phases_s for made in found]

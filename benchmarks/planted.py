@@ -24,7 +24,7 @@ for planted, (first, second, expected) in CLIPS.items():
             soundfile.write(Path(folder) / f"{number}.wav", noise, 16_000)
         found = report(
             "engine=null", "engine.rtf=0.2", "engine.jitter=0.03", "engine.seed=null", "samples=dir",
-            f"samples.dir={folder}", "workers=1,2", "control=off", f"trials={trials}", "validity=off",
+            f"samples.dir={folder}", "workers=1,2", "reference=off", f"trials={trials}", "validity=off",
         ).configurations[1]  # fmt: skip
     gate = next(gate for gate in found.gates if gate.metric == "speedup")
     low, high = gate.ci95 or (math.nan, math.nan)

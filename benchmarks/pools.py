@@ -23,4 +23,4 @@ for pool in ("process", "prefork", "thread"):
     ratios(f"{pool}: speedup of 2 workers", keys[f"workers=1,pool={pool}"], keys[f"workers=2,pool={pool}"])
 requests = [trials[0].requests for trials in keys.values()]
 same = sum(r.identical or 0 for r in requests)
-print(f"texts equal to the control's: {same} of {sum(r.total for r in requests)}")
+print(f"texts equal to the reference's: {same} of {sum(r.total for r in requests)}")

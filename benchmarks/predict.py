@@ -9,7 +9,7 @@ from capsexp.results.report import Scaling
 # 320 segments of 3 s: 10 for each of 32 workers.
 LOAD = (
     "engine=null", "engine.rtf=0.05", "samples=long", "samples.minutes=2", "load.repeats=8", "load.seg_duration=3",
-    "load.seg_overlap=0.5", "control=off", "validity=off",
+    "load.seg_overlap=0.5", "reference=off", "validity=off",
 )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ count, different = repeats(SWEEPS), 0
 for number in range(count):
     # `archive` is among the keys that do not make another experiment of it: the second is compared with the first.
     found = report(
-        "engine=null", "engine.rtf=0.05", "engine.jitter=0.1", "engine.seed=null", "samples=quick", "control=off",
+        "engine=null", "engine.rtf=0.05", "engine.jitter=0.1", "engine.seed=null", "samples=quick", "reference=off",
         "archive.samples=true,false", "trials=3", "validity=off",
     ).configurations[1]  # fmt: skip
     speedup = found.metric("speedup")

@@ -18,7 +18,7 @@ with tempfile.TemporaryDirectory() as scratch:
         soundfile.write(Path(scratch) / f"{number:03}.wav", audio, 16_000)
     found = runs(
         trials, "workers=1,2", "engine=null", "engine.rtf=0.02", "samples=dir", f"samples.dir={scratch}",
-        "load.concurrency=4", "load.repeats=5", "control.processes=sweep", "validity=off",
+        "load.concurrency=4", "load.repeats=5", "reference.processes=sweep", "validity=off",
     )  # fmt: skip
 keys = by_key(found)
 ratios("speedup of 2 workers", keys["workers=1"], keys["workers=2"])

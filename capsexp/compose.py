@@ -25,6 +25,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from capsexp.config import Config, conf_dir, resolve, slug, to_dict
+from capsexp.config.renamed import RENAMED
 from capsexp.engines import ENGINES
 from capsexp.errors import ConfigError
 from capsexp.overrides import PRESET, fitted, key_of, pasted, spell
@@ -114,7 +115,10 @@ def _fitted(overrides: Sequence[str], config_name: str) -> list[str]:
 
 
 def _nearest_key(key: str) -> str:
-    """What the user may have meant: the closest of all dotted keys."""
+    """What the user may have meant: its new name, or the closest of all dotted keys."""
+    first, dot, rest = key.partition(".")
+    if first in RENAMED:
+        return f"; it is called {RENAMED[first]}{dot}{rest} now"
 
     def keys() -> Iterator[str]:
         for engine in ENGINES.every():

@@ -32,9 +32,9 @@ class Redaction:
             names |= {str(s.get("name", s.get("file", ""))) for s in _dicts(run.get("samples"))}
             names |= {str(s.get("file", "")) for s in _dicts(run.get("skipped"))}
             places |= set(_values(run.get("config"), ("dir",)))
-        for path in sorted(folder.glob("control/*/control.json")):
-            control = _json(path)
-            said = control.get("texts")
+        for path in (*folder.glob("control/*/control.json"), *folder.glob("reference/*/reference.json")):
+            reference = _json(path)
+            said = reference.get("texts")
             names |= set(said) if isinstance(said, dict) else set()
             texts |= set(_values(said, (*_TEXTS, "reference")))
         for path in sorted(folder.glob("*/transcripts/*.json")):

@@ -25,9 +25,9 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 from capsexp import interrupts, lifeline
 from capsexp.config import Config, LoadConfig, literal, resolve, worker_count
 from capsexp.errors import ConfigError, StorageError
-from capsexp.experiment import control
+from capsexp.experiment import reference
 from capsexp.experiment.record import Record
-from capsexp.experiment.repeats import Reference, foretold, settle
+from capsexp.experiment.repeats import Pace, foretold, settle
 from capsexp.experiment.run import Run, attempt
 from capsexp.files import note, read_json, tell
 from capsexp.lock import locked
@@ -122,12 +122,12 @@ def _planned(run_dir: Path) -> tuple[Record, Config]:
 
 def _prepare(record: Record, config: Config) -> None:
     """The reference, and the load that it lets us settle on: there already in a sweep, which has them for all runs."""
-    folder, reference = record.dir.parent, None
-    if config.control.name == "on":
-        record.control = control.ensure(config, folder, [n for n in [worker_count(config.workers)] if n])
-        reference = Reference.of(read_json(folder / "control" / record.control / "control.json"))
-    record.load = settle(config, reference, {}, [config], usable_cpus(), lambda line: note(f"      {line}"))
-    if reference is not None and (warning := foretold(record.config, record.load, reference, usable_cpus())):
+    folder, pace = record.dir.parent, None
+    if config.reference.name == "engine":
+        record.reference = reference.ensure(config, folder, [n for n in [worker_count(config.workers)] if n])
+        pace = Pace.of(read_json(folder / "reference" / record.reference / "reference.json"))
+    record.load = settle(config, pace, {}, [config], usable_cpus(), lambda line: note(f"      {line}"))
+    if pace is not None and (warning := foretold(record.config, record.load, pace, usable_cpus())):
         record.warnings.append(warning)
         note(f"      warning: {warning}")
 

@@ -189,7 +189,7 @@ def crafted(path: Path, how: str) -> Path:
             out.writestr("a", "x")
         elif how == "long":
             out.writestr("a/" + "x" * 300, "x")
-        elif how == "control":
+        elif how == "reference":
             out.writestr("a/\x1b[2J", "x")
         else:
             out.writestr("a/x", "x" * 1000)
@@ -211,7 +211,7 @@ def crafted(path: Path, how: str) -> Path:
     ("how", "says"),
     [
         ("bomb", "compressed"), ("twice", "twice"), ("case", "twice"), ("device", "no regular file"),
-        ("folder", "unsafe name"), ("file", "unsafe name"), ("long", "unsafe name"), ("control", "unsafe name"),
+        ("folder", "unsafe name"), ("file", "unsafe name"), ("long", "unsafe name"), ("reference", "unsafe name"),
         ("overlap", "twice"), ("encrypted", "encrypted"), ("liar", "more than it is"),
     ],
 )  # fmt: skip

@@ -26,7 +26,7 @@ def tool(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_sweep_its_report_its_archive_and_its_replay(bench: Bench) -> None:
     (bench.audio / "n1.txt").write_text("nothing that noise could say")
-    given = ("engine.rtf=0.1", "control.processes=sweep", "trials=2")
+    given = ("engine.rtf=0.1", "reference.processes=sweep", "trials=2")
     assert bench.run("workers=1,2", "-m", *given) == 0, bench.stderr
     report = bench.report()
     assert report["verdict"] == "FEASIBLE"
@@ -136,7 +136,7 @@ def test_naive_dispatch_fails_the_correctness_gate(bench: Bench) -> None:
     assert gate(right, "correctness") == "PASS"
     assert gate(wrong, "correctness") == "FAIL"
     assert wrong["requests"]["completed"] == 4
-    assert any("differs from the control" in w for w in bench.report()["warnings"])
+    assert any("differs from the reference" in w for w in bench.report()["warnings"])
 
 
 def test_a_server_of_somebody_elses_loses_text_with_two_processes(bench: Bench) -> None:
@@ -178,12 +178,12 @@ def test_bad_files_among_good_ones_are_reported_and_left_out(bench: Bench) -> No
     assert sum("skipped sample" in w for w in report["warnings"]) == 2
 
 
-def test_no_control_says_what_cannot_be_judged(bench: Bench) -> None:
-    assert bench.run("control=off", "workers=1,2", "-m") == 0, bench.stderr
+def test_no_reference_says_what_cannot_be_judged(bench: Bench) -> None:
+    assert bench.run("reference=off", "workers=1,2", "-m") == 0, bench.stderr
     report = bench.report()
     assert gate(report["configurations"][1], "correctness") == "NOT_JUDGED"
     assert report["configurations"][1]["verdict"] != "FEASIBLE"
-    assert any("control was skipped" in w for w in report["warnings"])
+    assert any("reference was skipped" in w for w in report["warnings"])
 
 
 def test_trials_are_interleaved_and_become_one_row(bench: Bench) -> None:
@@ -196,7 +196,7 @@ def test_trials_are_interleaved_and_become_one_row(bench: Bench) -> None:
 
 
 def test_trials_auto_goes_on_in_the_same_folder(bench: Bench) -> None:
-    given = ("trials=auto", "trials_max=6", "report.ci_width=0.001", "control=off", "load.repeats=1")
+    given = ("trials=auto", "trials_max=6", "report.ci_width=0.001", "reference=off", "load.repeats=1")
     assert bench.run("workers=1,2", "-m", *given) == 0, bench.stderr
     names = {p.name for p in bench.out.glob("*-workers=*")}
     assert {"0-workers=1,trial=1", "9-workers=2,trial=5", "10-workers=1,trial=6", "11-workers=2,trial=6"} <= names
@@ -207,7 +207,7 @@ def test_trials_auto_goes_on_in_the_same_folder(bench: Bench) -> None:
 
 def test_a_disturbed_run_is_repeated_and_decides_nothing(bench: Bench) -> None:
     # No client is that fast: every run counts as disturbed.
-    given = ("validity=default", "validity.min_s=null", "validity.client_cpu=0.000001", "trials_max=2", "control=off")
+    given = ("validity=default", "validity.min_s=null", "validity.client_cpu=0.000001", "trials_max=2", "reference=off")
     assert bench.run("workers=1,2", "-m", *given) == 0, bench.stderr
     report = bench.report()
     assert (report["verdict"], report["valid"]) == ("INVALID", False)
@@ -227,7 +227,7 @@ def test_a_configuration_without_room_is_refused(bench: Bench) -> None:
     ("overrides", "said"),
     [
         (
-            ("server=command", "server.cmd='sleep 60 {port}'", "server.ready_timeout=.5", "control=off"),
+            ("server=command", "server.cmd='sleep 60 {port}'", "server.ready_timeout=.5", "reference=off"),
             "not ready in server.ready_timeout",
         ),
         (("server=command", "server.cmd=\"python -c 'import nothing_of_the_kind' {port}\""), "nothing_of_the_kind"),
@@ -253,7 +253,7 @@ def test_a_server_that_is_not_there_is_told_at_once_and_is_no_verdict(bench: Ben
 def test_a_working_folder_that_hydra_cannot_name(bench: Bench, tmp_path: Path) -> None:
     bench.cwd = tmp_path / "${x}"
     bench.cwd.mkdir()
-    assert bench.finish(bench.start("engine=null", "control=off", bare=True)) == 2
+    assert bench.finish(bench.start("engine=null", "reference=off", bare=True)) == 2
     assert "choose a folder without it" in bench.stderr
     assert bench.stderr.strip().count("\n") == 0
     assert not list(bench.cwd.iterdir())
@@ -265,7 +265,7 @@ def test_a_working_folder_of_any_name(bench: Bench, folder: str, tmp_path: Path)
     work.mkdir()
     bench.audio.rename(work / "clips")
     bench.cwd = work
-    given = ("engine=null", "samples=dir", "samples.dir=clips", "load.seg_duration=2", "control=off", "trials=1")
+    given = ("engine=null", "samples=dir", "samples.dir=clips", "load.seg_duration=2", "reference=off", "trials=1")
     assert bench.finish(bench.start(*given, bare=True)) == 0, bench.stderr
     [zipped] = (work / "outputs").glob("*/*.zip")
     assert "archived as" in bench.stderr
@@ -368,11 +368,11 @@ def test_an_output_folder_that_exists_or_cannot_be(bench: Bench) -> None:
     assert "cannot create" in bench.stderr
 
 
-@pytest.mark.parametrize("when", ["control", "launch", "load", "second run"])
+@pytest.mark.parametrize("when", ["reference", "launch", "load", "second run"])
 def test_ctrl_c_in_each_phase_reports_and_leaves_nothing(bench: Bench, when: str) -> None:
     process = bench.start("workers=1,2", "-m", "engine.rtf=0.1", "engine.load_s=1")
     signs = {
-        "control": "control/*/control.log", "launch": "0-*/server.log", "load": "0-*/segments.csv",
+        "reference": "reference/*/reference.log", "launch": "0-*/server.log", "load": "0-*/segments.csv",
         "second run": "1-*/segments.csv",
     }  # fmt: skip
     deadline = time.monotonic() + PATIENCE
@@ -385,7 +385,7 @@ def test_ctrl_c_in_each_phase_reports_and_leaves_nothing(bench: Bench, when: str
     assert bench.finish(process) == 130
     report = bench.report()
     assert report["interrupted"]
-    done = {"control": 0, "launch": 0, "load": 0, "second run": 1}[when]
+    done = {"reference": 0, "launch": 0, "load": 0, "second run": 1}[when]
     assert [c["status"] for c in report["configurations"]] == [*["ok"] * done, "interrupted", *["missing"] * (1 - done)]
 
 
@@ -395,7 +395,7 @@ def test_whoever_calls_main_gets_their_signals_back(audio_dir: Path, tmp_path: P
 
     signals = (signal.SIGINT, signal.SIGTERM)
     before = [signal.getsignal(signum) for signum in signals]
-    line = (*BASE, f"samples.dir={audio_dir}", f"hydra.sweep.dir={tmp_path / 'sweep'}", "control=off")
+    line = (*BASE, f"samples.dir={audio_dir}", f"hydra.sweep.dir={tmp_path / 'sweep'}", "reference=off")
     assert main([*line, "archive.enabled=false"]) == 0
     assert [signal.getsignal(signum) for signum in signals] == before
 

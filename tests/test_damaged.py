@@ -24,7 +24,7 @@ from tests.support.bench import Bench
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sweep as one has been made: two runs, a control, a report."""
+    """A sweep as one has been made: two runs, a reference, a report."""
     import soundfile
 
     from tests.support import noise
@@ -107,7 +107,7 @@ def test_a_file_that_is_something_else(
         ("0-workers=1/run.json", lambda r: {**r, "config": {}}),
         ("0-workers=1/run.json", lambda r: {**r, "warnings": [7, "\udc80", "\x1b[2J\rverified"]}),
         ("0-workers=1/run.json", lambda r: {**r, "key": "\x1b[2J"}),
-        ("0-workers=1/run.json", lambda r: {**r, "control": "../../x"}),
+        ("0-workers=1/run.json", lambda r: {**r, "reference": "../../x"}),
         ("0-workers=1/run.json", lambda r: {**r, "samples": [7]}),
     ],
 )  # fmt: skip

@@ -213,7 +213,7 @@ def test_a_server_of_another_kind_is_measured_by_a_target_of_somebody_elses(
         async with serve(shouting, "127.0.0.1", 0, max_size=None) as server:
             url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
             return await asyncio.to_thread(
-                asked, installed, "target=shout", "server=external", f"server.url={url}", "control=off", "trials=1",
+                asked, installed, "target=shout", "server=external", f"server.url={url}", "reference=off", "trials=1",
                 "samples=dir", f"samples.dir={audio_dir}", "load.repeats=1", "validity=off", "archive.enabled=false",
                 f"hydra.sweep.dir={tmp_path / 'out'}",
             )  # fmt: skip

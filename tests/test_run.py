@@ -23,7 +23,7 @@ from capsexp.results.run import SCHEMA
 from tests.support import PATIENCE
 from tests.support.bench import Bench
 
-QUICK = ("engine.rtf=0.02", "control=off", "monitor.interval=0.05")
+QUICK = ("engine.rtf=0.02", "reference=off", "monitor.interval=0.05")
 
 
 def made(folder: Path, *flags: str) -> "subprocess.CompletedProcess[str]":
@@ -90,7 +90,7 @@ def test_metrics_that_an_earlier_version_kept_are_passed_over(bench: Bench) -> N
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no signals")
 def test_a_run_whose_own_process_dies_is_no_verdict_and_leaves_nothing(bench: Bench) -> None:
-    runner = bench.start("engine.rtf=0.5", "control=off", "trials_max=1")
+    runner = bench.start("engine.rtf=0.5", "reference=off", "trials_max=1")
     until = time.monotonic() + PATIENCE
     while not list(bench.out.glob("0-*/segments.csv")):
         assert time.monotonic() < until

@@ -44,7 +44,7 @@ NUMBERS = sorted(
     [
         ("samples.minutes", 0), ("engine.rtf", -1), ("report.tolerance", -3), ("monitor.port", 99999999),
         ("server.port", 70000), ("load.message_s", 61), ("load.repeats", 0), ("threads", 10**9), ("hours", 0),
-        ("control.processes", [True]), ("thresholds.tiers.speedup.good", -1), ("cooldown", 1e300),
+        ("reference.processes", [True]), ("thresholds.tiers.speedup.good", -1), ("cooldown", 1e300),
         ("load.repeats", 10**400),
     ],
 )  # fmt: skip

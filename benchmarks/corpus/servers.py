@@ -56,7 +56,7 @@ def beside(name: str, server: str, scheme: str, expected: str, expect: Expectati
                 process.poll()
                 subprocess.run(["sleep", "0.05"], check=True)
         return Start(
-            ["server=external", f"server.url={scheme}://127.0.0.1:{port}", "load.timeout=5", "control=off"],
+            ["server=external", f"server.url={scheme}://127.0.0.1:{port}", "load.timeout=5", "reference=off"],
             beside=process,
         )
 

@@ -206,7 +206,7 @@ def cases() -> list[Case]:
         setting("engine.rtf=-1"),
         setting("report.tolerance=-3"),
         setting("monitor.port=99999999"),
-        setting("control.processes=[true]"),
+        setting("reference.processes=[true]"),
         setting("load.timeout=inf"),
         setting("load.timeout=nan"),
         setting("trials=0"),

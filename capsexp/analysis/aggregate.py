@@ -102,7 +102,7 @@ def _case(every: list[Observed], references: Mapping[str, Reference]) -> _Case:
         trials={o.run.trial: o.figures for o in counted if o.figures},
         judged=judged,
         leak=leak,
-        reference_rtfx=_reference_rtfx(references.get(first.control or ""), first.workers),
+        reference_rtfx=_reference_rtfx(references.get(first.reference or ""), first.workers),
     )
     out = {(left.trial, left.num) for left in left_out}
     kept = [o for o in every if (o.run.trial, o.run.num) not in out]

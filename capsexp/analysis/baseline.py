@@ -11,7 +11,7 @@ from capsexp.results.report import Configuration
 from capsexp.results.run import Run, Tree
 
 # Keys that do not make another experiment of it: what is compared, and what only watches, judges or files it.
-_ASIDE = SWEEP_KEYS | {"workers", "pool", "thresholds", "validity", "report", "archive", "monitor", "control"}
+_ASIDE = SWEEP_KEYS | {"workers", "pool", "thresholds", "validity", "report", "archive", "monitor", "reference"}
 _SERVER_ASIDE = frozenset({"port", "grace", "ready_timeout", "on_low_memory", "stuck_s", "stuck_rtf"})
 
 

@@ -1,4 +1,4 @@
-"""Whether every transcript is right: against the control, and where a reference is known, as WER and CER."""
+"""Whether every transcript is right: against the reference, and where a transcript is known, as WER and CER."""
 
 from __future__ import annotations
 
@@ -101,11 +101,11 @@ def _fault(request: Row, answer: Answer | None, duration: float | None) -> str |
 
 def _difference(answer: Answer, expected: Text | None, accurate: bool) -> str | None:
     if expected is None:
-        return "the control does not know this sample"
+        return "the reference does not know this sample"
     for name in ("text", "text_accu") if accurate else ("text",):
         mine, theirs = getattr(answer, name), getattr(expected, name)
         if mine != theirs:
-            return f"{name} differs from the control: {_first_change(mine, theirs)}"
+            return f"{name} differs from the reference: {_first_change(mine, theirs)}"
     return None
 
 

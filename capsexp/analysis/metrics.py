@@ -166,7 +166,7 @@ METRICS: tuple[Metric, ...] = (
         "Share of requests, of all trials, that got exactly one final result, nothing lost, doubled or of another, "
         "covering the sample, with texts equal to the reference's.",
         share_of_requests(lambda j: j.identical), "correct", percent=True,
-        gate=Gate(timed=False, unknown="no control to compare with"),
+        gate=Gate(timed=False, unknown="no reference to compare with"),
     ),
     Metric(
         "completed", "", HIGHER, "Share of requests, of all trials, that got a final result.",

@@ -11,7 +11,7 @@ from capsexp.results.read import RUN_DIR
 
 MANIFEST = "MANIFEST.json"
 OWN_FILES = ("sweep.json", "environment.json", "multirun.yaml")
-OWN_FOLDERS = ("conf", "control", "reference", "samples")
+OWN_FOLDERS = ("conf", "control", "reference", "samples")  # control: what versions before 0.2 called the reference
 
 
 def all_files(folder: Path) -> list[tuple[str, Path]]:

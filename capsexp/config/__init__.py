@@ -8,13 +8,13 @@ from omegaconf import OmegaConf
 
 from capsexp.config.archive import ArchiveConfig
 from capsexp.config.composed import literal, resolve, schema, to_dict, to_yaml, without_labels
-from capsexp.config.control import ControlConfig
 from capsexp.config.fault import CLIENT_FAULTS, WORKER_FAULTS, FaultConfig
 from capsexp.config.load import LoadConfig, repeat_count
 from capsexp.config.monitor import MonitorConfig
 from capsexp.config.names import LONGEST, conf_dir, engine_languages, languages, slug
 from capsexp.config.pool import POOLS, PoolConfig
 from capsexp.config.punctuation import PunctuationConfig
+from capsexp.config.reference import ReferenceConfig
 from capsexp.config.report import ReportConfig
 from capsexp.config.samples import SamplesConfig
 from capsexp.config.server import DISPATCH, SERVERS, ServerConfig
@@ -23,11 +23,41 @@ from capsexp.config.validity import ValidityConfig
 from capsexp.config.whole import AUTO_TRIALS, SWEEP_KEYS, Config, check, trial_count, worker_count
 
 __all__ = [
-    "AUTO_TRIALS", "CLIENT_FAULTS", "DISPATCH", "LONGEST", "POOLS", "SERVERS", "SWEEP_KEYS", "WORKER_FAULTS",
-    "ArchiveConfig", "Config", "ControlConfig", "FaultConfig", "LoadConfig", "MonitorConfig", "PoolConfig",
-    "PunctuationConfig", "ReportConfig", "SamplesConfig", "ServerConfig", "ThresholdsConfig", "ValidityConfig",
-    "check", "conf_dir", "engine_languages", "languages", "literal", "repeat_count", "resolve", "schema", "slug",
-    "to_dict", "to_yaml", "trial_count", "without_labels", "worker_count",
+    "AUTO_TRIALS",
+    "CLIENT_FAULTS",
+    "DISPATCH",
+    "LONGEST",
+    "POOLS",
+    "SERVERS",
+    "SWEEP_KEYS",
+    "WORKER_FAULTS",
+    "ArchiveConfig",
+    "Config",
+    "FaultConfig",
+    "LoadConfig",
+    "MonitorConfig",
+    "PoolConfig",
+    "PunctuationConfig",
+    "ReferenceConfig",
+    "ReportConfig",
+    "SamplesConfig",
+    "ServerConfig",
+    "ThresholdsConfig",
+    "ValidityConfig",
+    "check",
+    "conf_dir",
+    "engine_languages",
+    "languages",
+    "literal",
+    "repeat_count",
+    "resolve",
+    "schema",
+    "slug",
+    "to_dict",
+    "to_yaml",
+    "trial_count",
+    "without_labels",
+    "worker_count",
 ]  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from capsexp import engines
+from capsexp.config.renamed import renewed
 from capsexp.config.whole import Config, check
 from capsexp.errors import ConfigError
 from capsexp.plugins import nearest
@@ -43,6 +44,7 @@ def resolve(raw: DictConfig | dict[str, Any]) -> Config:
         raise _unusable(error) from None
     assert isinstance(plain, dict)
     plain.pop("hydra", None)
+    plain = renewed(plain)
     engine = plain.get("engine")
     if not isinstance(engine, dict) or not isinstance(engine.get("name"), str):
         raise ConfigError(f"engine: choose one of {', '.join(engines.ENGINES.names())} (engine=sphinx)")

@@ -11,13 +11,13 @@ from capsexp.address import TRANSPORTS, is_address, no_address, whole
 from capsexp.bounds import number
 from capsexp.config.archive import ArchiveConfig
 from capsexp.config.checks import count
-from capsexp.config.control import ControlConfig
 from capsexp.config.executor import ExecutorConfig
 from capsexp.config.fault import WORKER_FAULTS, FaultConfig
 from capsexp.config.load import LoadConfig
 from capsexp.config.monitor import MonitorConfig
 from capsexp.config.pool import PoolConfig
 from capsexp.config.punctuation import PunctuationConfig
+from capsexp.config.reference import ReferenceConfig
 from capsexp.config.report import ReportConfig
 from capsexp.config.samples import SamplesConfig
 from capsexp.config.server import ServerConfig
@@ -53,7 +53,7 @@ class Config:
     server: ServerConfig = field(default_factory=ServerConfig)
     target: TargetConfig = field(default_factory=lambda: TARGETS.settings("capswriter")())
     monitor: MonitorConfig = field(default_factory=MonitorConfig)
-    control: ControlConfig = field(default_factory=ControlConfig)
+    reference: ReferenceConfig = field(default_factory=ReferenceConfig)
     fault: FaultConfig = field(default_factory=FaultConfig)
     executor: ExecutorConfig = field(default_factory=ExecutorConfig)
     thresholds: ThresholdsConfig = field(default_factory=ThresholdsConfig)
@@ -92,7 +92,7 @@ def _faults(config: Config) -> Iterator[str]:
     yield from config.engine.faults()
     yield from config.server.faults()
     yield from _spoken(config)
-    yield from config.control.faults()
+    yield from config.reference.faults()
     yield from config.executor.faults()
     yield from config.report.faults()
     yield from config.monitor.faults()

@@ -19,11 +19,11 @@ from capsexp.archive.audio import packed
 from capsexp.config import Config, LoadConfig, conf_dir, resolve, to_yaml
 from capsexp.counts import counted
 from capsexp.errors import ArchiveError, StorageError
-from capsexp.experiment import control, environment, mark, preflight
+from capsexp.experiment import environment, mark, preflight, reference
 from capsexp.experiment.handing import hand_over
 from capsexp.experiment.keep import keep, used
 from capsexp.experiment.record import Record
-from capsexp.experiment.repeats import Reference, key, measured, settle
+from capsexp.experiment.repeats import Pace, key, measured, settle
 from capsexp.experiment.resume import outstanding
 from capsexp.experiment.run import attempt
 from capsexp.experiment.sweep import Planned, Sweep, add, alone, make_folder, record
@@ -207,11 +207,11 @@ class Performance:
 
     def _prepare(self, run: Record) -> None:
         """What runs share: the reference, and the load that it lets us settle on."""
-        reference = None
-        if run.config.control.name == "on":
-            run.control = control.ensure(run.config, self._folder, self._sweep.worker_counts)
-            reference = Reference.of(read_json(self._folder / "control" / run.control / "control.json"))
-        run.load = self._settle(run.dir, run.config, reference)
+        pace = None
+        if run.config.reference.name == "engine":
+            run.reference = reference.ensure(run.config, self._folder, self._sweep.worker_counts)
+            pace = Pace.of(read_json(self._folder / "reference" / run.reference / "reference.json"))
+        run.load = self._settle(run.dir, run.config, pace)
         write_json(run.dir / JOB, job(run))
 
     def _too_short(self, planned: Planned, config: Config, run_dir: Path) -> bool:
@@ -232,11 +232,11 @@ class Performance:
         write_text(run_dir / "replay.yaml", _replay(config))
         return True
 
-    def _settle(self, run_dir: Path, config: Config, reference: Reference | None) -> LoadConfig:
+    def _settle(self, run_dir: Path, config: Config, pace: Pace | None) -> LoadConfig:
         """What load a run makes: the same for all that are compared, and again when the sweep is resumed."""
         decided, planned = self._sweep.repeats, [p.config for p in self._sweep.planned]
         before = len(decided)
-        load = settle(config, reference, decided, planned, usable_cpus(), lambda line: note(f"      {line}"))
+        load = settle(config, pace, decided, planned, usable_cpus(), lambda line: note(f"      {line}"))
         if len(decided) > before:
             self._record(interrupted=False)
         if load != config.load:

@@ -33,7 +33,7 @@ class Record:
     status: str = "failed"
     error: str = ""
     failure: str | None = None  # `harness`: it says nothing of the server
-    control: str | None = None
+    reference: str | None = None
     phases: dict[str, float] = field(default_factory=dict)
     ready: float | None = None
     about: dict[str, Any] = field(default_factory=dict)
@@ -75,7 +75,7 @@ class Record:
             "twin": config.engine.is_twin(), "one_core": config.engine.one_core, "speaks": config.engine.speaks,
             "tells": sorted(config.target.tells), "dispatch": config.server.dispatch,
             "repeats": self.load.repeats, "concurrency": self.load.concurrency,
-            "server": config.server.name, "config": to_dict(config), "control": self.control,
+            "server": config.server.name, "config": to_dict(config), "reference": self.reference,
             "phases_s": {name: round(seconds, 6) for name, seconds in self.phases.items()},
             "window_s": window, "order_seed": client and client["order_seed"], **described,
             "cpu_count": usable_cpus(), "machine_cpus": psutil.cpu_count() or 1,

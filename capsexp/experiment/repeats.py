@@ -27,7 +27,7 @@ Decision = dict[str, int]  # repeats, concurrency (0: all at once)
 
 
 @dataclass(frozen=True)
-class Reference:
+class Pace:
     """What one process reached with the samples: seconds it took, CPU seconds, and how many samples of how much audio
     there are."""
 
@@ -38,10 +38,10 @@ class Reference:
     audio_s: float
 
     @classmethod
-    def of(cls, control: Mapping[str, Any]) -> Reference:
-        """From control.json, in which one process always ran."""
-        run = next(run for run in control["runs"] if run["processes"] == 1)
-        return cls(run["makespan_s"], run["cpu_s"], control["threads"], len(control["texts"]), run["audio_s"])
+    def of(cls, reference: Mapping[str, Any]) -> Pace:
+        """From reference.json, in which one process always ran."""
+        run = next(run for run in reference["runs"] if run["processes"] == 1)
+        return cls(run["makespan_s"], run["cpu_s"], reference["threads"], len(reference["texts"]), run["audio_s"])
 
     def round_s(self, config: Config, cpus: float) -> float:
         """About how long a configuration takes for every sample once. A process that uses a whole CPU can be had as
@@ -57,7 +57,7 @@ def _workers(config: Config, cpus: float) -> int:
 
 def settle(
     config: Config,
-    reference: Reference | None,
+    pace: Pace | None,
     decided: dict[str, Decision],
     planned: Sequence[Config],
     cpus: float,
@@ -71,12 +71,12 @@ def settle(
     own = key(config)
     if own not in decided:
         alike = [c for c in planned if key(c) == own] or [config]
-        if reference is None:
+        if pace is None:
             decided[own] = {"repeats": 1, "concurrency": 0}
-            say("load.repeats=auto: with control=off nothing tells how many would do; every sample is sent once")
+            say("load.repeats=auto: with reference=off nothing tells how many would do; every sample is sent once")
         else:
-            decided[own] = decide(reference, alike, cpus)
-            say(_said(reference, alike, decided[own], cpus))
+            decided[own] = decide(pace, alike, cpus)
+            say(_said(pace, alike, decided[own], cpus))
     decision = decided[own]
     return replace(load, repeats=decision["repeats"], concurrency=load.concurrency or decision["concurrency"])
 
@@ -92,14 +92,14 @@ def key(config: Config) -> str:
     return hashlib.sha256(json.dumps(alike, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def decide(reference: Reference, configs: Sequence[Config], cpus: float) -> Decision:
+def decide(pace: Pace, configs: Sequence[Config], cpus: float) -> Decision:
     """For configurations with the same key: the fastest takes load.min_s, the slowest not too much of load.timeout."""
-    rounds = [reference.round_s(config, cpus) for config in configs]
+    rounds = [pace.round_s(config, cpus) for config in configs]
     load = configs[0].load
     wanted, possible = ceil(load.min_s / min(rounds)), int(FILL * load.timeout / max(rounds))
     return {
         "repeats": max(1, min(wanted, possible)),
-        "concurrency": max(reference.samples, AHEAD * max(_workers(config, cpus) for config in configs)),
+        "concurrency": max(pace.samples, AHEAD * max(_workers(config, cpus) for config in configs)),
     }
 
 
@@ -128,21 +128,21 @@ def _untold(config: Config) -> bool:
     return server.name == "external" or (server.name == "command" and "workers" not in mentioned(server.cmd or ""))
 
 
-def _said(reference: Reference, configs: Sequence[Config], decision: Decision, cpus: float) -> str:
-    took = {_workers(c, cpus): decision["repeats"] * reference.round_s(c, cpus) for c in configs}
+def _said(pace: Pace, configs: Sequence[Config], decision: Decision, cpus: float) -> str:
+    took = {_workers(c, cpus): decision["repeats"] * pace.round_s(c, cpus) for c in configs}
     times = " and ".join(f"{took[n]:.0f} s with workers={n}" for n in sorted({min(took), max(took)}))
-    requests = counted(decision["repeats"] * reference.samples, "request")
+    requests = counted(decision["repeats"] * pace.samples, "request")
     return f"load.repeats=auto: every sample {counted(decision['repeats'], 'time')} ({requests}), about {times}"
 
 
-def foretold(config: Config, load: LoadConfig, reference: Reference, cpus: float) -> str | None:
+def foretold(config: Config, load: LoadConfig, pace: Pace, cpus: float) -> str | None:
     """Why a load cannot be done in time, going by the reference; None where it can."""
-    took = reference.round_s(config, cpus) * (repeat_count(load.repeats) or 1)
+    took = pace.round_s(config, cpus) * (repeat_count(load.repeats) or 1)
     # Of a server that is not told its workers the decision itself keeps to the time, by what it was measured to take.
     decided = _untold(config) and config.load.repeats == "auto" and load.repeats != 1
     if config.hours is not None or took <= load.timeout or decided:
         return None
     return (
-        f"this load takes about {took:.0f} s, going by the control's speed, and what is not finished within "
+        f"this load takes about {took:.0f} s, going by the reference's speed, and what is not finished within "
         f"load.timeout = {load.timeout:g} s fails: set load.timeout={ceil(1.5 * took)}, or send less"
     )

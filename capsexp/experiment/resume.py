@@ -13,13 +13,14 @@ from typing import Any
 
 from capsexp import compose, trust
 from capsexp.config import resolve
+from capsexp.config.renamed import renewed
 from capsexp.errors import ArchiveError, ConfigError
 from capsexp.experiment import mark
 from capsexp.experiment.fingerprint import ASIDE, fingerprint
 from capsexp.experiment.sweep import Planned, Sweep, add, plan, split
 from capsexp.files import read_json
 from capsexp.overrides import key_of
-from capsexp.results.read import CONTROL, read_plan
+from capsexp.results.read import REFERENCE, read_plan
 
 
 def reopen(
@@ -150,8 +151,8 @@ def _at(run: Planned, recorded: dict[str, Any]) -> Planned:
 
 
 def outstanding(sweep: Sweep, redo: str | None) -> list[tuple[Planned, str]]:
-    """Runs that have to be made, each with the reason; what was there of them is removed, also of the control where it
-    heard something else. Raises ConfigError where that would be a finished run and `redo` does not say so."""
+    """Runs that have to be made, each with the reason; what was there of them is removed, also of the reference where
+    it heard something else. Raises ConfigError where that would be a finished run and `redo` does not say so."""
     found = [(planned, reason) for planned in sweep.planned if (reason := _why(sweep.folder / planned.dir, planned))]
     finished = [(planned, reason) for planned, reason in found if reason.startswith(_OTHER)]
     if finished and redo != "changed":
@@ -163,7 +164,7 @@ def outstanding(sweep: Sweep, redo: str | None) -> list[tuple[Planned, str]]:
         )
     for planned, reason in found:
         if reason.startswith(_OTHER) and reason != f"{_OTHER}{_SAID['configuration']}":
-            _forget_control(sweep.folder, sweep.folder / planned.dir)
+            _forget_reference(sweep.folder, sweep.folder / planned.dir)
         shutil.rmtree(sweep.folder / planned.dir, ignore_errors=True)
     return found
 
@@ -171,10 +172,10 @@ def outstanding(sweep: Sweep, redo: str | None) -> list[tuple[Planned, str]]:
 _OTHER = "was made with other "
 
 
-def _forget_control(folder: Path, run_dir: Path) -> None:
-    name = read_json(run_dir / "run.json").get("control")
-    if isinstance(name, str) and CONTROL.fullmatch(name):
-        shutil.rmtree(folder / "control" / name, ignore_errors=True)
+def _forget_reference(folder: Path, run_dir: Path) -> None:
+    name = renewed(read_json(run_dir / "run.json")).get("reference")
+    if isinstance(name, str) and REFERENCE.fullmatch(name):
+        shutil.rmtree(folder / "reference" / name, ignore_errors=True)
 
 
 def _why(folder: Path, planned: Planned) -> str:

@@ -155,7 +155,7 @@ def _judge(files: RunFiles, references: Mapping[str, Reference]) -> Judgement | 
     if not files.requests:
         return None
     run = files.run
-    reference = references.get(run.control or "")
+    reference = references.get(run.reference or "")
     judged = correctness.judge(files.transcripts, files.requests, reference, run.samples, "duration" in run.tells)
     return replace(judged, errors={}) if run.twin else judged  # random weights, meaningless text
 

@@ -218,7 +218,7 @@ def leak_lines(report: Report) -> list[str]:
     return found
 
 
-def control_lines(report: Report) -> list[str]:
+def reference_lines(report: Report) -> list[str]:
     """What the same work takes without a server."""
     return [
         f"{r.engine}, {counted(r.threads, 'thread')}, {counted(r.processes, 'process')}: "

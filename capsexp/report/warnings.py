@@ -55,7 +55,7 @@ def _of_run(one: Seen) -> Iterator[str]:
     if run.twin:
         yield (
             f"engine={run.engine} has random weights (a twin): its text means nothing, and no WER or CER is shown; "
-            "speed and memory are those of the real shape, and every text must still equal the control's"
+            "speed and memory are those of the real shape, and every text must still equal the reference's"
         )
     for fact in sorted(TOLD.keys() - set(run.tells)):
         yield (
@@ -65,8 +65,8 @@ def _of_run(one: Seen) -> Iterator[str]:
     if figures and run.fault == "none":
         threads = pools.wrong_threads(run.key, run.workers or 1, run.threads, run.cpu_count, figures)
         yield from [threads] if threads else []
-    if run.group("control").get("name") == "off":
-        yield "the control was skipped: whether transcripts are identical cannot be judged"
+    if run.group("reference").get("name") == "off":
+        yield "the reference was skipped: whether transcripts are identical cannot be judged"
 
 
 def _language_doubt(one: RunFiles, cer: float | None) -> str | None:
@@ -88,7 +88,7 @@ def _of_references(references: Iterable[Reference]) -> Iterator[str]:
     for reference in references:
         if not reference.deterministic:
             yield (
-                "the control's texts differ from one process count to another: "
+                "the reference's texts differ from one process count to another: "
                 f"engine {reference.engine} is not deterministic"
             )
 
@@ -116,16 +116,17 @@ def _of_configuration(c: Configuration, seen: Sequence[Seen], files: SweepFiles)
         yield f"{c.key}: wrong: {c.wrong[0].sample}: {c.wrong[0].reason}{more}"
 
 
-# All texts differ from the control's, which no server does that loses some.
+# All texts differ from the reference's, which no server does that loses some.
 _UNLIKE = {
     "spelling": (
-        "all texts hold the control's words in another spelling: the server normalizes its text in its own way; judge "
-        "words instead, with control=off thresholds.wer=0.1 (samples with transcripts)"
+        "all texts hold the reference's words in another spelling: the server normalizes its text in its own way; "
+        "judge words instead, with reference=off thresholds.wer=0.1 (samples with transcripts)"
     ),
     "engine": (
-        "all texts differ from the control's from the first word on, and hold other words instead of fewer: the server "
-        "runs another engine, model or language than the control, not one that loses text; set engine= and its "
-        "model_dir, model_id or language to the server's, or control=off thresholds.wer=0.1 (samples with transcripts)"
+        "all texts differ from the reference's from the first word on, and hold other words instead of fewer: the "
+        "server runs another engine, model or language than the reference, not one that loses text; set engine= and "
+        "its model_dir, model_id or language to the server's, or reference=off thresholds.wer=0.1 (samples with "
+        "transcripts)"
     ),
 }
 

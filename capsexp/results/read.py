@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from capsexp import engines
+from capsexp.config.renamed import renewed
 from capsexp.counts import counted
 from capsexp.errors import ArchiveError
 from capsexp.files import read_json
@@ -19,7 +20,7 @@ from capsexp.results.run import READ, ClientFacts, Reference, Run, SegmentCounts
 from capsexp.results.tables import TABLES, Row, ends, read_rows, sizes
 
 RUN_DIR = re.compile(r"\d+-[A-Za-z0-9=.,_+-]+")
-CONTROL = re.compile(r"[0-9a-f]{6,64}")  # a control's folder
+REFERENCE = re.compile(r"[0-9a-f]{6,64}")  # a reference's folder
 T = TypeVar("T")
 
 
@@ -152,11 +153,12 @@ def read_sweep(folder: Path) -> SweepFiles:
         except (ValueError, OSError) as error:
             missing.append(msgspec.structs.replace(planned, why=f"damaged or edited: {error}"))
     references = {}
-    for path in sorted(folder.glob("control/*/control.json")):
+    # control: as versions before 0.2 called it
+    for path in sorted([*folder.glob("control/*/control.json"), *folder.glob("reference/*/reference.json")]):
         try:
             references[path.parent.name] = _reference(read_json(path))
         except (ValueError, OSError) as error:
-            notes.append(f"control {path.parent.name} is damaged or edited: {error}")
+            notes.append(f"reference {path.parent.name} is damaged or edited: {error}")
     environment = _environment(folder / "environment.json", notes)
     notes += _elsewhere(environment, [files.run for files in runs])
     notes += thresholds_said(sweep)
@@ -181,9 +183,11 @@ def read_facts(folder: Path) -> Run:
     schema = raw.get("schema", 1) if isinstance(raw, dict) else 1
     if schema not in READ:
         raise ValueError(f"run.json has schema {schema!r}, which this version of capsexp does not know")
-    if isinstance(raw, dict):  # earlier versions did not say what the engine can do
-        engine = engines.known(raw.get("engine"))
-        raw = {"one_core": engine.one_core, "speaks": engine.speaks, **raw}
+    if isinstance(raw, dict):
+        engine = engines.known(raw.get("engine"))  # earlier versions did not say what the engine can do
+        raw = {"one_core": engine.one_core, "speaks": engine.speaks, **renewed(raw)}
+        if isinstance(raw.get("config"), dict):
+            raw["config"] = renewed(raw["config"])
     return _named("run.json", raw, Run)
 
 
@@ -218,7 +222,7 @@ def _reference(raw: Any) -> Reference:
         for run in raw["runs"]:
             if isinstance(run, dict) and "throughput_xrt" in run:
                 run["throughput_rtfx"] = run.pop("throughput_xrt")
-    return _named("control.json", raw, Reference)
+    return _named("reference.json", raw, Reference)
 
 
 def _named(name: str, raw: Any, kind: type[T]) -> T:

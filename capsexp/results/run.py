@@ -38,7 +38,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """`failure`: `harness` where it says nothing of the server; `control`: the name of its reference; `fingerprint`:
+    """`failure`: `harness` where it says nothing of the server; `reference`: the name of its reference; `fingerprint`:
     hashes of what it was made with (configuration, code, models, packages). What its engine can do: `one_core`, it
     recognizes on one core whatever `threads` says; `speaks`, its texts are words of a language. `tells`: what its
     target tells beside the texts (see `targets`)."""
@@ -70,7 +70,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     speaks: bool = True
     tells: tuple[str, ...] = ("duration",)
     server: str = "local"
-    control: str | None = None
+    reference: str | None = None
     remarks: tuple[Remark, ...] = ()
     language: str | None = None
     machine_cpus: int | None = None
@@ -130,7 +130,7 @@ class ReferenceProcesses(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True):
-    """The same segments by the same engine without a server (control.json)."""
+    """The same segments by the same engine without a server (reference.json)."""
 
     engine: str
     threads: int

@@ -12,7 +12,7 @@ MEASURES = (
     "workers", "threads", "trial", "trials", "trials_max", "cooldown", "hours", "name",
     "engine.name", "target.name", "pool.name", "punctuation.name", "punctuation.quantize",
     *(f"samples.{key}" for key in ("name", "set", "minutes", "concurrency", "language")),
-    "load.*", "control.*", "fault.*", "thresholds.*", "validity.*", "report.*", "archive.*",
+    "load.*", "reference.*", "control.*", "fault.*", "thresholds.*", "validity.*", "report.*", "archive.*",
     "monitor.interval", "monitor.live", "monitor.probes",
     *(f"server.{key}" for key in (
         "name", "port", "dispatch", "max_queue", "max_retries", "stuck_s", "stuck_rtf", "max_message", "ready_timeout",

@@ -74,7 +74,7 @@ def test_failed_and_unknown_runs() -> None:
     one, two = report(made_run(1, 10.0), failed)
     assert (two.status, two.errors, two.verdict, two.gates) == ("failed", ("no",), "NOT_FEASIBLE", ())
     assert aggregate.empty("x", "missing", "y").verdict == "INCONCLUSIVE"
-    (nothing,) = aggregate.configurations([made_run(1, 10.0, control=None)], {}, LIMITS)
+    (nothing,) = aggregate.configurations([made_run(1, 10.0, reference=None)], {}, LIMITS)
     assert (nothing.value("correctness"), nothing.value("server_efficiency"), nothing.verdict) == (
         None,
         None,

@@ -7,14 +7,14 @@ import pytest
 from capsexp.analysis import correctness
 from capsexp.analysis.correctness import Judgement
 from capsexp.results.read import Answer, Transcript
-from tests.support.runs import CONTROL, SAMPLES, answer, request
+from tests.support.runs import REFERENCE, SAMPLES, answer, request
 
 
-def judged(change: dict[str, Any], said: dict[str, Any] | None = None, control: Any = CONTROL) -> Judgement:
+def judged(change: dict[str, Any], said: dict[str, Any] | None = None, reference: Any = REFERENCE) -> Judgement:
     given = request(0, 0.0, 1.0, **change)
     results = (answer(0, **(said or {})),) if said is None or said else ()
     texts = {"s0": Transcript(sample="s0", reference="So, it IS!", results=results)}
-    return correctness.judge(texts, [given], control, SAMPLES)
+    return correctness.judge(texts, [given], reference, SAMPLES)
 
 
 def test_a_right_request() -> None:
@@ -33,11 +33,11 @@ def test_a_right_request() -> None:
         ({"foreign": 1}, None, "of another task"),
         ({"result_duration_s": 5.0}, None, "covers 5.00 of 10.00"),
         ({"result_duration_s": None}, None, "covers 0.00"),
-        ({}, {"text": "so"}, "text differs from the control: 1 words for 3, from word 2: nothing for 'it is'"),
+        ({}, {"text": "so"}, "text differs from the reference: 1 words for 3, from word 2: nothing for 'it is'"),
         (
             {},
             {"text_accu": "so it was"},
-            "text_accu differs from the control: 3 words for 3, from word 3: 'was' for 'is'",
+            "text_accu differs from the reference: 3 words for 3, from word 3: 'was' for 'is'",
         ),
         ({"sample": "unknown"}, None, "does not know"),
     ],
@@ -53,18 +53,18 @@ def test_that_no_duration_is_told_is_no_fault() -> None:
     for told, text, ratio in ((True, "so it is", 0.0), (False, "so it is", 1.0), (False, "so", 0.0)):
         texts = {"s0": Transcript(sample="s0", results=(answer(0, text=text),))}
         given = [request(0, 0.0, 1.0, result_duration_s=0.0)]
-        assert correctness.judge(texts, given, CONTROL, SAMPLES, told).ratio == ratio
+        assert correctness.judge(texts, given, REFERENCE, SAMPLES, told).ratio == ratio
 
 
 def test_a_server_without_text_accu_is_judged_by_its_text() -> None:
     assert judged({}, {"text_accu": ""}).ratio == 1.0
 
 
-def test_without_a_control_or_a_reference() -> None:
-    found = judged({}, control=None)
+def test_without_a_reference_or_a_transcript() -> None:
+    found = judged({}, reference=None)
     assert (found.identical, found.ratio, found.completed) == (None, None, 1)
     unknown = {"s0": Transcript(sample="s0", reference=None, results=(answer(0),))}
-    nothing = correctness.judge(unknown, [], CONTROL, SAMPLES)
+    nothing = correctness.judge(unknown, [], REFERENCE, SAMPLES)
     assert (nothing.rate("wer"), nothing.ratio) == (None, None)
 
 

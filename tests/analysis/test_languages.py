@@ -117,7 +117,7 @@ def test_mandarin_for_the_default_engine(tmp_path: Path, capsys: pytest.CaptureF
     soundfile.write(tmp_path / "audio" / "a.wav", clip.audio[: 3 * RATE], RATE)
     (tmp_path / "audio" / "a.txt").write_text(clip.reference or "", "utf-8")
     line = ["samples=dir", f"samples.dir={tmp_path / 'audio'}", "load.repeats=1", "trials=1", "validity=off", "-m"]
-    more = ["control=off", "archive.enabled=false", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
+    more = ["reference=off", "archive.enabled=false", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
     assert cli.main([*line, *more]) == 0, capsys.readouterr()
     said = capsys.readouterr().err
     assert said.index("the transcripts are in Han script, and engine=sphinx recognizes en") < said.index("[1/1]")

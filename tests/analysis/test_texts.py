@@ -11,7 +11,7 @@ from capsexp.analysis.correctness import Judgement
 from capsexp.analysis.texts import tokens
 from capsexp.results.read import Answer, Transcript
 from capsexp.results.run import Reference, SampleFacts, Text
-from tests.support.runs import CONTROL, SAMPLES, answer, request
+from tests.support.runs import REFERENCE, SAMPLES, answer, request
 
 
 def said(text: str) -> Answer:
@@ -111,7 +111,7 @@ def lost_and_found(*statuses: str) -> Judgement:
     requests = [request(n, 0.0, 1.0, sample="s0", status=s) for n, s in enumerate(statuses)]
     results = tuple(answer(n) for n, s in enumerate(statuses) if s == "ok")
     texts = {"s0": Transcript(sample="s0", reference="so it is", results=results)}
-    return correctness.judge(texts, requests, CONTROL, SAMPLES)
+    return correctness.judge(texts, requests, REFERENCE, SAMPLES)
 
 
 def test_a_lost_request_is_lost_text() -> None:
@@ -124,7 +124,7 @@ def test_a_lost_request_is_lost_text() -> None:
 def test_a_row_of_many_lost_requests_counts_for_all_of_them() -> None:
     requests = [request(0, 0.0, 1.0, sample="s0"), request(1, 0.0, None, sample="s0", count=499, error="gone")]
     texts = {"s0": Transcript(sample="s0", reference="so it is", results=(answer(0),))}
-    found = correctness.judge(texts, requests, CONTROL, SAMPLES)
+    found = correctness.judge(texts, requests, REFERENCE, SAMPLES)
     assert (found.requests, found.completed, found.wrong_count) == (500, 1, 499)
     assert (found.identical, found.rate("wer")) == (1, 499 / 500)
 

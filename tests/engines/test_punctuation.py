@@ -59,7 +59,7 @@ def test_a_failure_is_an_error_and_not_the_marks_of_another_sentence(model: Path
 
 @pytest.mark.slow
 @pytest.mark.parametrize("pool", ["process", "prefork", "thread"])
-def test_final_texts_are_punctuated_by_a_worker_and_equal_the_controls(
+def test_final_texts_are_punctuated_by_a_worker_and_equal_the_references(
     model: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, pool: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shape = twin.build("tiny", tmp_path / "tiny")

@@ -13,7 +13,7 @@ from tests.support import PATIENCE
 from tests.support.bench import Bench
 
 # A run of several seconds that needs hardly any CPU itself.
-QUIET_RUN = ("engine.rtf=0.1", "workers=1", "control=off", "trials_max=1", "validity=default")
+QUIET_RUN = ("engine.rtf=0.1", "workers=1", "reference=off", "trials_max=1", "validity=default")
 
 
 def disturbed(bench: Bench) -> set[str]:

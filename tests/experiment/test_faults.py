@@ -236,7 +236,13 @@ def test_a_sweep_over_faults_reports_what_they_did(bench: Bench) -> None:
 
 def test_nothing_was_done_is_said_and_a_request_that_was_given_up_is_counted(bench: Bench) -> None:
     poison = NullEngine(NullConfig()).recognize(noise(6, 1)).tokens[0]
-    asked = [f"engine.crash_on='{poison}'", "server.max_retries=1", "fault=kill_worker", "fault.at_s=60", "control=off"]
+    asked = [
+        f"engine.crash_on='{poison}'",
+        "server.max_retries=1",
+        "fault=kill_worker",
+        "fault.at_s=60",
+        "reference=off",
+    ]
     assert bench.run("workers=2", *asked) == 0, bench.stderr
     (one,) = bench.report()["configurations"]
     assert (one["fault"]["injected"], one["fault"]["lost"], one["fault"]["told"]) == (0, 1, 1)
@@ -251,7 +257,7 @@ def test_nothing_was_done_is_said_and_a_request_that_was_given_up_is_counted(ben
 
 def test_workers_that_die_by_themselves_are_in_the_warnings(bench: Bench) -> None:
     poison = NullEngine(NullConfig()).recognize(noise(6, 1)).tokens[0]
-    assert bench.run("workers=2", f"engine.crash_on='{poison}'", "server.max_retries=1", "control=off") == 0
+    assert bench.run("workers=2", f"engine.crash_on='{poison}'", "server.max_retries=1", "reference=off") == 0
     (said,) = [w for w in bench.report()["warnings"] if "had to be replaced" in w]
     assert said.startswith("workers=2: died and had to be replaced: worker ")
     died = [row for row in rows(bench.out / "0-workers=2" / "workers.csv") if row["event"] == "died"]

@@ -10,7 +10,7 @@ import capsexp
 from capsexp import archive
 from capsexp.compose import compose
 from capsexp.config import SamplesConfig
-from capsexp.experiment import control
+from capsexp.experiment import reference
 from capsexp.experiment.fingerprint import ASIDE_CODE, code, fingerprint, of_samples
 from capsexp.experiment.repeats import key
 
@@ -25,10 +25,10 @@ from capsexp.experiment.repeats import key
     ],
 )
 def test_a_language_that_is_only_a_label_changes_no_text(label: list[str]) -> None:
-    """It says what is to be expected: the control and finished runs stay what they are."""
+    """It says what is to be expected: the reference and finished runs stay what they are."""
     plain, named = compose(label[:1]), compose(label)
     assert fingerprint(plain) == fingerprint(named)
-    assert control.digest(plain) == control.digest(named)
+    assert reference.digest(plain) == reference.digest(named)
     assert key(plain) == key(named)
 
 
@@ -37,7 +37,7 @@ def test_a_language_that_the_model_is_told_makes_another_run(engine: list[str]) 
     twin = [*engine, "engine.twin=sensevoice-tiny"]
     plain, told = compose(twin), compose([*twin, "engine.language=zh"])
     assert fingerprint(plain)["configuration"] != fingerprint(told)["configuration"]
-    assert control.digest(plain) != control.digest(told)
+    assert reference.digest(plain) != reference.digest(told)
 
 
 def test_a_file_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

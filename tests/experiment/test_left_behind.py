@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from capsexp.config import Config
 from capsexp.engines.null import NullConfig
 from capsexp.errors import EngineError, HarnessError, StorageError
-from capsexp.experiment import control
+from capsexp.experiment import reference
 from capsexp.experiment.child import Child, Foreign
 from capsexp.experiment.logs import LOG_BYTES, BoundedLog
 from capsexp.files import bound_log
@@ -72,7 +72,7 @@ def test_a_log_keeps_the_end_of_what_was_said(blocks: list[bytes], most: int) ->
 @pytest.mark.skipif(sys.platform != "linux", reason="orphans are found on Linux")
 def test_a_server_with_a_session_of_its_own_is_ended_too(bench: Bench) -> None:
     line = f"setsid -f {sys.executable} -c 'import time; time.sleep(600)' {{port}}"
-    assert bench.run("server=command", f"server.cmd={line}", "server.ready_timeout=2", "control=off") == 1
+    assert bench.run("server=command", f"server.cmd={line}", "server.ready_timeout=2", "reference=off") == 1
     assert not bench.left()
 
 
@@ -103,7 +103,7 @@ def test_a_daemon_ends_with_whoever_started_it(bench: Bench, tmp_path: Path, how
     script = tmp_path / "daemon.py"
     script.write_text(DAEMON.replace("MARK", bench.mark))
     line = f"server.cmd={sys.executable} {script} {{port}}"
-    runner = bench.start("server=command", line, "control=off", "server.ready_timeout=600", "server.grace=1")
+    runner = bench.start("server=command", line, "reference=off", "server.ready_timeout=600", "server.grace=1")
     until = time.monotonic() + PATIENCE
     while not (left := _marked(bench.mark)):
         assert time.monotonic() < until
@@ -152,7 +152,7 @@ def test_a_leash_ends_as_its_server_does(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no signals")
 def test_a_run_whose_monitor_was_killed_is_no_verdict_and_is_repeated(bench: Bench) -> None:
-    runner = bench.start("engine.rtf=0.1", "control=off", "trials_max=2")
+    runner = bench.start("engine.rtf=0.1", "reference=off", "trials_max=2")
     deadline = time.monotonic() + PATIENCE
     while not list(bench.out.glob("0-*/segments.csv")):
         assert time.monotonic() < deadline
@@ -170,7 +170,7 @@ def test_a_run_whose_monitor_was_killed_is_no_verdict_and_is_repeated(bench: Ben
 @pytest.mark.skipif(sys.platform == "win32", reason="needs yes(1)")
 def test_a_server_that_prints_without_end_leaves_little(bench: Bench) -> None:
     """Also of what it prints while it is being ended."""
-    given = ("server=command", "server.cmd=sh -c yes {port}", "server.ready_timeout=2", "control=off")
+    given = ("server=command", "server.cmd=sh -c yes {port}", "server.ready_timeout=2", "reference=off")
     assert bench.run(*given) == 1
     assert sum(path.stat().st_size for path in bench.out.rglob("*") if path.is_file()) < 20e6
     assert bench.report()["verdict"] == "INCONCLUSIVE"  # nothing was measured
@@ -209,17 +209,21 @@ def test_no_room_for_a_process_says_nothing_of_a_server(
 @pytest.mark.parametrize(
     ("ends", "expected", "says"),
     [
-        ("os.kill(os.getpid(), 9)", HarnessError, "the control ended with code -9: it said nothing"),
-        ("sys.exit('control: no such model')", EngineError, "the control ended with code 1: control: no such model"),
-        ("print('control: cannot write x: full'); sys.exit(4)", StorageError, "cannot write x: full"),
+        ("os.kill(os.getpid(), 9)", HarnessError, "the reference ended with code -9: it said nothing"),
+        (
+            "sys.exit('reference: no such model')",
+            EngineError,
+            "the reference ended with code 1: reference: no such model",
+        ),
+        ("print('reference: cannot write x: full'); sys.exit(4)", StorageError, "cannot write x: full"),
     ],
 )
-def test_a_control_that_is_killed_says_nothing_of_the_engine(
+def test_a_reference_that_is_killed_says_nothing_of_the_engine(
     ends: str, expected: type[Exception], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(control, "python", lambda *a: [sys.executable, "-c", f"import os, sys; {ends}"])
+    monkeypatch.setattr(reference, "python", lambda *a: [sys.executable, "-c", f"import os, sys; {ends}"])
     with pytest.raises(expected) as raised:
-        control.ensure(Config(engine=NullConfig()), tmp_path, [1])
+        reference.ensure(Config(engine=NullConfig()), tmp_path, [1])
     assert str(raised.value) == says
 
 

@@ -15,7 +15,7 @@ from capsexp.config import Config, LoadConfig, ServerConfig
 from capsexp.counts import counted
 from capsexp.engines.null import NullConfig
 from capsexp.errors import ConfigError
-from capsexp.experiment.repeats import Reference, foretold, key, measured, settle
+from capsexp.experiment.repeats import Pace, foretold, key, measured, settle
 from capsexp.replay import line
 from capsexp.results.report import Configuration, Reason, RunValidity, Validity
 from tests.support import SLOW, values
@@ -28,13 +28,13 @@ def config(workers: Any = 1, load: LoadConfig | None = None, **more: Any) -> Con
 
 
 references = st.builds(
-    Reference, st.floats(0.001, 1000), st.floats(0, 4000), st.integers(1, 4), st.integers(1, 50), st.floats(0.1, 3600)
+    Pace, st.floats(0.001, 1000), st.floats(0, 4000), st.integers(1, 4), st.integers(1, 50), st.floats(0.1, 3600)
 )  # seconds, CPU seconds, threads, samples, seconds of audio
 
 
 @given(references, st.lists(st.integers(1, 16), min_size=1, max_size=4), st.integers(1, 64), st.floats(0.1, 60))
 def test_the_fastest_takes_min_s_and_no_other_sends_less(
-    reference: Reference, workers: list[int], cpus: int, min_s: float
+    reference: Pace, workers: list[int], cpus: int, min_s: float
 ) -> None:
     planned = [config(n, LoadConfig(min_s=min_s)) for n in workers]
     decided: dict[str, dict[str, int]] = {}
@@ -51,10 +51,10 @@ def test_the_fastest_takes_min_s_and_no_other_sends_less(
 
 
 def test_how_many_run_at_once_is_seen_from_the_cpu_they_use() -> None:
-    busy, waiting = Reference(10.0, 10.0, 1, 4, 40.0), Reference(10.0, 0.1, 1, 4, 40.0)
+    busy, waiting = Pace(10.0, 10.0, 1, 4, 40.0), Pace(10.0, 0.1, 1, 4, 40.0)
     assert busy.round_s(config(8), cpus=2) == pytest.approx(5.0)
     assert waiting.round_s(config(8), cpus=2) == pytest.approx(1.25)
-    wide = Reference(10.0, 20.0, 2, 4, 40.0)  # one process of two threads
+    wide = Pace(10.0, 20.0, 2, 4, 40.0)  # one process of two threads
     assert wide.round_s(config(1, threads=2), cpus=2) == pytest.approx(10.0)
     assert wide.round_s(config(1), cpus=2) == pytest.approx(10.0)
 
@@ -63,12 +63,12 @@ def test_what_is_decided_for_some_samples_is_not_for_others() -> None:
     decided: dict[str, dict[str, int]] = {}
     first = config(load=LoadConfig(seg_duration=5.0))
     for one in (first, config()):
-        settle(one, Reference(1.0, 1.0, 1, 4, 40.0), decided, [first, config()], 2, lambda line: None)
+        settle(one, Pace(1.0, 1.0, 1, 4, 40.0), decided, [first, config()], 2, lambda line: None)
     assert len(decided) == 2
 
 
 def test_numbers_that_were_given_are_kept_and_hours_cycle_anyway() -> None:
-    reference, decided = Reference(1.0, 1.0, 1, 4, 40.0), dict[str, dict[str, int]]()
+    reference, decided = Pace(1.0, 1.0, 1, 4, 40.0), dict[str, dict[str, int]]()
     for load, hours in ((LoadConfig(repeats=3), None), (LoadConfig(), 1.0)):
         one = config(load=load, hours=hours)
         assert settle(one, reference, decided, [one], 2, pytest.fail) == load
@@ -80,11 +80,11 @@ def test_without_a_reference_it_is_said_that_every_sample_is_sent_once() -> None
     said: list[str] = []
     load = settle(config(), None, {}, [config()], 2, said.append)
     assert (load.repeats, len(said)) == (1, 1)
-    assert "control=off" in said[0] and "once" in said[0]
+    assert "reference=off" in said[0] and "once" in said[0]
 
 
 def test_a_load_that_cannot_be_done_in_time_is_foretold() -> None:
-    slow = Reference(400.0, 400.0, 1, 4, 40.0)
+    slow = Pace(400.0, 400.0, 1, 4, 40.0)
     load = LoadConfig(repeats=2)
     warning = foretold(config(1, load), load, slow, 2)
     assert warning is not None and "about 800 s" in warning and "load.timeout=1200" in warning
@@ -146,7 +146,7 @@ def test_the_first_run_of_a_server_with_untold_workers_says_how_long_it_takes(
 
 
 def test_what_one_worker_would_take_is_no_forecast_for_a_server_with_untold_workers() -> None:
-    slow, load = Reference(40.0, 40.0, 1, 4, 400.0), LoadConfig(repeats=50)
+    slow, load = Pace(40.0, 40.0, 1, 4, 400.0), LoadConfig(repeats=50)
     assert foretold(config(), load, slow, 2)
     assert foretold(config(server=ServerConfig("external", url="ws://x:1")), load, slow, 2) is None
     asked = config(load=load, server=ServerConfig("external", url="ws://x:1"))

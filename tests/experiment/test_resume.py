@@ -119,14 +119,14 @@ def test_a_run_that_is_made_again_keeps_its_baseline(bench: Bench) -> None:
 
 
 def test_resuming_with_other_values_keeps_what_is_there(bench: Bench) -> None:
-    assert bench.run("workers=1,2,3", *QUICK, "control=on", "-m") == 0
-    before, control = zeros(bench.out), sorted((bench.out / "control").rglob("control.json"))
-    held = [path.read_bytes() for path in control]
-    assert control
+    assert bench.run("workers=1,2,3", *QUICK, "reference=engine", "-m") == 0
+    before, reference = zeros(bench.out), sorted((bench.out / "reference").rglob("reference.json"))
+    held = [path.read_bytes() for path in reference]
+    assert reference
     assert resume(bench, "workers=4") == 0, bench.stderr
     assert "3 finished before and kept" in bench.stderr
     assert before.items() <= zeros(bench.out).items()
-    assert [path.read_bytes() for path in control] == held
+    assert [path.read_bytes() for path in reference] == held
     assert set(what_it_says(bench.out)) == {f"workers={n}" for n in (1, 2, 3, 4)}
     after = zeros(bench.out)
     assert resume(bench) == 0
@@ -194,19 +194,19 @@ def test_a_folder_is_written_by_one_at_a_time(bench: Bench) -> None:
     assert resume(bench) == 0, bench.stderr  # its owner is dead: nobody holds it
 
 
-@pytest.mark.parametrize("place", ["../outside", "/tmp/outside", "0-x/../../outside", "..", "control", ""])
+@pytest.mark.parametrize("place", ["../outside", "/tmp/outside", "0-x/../../outside", "..", "reference", ""])
 def test_no_path_of_a_file_leaves_the_sweep(tmp_path: Path, place: str) -> None:
     from capsexp.cli import main
 
     (tmp_path / "outside").mkdir()
-    (tmp_path / "outside" / "run.json").write_text('{"status": "failed", "control": "../../outside"}')
+    (tmp_path / "outside" / "run.json").write_text('{"status": "failed", "reference": "../../outside"}')
     folder = tmp_path / "sweep"
-    (folder / "control").mkdir(parents=True)
+    (folder / "reference").mkdir(parents=True)
     planned = {"num": 0, "dir": place, "key": "workers=1", "trial": 1, "overrides": [], "given": []}
     (folder / "sweep.json").write_text(json.dumps({**SWEEP, "planned": [planned]}))
     assert main([f"resume={folder}"]) == 2
     assert (tmp_path / "outside" / "run.json").exists()
-    assert (folder / "control").exists()
+    assert (folder / "reference").exists()
 
 
 SWEEP = {
@@ -282,7 +282,7 @@ def test_a_runner_that_is_killed_leaves_nothing_running_and_can_go_on(bench: Ben
 
 def test_ctrl_c_then_resume(bench: Bench) -> None:
     # Long runs: one that ended while this test was not looking would leave nothing to interrupt.
-    process: subprocess.Popen[str] = bench.start("workers=1,2,3", "engine.rtf=0.1", "control=off", "-m")
+    process: subprocess.Popen[str] = bench.start("workers=1,2,3", "engine.rtf=0.1", "reference=off", "-m")
     until = time.monotonic() + PATIENCE
     while not runs(bench.out) and time.monotonic() < until:
         time.sleep(0.05)

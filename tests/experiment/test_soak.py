@@ -151,7 +151,7 @@ def test_a_soak_from_its_first_request_to_its_report(bench: Bench) -> None:
 
 
 def test_a_soak_that_is_interrupted_reports_what_it_had(bench: Bench) -> None:
-    process = bench.start(*SOAK, "hours=1", "control=off")
+    process = bench.start(*SOAK, "hours=1", "reference=off")
     until = time.monotonic() + PATIENCE
     while not (bench.out / "report.json").is_file() and time.monotonic() < until:
         time.sleep(0.05)

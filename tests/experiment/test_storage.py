@@ -25,7 +25,7 @@ from tests.support import LEGACY, PATIENCE
 from tests.support.bench import Bench
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
-QUICK = ("workers=1,2", "control=off", "monitor.interval=0.02", "-m")
+QUICK = ("workers=1,2", "reference=off", "monitor.interval=0.02", "-m")
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_a_port_that_is_taken_in_between(bench: Bench, tmp_path: Path) -> None:
         "    os._exit(0)\n"
         "time.sleep(60)\n"
     )
-    process = bench.start("server=command", f"server.cmd='{sys.executable} {script} {{port}}'", "control=off")
+    process = bench.start("server=command", f"server.cmd='{sys.executable} {script} {{port}}'", "reference=off")
     bench.stdout, bench.stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     (line,) = [line for line in bench.stderr.splitlines() if "failed:" in line]
@@ -136,7 +136,9 @@ def test_a_clock_that_jumps_back_changes_nothing(bench: Bench, tmp_path: Path, m
         f"open(os.path.join({str(hook)!r}, str(os.getpid())), 'w').close()\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(hook))
-    assert bench.run("engine.rtf=0.05", "validity=default", "validity.other_cpu=null", "control=off") == 0, bench.stderr
+    assert bench.run("engine.rtf=0.05", "validity=default", "validity.other_cpu=null", "reference=off") == 0, (
+        bench.stderr
+    )
     assert len(list(hook.glob("[0-9]*"))) >= 5  # runner, server, worker, client, monitor
     one = bench.configuration("workers=1")
     assert one["status"] == "ok"
@@ -149,7 +151,7 @@ def test_a_clock_that_jumps_back_changes_nothing(bench: Bench, tmp_path: Path, m
 
 
 def test_sigterm_is_as_ctrl_c(bench: Bench) -> None:
-    process = bench.start("engine.rtf=1", "control=off")
+    process = bench.start("engine.rtf=1", "reference=off")
     until = time.monotonic() + PATIENCE
     while not list(bench.out.glob("0-*/segments.csv")) and time.monotonic() < until:
         time.sleep(0.02)
@@ -163,7 +165,7 @@ def test_sigterm_is_as_ctrl_c(bench: Bench) -> None:
 def test_a_killed_runner_takes_a_server_with_it(bench: Bench, how: str) -> None:
     line = f"{sys.executable} {LEGACY} {{workers}} {{port}} 1"
     server = ["server=command", f'server.cmd="{line}"'] if how == "of somebody else's" else []
-    process = bench.start("workers=2", "engine.rtf=1", "control=off", *server)
+    process = bench.start("workers=2", "engine.rtf=1", "reference=off", *server)
     until = time.monotonic() + PATIENCE
     while not list(bench.out.glob("0-*/monitor.csv")) and time.monotonic() < until:
         time.sleep(0.02)

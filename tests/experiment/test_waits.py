@@ -19,7 +19,7 @@ from capsexp.engines import _folders as folders
 from capsexp.engines.null import NullConfig
 from capsexp.engines.paraformer import ParaformerConfig
 from capsexp.errors import EngineError, HarnessError
-from capsexp.experiment import control
+from capsexp.experiment import reference
 from capsexp.experiment.child import Child
 from capsexp.protocol import RATE
 from capsexp.segments import Cut, cut_all
@@ -31,54 +31,54 @@ def quick(*overrides: str) -> Config:
 
 
 def test_a_reference_that_hangs_ends_with_what_it_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control, "SEGMENT_S", 0.0)
+    monkeypatch.setattr(reference, "SEGMENT_S", 0.0)
     config = quick("engine.rtf=3", "server.stuck_s=0.1", "server.stuck_rtf=0")
     cuts = {"a": cut_all(np.zeros(5 * RATE, np.float32), Cut.of(15.0, 2.0))}
     with pytest.raises(EngineError, match="a segment was not recognized within 0 s"):
-        control._recognize(config, [("a", 0)], cuts, 1, lambda heard: [], lambda: None)
+        reference._recognize(config, [("a", 0)], cuts, 1, lambda heard: [], lambda: None)
 
 
 def test_a_worker_that_soon_counts_as_stuck_is_no_hurry_for_the_reference() -> None:
     config = quick("server.stuck_s=0.1", "server.stuck_rtf=0")
-    assert control._patience(config) == control.SEGMENT_S
-    assert control._patience(quick("server.stuck_rtf=100")) > 1900
+    assert reference._patience(config) == reference.SEGMENT_S
+    assert reference._patience(quick("server.stuck_rtf=100")) > 1900
 
 
 def test_a_reference_that_does_not_load_ends_in_time() -> None:
     ours, _theirs = multiprocessing.Pipe()
     with pytest.raises(EngineError, match=r"said nothing within 0\.2 s"):
-        control._ready(ours, time.monotonic() + 0.2, "0.2 s")
+        reference._ready(ours, time.monotonic() + 0.2, "0.2 s")
 
 
 def test_a_server_that_is_given_a_second_gives_the_reference_no_less_than_it_needs() -> None:
-    assert control._loading(quick("server.ready_timeout=1")) == control.LOAD_S
-    assert control._loading(quick("server.ready_timeout=900")) == 900
+    assert reference._loading(quick("server.ready_timeout=1")) == reference.LOAD_S
+    assert reference._loading(quick("server.ready_timeout=900")) == 900
 
 
 def test_a_reference_that_stands_still_is_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever holds it: its own deadlines may not come."""
-    monkeypatch.setattr(control, "LOOK_S", 0.1)
-    monkeypatch.setattr(control, "LOAD_S", 0.0)
-    monkeypatch.setattr(control, "SEGMENT_S", 0.0)
-    child = Child([sys.executable, "-c", "import time; time.sleep(600)"], tmp_path / "control.log")
+    monkeypatch.setattr(reference, "LOOK_S", 0.1)
+    monkeypatch.setattr(reference, "LOAD_S", 0.0)
+    monkeypatch.setattr(reference, "SEGMENT_S", 0.0)
+    child = Child([sys.executable, "-c", "import time; time.sleep(600)"], tmp_path / "reference.log")
     try:
         began = time.monotonic()
-        with pytest.raises(HarnessError, match="the control stood still for"):
-            control._wait(child, tmp_path / ".beat", quick("server.ready_timeout=0.5"))
+        with pytest.raises(HarnessError, match="the reference stood still for"):
+            reference._wait(child, tmp_path / ".beat", quick("server.ready_timeout=0.5"))
         assert 0.5 < time.monotonic() - began < 30 * SLOW
     finally:
         child.stop(0.1)
 
 
 def test_a_reference_that_goes_on_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control, "LOOK_S", 0.1)
-    monkeypatch.setattr(control, "LOAD_S", 0.0)
-    monkeypatch.setattr(control, "SEGMENT_S", 0.0)
+    monkeypatch.setattr(reference, "LOOK_S", 0.1)
+    monkeypatch.setattr(reference, "LOAD_S", 0.0)
+    monkeypatch.setattr(reference, "SEGMENT_S", 0.0)
     beat = tmp_path / ".beat"
     steps = f"import pathlib, time\nfor _ in range(12): pathlib.Path({str(beat)!r}).touch(); time.sleep(0.4)"
-    child = Child([sys.executable, "-c", steps], tmp_path / "control.log")
+    child = Child([sys.executable, "-c", steps], tmp_path / "reference.log")
     try:
-        control._wait(child, beat, quick(f"server.ready_timeout={2 * SLOW}"))  # raises nothing
+        reference._wait(child, beat, quick(f"server.ready_timeout={2 * SLOW}"))  # raises nothing
     finally:
         child.stop(0.1)
 

@@ -205,7 +205,7 @@ def test_a_probe_of_ours_that_every_report_needs_may_not_fail(monkeypatch: pytes
 def test_a_run_with_another_packages_probes(bench: Bench, installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As its user starts it: nothing of ours was changed for it."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(installed), os.environ.get("PYTHONPATH", "")]))
-    assert bench.run("workers=1", "control=off") == 0, bench.stderr
+    assert bench.run("workers=1", "reference=off") == 0, bench.stderr
     (run,) = (path.parent for path in bench.out.glob("*/run.json"))
     rows = read_rows(run / "probe-heat.csv")
     assert [row["celsius"] for row in rows] == [21.5 + n for n in range(len(rows))] and len(rows) > 2

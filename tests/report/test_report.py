@@ -253,7 +253,7 @@ def test_texts_of_another_engine_are_not_called_lost() -> None:
         assert report.verdict == "NOT_FEASIBLE"
         warned = lines(said, "Warning: ")
         assert [said_so in line for line in warned] == [True, True]
-        assert all("control=off" in line for line in warned)
+        assert all("reference=off" in line for line in warned)
 
 
 def test_the_reasons_of_gates_and_the_command_name_the_same_number_of_trials() -> None:

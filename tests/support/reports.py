@@ -12,7 +12,7 @@ from capsexp.results.read import Answer, PlannedRun, RunFiles, Sweep, SweepFiles
 from capsexp.results.report import Report
 from capsexp.results.run import ClientFacts, Run
 from tests.support import values
-from tests.support.values import CONTROL, LIMITS, config
+from tests.support.values import LIMITS, REFERENCE, config
 
 _TREE = config()
 
@@ -82,7 +82,7 @@ def a_sweep(
     }  # fmt: skip
     left = [PlannedRun(num=n, dir=f"x-{k}", key=k, trial=t) for n, (k, t) in enumerate(missing, len(runs))]
     where = {"cpu": "CPU", "cpus_usable": 4, "memory_mb": 8192}
-    return SweepFiles(msgspec.convert(sweep, Sweep), where, runs, left, {"c": CONTROL})
+    return SweepFiles(msgspec.convert(sweep, Sweep), where, runs, left, {"c": REFERENCE})
 
 
 def reported(*runs: RunFiles, **more: Any) -> tuple[Report, str]:

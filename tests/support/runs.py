@@ -24,7 +24,7 @@ def answer(number: int, text: str = "so it is", **more: Any) -> Answer:
     return Answer(**{"task_id": f"t{number}", "text": text, "text_accu": text, **more})
 
 
-CONTROL = Reference(engine="null", threads=1, texts=TEXTS, runs=())
+REFERENCE = Reference(engine="null", threads=1, texts=TEXTS, runs=())
 
 
 SAMPLES = [SampleFacts(name=f"s{n}", duration_s=10.0) for n in range(4)]

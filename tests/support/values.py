@@ -23,8 +23,8 @@ def processes(count: int, rtfx: float) -> ReferenceProcesses:
     return ReferenceProcesses(processes=count, throughput_rtfx=rtfx, makespan_s=10.0, load_s=0.1)
 
 
-CONTROL = Reference(engine="null", threads=1, texts=TEXTS, runs=(processes(1, 10.0), processes(3, 1.0)))
-CONTROLS = {"c": CONTROL}
+REFERENCE = Reference(engine="null", threads=1, texts=TEXTS, runs=(processes(1, 10.0), processes(3, 1.0)))
+REFERENCES = {"c": REFERENCE}
 RIGHT = Judgement(requests=4, completed=4, identical=4, errors={"s0": {"wer": (1, 10)}})
 HOG = (Reason(code="OTHER_CPU", reason="hog"),)
 
@@ -38,7 +38,7 @@ def a_run(**more: Any) -> Run:
     facts = {
         "num": 0, "key": "workers=1", "trial": 1, "status": "ok", "workers": 1, "threads": 1, "pool": "process",
         "engine": "null", "dispatch": "segment", "phases_s": {}, "window_s": {}, "samples": [], "skipped": [],
-        "cpu_count": 4, "machine_cpus": 4, "warnings": [], "control": "c", **more,
+        "cpu_count": 4, "machine_cpus": 4, "warnings": [], "reference": "c", **more,
     }  # fmt: skip
     engine = engines.known(facts["engine"])
     facts = {"one_core": engine.one_core, "speaks": engine.speaks, **facts}
@@ -77,7 +77,7 @@ def again(one: Observed, **facts: Any) -> Observed:
 def counted(*runs: Observed, judged: Judgement | None = RIGHT, limits: Any = LIMITS) -> list[Configuration]:
     """As they are: no trial is added."""
     made = [one if one.judged else replace(one, judged=judged) for one in runs]
-    return aggregate.configurations(made, CONTROLS, limits)
+    return aggregate.configurations(made, REFERENCES, limits)
 
 
 def report(*runs: Observed, judged: Judgement | None = RIGHT, limits: Any = LIMITS) -> list[Configuration]:

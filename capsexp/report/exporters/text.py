@@ -34,7 +34,7 @@ def render(report: Report) -> str:
         )
     if any(c.value("wer") is not None for c in report.configurations):
         parts.append(EXPLAINED)
-    parts += _list("Without a server (control):", tables.control_lines(report))
+    parts += _list("Without a server (reference):", tables.reference_lines(report))
     parts += _list("Where the time went:", tables.timeline_lines(report))
     parts += _list("GPUs:", tables.gpu_lines(report))
     parts += _list("Memory in the steady state:", tables.leak_lines(report))

@@ -1,4 +1,4 @@
-"""The control: the same segments, cut the same way, without server or network.
+"""The reference: the same segments, cut the same way, without server or network.
 
 In one process it gives the texts that are right; in N processes the ceiling a server with N workers could reach.
 The worker processes are the server's own, fed by a plain loop.
@@ -41,7 +41,7 @@ LOAD_S = 120.0  # at least, for a model to be loaded by all processes
 
 
 def digest(config: Config) -> str:
-    """What two runs must have in common to share a control."""
+    """What two runs must have in common to share a reference."""
     whole = without_labels(config)
     same = {
         **{part: whole[part] for part in ("engine", "punctuation", "threads", "samples")},
@@ -52,31 +52,31 @@ def digest(config: Config) -> str:
 
 def counts(config: Config, sweep_workers: Sequence[int]) -> list[int]:
     """The process counts to run: 1 always, for the texts."""
-    asked = list(sweep_workers) if config.control.processes == "sweep" else list(config.control.processes)
+    asked = list(sweep_workers) if config.reference.processes == "sweep" else list(config.reference.processes)
     return sorted({1, *asked})
 
 
 def ensure(config: Config, sweep_dir: Path, sweep_workers: Sequence[int]) -> str:
-    """Run in a child what of the control this sweep does not have yet; raises EngineError. Returns its hash."""
+    """Run in a child what of the reference this sweep does not have yet; raises EngineError. Returns its hash."""
     key = digest(config)
-    folder = sweep_dir / "control" / key
+    folder = sweep_dir / "reference" / key
     done = _runs(folder)
     missing = [n for n in counts(config, sweep_workers) if n not in done]
     if missing:
         folder.mkdir(parents=True, exist_ok=True)
         # It has no server, and its settings (a token among them) are not to be kept.
         limits = {name: getattr(config.server, name) for name in ("ready_timeout", "stuck_s", "stuck_rtf")}
-        asked = replace(config, control=replace(config.control, processes=missing), server=ServerConfig(**limits))
+        asked = replace(config, reference=replace(config.reference, processes=missing), server=ServerConfig(**limits))
         write_text(folder / "config.yaml", to_yaml(asked))
         command = python(
-            "capsexp.experiment.control",
+            "capsexp.experiment.reference",
             "--config",
             str(folder / "config.yaml"),
             "--run-dir",
             str(folder),
             "--stdin-guard",
         )
-        child = Child(command, folder / "control.log")
+        child = Child(command, folder / "reference.log")
         try:
             _wait(child, folder / BEAT, config)
         finally:
@@ -84,7 +84,7 @@ def ensure(config: Config, sweep_dir: Path, sweep_workers: Sequence[int]) -> str
             (folder / BEAT).unlink(missing_ok=True)
         child.check_storage()
         if child.process.returncode:
-            ended = f"the control ended with code {child.process.returncode}"
+            ended = f"the reference ended with code {child.process.returncode}"
             # Killed (for its memory, by somebody), it says nothing of the engine.
             raise (HarnessError if child.process.returncode < 0 else EngineError)(f"{ended}: {child.last_lines()}")
     return key
@@ -99,7 +99,7 @@ def _wait(child: Child, beat: Path, config: Config) -> None:
         if now != seen:
             seen, since = now, time.monotonic()
         elif time.monotonic() - since > patience + LOOK_S:
-            raise HarnessError(f"the control stood still for {patience:.0f} s: {child.last_lines()}")
+            raise HarnessError(f"the reference stood still for {patience:.0f} s: {child.last_lines()}")
 
 
 def _loading(config: Config) -> float:
@@ -113,12 +113,12 @@ def _patience(config: Config) -> float:
 
 
 def _runs(folder: Path) -> set[int]:
-    path = folder / "control.json"
+    path = folder / "reference.json"
     return {run["processes"] for run in read_json(path)["runs"]} if path.is_file() else set()
 
 
 def main(argv: Sequence[str]) -> int:
-    call = tool.parse(argv, "python -m capsexp.experiment.control", "Recognize a sample set without a server.", {})
+    call = tool.parse(argv, "python -m capsexp.experiment.reference", "Recognize a sample set without a server.", {})
     if call.guarded:
         lifeline.on_stdin_closed(lambda: os._exit(1))  # its workers die with it
     config, folder = call.config, call.run_dir or Path()
@@ -128,7 +128,7 @@ def main(argv: Sequence[str]) -> int:
     # The server's order: all requests at once, so all first segments, then all second ones.
     jobs = sorted(((name, s.index) for name, segments in cuts.items() for s in segments), key=lambda key: key[1])
     beat = _Beat(folder / BEAT)
-    path = folder / "control.json"
+    path = folder / "reference.json"
     record: dict[str, Any] = (
         read_json(path)
         if path.is_file()
@@ -137,8 +137,8 @@ def main(argv: Sequence[str]) -> int:
             "settings": asdict(config.engine), "texts": {}, "runs": [], "deterministic": True,
         }
     )  # fmt: skip
-    assert isinstance(config.control.processes, list)
-    for processes in config.control.processes:
+    assert isinstance(config.reference.processes, list)
+    for processes in config.reference.processes:
         heard, run, punctuated = _recognize(
             config, jobs, cuts, processes, lambda heard: _final_texts(cuts, cut, heard), beat
         )
@@ -150,7 +150,7 @@ def main(argv: Sequence[str]) -> int:
             {"processes": processes, "audio_s": audio_s, "throughput_rtfx": audio_s / run["makespan_s"], **run}
         )
         write_json(path, record)
-        tell(f"control with {processes}: {audio_s / run['makespan_s']:.1f} x real time")
+        tell(f"reference with {processes}: {audio_s / run['makespan_s']:.1f} x real time")
     return 0
 
 
@@ -279,10 +279,10 @@ def _receive(pipe: Connection, until: float, told: str) -> Ready | Done | Failed
     """The next message; raises EngineError where none has come by then, with what was `told` of the limit."""
     try:
         if not pipe.poll(max(0.0, until - time.monotonic())):
-            raise EngineError(f"a process of the control said nothing within {told}")
+            raise EngineError(f"a process of the reference said nothing within {told}")
         message: Ready | Done | Failed = pipe.recv()
     except (EOFError, OSError):
-        raise EngineError("a process of the control died") from None
+        raise EngineError("a process of the reference died") from None
     return message
 
 
@@ -291,4 +291,4 @@ def _cpu(processes: list[psutil.Process]) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(tool.entry(main, "control"))
+    sys.exit(tool.entry(main, "reference"))

@@ -1,4 +1,4 @@
-"""`control`: the same segments by the same engine without a server."""
+"""`reference`: the same segments by the same engine without a server."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from capsexp.config.checks import one_of
 
 
 @dataclass
-class ControlConfig:
+class ReferenceConfig:
     """`processes`: `sweep` (every worker count of the sweep) or a list of counts; 1 always runs, for the texts."""
 
-    name: str = "on"
+    name: str = "engine"
     processes: Any = field(default_factory=lambda: [1])
 
     def faults(self) -> Iterator[str]:
-        yield from one_of("control", self.name, ("on", "off"))
+        yield from one_of("reference", self.name, ("engine", "off"))
         given = self.processes
         if given != "sweep" and not (isinstance(given, list) and all(type(p) is int and p >= 1 for p in given)):
-            yield f"control.processes: {given!r} is neither `sweep` nor a list such as [1,2]"
+            yield f"reference.processes: {given!r} is neither `sweep` nor a list such as [1,2]"
