@@ -52,7 +52,7 @@ EXPLAINED = (
 def more(report: Report) -> tuple[tuple[Words, list[str]], ...]:
     """What the text has beside its tables."""
     return (
-        (say("Without a server: the same work by the same engine"), tables.control_lines(report)),
+        (say("Without a server: the same work by the same engine"), tables.reference_lines(report)),
         (say("GPUs"), tables.gpu_lines(report)),
         (say("Memory in the steady state"), tables.leak_lines(report)),
         (say("What the predictions are made of"), tables.scaling_lines(report)),

@@ -57,7 +57,7 @@ def _found(key: str, wrong: Wrong, files: SweepFiles | None) -> Difference:
 
 def _texts(one: RunFiles, files: SweepFiles, task_id: str, sample: str) -> tuple[str, str] | None:
     """What was expected and what came, where they differ."""
-    reference = files.references.get(one.run.control or "")
+    reference = files.references.get(one.run.reference or "")
     expected = reference.texts.get(sample) if reference else None
     answers = (a for t in one.transcripts.values() for a in t.results if task_id in (a.task_id, *a.also))
     answer = next(answers, None)
