@@ -13,6 +13,7 @@ from math import ceil
 from statistics import median
 from typing import Any
 
+from capsexp.analysis import interference
 from capsexp.analysis.figures import FEWEST_TICKS, Figures, difference
 from capsexp.results.report import Configuration, Reason
 from capsexp.results.run import Run
@@ -21,10 +22,12 @@ from capsexp.results.tables import Row
 Window = tuple[float, float]
 Limits = Mapping[str, float | None]
 
+LOST_CPU = "LOST_CPU"  # to others, while it could have run
 TOO_SHORT = "TOO_SHORT"  # a run that ends as soon when it is repeated
 HARNESS = "HARNESS"  # a run that failed for a reason of ours
 ENOUGH = 1.25  # times the limit, so that a run that is somewhat faster is long enough, too
 CUT_SHORT = frozenset({"interrupted", "running"})
+SPELLS = 3  # that are named, of those in which others took the most
 FEWEST_RATES = 8  # of the clock, before their halves are compared
 FEWEST_SEGMENTS = 5  # of a worker, before its first is compared with the others
 
@@ -42,6 +45,7 @@ def reasons(
         *_client(figures, seconds, limits),
         *_paging(figures, seconds, limits),
         *_cpus(run, monitor, span, limits),
+        *_lost(run, monitor, span, limits.get("interference")),
         *_frequency(monitor, span, limits.get("frequency")),
         *_gap(monitor, span, run.group("monitor")["interval"], limits.get("monitor_gap_s")),
         *_warmup(segments, limits.get("warmup")),
@@ -126,6 +130,20 @@ def _cpus(run: Run, monitor: list[Row], window: Window, limits: Limits) -> Itera
         yield Reason(
             code="OTHER_CPU", reason=f"other processes used {_percent(other)} of all CPUs (limit {_percent(share)})"
         )
+
+
+def _lost(run: Run, monitor: list[Row], window: Window, most: float | None) -> Iterator[Reason]:
+    """What others took while it was waited for; `most`: by how much it may have made the run's time longer."""
+    threads = run.workers * run.threads if run.workers else None
+    found = interference.measure(monitor, window, run.cpu_count, threads) if most is not None else None
+    if found is None or most is None or found.slower <= most:
+        return
+    named = sorted(found.spells[:SPELLS], key=lambda spell: spell.start_s)
+    when = ", ".join(f"{spell.start_s - window[0]:.1f} to {spell.end_s - window[0]:.1f} s" for spell in named)
+    more = ", and more" if len(found.spells) > SPELLS else ""
+    said = f"others had a CPU for {found.lost_s:.1f} s while it waited for one, which made it"
+    figure = f"{_percent(found.slower)} slower (limit {_percent(most)})"
+    yield Reason(code=LOST_CPU, reason=f"{said} {figure}; {when} after its start{more}")
 
 
 def _grown(first: Row, last: Row, column: str) -> float | None:

@@ -117,7 +117,7 @@ def observe(files: SweepFiles, survive: Survivor | None = None) -> list[Observed
 def _observed(files: RunFiles, sweep: SweepFiles, settings: Mapping[str, Any], survive: Survivor) -> Observed:
     """A run with what its tables say."""
     run, name = files.run, f"{files.run.key}, run {files.run.num}"
-    limits = _limits(run, sweep.sweep.validity or {})
+    limits = _limits(run, sweep.sweep.validity or {}, settings["ci_width"])
     found = survive(f"{name}: figures", _FAILED, figures_of, files)
     if found is _FAILED:  # says nothing of the server
         error, found = "its tables could not be analysed", None
@@ -160,9 +160,13 @@ def _judge(files: RunFiles, references: Mapping[str, Reference]) -> Judgement | 
     return replace(judged, errors={}) if run.twin else judged  # random weights, meaningless text
 
 
-def _limits(run: Run, limits: Tree) -> dict[str, float | None]:
-    """What a run must keep to be VALID. A worker that took another's place is cold because it was made to be."""
-    return {**limits, "warmup": None} if run.fault != "none" else dict(limits)
+def _limits(run: Run, given: Tree, ci_width: float) -> dict[str, float | None]:
+    """What a run must keep to be VALID. Others may make it slower by so many times what ratios are to be known to. A
+    worker that took another's place is cold because it was made to be."""
+    limits = dict(given)
+    if limits.get("interference") is not None:
+        limits["interference"] *= ci_width
+    return {**limits, "warmup": None} if run.fault != "none" else limits
 
 
 def _unanalysed(files: SweepFiles) -> list[Configuration]:

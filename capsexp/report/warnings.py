@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from capsexp.analysis import alike, gates, languages, neighbours, pools
+from capsexp.analysis import alike, gates, languages, neighbours, pools, validity
 from capsexp.analysis.aggregate import Observed
 from capsexp.config import engine_languages
 from capsexp.config import languages as known_languages
@@ -142,7 +142,7 @@ def _disturbed(c: Configuration, seen: Sequence[Seen]) -> str | None:
         for reason in run.reasons:
             said.setdefault(reason.code, []).append(reason.reason)
     each = [f"{code}: {all_[0]}{_more(len(all_) - 1)}" for code, all_ in said.items()]
-    nums = {run.num for run in bad if any(r.code == "OTHER_CPU" for r in run.reasons)}
+    nums = {run.num for run in bad if any(r.code in ("OTHER_CPU", validity.LOST_CPU) for r in run.reasons)}
     if names := _neighbours([one.files for one in seen if one.files.run.num in nums]):
         each.append(f"the CPUs were taken by {names}")
     left = "none is left" if len(bad) == len(runs) else 'left out of all figures but "correct"'

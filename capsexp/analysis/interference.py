@@ -1,0 +1,97 @@
+"""What a run lost to others: CPU time that its threads waited for while somebody else had it. Pure.
+
+Threads that can run and do not are counted by the kernel (run-queue delay). Of that waiting, between two ticks of the
+monitor, what they would have waited for each other anyway, as they wanted more CPUs than there are, is their own; of
+the rest no more is laid to others than others used. What the host of a virtual machine took is shared out by use.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from capsexp.results.tables import Row
+
+Window = tuple[float, float]
+FEWEST_TICKS = 3  # in a window, before anything is said
+QUIET = 0.02  # share of our CPUs that others may take without its being a spell
+MOST = 0.9  # share of its time that a run is said to have lost
+
+
+@dataclass(frozen=True)
+class Spell:
+    """`start_s` to `end_s` of a run, in which it lost `lost_s` CPU seconds."""
+
+    start_s: float
+    end_s: float
+    lost_s: float
+
+
+@dataclass(frozen=True)
+class Interference:
+    """`lost_s`: CPU seconds in all; `slower`: by how much, as a share, that made the run's time longer; `spells`: when,
+    the worst first."""
+
+    lost_s: float
+    slower: float
+    spells: tuple[Spell, ...]
+
+
+def measure(monitor: Sequence[Row], window: Window, cpus: float, threads: int | None) -> Interference | None:
+    """Of the load between `window`'s two times, on `cpus`; `threads`: those that recognize, None where nobody knows.
+    None where the system does not tell."""
+    ticks = list(_ticks(monitor, window, cpus))
+    if len(ticks) < FEWEST_TICKS:
+        return None
+    lost = sum(spell.lost_s for spell, _ in ticks)
+    seconds = sum(spell.end_s - spell.start_s for spell, _ in ticks)
+    wanted = sum(wanted for _, wanted in ticks) / seconds if threads is None else threads
+    share = min(MOST, lost / (min(max(1.0, wanted), cpus) * seconds))
+    spells = sorted(_joined([spell for spell, _ in ticks], cpus), key=lambda spell: -spell.lost_s)
+    return Interference(lost, share / (1 - share), tuple(spells))
+
+
+def _ticks(monitor: Sequence[Row], window: Window, cpus: float) -> Iterator[tuple[Spell, float]]:
+    """Between each two looks: what was lost, and the CPU seconds that our threads wanted."""
+    system = {r["time_s"]: r for r in monitor if r["role"] == "system" and r.get("busy_s") is not None}
+    ours: dict[float, dict[Any, Row]] = defaultdict(dict)
+    for row in monitor:
+        if row["role"] != "system" and row.get("cpu_s") is not None:
+            ours[row["time_s"]][row["pid"]] = row
+    for start, end in pairwise(sorted(system)):
+        before, after = ours[start], ours[end]
+        told = any(row.get("runqueue_s") is not None for row in after.values())
+        if start < window[0] or end > window[1] or not told:
+            continue
+        used, waited = (_grown(before, after, column) for column in ("cpu_s", "runqueue_s"))
+        busy = system[end]["busy_s"] - system[start]["busy_s"]
+        stolen = (system[end].get("steal_s") or 0.0) - (system[start].get("steal_s") or 0.0)
+        among_us = max(0.0, used + waited - cpus * (end - start))
+        lost = min(max(0.0, waited - among_us), max(0.0, busy - used))
+        lost += stolen * min(1.0, used / busy) if busy > 0 else 0.0
+        yield Spell(start, end, lost), used + waited
+
+
+def _grown(before: Mapping[Any, Row], after: Mapping[Any, Row], column: str) -> float:
+    """How much a counter of all processes grew; one that was born meanwhile began at zero."""
+    then = {pid: row.get(column) or 0.0 for pid, row in before.items()}
+    return float(sum(max(0.0, (row.get(column) or 0.0) - then.get(pid, 0.0)) for pid, row in after.items()))
+
+
+def _joined(ticks: Sequence[Spell], cpus: float) -> Iterator[Spell]:
+    """Ticks in a row in which others took more than a little."""
+    current: Spell | None = None
+    for tick in ticks:
+        if tick.lost_s <= QUIET * cpus * (tick.end_s - tick.start_s):
+            continue
+        if current is not None and current.end_s == tick.start_s:
+            current = Spell(current.start_s, tick.end_s, current.lost_s + tick.lost_s)
+            continue
+        if current is not None:
+            yield current
+        current = tick
+    if current is not None:
+        yield current
