@@ -118,7 +118,7 @@ def _case(every: list[Observed], references: Mapping[str, Reference]) -> _Case:
         target=str(first.group("target").get("name", "capswriter")),  # before there were others
         load="closed" if first.concurrency else "all",
         dispatch=first.dispatch,
-        schedule="fifo" if first.server == "local" else None,  # ours knows no other; of others' nobody knows
+        schedule=str(first.group("server").get("schedule", "fifo")) if first.server == "local" else None,
         status=status,
         errors=tuple(o.run.error for o in mine if o.run.error),
         failure=None if own else "harness",

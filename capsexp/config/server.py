@@ -12,6 +12,7 @@ from capsexp.config.checks import one_of
 
 SERVERS = ("local", "command", "external")
 DISPATCH = ("segment", "task", "hash", "naive")
+SCHEDULES = ("fifo", "mic_first", "fair")
 
 
 @dataclass
@@ -20,6 +21,8 @@ class ServerConfig:
     host: str = "127.0.0.1"
     port: int = number(6016, high=65535, hint="give 1 to 65535, or 0 for any that is free")
     dispatch: str = "segment"
+    schedule: str = "fifo"  # who of those that wait is next: who came first, a microphone, or one of each task in turn
+    passed_over_s: float = number(10.0, low=0)  # that microphones may keep the first of the files waiting
     max_queue: int = 0  # segments waiting in the server; 0 = 4 x workers
     max_retries: int = 2
     stuck_s: float = number(
@@ -47,6 +50,7 @@ class ServerConfig:
     def faults(self) -> Iterator[str]:
         yield from one_of("server", self.name, SERVERS)
         yield from one_of("server.dispatch", self.dispatch, DISPATCH)
+        yield from one_of("server.schedule", self.schedule, SCHEDULES)
         yield from one_of("server.on_low_memory", self.on_low_memory, ("reduce", "refuse"))
         if self.name == "command":
             words(self.cmd or "")

@@ -25,13 +25,15 @@ from capsexp.machine import whole_cpus
 from capsexp.protocol import SUBPROTOCOL, in_url
 from capsexp.segments import Segment
 from capsexp.server.connection import Bounded
+from capsexp.server.core.order import order
+from capsexp.server.core.scheduler import Scheduler
 from capsexp.server.doorman import Doorman
 from capsexp.server.gateway import Gateway, Limits, internal
 from capsexp.server.guard import Guard, connections_that_fit, tls
 from capsexp.server.held import Held
 from capsexp.server.listener import OPEN_S, Listener, bind
 from capsexp.server.pools import launcher
-from capsexp.server.pools.base import GaveUp, Outcome, WorkerInfo, patience
+from capsexp.server.pools.base import GaveUp, Outcome, Ticket, WorkerInfo, patience
 from capsexp.server.pools.pool import WorkerPool
 from capsexp.server.record import Record
 from capsexp.server.room import is_ample, refuse_or_reduce
@@ -89,6 +91,7 @@ class _Server:
                 config.server.ready_timeout,
                 longest,
                 is_ample(longest),
+                self._scheduler,
             )
             try:
                 if await _first(pool.start(), stop):
@@ -165,6 +168,11 @@ class _Server:
             await gateway.farewell(f"{reason}; send it again later", min(1.0, config.grace))
             server.close(reason=reason)
         doorman.close()
+
+    def _scheduler(self, workers: int) -> Scheduler[Ticket]:
+        config = self.config.server
+        ordered = order(config.schedule, config.passed_over_s)
+        return Scheduler(workers, config.max_queue or 4 * workers, config.dispatch, ordered)
 
     def _announce(self, pool: WorkerPool, listener: Listener) -> None:
         host, port = listener.getsockname()[:2]

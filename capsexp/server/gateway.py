@@ -15,8 +15,7 @@ import logging
 import math
 import time
 import traceback
-import zlib
-from collections import Counter, deque
+from collections import deque
 from collections.abc import AsyncIterable, Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -35,6 +34,7 @@ from capsexp.protocol import (
     encode_result,
 )
 from capsexp.segments import Cut, Cutter, Merger, Segment
+from capsexp.server.core.order import Flow
 from capsexp.server.doorman import Door
 from capsexp.server.held import Held
 from capsexp.server.pools.base import GaveUp, Outcome, Pool
@@ -98,9 +98,7 @@ class Gateway:
         self.held = held or Held()
         self.pool = pool
         self.dispatch = dispatch
-        self.slots = asyncio.Semaphore(max_queue)
         self.max_untaken = max_queue + UNTAKEN  # segments of a connection that were begun and not delivered
-        self.tasks_on: Counter[int] = Counter()  # unfinished tasks per worker, for dispatch=task
         self.on_segment = on_segment
         self.sessions: dict[Door, _Session] = {}
 
@@ -163,15 +161,6 @@ class Gateway:
             return decode_audio(frame, self.limits.segment_s)
         except ProtocolError as error:
             return error
-
-    def worker_for(self, task_id: str) -> int | None:
-        """The worker a task is bound to; None for any."""
-        count = len(self.pool.workers())
-        if self.dispatch == "hash":
-            return zlib.crc32(task_id.encode()) % count
-        if self.dispatch == "task":
-            return min(range(count), key=lambda worker: (self.tasks_on[worker], worker))
-        return None
 
 
 class _Session:
@@ -345,9 +334,7 @@ class _Task:
         self.cut = Cut.of(first.seg_duration, first.seg_overlap)
         self.cutter = Cutter(self.cut)
         self.merger = Merger(self.cut)
-        self.worker = gateway.worker_for(first.task_id)
-        if self.worker is not None:
-            gateway.tasks_on[self.worker] += 1
+        self.flow: Flow | None = gateway.pool.flow(first.task_id, first.source == "mic")
         self.received_all = self.done = self.failed = False
         self.pending: asyncio.Queue[Due] = asyncio.Queue()
         self.untaken = 0
@@ -360,14 +347,14 @@ class _Task:
         self.received_all = message.is_final
         for segment in self.cutter.feed(message.audio, message.is_final):
             await self._may_begin()
-            await self.gateway.slots.acquire()
             if self.failed:
-                self.gateway.slots.release()
                 return
-            future = self.gateway.pool.submit(segment, self.worker)
+            place = asyncio.Event()
+            future = self.gateway.pool.submit(segment, self.flow, place.set)
             self.futures.add(future)
-            future.add_done_callback(self._leaves_pool(segment, time.monotonic()))
+            future.add_done_callback(self._leaves_pool(segment, time.monotonic(), place))
             self.pending.put_nowait((segment.without_audio(), time.time(), future))
+            await place.wait()
 
     async def _may_begin(self) -> None:
         session = self.session
@@ -388,9 +375,11 @@ class _Task:
         for _ in range(count):
             self.session.untaken.release()
 
-    def _leaves_pool(self, segment: Segment, queued: float) -> Callable[[asyncio.Future[Outcome]], None]:
+    def _leaves_pool(
+        self, segment: Segment, queued: float, place: asyncio.Event
+    ) -> Callable[[asyncio.Future[Outcome]], None]:
         def leaves(future: asyncio.Future[Outcome]) -> None:
-            self.gateway.slots.release()
+            place.set()
             self.futures.discard(future)
             failure = None if future.cancelled() else future.exception()
             outcome = None if future.cancelled() else future.result() if failure is None else failure
@@ -438,7 +427,7 @@ class _Task:
         await self.session.send(encode_result(result, *lists))
 
     async def _punctuated(self, text: str) -> str:
-        return (await self.gateway.pool.submit(text, self.worker)).heard.tokens[0]
+        return (await self.gateway.pool.submit(text, self.flow)).heard.tokens[0]
 
     async def _fail(self, reason: str) -> None:
         self.gateway.say("failed", f"task {self.id}: {reason}")
@@ -452,9 +441,9 @@ class _Task:
         self.held = held
 
     def _unbind(self) -> None:
-        if self.worker is not None:
-            self.gateway.tasks_on[self.worker] -= 1
-            self.worker = None
+        flow, self.flow = self.flow, None
+        if flow is not None:
+            self.gateway.pool.end(flow)
 
     def cancel(self) -> None:
         self._drop()

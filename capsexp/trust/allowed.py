@@ -15,9 +15,9 @@ MEASURES = (
     "load.*", "reference.*", "control.*", "fault.*", "thresholds.*", "validity.*", "report.*", "archive.*",
     "monitor.interval", "monitor.live", "monitor.probes",
     *(f"server.{key}" for key in (
-        "name", "port", "dispatch", "max_queue", "max_retries", "stuck_s", "stuck_rtf", "max_message", "ready_timeout",
-        "grace", "on_low_memory", "max_connections", "max_audio_s", "max_tasks", "max_held_mb", "max_segment_s",
-        "send_timeout",
+        "name", "port", "dispatch", "schedule", "passed_over_s", "max_queue", "max_retries", "stuck_s", "stuck_rtf",
+        "max_message", "ready_timeout", "grace", "on_low_memory", "max_connections", "max_audio_s", "max_tasks",
+        "max_held_mb", "max_segment_s", "send_timeout",
     )),
 )  # fmt: skip
 

@@ -220,6 +220,8 @@ def test_of_a_server_whose_workers_nobody_counts_the_speedup_is_known_and_the_ef
 def test_what_a_server_spoke_and_how_it_scheduled_is_its_runs_word() -> None:
     (ours,) = counted(made_run(1, 10.0, server="local"))
     assert (ours.target, ours.schedule) == ("capswriter", "fifo")
+    server = {**config()["server"], "schedule": "fair"}
+    assert [c.schedule for c in counted(made_run(1, 10.0, server="local", config=config(server=server)))] == ["fair"]
     theirs = made_run(1, 10.0, server="command", config=config(target={"name": "vosk"}))
     assert [(c.target, c.schedule) for c in counted(theirs)] == [("vosk", None)]  # nobody knows how others do
     (older,) = counted(made_run(1, 10.0, config={k: v for k, v in config().items() if k != "target"}))

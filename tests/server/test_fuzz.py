@@ -108,8 +108,8 @@ def serve(*connections: FakeConnection, limits: Limits | None = None, seed: int 
         one = Gateway(pool, "task", 3, lambda *segment: left.append(segment), limits=limits)
         await asyncio.gather(*(one.handle(connection) for connection in connections))  # type: ignore[arg-type]
         await asyncio.sleep(0.01)
-        assert one.slots._value == 3
-        assert not +one.tasks_on
+        assert pool.scheduler.places_taken == pool.scheduler.flows == 0
+        assert not pool.scheduler.unfinished()
         assert len(asyncio.all_tasks()) == 1
 
     asyncio.run(run())
@@ -177,8 +177,8 @@ def test_a_task_in_crumbs_of_one_sample() -> None:
 
 def test_an_engine_that_answers_nonsense_is_an_error_for_its_task_alone() -> None:
     class Mad(FakePool):
-        def submit(self, work: Any, worker: int | None = None) -> "asyncio.Future[Outcome]":
-            future = super().submit(work, worker)
+        def submit(self, work: Any, *more: Any) -> "asyncio.Future[Outcome]":
+            future = super().submit(work, *more)
             if work.audio.any():
                 future.cancel()
                 future = asyncio.get_running_loop().create_future()

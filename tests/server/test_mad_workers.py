@@ -270,7 +270,7 @@ def test_what_nobody_waits_for_any_more_is_not_recognized() -> None:
             for future in gone:
                 future.cancel()
             await asyncio.sleep(0)
-            kept.append(len(pool._waiting))  # their audio is let go at once
+            kept.append(pool.scheduler.waiting)  # their audio is let go at once
             await pool.submit(work[0])
             took.append(time.monotonic() - began)
         finally:

@@ -29,6 +29,12 @@ def test_every_dispatch_gives_every_text(dispatch: str) -> None:
         assert all(right(perform(url, requests(0, 0.1, 3, 7.5, 20, 20))))
 
 
+@pytest.mark.parametrize("schedule", ["fifo", "mic_first", "fair"])
+def test_every_schedule_gives_every_text(schedule: str) -> None:
+    with server("workers=2", f"server.schedule={schedule}", "server.max_queue=2", "engine.rtf=0.02") as (url, _):
+        assert all(right(perform(url, requests(0, 0.1, 3, 7.5, 20, 20))))
+
+
 def test_naive_dispatch_loses_text() -> None:
     with server("workers=3", "server.dispatch=naive", "engine.rtf=0.02") as (url, _):
         made = perform(url, requests(20))

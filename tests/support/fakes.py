@@ -3,14 +3,17 @@
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import numpy as np
 
+from capsexp.config.server import SCHEDULES
 from capsexp.engines.null import NullConfig, NullEngine
 from capsexp.protocol import RATE, AudioMessage, encode_audio
-from capsexp.server.pools.base import Outcome
+from capsexp.server.core.order import Flow, order
+from capsexp.server.core.scheduler import Admitted, Scheduler
+from capsexp.server.pools.base import Outcome, Ticket
 
 
 class FakePool:
@@ -18,21 +21,50 @@ class FakePool:
 
     def __init__(self, rng: random.Random) -> None:
         self.engine, self.rng = NullEngine(NullConfig()), rng
+        self.scheduler: Scheduler[Ticket] = Scheduler(2, 3, "task", order(rng.choice(SCHEDULES), 0.01))
+        for worker in range(2):
+            self.scheduler.open(worker)
 
-    def workers(self) -> list[Any]:
-        return [None, None]
+    def flow(self, name: str, mic: bool = False) -> Flow:
+        return self.scheduler.flow(name, mic)
 
-    def submit(self, work: Any, worker: int | None = None) -> "asyncio.Future[Outcome]":
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Outcome] = loop.create_future()
+    def end(self, flow: Flow) -> None:
+        self.scheduler.end(flow)
 
-        def answer() -> None:
-            if not future.done():
-                found = self.engine.recognize(work.audio, work.start, work.shared)
-                future.set_result(Outcome(found, 0, 1, 0.0, 0.0, 0.0, 0))
-
-        loop.call_later(self.rng.choice((0, 0, 0.001)), answer)
+    def submit(
+        self, work: Any, flow: Flow, on_admitted: Callable[[], object] = lambda: None
+    ) -> "asyncio.Future[Outcome]":
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        ticket = Ticket(flow, work=work, queued=0.0, future=future, on_admitted=on_admitted)
+        future.add_done_callback(lambda _: self._left(ticket))
+        self.scheduler.submit(ticket)
+        self._go_on()
         return future
+
+    def _left(self, ticket: Ticket) -> None:
+        if ticket.future.cancelled():
+            self.scheduler.withdraw(ticket)
+        else:
+            self.scheduler.over(ticket)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        loop = asyncio.get_running_loop()
+        for act in self.scheduler.turn(loop.time()):
+            if isinstance(act, Admitted):
+                act.work.on_admitted()
+            else:
+                loop.call_later(self.rng.choice((0, 0, 0.001)), self._answer, act.worker)
+
+    def _answer(self, worker: int) -> None:
+        ticket = self.scheduler.answered(worker)
+        if ticket.future.done():
+            self.scheduler.over(ticket)
+        else:
+            work: Any = ticket.work
+            found = self.engine.recognize(work.audio, work.start, work.shared)
+            ticket.future.set_result(Outcome(found, worker, 1, 0.0, 0.0, 0.0, 0))
+        self._go_on()
 
 
 class FakeConnection:

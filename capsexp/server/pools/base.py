@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from capsexp.errors import ServerError
 from capsexp.pipes import Connection
 from capsexp.segments import Recognition, Segment
+from capsexp.server.core.order import Flow
+from capsexp.server.core.queue import Work
 from capsexp.server.worker import Measure, Measured
 
 
@@ -51,16 +54,16 @@ class WorkerInfo:
     reason: str = ""  # how it died
 
 
-@dataclass(eq=False)
-class Ticket:
-    """A segment (or a final text, to be punctuated) on its way: where it may run, and the future that ends with an
-    Outcome or a ServerError. `retries`: how often it was begun again, `failures`: how often by a fault of its own or of
-    its worker; `suspect`: it is one of several that may have taken their common process down."""
+@dataclass(eq=False, kw_only=True)
+class Ticket(Work):
+    """A segment (or a final text, to be punctuated) on its way, and the future that ends with an Outcome or a
+    ServerError. `retries`: how often it was begun again, `failures`: how often by a fault of its own or of its worker;
+    `suspect`: it is one of several that may have taken their common process down."""
 
     work: Segment | str
-    worker: int | None
     queued: float
     future: asyncio.Future[Outcome] = field(repr=False)
+    on_admitted: Callable[[], object] = field(repr=False)
     retries: int = 0
     failures: int = 0
     suspect: bool = False
@@ -71,9 +74,17 @@ class Pool(Protocol):
         """Start all workers and wait until each has loaded its model; raises ServerError."""
         ...
 
-    def submit(self, work: Segment | str, worker: int | None = None) -> asyncio.Future[Outcome]:
-        """Queue a segment for any worker, or for one; cancel the future to take it out of the queue. A text is to be
-        punctuated and goes first, as somebody waits for it."""
+    def flow(self, name: str, mic: bool = False) -> Flow:
+        """For the segments of a task, which `dispatch` may bind to a worker; `end` it."""
+        ...
+
+    def end(self, flow: Flow) -> None: ...
+
+    def submit(
+        self, work: Segment | str, flow: Flow | None = None, on_admitted: Callable[[], object] = lambda: None
+    ) -> asyncio.Future[Outcome]:
+        """Queue a segment; cancel the future to take it out of the queue. Once `on_admitted` was called there is room
+        for another. A text is to be punctuated and goes first, as somebody waits for it."""
         ...
 
     def workers(self) -> list[WorkerInfo]: ...

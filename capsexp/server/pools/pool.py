@@ -16,20 +16,20 @@ import contextlib
 import logging
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from capsexp import cgroup
 from capsexp.errors import ServerError
 from capsexp.segments import Segment
+from capsexp.server.core.order import Flow
+from capsexp.server.core.scheduler import Admitted, Scheduler
 from capsexp.server.pools.answers import nonsense
 from capsexp.server.pools.base import GaveUp, Hand, Launcher, Outcome, Ticket, WorkerInfo
 from capsexp.server.pools.wire import Wire
 from capsexp.server.reserve import Reserve, is_passing
 from capsexp.server.worker import Done, Failed, Job, Measure, Measured, Ready, Skip, Skipped, Started, TextJob
 
-IN_FLIGHT = 2  # one recognized, one waiting in the worker, so that it never waits for a copy
 GIVE_UP = 3  # times in a row that every worker ended before it was ready: nothing is going to change that
 BACKOFF_S, MOST_BACKOFF_S = 0.5, 30.0  # before a worker that did not become ready is started again: doubled each time
 LOADS = 5  # times as long as the longest load so far, and START_S more: then a worker that loads counts as stuck
@@ -45,8 +45,6 @@ class _Worker:
         self.hand: Hand | None = None
         self.wire: Wire | None = None
         self.open = False  # nobody has seen the end of its pipe
-        self.flight: dict[int, Ticket] = {}  # in the order sent
-        self.own: deque[Ticket] = deque()  # for this worker only
         self.born = 0.0
         self.ready = False  # takes segments
         self.loaded = False  # was ready in this life
@@ -65,7 +63,7 @@ class WorkerPool:
     """`on_event` is told of each worker that starts, is ready or dies; `fits(count, each_mb)` says how many workers
     fit once the first has loaded; `patience(work)` is how long one may take, in seconds, before its worker counts
     as stuck, `load_patience` how long it may load. What a segment of `longest_s` takes is measured before workers are
-    counted, unless `ample(count, each_mb)` says that it makes no difference."""
+    counted, unless `ample(count, each_mb)` says that it makes no difference. `scheduled(count)` says who gets what."""
 
     def __init__(
         self,
@@ -78,6 +76,7 @@ class WorkerPool:
         load_patience: float = 3600.0,
         longest_s: float = 1.0,
         ample: Callable[[int, float], bool] = lambda count, each_mb: True,
+        scheduled: Callable[[int], Scheduler[Ticket]] = lambda count: Scheduler(count, 4 * count),
     ) -> None:
         self.count = count
         self.about: dict[str, Any] = {}  # what the engine says of itself
@@ -87,9 +86,8 @@ class WorkerPool:
         self._reserve = Reserve()
         self._oom_kills = cgroup.oom_kills()
         self._workers: list[_Worker] = []
-        self._waiting: deque[Ticket] = deque()
-        self._suspects: set[Ticket] = set()  # unfinished
-        self._next_id = 0
+        self._scheduled = scheduled
+        self.scheduler = scheduled(count)
         self._longest_load = 0.0
         self._begun = False  # all have loaded once, together: how long that takes is known from then on
         self._stopping = False
@@ -104,6 +102,8 @@ class WorkerPool:
         if self.count > 1:
             self.count = self._fits(self.count, await self._each_mb(first))
             await self._until_ready([first])
+            self.scheduler = self._scheduled(self.count)
+            self.scheduler.open(0)
         self._launcher.settle(self.count)
         await self._begin([_Worker(number) for number in range(1, self.count)])
         self._begun = True
@@ -154,17 +154,25 @@ class WorkerPool:
         """Why the pool gave up, once `broken` is set."""
         return self._broken or ""
 
-    def submit(self, work: Segment | str, worker: int | None = None) -> asyncio.Future[Outcome]:
-        ticket = Ticket(work, worker, time.monotonic(), self._loop.create_future())
+    def flow(self, name: str, mic: bool = False) -> Flow:
+        return self.scheduler.flow(name, mic)
+
+    def end(self, flow: Flow) -> None:
+        self.scheduler.end(flow)
+
+    def submit(
+        self, work: Segment | str, flow: Flow | None = None, on_admitted: Callable[[], object] = lambda: None
+    ) -> asyncio.Future[Outcome]:
+        ticket = Ticket(
+            flow or Flow(), isinstance(work, str), work=work, queued=time.monotonic(),
+            future=self._loop.create_future(), on_admitted=on_admitted,
+        )  # fmt: skip
         if self._broken:
             ticket.future.set_exception(ServerError(self._broken))
         else:
             ticket.future.add_done_callback(lambda future: self._left(ticket))
-            if isinstance(work, str):
-                self._queue_of(ticket).appendleft(ticket)
-            else:
-                self._queue_of(ticket).append(ticket)
-            self._dispatch()
+            self.scheduler.submit(ticket)
+            self._go_on()
         return ticket.future
 
     def workers(self) -> list[WorkerInfo]:
@@ -178,7 +186,7 @@ class WorkerPool:
             if worker.wire is not None:
                 worker.wire.finish()
         # What is half done or still loading is lost anyway: no need to wait for it.
-        patience = 0.0 if any(w.flight or not w.ready for w in self._workers) else grace
+        patience = 0.0 if any(self._flight(w) or not w.ready for w in self._workers) else grace
         if not await _gone(hands, patience):
             for act in ("terminate", "kill"):
                 for hand in hands:
@@ -191,35 +199,31 @@ class WorkerPool:
         if not await _gone([self._launcher], grace if self._workers and self._workers[0].ready else 0.0):
             self._launcher.kill()
             await _gone([self._launcher], grace)
-        for worker in self._workers:
-            for ticket in [*worker.flight.values(), *worker.own]:
-                ticket.future.cancel()
-        for ticket in list(self._waiting):
+        for ticket in self.scheduler.unfinished():
             ticket.future.cancel()
         await _gone([w.wire for w in self._workers if w.wire is not None], grace)
 
     def _info(self, worker: _Worker) -> WorkerInfo:
         state = "ready" if worker.ready else ("loading" if worker.open else "dead")
         pid = worker.hand.pid if worker.hand is not None else None
-        pending = len(worker.flight) + len(worker.own)
-        return WorkerInfo(worker.number, pid, state, worker.load_s, pending, worker.reason)
+        return WorkerInfo(
+            worker.number, pid, state, worker.load_s, self.scheduler.pending(worker.number), worker.reason
+        )
 
-    def _queue_of(self, ticket: Ticket) -> deque[Ticket]:
-        return self._waiting if ticket.worker is None else self._workers[ticket.worker % len(self._workers)].own
+    def _flight(self, worker: _Worker) -> dict[int, Ticket]:
+        """What it was given and has not done, by number, in order."""
+        return self.scheduler.flight[worker.number]
 
     def _left(self, ticket: Ticket) -> None:
         """Its future is done. When that is because nobody wants it any more, nobody is to work on it either."""
-        if ticket in self._suspects:
-            self._suspects.discard(ticket)
-            self._dispatch()  # the others have waited for this one
-        if not ticket.future.cancelled() or self._stopping:
+        if self._stopping:
             return
-        with contextlib.suppress(ValueError):
-            self._queue_of(ticket).remove(ticket)
-        for worker in self._workers:
-            for number, given in list(worker.flight.items())[1:]:
-                if given is ticket:
-                    _wire(worker).put(Skip(number))
+        if not ticket.future.cancelled():
+            self.scheduler.over(ticket)
+        elif (given := self.scheduler.withdraw(ticket)) is not None:
+            worker, number = given
+            _wire(self._workers[worker]).put(Skip(number))
+        self._go_on()
 
     # Coming to life.
 
@@ -273,7 +277,7 @@ class WorkerPool:
     # What workers say.
 
     def _received(self, worker: _Worker, message: Any) -> None:
-        flight = {number: t.work for number, t in worker.flight.items()}
+        flight = {number: t.work for number, t in self._flight(worker).items()}
         wrong = nonsense(message, worker.loaded, flight, worker.asked)
         if wrong is not None:
             if not worker.spared:
@@ -288,7 +292,7 @@ class WorkerPool:
             self._is_done(worker, message)
             self._arm(worker)
         elif isinstance(message, Skipped):
-            worker.flight.pop(message.id)
+            self.scheduler.over(self.scheduler.answered(worker.number))
             self._arm(worker)
         elif isinstance(message, Measured) or (message.id is None and worker.asked):
             worker.measured, worker.asked = message, False
@@ -297,20 +301,24 @@ class WorkerPool:
             worker.reason, worker.passing = message.reason, message.passing
         elif not worker.spared:
             self._replace(worker, message.reason)
-        self._dispatch()
+        self._go_on()
 
     def _is_ready(self, worker: _Worker, message: Ready) -> None:
         _disarm(worker)
         worker.ready, worker.loaded, worker.load_s, worker.failures = not worker.spared, True, message.load_s, 0
         worker.refused, self._oom_kills = 0, cgroup.oom_kills()
+        if worker.ready:
+            self.scheduler.open(worker.number)
         self._longest_load = max(self._longest_load, time.monotonic() - worker.born)
         self.about = message.about
         self._on_event("ready", self._info(worker))
         self._changed.set()
 
     def _is_done(self, worker: _Worker, message: Done) -> None:
-        ticket = worker.flight.pop(message.id)
-        if not ticket.future.done():
+        ticket = self.scheduler.answered(worker.number)
+        if ticket.future.done():
+            self.scheduler.over(ticket)
+        else:
             pid = _hand(worker).pid or 0
             times = (ticket.queued, message.started, message.finished)
             ticket.future.set_result(Outcome(message.heard, worker.number, pid, *times, ticket.retries))
@@ -318,8 +326,8 @@ class WorkerPool:
     def _arm(self, worker: _Worker) -> None:
         """Watch the clock for the segment that is being recognized."""
         _disarm(worker)
-        if worker.flight and worker.ready:
-            limit = self._patience(next(iter(worker.flight.values())).work)
+        if (flight := self._flight(worker)) and worker.ready:
+            limit = self._patience(next(iter(flight.values())).work)
             self._watch(worker, limit, self._stuck)
 
     def _watch(self, worker: _Worker, limit: float, late: Callable[[_Worker, float], None]) -> None:
@@ -353,10 +361,10 @@ class WorkerPool:
         worker.reason = reason
         busy = self._retire(worker)
         if worker in busy:
-            self._retry(worker.flight.pop(next(iter(worker.flight))), reason)
+            self._retry(self.scheduler.answered(worker.number), reason)
             busy.remove(worker)
         for one in busy:
-            next(iter(one.flight.values())).retries += 1
+            next(iter(self._flight(one).values())).retries += 1
         _hand(worker).kill()
 
     def _ended(self, worker: _Worker) -> None:
@@ -373,8 +381,7 @@ class WorkerPool:
         if _hand(worker).alive():  # it said what cannot be read, or ended its pipe and nothing else
             _hand(worker).kill()
         self._on_event("died", self._info(worker))
-        flight, worker.flight = list(worker.flight.values()), {}
-        for ticket in reversed(flight):
+        for ticket in reversed(self.scheduler.lost(worker.number)):
             self._again(ticket)
         if not worker.loaded:
             if worker.passing:
@@ -384,7 +391,7 @@ class WorkerPool:
             if worker.load_s is None:
                 return  # never ready: start() reports it
         self._revive(worker)
-        self._dispatch()
+        self._go_on()
 
     def _how(self, worker: _Worker) -> str:
         """How a worker ended that said nothing."""
@@ -403,6 +410,7 @@ class WorkerPool:
         if all(w.failures >= GIVE_UP for w in self._workers):
             self._break(f"every worker ended {GIVE_UP} times in a row while loading: {worker.reason}")
         elif tries:
+            self.scheduler.down(worker.number)
             delay = min(MOST_BACKOFF_S, BACKOFF_S * 2 ** min(tries - 1, 16))
             worker.timer = self._loop.call_later(delay, self._respawn, worker)
         else:
@@ -424,29 +432,28 @@ class WorkerPool:
         """For a death that nobody ordered."""
         busy = self._retire(worker)
         if len(busy) == 1:
-            self._retry(busy[0].flight.pop(next(iter(busy[0].flight))), reason)
+            self._retry(self.scheduler.answered(busy[0].number), reason)
             return
         for one in busy:
-            ticket = next(iter(one.flight.values()))
+            ticket = next(iter(self._flight(one).values()))
             ticket.retries += 1
             ticket.failures += 1
-            if not ticket.future.done():
-                ticket.suspect = True
-                self._suspects.add(ticket)
+            ticket.suspect = True
 
     def _retire(self, worker: _Worker) -> list[_Worker]:
         """Give nothing more to a worker and those that share its process; which of them have something to do."""
         group = self._group(worker)
         for one in group:
             one.ready, one.spared = False, True
+            self.scheduler.close(one.number)
             _disarm(one)
-        return [one for one in group if one.flight]
+        return [one for one in group if self._flight(one)]
 
     def _retry(self, ticket: Ticket, reason: str) -> None:
         ticket.failures += 1
         if ticket.future.done():
-            return
-        if ticket.failures > self._max_retries:
+            self.scheduler.over(ticket)
+        elif ticket.failures > self._max_retries:
             said = f"{_name(ticket.work)} failed {ticket.failures} times: {reason}"
             ticket.future.set_exception(GaveUp(said, ticket.retries))
         else:
@@ -454,47 +461,29 @@ class WorkerPool:
             self._again(ticket)
 
     def _again(self, ticket: Ticket) -> None:
-        if not ticket.future.done():
-            self._queue_of(ticket).appendleft(ticket)
+        if ticket.future.done():
+            self.scheduler.over(ticket)
+        elif ticket.suspect:
+            self.scheduler.quarantine(ticket)
+        else:
+            self.scheduler.again(ticket)
 
     def _break(self, reason: str) -> None:
         self._broken = reason
-        for ticket in [*self._waiting, *(t for w in self._workers for t in (*w.own, *w.flight.values()))]:
+        for ticket in self.scheduler.unfinished():
             if not ticket.future.done():
                 ticket.future.set_exception(ServerError(reason))
         self.broken.set()
 
-    # Who gets what.
-
-    def _dispatch(self) -> None:
-        """Give each free place the next segment: its own first, then anybody's."""
-        for depth in range(IN_FLIGHT):
-            for worker in self._workers:
-                if not worker.ready or len(worker.flight) != depth:
-                    continue
-                # A second one only while every other worker will find one too: at the end of the load a segment
-                # must not wait behind a busy worker while another idles.
-                shared = depth == 0 or len(self._waiting) >= len(self._workers)
-                ticket = self._next(worker, worker.own) or (self._next(worker, self._waiting) if shared else None)
-                if ticket is None:
-                    continue
-                self._next_id += 1
-                worker.flight[self._next_id] = ticket
-                if depth == 0:
-                    self._arm(worker)
-                _wire(worker).put(_job(self._next_id, ticket.work))
-
-    def _next(self, worker: _Worker, waiting: deque[Ticket]) -> Ticket | None:
-        """Take the head of a queue. A suspect runs when nobody else does, and nobody else while one waits or runs."""
-        while waiting and waiting[0].future.done():
-            waiting.popleft()
-        if not self._suspects:
-            return waiting.popleft() if waiting else None
-        ticket = next((t for t in waiting if t.suspect), None)
-        if ticket is None or any(one.flight for one in self._group(worker)):
-            return None
-        waiting.remove(ticket)
-        return ticket
+    def _go_on(self) -> None:
+        for act in self.scheduler.turn(time.monotonic()):
+            if isinstance(act, Admitted):
+                act.work.on_admitted()
+                continue
+            worker = self._workers[act.worker]
+            _wire(worker).put(_job(act.number, act.work.work))
+            if len(self._flight(worker)) == 1:
+                self._arm(worker)
 
 
 def _said(error: BaseException) -> str:
