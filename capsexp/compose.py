@@ -28,6 +28,7 @@ from capsexp.config import Config, conf_dir, resolve, slug, to_dict
 from capsexp.config.renamed import RENAMED
 from capsexp.engines import ENGINES
 from capsexp.errors import ConfigError
+from capsexp.load import LOADS
 from capsexp.overrides import PRESET, fitted, key_of, pasted, spell
 from capsexp.plugins import conf_folders, nearest
 from capsexp.targets import TARGETS
@@ -125,6 +126,8 @@ def _nearest_key(key: str) -> str:
             yield from walk(to_dict(Config(engine=engine)))
         for target in TARGETS.every():
             yield from walk(to_dict(Config(target=target)))
+        for load in LOADS.every():
+            yield from walk(to_dict(Config(load=load)))
 
     def walk(tree: object, prefix: str = "") -> Iterator[str]:
         if isinstance(tree, dict):

@@ -21,6 +21,7 @@ from hydra.errors import HydraException
 
 from capsexp.config import Config, literal
 from capsexp.engines import ENGINES
+from capsexp.load import LOADS
 from capsexp.targets import TARGETS
 
 # Of Hydra's own settings, those that are folders.
@@ -45,10 +46,11 @@ def _texts(tree: object, prefix: str = "") -> set[str]:
 
 @cache
 def texts() -> frozenset[str]:
-    """The keys whose values are taken as they are typed, of all engines and targets."""
+    """The keys whose values are taken as they are typed, of all engines, targets and loads."""
     return _FOLDERS.union(
         *(_texts(Config(engine=engine)) for engine in ENGINES.every()),
         *(_texts(Config(target=target)) for target in TARGETS.every()),
+        *(_texts(Config(load=load)) for load in LOADS.every()),
     )
 
 

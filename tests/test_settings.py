@@ -14,6 +14,7 @@ from capsexp.compose import compose
 from capsexp.config import Config, conf_dir, resolve, to_dict
 from capsexp.engines import ENGINES, every_settings, settings
 from capsexp.errors import ConfigError
+from capsexp.load import LOADS
 from capsexp.targets import TARGETS
 from tests.support.settings import changed
 
@@ -70,6 +71,10 @@ def test_a_default_is_the_same_in_the_yaml_and_in_the_schema() -> None:
     for group in (each.name for each in fields(Config) if is_dataclass(getattr(Config(), each.name))):
         named = set(OmegaConf.load(conf_dir() / group / f"{chosen[group]}.yaml"))
         assert named == {each.name for each in fields(getattr(Config(), group))} or group == "punctuation", group
+    for name in LOADS.ours():
+        given = ["load.csv=a.csv"] if "csv" in vars(LOADS.settings(name)()) else []
+        made = compose([f"load={name}", *given]).load
+        assert vars(made) == {**vars(LOADS.settings(name)()), **({"csv": "a.csv"} if given else {})}, name
     for group, point in (("engine", ENGINES), ("target", TARGETS)):
         for name in point.ours():
             said = OmegaConf.to_container(OmegaConf.load(conf_dir() / group / f"{name}.yaml"))

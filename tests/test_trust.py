@@ -132,7 +132,7 @@ def test_what_it_would_do_is_said_and_not_done(
 ASKED = {
     "resume", "engine.model_dir", "engine.model_id", "punctuation.model_dir", "samples.dir", "server.host",
     "server.cmd", "server.url", "server.token", "server.allow_anonymous", "server.certfile", "server.keyfile",
-    "monitor.port", "monitor.pid", "monitor.log",
+    "monitor.port", "monitor.pid", "monitor.log", "load.csv",
 }  # fmt: skip
 
 
@@ -140,17 +140,20 @@ def test_every_key_that_loads_runs_or_reaches_something_is_asked_for() -> None:
     """A key that is new is asked for as well, until trust.py says that it only measures."""
     from capsexp.config import Config
     from capsexp.engines import every_settings
+    from capsexp.load import LOADS
     from capsexp.trust import measures
 
     known, asked = set(), set()
-    for engine in every_settings():
-        config = Config(engine=engine)
+    every = [Config(engine=engine) for engine in every_settings()] + [Config(load=load) for load in LOADS.every()]
+    for config in every:
         keys = set(leaves(to_dict(config)))
         known |= keys
         asked |= {key for key in keys if not measures(key, config)}
-        assert {f"engine.{name}" for name in engine.measures} <= keys  # no word of a key that is not there
+        for group in ("engine", "load"):
+            own = {f"{group}.{name}" for name in getattr(config, group).measures}
+            assert own <= keys | {".".join(key.split(".")[:2]) for key in keys}  # no word of a key that is not there
     named = re.compile(
-        r"(^|[._])(dir|path|file|url|cmd|command|host|id|log|token|env|package|plugin|class)s?$|_target_"
+        r"(^|[._])(dir|path|file|url|cmd|command|host|id|log|csv|token|env|package|plugin|class)s?$|_target_"
     )
     assert {key for key in known if named.search(key)} <= ASKED
     assert asked == ASKED | {

@@ -116,7 +116,7 @@ def _case(every: list[Observed], references: Mapping[str, Reference]) -> _Case:
         pool=first.pool,
         engine=first.engine,
         target=str(first.group("target").get("name", "capswriter")),  # before there were others
-        load="closed" if first.concurrency else "all",
+        load=_load(first),
         dispatch=first.dispatch,
         schedule=str(first.group("server").get("schedule", "fifo")) if first.server == "local" else None,
         status=status,
@@ -168,6 +168,12 @@ def _validity(kept: Sequence[Observed]) -> Validity:
             runs.append(RunValidity(num=one.run.num, trial=one.run.trial, valid=not why, reasons=why))
     valid = sum(run.valid for run in runs)
     return Validity(valid=valid, invalid=len(runs) - valid, runs=tuple(runs))
+
+
+def _load(run: Run) -> str:
+    """Its kind; `all` with a bound is a closed one."""
+    name = str(run.group("load").get("name", "all"))  # before there were others
+    return "closed" if name == "all" and run.concurrency else name
 
 
 def _reference_rtfx(reference: Reference | None, workers: int | None) -> float | None:

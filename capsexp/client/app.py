@@ -11,26 +11,31 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from math import ceil
 from pathlib import Path
 from typing import Any, TextIO
 
 from capsexp import interrupts, lifeline, tool
 from capsexp.address import address
 from capsexp.client import soak
-from capsexp.client.load import TIMED_OUT, Outcome, order_seed, plan, run
+from capsexp.client.load import TIMED_OUT, Outcome, plan, run
 from capsexp.client.request import Request, Way
 from capsexp.client.room import Room, room
+from capsexp.config import Config
 from capsexp.counts import counted
 from capsexp.csvfile import write_csv
 from capsexp.errors import ServerError
 from capsexp.files import note, storing, tell, write_json, write_text
+from capsexp.load.seeds import Seeds
 from capsexp.protocol import Result
 from capsexp.samples import SampleSet
 from capsexp.samples import load as load_samples
 
+PACKET_COLUMNS = ("request", "kind", "audio_s", "due_s", "at_s", "late_s")
 REQUEST_COLUMNS = (
     "request", "task_id", "sample", "duration_s", "start_s", "sent_s", "first_result_s", "final_s", "results", "finals",
-    "foreign", "result_duration_s", "status", "error", "count",
+    "foreign", "result_duration_s", "status", "error", "count", "due_s", "begun_s", "stop_s", "user", "class", "step",
+    "partials",
 )  # fmt: skip
 
 
@@ -60,7 +65,8 @@ def main(argv: Sequence[str]) -> int:
         if config.hours is not None:
             return _soak(call, samples, url, way, admitted)
         requests = plan(samples.samples, config.load, config.trial)
-        there = _room(config.load.concurrency or len(requests), len(requests), admitted)
+        users = len({request.turn.user for request in requests})
+        there = _room(config.load.concurrency or users, users, admitted)
         load = replace(config.load, concurrency=there.requests)
         progress = _Progress(requests) if load.progress else None
         try:
@@ -79,7 +85,7 @@ def main(argv: Sequence[str]) -> int:
                 progress.end()
     if call.run_dir is not None:
         warnings = [there.warning] if there.warning else []
-        write_run(call.run_dir, call.zero, outcome, samples, order_seed(load, config.trial), warnings)
+        write_run(call.run_dir, call.zero, outcome, samples, config, warnings)
     else:
         _print(outcome, samples)
     failed = [r for r in requests if not r.ok]
@@ -106,7 +112,7 @@ def _soak(call: tool.Call, samples: SampleSet, url: str, way: Way, admitted: int
 
     def store(record: Outcome) -> None:
         if call.run_dir is not None:
-            write_run(call.run_dir, call.zero, record, samples, order_seed(config.load, config.trial), warnings)
+            write_run(call.run_dir, call.zero, record, samples, config, warnings)
 
     async def save(record: soak.Record) -> None:
         if call.run_dir is None:
@@ -172,10 +178,10 @@ def _word_to_go() -> tuple[str, int | None]:
 
 
 def write_run(
-    run_dir: Path, zero: float, outcome: Outcome, samples: SampleSet, seed: int, warnings: Sequence[str] = ()
+    run_dir: Path, zero: float, outcome: Outcome, samples: SampleSet, config: Config, warnings: Sequence[str] = ()
 ) -> None:
-    """requests.csv, client.json and transcripts/ of a run directory."""
-    warnings = [*warnings, *_given_up(outcome)]
+    """requests.csv, packets.csv of what was spoken, client.json and transcripts/ of a run directory."""
+    warnings, seeds = [*warnings, *_given_up(outcome)], Seeds.of(config.load, config.trial)
 
     def since(moment: float | None) -> float | None:
         return None if moment is None else round(moment - zero, 6)
@@ -190,10 +196,26 @@ def write_run(
                 "final_s": since(r.final), "results": r.results, "finals": r.finals, "foreign": r.foreign,
                 "result_duration_s": result.duration if result else None,
                 "status": "ok" if r.ok else "failed", "error": r.error, "count": count,
+                "due_s": since(r.due), "begun_s": since(r.begun), "stop_s": since(r.stop), "user": r.turn.user,
+                "class": r.turn.kind or None, "step": r.turn.step, "partials": r.partials,
             }
             for r, result, count in outcome.rows()
         ),
     )  # fmt: skip
+    moments = [(r.number, moment) for r, _, _ in outcome.rows() for moment in r.moments]
+    every = ceil(len(moments) / config.report.max_rows) or 1
+    if moments:
+        write_csv(
+            run_dir / "packets.csv",
+            PACKET_COLUMNS,
+            (
+                {
+                    "request": number, "kind": m.kind, "audio_s": m.audio_s, "due_s": since(m.due), "at_s": since(m.at),
+                    "late_s": m.late_s,
+                }
+                for number, m in moments[::every]
+            ),
+        )  # fmt: skip
     folder = run_dir / "transcripts"
     with storing(folder.name):
         folder.mkdir(exist_ok=True)
@@ -209,7 +231,8 @@ def write_run(
         {
             "start_s": since(outcome.start), "end_s": since(outcome.end), "cpu_s": round(outcome.cpu_s, 6),
             "max_loop_lag_s": round(outcome.max_loop_lag_s, 6), "requests": outcome.total,
-            "thinned": outcome.thinned, "order_seed": seed, "warnings": warnings,
+            "thinned": outcome.thinned, "warnings": warnings, "packets_every": every,
+            "order_seed": seeds.order, "arrival_seed": seeds.arrivals, "think_seed": seeds.think,
         },
     )  # fmt: skip
 

@@ -1,17 +1,22 @@
-"""The load that a set of requests makes: all at once, or so many at a time."""
+"""The load that a set of requests makes: each when it is due, those of a user one after another."""
 
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from capsexp import load as loads
 from capsexp.client.request import OPEN, Request, Way, perform
-from capsexp.config import LoadConfig, repeat_count
+from capsexp.config import LoadConfig
+from capsexp.errors import ConfigError
+from capsexp.load.seeds import Seeds
 from capsexp.protocol import Result
 from capsexp.samples import Sample
 
@@ -53,20 +58,21 @@ class Outcome:
         return ((r, r.result, {}) for r in self.requests if r.sample == sample and r.result is not None)
 
 
-def order_seed(load: LoadConfig, trial: int) -> int:
-    """0: as listed. Each trial has an order of its own, the same for all configurations, so that a lucky order
-    favours none of them."""
-    return load.seed + trial - 1 if load.seed else 0
-
-
 def plan(samples: list[Sample], load: LoadConfig, trial: int = 1) -> list[Request]:
-    """Every sample `repeats` times (once where nobody has decided how often), in the order listed or shuffled by `seed`
-    and trial."""
-    order = [sample for _ in range(repeat_count(load.repeats) or 1) for sample in samples]
-    seed = order_seed(load, trial)
-    if seed:
-        random.Random(seed).shuffle(order)
-    return [Request(number, str(uuid.uuid4()), sample.name, sample.audio) for number, sample in enumerate(order)]
+    """The requests to come, those of a user in their order; raises ConfigError where there can be none."""
+    clips = tuple(loads.Clip(sample.name, sample.duration_s) for sample in samples)
+    given = loads.Given(clips, Seeds.of(load, trial), _text(load) if load.reads else "")
+    return [
+        Request(number, str(uuid.uuid4()), samples[turn.clip].name, samples[turn.clip].audio, turn=turn)
+        for number, turn in enumerate(loads.plan(load, given))
+    ]
+
+
+def _text(load: LoadConfig) -> str:
+    try:
+        return Path(load.file or "").read_text("utf-8")
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"load.{load.reads}={load.file}: cannot be read: {error}") from None
 
 
 async def run(
@@ -80,17 +86,22 @@ async def run(
     """Perform all requests within `load.timeout`; what is then unfinished fails. A request holds its place until its
     outcome is known, its connection (of which there is `room` for so many) until that is closed. Raises what is no
     failure of the server but ours."""
-    everybody = max(1, len(requests))
-    places, connections = (asyncio.Semaphore(most or everybody) for most in (load.concurrency, room))
+    connections = asyncio.Semaphore(room) if room else nullcontext()
+    places = {r.turn.kind: _places(r.turn.places, load.concurrency) for r in requests}
     outcome, lag = Outcome(requests, 0.0, 0.0), Lag()
-    cpu = time.process_time()
+    cpu, began = time.process_time(), time.monotonic()
 
-    def ended() -> None:
-        places.release()
-        outcome.cpu_s, outcome.max_loop_lag_s = time.process_time() - cpu, lag.longest
+    async def one(request: Request, on_known: Callable[[], None]) -> None:
+        place = places[request.turn.kind]
+        if place is not None:
+            await place.acquire()
 
-    async def one(request: Request) -> None:
-        await places.acquire()
+        def ended() -> None:
+            if place is not None:
+                place.release()
+            outcome.cpu_s, outcome.max_loop_lag_s = time.process_time() - cpu, lag.longest
+            on_known()
+
         on_end = once(ended)
         try:
             async with connections:
@@ -98,22 +109,56 @@ async def run(
         finally:
             on_end()
 
+    async def user(turns: list[Request]) -> None:
+        moment, jobs = began, set[asyncio.Task[None]]()
+        try:
+            for request in turns:
+                if request.turn.wait_s is not None:
+                    request.due = moment + request.turn.wait_s
+                    await asyncio.sleep(request.due - time.monotonic())
+                known = asyncio.Event()
+                jobs.add(asyncio.create_task(one(request, known.set)))
+                await known.wait()
+                moment = time.monotonic()
+                for job in [job for job in jobs if job.done()]:
+                    jobs.discard(job)
+                    job.result()
+            await asyncio.gather(*jobs)
+        finally:
+            for job in jobs:
+                job.cancel()
+            await asyncio.gather(*jobs, return_exceptions=True)
+
     watching = asyncio.create_task(lag.watch())
-    jobs = [asyncio.create_task(one(request)) for request in requests]
+    users = [asyncio.create_task(user(turns)) for turns in _by_user(requests)]
     try:
-        if jobs:
-            done, _ = await asyncio.wait(jobs, timeout=load.timeout, return_when=asyncio.FIRST_EXCEPTION)
-            for job in done:
-                job.result()
+        if users:
+            done, _ = await asyncio.wait(users, timeout=load.timeout, return_when=asyncio.FIRST_EXCEPTION)
+            for one_user in done:
+                one_user.result()
     finally:
-        for job in jobs:
-            job.cancel()
-        await asyncio.gather(*jobs, return_exceptions=True)
+        for one_user in users:
+            one_user.cancel()
+        await asyncio.gather(*users, return_exceptions=True)
         watching.cancel()
     for request in requests:
         if request.final is None and request.error is None:
             request.error = timed_out(load)
     return outcome
+
+
+def _places(own: int, all_of_them: int) -> asyncio.Semaphore | None:
+    bounds = [bound for bound in (own, all_of_them) if bound]
+    return asyncio.Semaphore(min(bounds)) if bounds else None
+
+
+def _by_user(requests: list[Request]) -> list[list[Request]]:
+    """Requests that nobody planned are each a user's own."""
+    found: dict[tuple[int, int], list[Request]] = defaultdict(list)
+    for request in requests:
+        alone = request.turn.wait_s is None
+        found[(request.turn.user, request.number if alone else -1)].append(request)
+    return list(found.values())
 
 
 def timed_out(load: LoadConfig) -> str:

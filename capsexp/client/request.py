@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from websockets.exceptions import ConnectionClosed
 
@@ -15,6 +16,8 @@ from capsexp.client.reasons import CAUGHT, why
 from capsexp.client.transports import OPEN, Connection, Ended, Way, opened
 from capsexp.config import LoadConfig
 from capsexp.errors import ConfigError
+from capsexp.load import Turn
+from capsexp.load.pacing import REALTIME, Lateness, packets
 from capsexp.protocol import RATE, Audio, ProtocolError, Result
 from capsexp.targets import TARGETS, Conversation, Task
 from capsexp.targets.base import Event, Frame, Posted
@@ -23,6 +26,18 @@ __all__ = ["OPEN", "Request", "Way", "perform", "port_of"]
 
 WATCH_S = 0.1  # after a final result, for a second one to show
 BROKEN = (ConnectionClosed, ConnectionError)  # of a connection: what was received says why
+
+
+class Moment(NamedTuple):
+    """Of a request that is spoken: a packet was `sent`, or a `result` or a `partial` text came. `audio_s`: up to where
+    in its audio, where that is told; `due`: when that was spoken; `at`: when it happened; `late_s`: of a packet, by us.
+    """
+
+    kind: str
+    audio_s: float | None
+    due: float | None
+    at: float
+    late_s: float | None = None
 
 
 @dataclass
@@ -43,6 +58,19 @@ class Request:
     foreign: int = 0  # results with another task's id
     result: Result | None = None  # the last final one
     error: str | None = None
+    turn: Turn = field(default_factory=Turn)
+    due: float | None = None  # when it was to begin
+    begun: float | None = None  # when the client took it up
+    moments: list[Moment] = field(default_factory=list, repr=False)
+
+    @property
+    def spoken(self) -> bool:
+        return self.turn.pacing == REALTIME
+
+    @property
+    def stop(self) -> float | None:
+        """When its user stopped speaking, had everything been in time: its last packet was due."""
+        return self.due + self.duration_s if self.spoken and self.due is not None else None
 
     @property
     def duration_s(self) -> float:
@@ -65,8 +93,13 @@ async def perform(
     `request.error`. `on_end` is called as soon as it is known what came of the request; the connection then stays for
     a moment (see _watch) and is closed. Raises HarnessError, and what is a fault of ours."""
     target = way.target
+    request.begun = time.monotonic()
+    if request.due is None:
+        request.due = request.begun
     try:
-        task = Task(request.task_id, time.time(), load.seg_duration, load.seg_overlap, len(request.audio))
+        task = Task(
+            request.task_id, time.time(), load.seg_duration, load.seg_overlap, len(request.audio), request.spoken
+        )
         talk = TARGETS.get(target.name).begin(target, task)
         head = talk.head() if isinstance(talk, Posted) else {}
         async with opened(target.transport, target.at(url), way, head) as connection:
@@ -89,23 +122,33 @@ def port_of(url: str) -> int:
         raise ConfigError(f"server.url: {no_address(url)}") from None
 
 
-def _frames(request: Request, talk: Conversation, load: LoadConfig) -> Iterator[Frame]:
-    """Made only while they are sent: encoding everything before the clock would hold five times the audio in memory."""
-    size = max(1, round(load.message_s * RATE))
-    starts = range(0, max(1, len(request.audio)), size)
-    yield from talk.opening()
-    for at in starts:
-        yield from talk.audio(request.audio[at : at + size], at == starts[-1])
-    yield from talk.ending()
-
-
 async def _send(request: Request, connection: Connection, talk: Conversation, load: LoadConfig) -> None:
-    for frame in _frames(request, talk, load):
+    """Frames are made only while they are sent: all at once they would hold five times the audio in memory."""
+    assert request.due is not None
+    size = max(1, round((load.packet_s if request.spoken else load.message_s) * RATE))
+    late, whole = Lateness(), len(request.audio)
+    await _pass(request, connection, talk.opening())
+    for packet in packets(whole, size, RATE, request.turn.pacing):
+        frames = talk.audio(request.audio[packet.start : packet.end], packet.end == whole)
+        if packet.due_s is None:
+            await _pass(request, connection, frames)
+            continue
+        due = request.due + packet.due_s
+        await asyncio.sleep(due - time.monotonic())
+        began = time.monotonic()
+        await _pass(request, connection, frames)
+        own = late.of(due, began, time.monotonic())
+        request.moments.append(Moment("sent", packet.due_s, due, began, own))
+    await _pass(request, connection, talk.ending())
+    await connection.finish()
+    request.sent = time.monotonic()
+
+
+async def _pass(request: Request, connection: Connection, frames: Iterable[Frame]) -> None:
+    for frame in frames:
         if request.start is None:
             request.start = time.monotonic()
         await connection.send(frame)
-    await connection.finish()
-    request.sent = time.monotonic()
 
 
 async def _converse(
@@ -151,12 +194,20 @@ async def _receive(
         for event in events:
             if not _counted(request, event):
                 continue
+            if request.spoken:
+                request.moments.append(_heard(request, event, now))
             if isinstance(event, Result):
                 request.first_result = request.first_result or now
                 if event.is_final:
                     request.final, request.result = now, event
                     on_end()
             on_result(request)
+
+
+def _heard(request: Request, event: Event, now: float) -> Moment:
+    if isinstance(event, Result) and event.duration and request.due is not None:
+        return Moment("result", event.duration, request.due + event.duration, now)
+    return Moment("result" if isinstance(event, Result) else "partial", None, None, now)
 
 
 def _counted(request: Request, event: Event) -> bool:

@@ -15,22 +15,24 @@ from capsexp import engines
 from capsexp.config.renamed import renewed
 from capsexp.config.whole import Config, check
 from capsexp.errors import ConfigError
+from capsexp.load import LOADS
 from capsexp.plugins import nearest
 from capsexp.targets import TARGETS
 
 # Paths, in which `~` is the home folder.
 _PATHS = (
     ("samples", "dir"), ("engine", "model_dir"), ("punctuation", "model_dir"), ("monitor", "log"),
-    ("server", "certfile"), ("server", "keyfile"),
+    ("server", "certfile"), ("server", "keyfile"), ("load", "csv"),
 )  # fmt: skip
 
 
-def schema(engine: str, target: str = "capswriter") -> DictConfig:
-    """The schema with the own keys of engine and target; raises ConfigError for unknown ones."""
+def schema(engine: str, target: str = "capswriter", load: str = "all") -> DictConfig:
+    """The schema with the own keys of engine, target and load; raises ConfigError for unknown ones."""
     engines.ENGINES.check("engine", engine)
     TARGETS.check("target", target)
+    LOADS.check("load", load)
     tree: DictConfig = OmegaConf.structured(
-        Config(engine=engines.settings(engine)(), target=TARGETS.settings(target)())
+        Config(engine=engines.settings(engine)(), target=TARGETS.settings(target)(), load=LOADS.settings(load)())
     )
     return tree
 
@@ -48,9 +50,7 @@ def resolve(raw: DictConfig | dict[str, Any]) -> Config:
     engine = plain.get("engine")
     if not isinstance(engine, dict) or not isinstance(engine.get("name"), str):
         raise ConfigError(f"engine: choose one of {', '.join(engines.ENGINES.names())} (engine=sphinx)")
-    target = plain.get("target")
-    spoken = target["name"] if isinstance(target, dict) and isinstance(target.get("name"), str) else "capswriter"
-    base = schema(engine["name"], spoken)
+    base = schema(engine["name"], _named(plain, "target", "capswriter"), _named(plain, "load", "all"))
     unknown = next(_unknown_keys(plain, base), None)
     if unknown:
         raise ConfigError(unknown)
@@ -64,6 +64,12 @@ def resolve(raw: DictConfig | dict[str, Any]) -> Config:
             setattr(part, name, os.path.expanduser(getattr(part, name)))
     check(config)
     return config
+
+
+def _named(plain: dict[Any, Any], group: str, before: str) -> str:
+    """What is chosen of a group; `before`: what there was when groups of its kind had no name."""
+    found = plain.get(group)
+    return found["name"] if isinstance(found, dict) and isinstance(found.get("name"), str) else before
 
 
 def _unusable(error: OmegaConfBaseException) -> ConfigError:

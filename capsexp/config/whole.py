@@ -13,7 +13,7 @@ from capsexp.config.archive import ArchiveConfig
 from capsexp.config.checks import count
 from capsexp.config.executor import ExecutorConfig
 from capsexp.config.fault import WORKER_FAULTS, FaultConfig
-from capsexp.config.load import LoadConfig
+from capsexp.config.load import LoadConfig, repeat_count
 from capsexp.config.monitor import MonitorConfig
 from capsexp.config.pool import PoolConfig
 from capsexp.config.punctuation import PunctuationConfig
@@ -25,6 +25,7 @@ from capsexp.config.thresholds import ThresholdsConfig
 from capsexp.config.validity import ValidityConfig
 from capsexp.engines import EngineConfig
 from capsexp.errors import ConfigError
+from capsexp.load import LOADS
 from capsexp.targets import TARGETS, TargetConfig
 from capsexp.targets.base import TOLD
 
@@ -49,7 +50,7 @@ class Config:
     pool: PoolConfig = field(default_factory=PoolConfig)
     punctuation: PunctuationConfig = field(default_factory=PunctuationConfig)
     samples: SamplesConfig = field(default_factory=SamplesConfig)
-    load: LoadConfig = field(default_factory=LoadConfig)
+    load: LoadConfig = field(default_factory=lambda: LOADS.settings("all")())
     server: ServerConfig = field(default_factory=ServerConfig)
     target: TargetConfig = field(default_factory=lambda: TARGETS.settings("capswriter")())
     monitor: MonitorConfig = field(default_factory=MonitorConfig)
@@ -76,6 +77,7 @@ def check(config: Config) -> None:
     """What types cannot say; raises ConfigError naming the key."""
     worker_count(config.workers)
     trial_count(config.trials)
+    repeat_count(config.load.repeats)
     for fault in _faults(config):
         raise ConfigError(fault)
 
@@ -98,6 +100,8 @@ def _faults(config: Config) -> Iterator[str]:
     yield from config.monitor.faults()
     yield from config.punctuation.faults()
     yield from config.load.faults()
+    if config.hours is not None and not config.load.counted:
+        yield f"hours: load={config.load.name} says itself how long it lasts; use load=all or closed"
     most, longest = config.server.max_segment_s, config.load.longest_segment_s
     if config.server.name == "local" and longest > most:
         yield (

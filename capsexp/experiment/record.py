@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 
 from capsexp import debug
-from capsexp.config import Config, LoadConfig, to_dict, worker_count
+from capsexp.config import Config, LoadConfig, repeat_count, to_dict, worker_count
 from capsexp.experiment import environment
 from capsexp.experiment.fingerprint import fingerprint
 from capsexp.experiment.logs import LOG_BYTES
@@ -74,7 +74,7 @@ class Record:
             "pool": config.pool.name, "engine": config.engine.name, "engine_about": self.about,
             "twin": config.engine.is_twin(), "one_core": config.engine.one_core, "speaks": config.engine.speaks,
             "tells": sorted(config.target.tells), "dispatch": config.server.dispatch,
-            "repeats": self.load.repeats, "concurrency": self.load.concurrency,
+            "repeats": repeat_count(self.load.repeats), "concurrency": self.load.concurrency,
             "server": config.server.name, "config": to_dict(config), "reference": self.reference,
             "phases_s": {name: round(seconds, 6) for name, seconds in self.phases.items()},
             "window_s": window, "order_seed": client and client["order_seed"], **described,

@@ -66,7 +66,7 @@ def settle(
     """The load that a run is to make. What is not `decided` yet for runs of its kind is, for all of them that are
     `planned`, kept there and said. Without a reference every sample is sent once."""
     load = config.load
-    if load.repeats != "auto" or config.hours is not None:  # hours= cycles them anyway
+    if load.repeats != "auto" or load.timed or config.hours is not None:  # hours= cycles them anyway
         return load
     own = key(config)
     if own not in decided:
@@ -109,7 +109,14 @@ def measured(config: Config, decided: dict[str, Decision], made: float | None) -
     `made`: its makespan, in seconds. None where it is long enough."""
     own, load = key(config), config.load
     least = max(load.min_s / 2, config.validity.min_s or 0.0)
-    if not (_untold(config) and load.repeats == "auto" and config.hours is None and own in decided and made):
+    if not (
+        _untold(config)
+        and load.repeats == "auto"
+        and not load.timed
+        and config.hours is None
+        and own in decided
+        and made
+    ):
         return None
     before = decided[own]["repeats"]
     repeats = min(ceil(before * load.min_s / made), int(FILL * load.timeout * before / made))
@@ -140,7 +147,7 @@ def foretold(config: Config, load: LoadConfig, pace: Pace, cpus: float) -> str |
     took = pace.round_s(config, cpus) * (repeat_count(load.repeats) or 1)
     # Of a server that is not told its workers the decision itself keeps to the time, by what it was measured to take.
     decided = _untold(config) and config.load.repeats == "auto" and load.repeats != 1
-    if config.hours is not None or took <= load.timeout or decided:
+    if config.hours is not None or load.timed or took <= load.timeout or decided:
         return None
     return (
         f"this load takes about {took:.0f} s, going by the reference's speed, and what is not finished within "

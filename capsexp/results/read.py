@@ -75,6 +75,7 @@ class RunFiles:
     run: Run
     requests: list[Row] = field(repr=False, default_factory=list)
     transcripts: dict[str, Transcript] = field(repr=False, default_factory=dict)
+    packets: list[Row] = field(repr=False, default_factory=list)
     segments: list[Row] = field(repr=False, default_factory=list)
     monitor: list[Row] = field(repr=False, default_factory=list)
     workers: list[Row] = field(repr=False, default_factory=list)

@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 
 Row: TypeAlias = dict[str, Any]  # by column; an empty cell is None
 
-TABLES = ("requests", "segments", "monitor", "workers", "faults", "neighbours", "gpu")
+TABLES = ("requests", "packets", "segments", "monitor", "workers", "faults", "neighbours", "gpu")
 _ROLES = {"front": "gateway"}  # what older runs' tables say
-_TEXT = frozenset({"task_id", "sample", "status", "error", "event", "reason", "kind", "name"})
+_TEXT = frozenset({"task_id", "sample", "status", "error", "event", "reason", "kind", "name", "class"})
 
 
 def read_rows(path: Path) -> list[Row]:

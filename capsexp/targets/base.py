@@ -53,13 +53,14 @@ class TargetConfig:
 @dataclass(frozen=True)
 class Task:
     """A request, as a server may be told of it. `time_start`: epoch s; segments in s; `samples`: of all its audio
-    (16 kHz)."""
+    (16 kHz); `spoken`: it comes as fast as it is spoken, from somebody who waits for the text."""
 
     id: str
     time_start: float = 0.0
     seg_duration: float = 15.0
     seg_overlap: float = 2.0
     samples: int = 0
+    spoken: bool = False
 
 
 class Conversation(Protocol):

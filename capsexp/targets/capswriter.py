@@ -56,8 +56,8 @@ class CapsWriter:
         task = self._task
         return encode_audio(
             AudioMessage(
-                task.id, np.asarray(audio), is_final=is_final, source="file", time_start=task.time_start,
-                seg_duration=task.seg_duration, seg_overlap=task.seg_overlap,
+                task.id, np.asarray(audio), is_final=is_final, source="mic" if task.spoken else "file",
+                time_start=task.time_start, seg_duration=task.seg_duration, seg_overlap=task.seg_overlap,
             )
         )  # fmt: skip
 

@@ -12,6 +12,7 @@ from capsexp import compose
 from capsexp.config import Config, resolve, to_dict
 from capsexp.engines import ENGINES
 from capsexp.experiment.sweep import split
+from capsexp.load import LOADS
 from capsexp.overrides import key_of
 from capsexp.targets import TARGETS
 from capsexp.trust.allowed import measures
@@ -58,7 +59,13 @@ def of_runs(tree: Tree, configs: Iterable[Config], given: Sequence[str]) -> list
 
 def _of_run(config: Config, given: Collection[str], users: Mapping[str, Any]) -> Iterator[str]:
     own = flat(
-        _plain(Config(engine=ENGINES.settings(config.engine.name)(), target=TARGETS.settings(config.target.name)()))
+        _plain(
+            Config(
+                engine=ENGINES.settings(config.engine.name)(),
+                target=TARGETS.settings(config.target.name)(),
+                load=LOADS.settings(config.load.name)(),
+            )
+        )
     )
     for key, value in flat(_plain(config)).items():
         if key in given or value in (own.get(key, ...), users.get(key, ...)) or measures(key, config):

@@ -26,7 +26,7 @@ from capsexp.client.app import write_run
 from capsexp.client.load import Outcome, run
 from capsexp.client.reasons import why
 from capsexp.client.request import OPEN, Request, Way
-from capsexp.config import LoadConfig
+from capsexp.config import Config, LoadConfig
 from capsexp.errors import HarnessError
 from capsexp.samples import Sample, SampleSet
 from capsexp.targets import capswriter as target_module
@@ -446,6 +446,6 @@ def test_what_was_given_up_for_the_time_is_named_as_that(tmp_path: Path) -> None
         await connection.wait_closed()
 
     outcome = against(never, made(3), LoadConfig(timeout=0.3))
-    write_run(tmp_path, 0.0, outcome, SampleSet([], []), 0)
+    write_run(tmp_path, 0.0, outcome, SampleSet([], []), Config())
     (warning,) = json.loads((tmp_path / "client.json").read_text())["warnings"]
     assert warning.startswith("3 of 3 requests were not finished within load.timeout = 0.3 s: raise load.timeout")

@@ -1,0 +1,1 @@
+"""When requests begin: a file for each kind of load."""

@@ -1,0 +1,55 @@
+"""Users who dictate: each speaks a clip in real time, waits for the text, thinks, and speaks again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import ClassVar
+
+from capsexp.bounds import number
+from capsexp.errors import ConfigError
+from capsexp.load.base import Given, LoadConfig, Plan, Turn
+from capsexp.load.seeds import spread
+
+
+@dataclass
+class Settings(LoadConfig):
+    counted: ClassVar[bool] = False
+    measures: ClassVar[frozenset[str]] = frozenset({"users", "turns", "think_s"})
+
+    name: str = "dictation"
+    pacing: str = "realtime"
+    users: int = number(4, low=1, high=100_000)
+    turns: int = number(4, low=1, high=100_000)  # of each
+    think_s: float = number(3.0, high=1e6)  # the mean; each is drawn from an exponential distribution
+
+    def faults(self) -> Iterator[str]:
+        yield from super().faults()
+        if self.concurrency:
+            yield "load.concurrency: load=dictation has load.users; leave it out"
+
+
+def plan(config: Settings, given: Given) -> Plan:
+    """Users begin spread over the time that a turn takes. One more changes none of the others."""
+    whole = sum(clip.duration_s for clip in given.clips) / max(1, len(given.clips)) + config.think_s
+    phase = given.seeds.arrival().random()
+    turns: list[Turn] = []
+    for user in range(config.users):
+        thought = given.seeds.thought(user)
+        clips = islice(given.seeds.cycle(len(given.clips), user), config.turns)
+        waits = [(spread(user) + phase) % 1 * whole]
+        if config.think_s:
+            waits += [thought.expovariate(1 / config.think_s) for _ in range(config.turns - 1)]
+        else:
+            waits += [0.0] * (config.turns - 1)
+        # Where the order is as listed, all of them would say the same at the same time.
+        own = [(clip + user) % len(given.clips) for clip in clips]
+        least = sum(waits) + sum(given.clips[clip].duration_s for clip in own if config.pacing == "realtime")
+        if least >= config.timeout:
+            raise ConfigError(
+                f"load.turns: {config.turns} turns take {least:.0f} s or more, no less than "
+                f"load.timeout={config.timeout:g}; raise it, or take fewer"
+            )
+        turns += [Turn(clip, user, wait, pacing=config.pacing) for clip, wait in zip(own, waits, strict=True)]
+    return tuple(turns)

@@ -1,0 +1,104 @@
+"""Several loads at once, each of a class of its own: who dictates beside jobs of files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from capsexp import bounds
+from capsexp.errors import ConfigError
+from capsexp.load.base import Given, LoadConfig, Plan, Turn
+from capsexp.plugins import nearest
+
+WHOLE = frozenset({"seg_duration", "seg_overlap", "seed", "arrival_seed", "think_seed", "timeout", "progress", "min_s"})
+
+
+def _usual() -> dict[str, Any]:
+    return {
+        "mic": {"name": "dictation", "users": 4, "turns": 4, "think_s": 3.0},
+        "file": {"name": "closed", "concurrency": 1, "repeats": 1},
+    }
+
+
+@dataclass
+class Settings(LoadConfig):
+    """`classes`: by name, the load of each, with the keys of its kind (null: none); `from_s` and `up_to_s` beside them
+    choose among the samples by how long they last. What concerns the whole load is not said of a part."""
+
+    counted: ClassVar[bool] = False
+    measures: ClassVar[frozenset[str]] = frozenset({"classes"})
+
+    name: str = "mixed"
+    classes: dict[str, Any] = field(default_factory=_usual)
+
+    def faults(self) -> Iterator[str]:
+        yield from super().faults()
+        if all(said is None for said in self.classes.values()):
+            yield "load.classes: there is none; give each a load, as load.classes.mic.name=dictation"
+        if self.concurrency:
+            yield "load.concurrency: with load=mixed each class has its own"
+        try:
+            parts = self.parts()
+        except ConfigError as error:
+            yield str(error)
+            return
+        for kind, part in parts.items():
+            for fault in (*bounds.faults(part.load, "load"), *part.load.faults()):
+                yield f"load.classes.{kind}.{fault.removeprefix('load.')}"
+
+    def parts(self) -> dict[str, Part]:
+        return {kind: _part(self, kind, said) for kind, said in self.classes.items() if said is not None}
+
+
+@dataclass(frozen=True)
+class Part:
+    load: LoadConfig
+    from_s: float = 0.0
+    up_to_s: float = float("inf")
+
+
+def _part(config: Settings, kind: str, said: object) -> Part:
+    from capsexp.load import LOADS  # which finds this file
+
+    here = f"load.classes.{kind}"
+    if not isinstance(said, Mapping) or not isinstance(said.get("name"), str):
+        raise ConfigError(f"{here}.name: say which load it is: {', '.join(LOADS.names())}")
+    own, name = dict(said), said["name"]
+    limits = {key: own.pop(key) for key in ("from_s", "up_to_s") if key in own}
+    if any(isinstance(limit, bool) or not isinstance(limit, int | float) for limit in limits.values()):
+        raise ConfigError(f"{here}: from_s and up_to_s are seconds")
+    settings = LOADS.settings(name)
+    keys = {each.name for each in fields(settings)} - WHOLE
+    if name == config.name or settings.reads:
+        raise ConfigError(f"{here}.name: load={name} is no part of another")
+    if strange := next((key for key in own if key not in keys), None):
+        whole = "; it is the whole load's" if strange in WHOLE else nearest(str(strange), keys)
+        raise ConfigError(f"{here}.{strange}: unknown key{whole}")
+    every: Any = {**{key: getattr(config, key) for key in WHOLE}, **own}
+    try:
+        made = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(settings), every))
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{here}.{getattr(error, 'full_key', '')}: {str(error).splitlines()[0]}") from None
+    assert isinstance(made, LoadConfig)
+    return Part(made, **limits)
+
+
+def plan(config: Settings, given: Given) -> Plan:
+    """Each class is planned by itself, with chances of its own: no class changes another's times."""
+    from capsexp.load import LOADS
+
+    turns: list[Turn] = []
+    users = 0
+    for kind, part in config.parts().items():
+        chosen = [n for n, clip in enumerate(given.clips) if part.from_s <= clip.duration_s <= part.up_to_s]
+        if not chosen:
+            raise ConfigError(f"load.classes.{kind}: no sample lasts between {part.from_s:g} and {part.up_to_s:g} s")
+        own = Given(tuple(given.clips[n] for n in chosen), replace(given.seeds, whose=kind))
+        found = LOADS.get(part.load.name).plan(part.load, own)
+        turns += [replace(turn, clip=chosen[turn.clip], user=users + turn.user, kind=kind) for turn in found]
+        users += 1 + max((turn.user for turn in found), default=-1)
+    return tuple(turns)

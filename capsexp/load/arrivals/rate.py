@@ -1,0 +1,90 @@
+"""Requests that arrive whether or not those before them are done: an open load."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import accumulate, takewhile
+from typing import ClassVar
+
+from capsexp.bounds import number
+from capsexp.errors import ConfigError
+from capsexp.load.base import Clip, Given, LoadConfig, Plan, Turn
+from capsexp.plugins import nearest
+
+PROCESSES = ("constant", "poisson", "gamma")
+UNITS = ("requests", "rtfx")
+
+
+@dataclass
+class Open(LoadConfig):
+    """What open loads share. `cv`: of the times between arrivals, standard deviation / mean, with process=gamma: below
+    1 more regular than chance, above 1 in flocks."""
+
+    counted: ClassVar[bool] = False
+    measures: ClassVar[frozenset[str]] = frozenset({"process", "cv", "unit"})
+
+    process: str = "poisson"
+    cv: float = number(1.0, low=0.01, high=100)
+    unit: str = "requests"  # per second; or rtfx: seconds of audio per second
+
+    def faults(self) -> Iterator[str]:
+        yield from super().faults()
+        for key, names in (("process", PROCESSES), ("unit", UNITS)):
+            if (value := getattr(self, key)) not in names:
+                yield f"load.{key}: unknown value {value!r}{nearest(value, names)}"
+        if self.concurrency:
+            yield f"load.concurrency: with load={self.name} requests begin when they arrive; leave it out"
+
+    def gaps(self, per_s: float, chance: random.Random) -> Iterator[float]:
+        """Seconds from one arrival to the next, without an end. The first is drawn as the others are."""
+        mean, shape = 1 / per_s, self.cv**-2
+        while True:
+            if self.process == "constant":
+                yield mean
+            elif self.process == "poisson":
+                yield chance.expovariate(per_s)
+            else:
+                yield chance.gammavariate(shape, mean / shape)
+
+    def per_s(self, rate: float, clips: tuple[Clip, ...]) -> float:
+        """Requests per second."""
+        if self.unit == "requests":
+            return rate
+        audio = sum(clip.duration_s for clip in clips)
+        if not audio:
+            raise ConfigError("load.unit: samples without audio make no rtfx; use load.unit=requests")
+        return rate * len(clips) / audio
+
+    def arrivals(self, rate: float, seconds: float, given: Given, *of: object) -> Iterator[float]:
+        """Times of arrival within so many seconds; `of`: whose stream of chances."""
+        gaps = self.gaps(self.per_s(rate, given.clips), given.seeds.arrival(*of))
+        return takewhile(lambda at: at < seconds, accumulate(gaps))
+
+    def planned(self, arrivals: Iterator[tuple[float, int | None]], given: Given) -> Plan:
+        """A turn for each time and step; everybody who arrives is another user."""
+        order = given.seeds.cycle(len(given.clips))
+        each = enumerate(zip(arrivals, order, strict=False))
+        turns = tuple(Turn(clip, user, at, step=step, pacing=self.pacing) for user, ((at, step), clip) in each)
+        if not turns:
+            raise ConfigError(f"load={self.name}: nothing arrives in that time; a higher rate or a longer load")
+        return turns
+
+
+@dataclass
+class Settings(Open):
+    measures: ClassVar[frozenset[str]] = Open.measures | {"rate", "duration_s"}
+
+    name: str = "rate"
+    rate: float = number(1.0, above=True, high=1e5)
+    duration_s: float = number(60.0, above=True, high=1e6)  # in which requests begin
+
+    def faults(self) -> Iterator[str]:
+        yield from super().faults()
+        if self.duration_s >= self.timeout:
+            yield f"load.duration_s: {self.duration_s:g} s is no less than load.timeout={self.timeout:g}"
+
+
+def plan(config: Settings, given: Given) -> Plan:
+    return config.planned(((at, None) for at in config.arrivals(config.rate, config.duration_s, given)), given)

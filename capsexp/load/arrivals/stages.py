@@ -1,0 +1,41 @@
+"""A ramp: an open load whose rate changes from step to step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from capsexp.bounds import Bounds, number
+from capsexp.load.arrivals.rate import Open
+from capsexp.load.base import Given, Plan
+
+
+@dataclass
+class Settings(Open):
+    measures: ClassVar[frozenset[str]] = Open.measures | {"rates", "step_s"}
+
+    name: str = "stages"
+    rates: list[float] = field(
+        default_factory=lambda: [1.0, 2.0, 4.0], metadata={"bounds": Bounds(high=1e5, above=True)}
+    )
+    step_s: float = number(30.0, above=True, high=1e6)
+
+    def faults(self) -> Iterator[str]:
+        yield from super().faults()
+        if not self.rates:
+            yield "load.rates: give the rate of each step, as [1,2,4]"
+        if (whole := self.step_s * len(self.rates)) >= self.timeout:
+            yield f"load.step_s: all steps take {whole:g} s, no less than load.timeout={self.timeout:g}"
+
+
+def plan(config: Settings, given: Given) -> Plan:
+    """Each step draws from a stream of its own: another rate before it changes none of its times."""
+    return config.planned(
+        (
+            (number * config.step_s + at, number + 1)
+            for number, rate in enumerate(config.rates)
+            for at in config.arrivals(rate, config.step_s, given, number)
+        ),
+        given,
+    )

@@ -1,0 +1,110 @@
+"""What a load is: settings, and the turns that users take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+from capsexp.bounds import number
+from capsexp.load.pacing import PACINGS
+from capsexp.load.seeds import Seeds
+
+
+@dataclass
+class LoadConfig:
+    """What every load has: each one's own schema derives from it and says what such a load is."""
+
+    # Sends every sample `repeats` times, so that how often is a question; others say themselves when requests begin.
+    counted: ClassVar[bool] = True
+    # Its own keys that say how to measure, and of which no value makes us load, run, reach or write anything: an
+    # archive of anybody's may set them.
+    measures: ClassVar[frozenset[str]] = frozenset()
+    reads: ClassVar[str | None] = None  # its key that names a file, whose text is given to it
+
+    name: str = "all"
+    pacing: str = "burst"  # one of PACINGS
+    packet_s: float = number(0.05, low=0.001, high=60)  # of audio, with pacing=realtime
+    concurrency: int = 0  # requests at once; 0 = all, with repeats=auto or hours= all samples
+    repeats: Any = "auto"  # of every sample: int >= 1, or as many as last for `min_s`
+    min_s: float = number(10.0)  # that the fastest configuration is to take, with repeats=auto
+    seg_duration: float = number(15.0, low=0.1)
+    seg_overlap: float = 2.0
+    # seconds of audio per message
+    message_s: float = number(60.0, low=0.01, high=60, hint="CapsWriter sends at most 60 s of audio in a message")
+    seed: int = number(0, high=2**64)  # order of the requests; 0 = as listed
+    arrival_seed: int = number(0, high=2**64)  # when requests begin, where that is drawn
+    think_seed: int = number(0, high=2**64)  # how long users think
+    timeout: float = number(600.0, low=0.1)  # for the whole measured phase
+    progress: bool = True
+
+    @property
+    def longest_segment_s(self) -> float:
+        """The last one has what is left when no further one can be cut."""
+        return self.seg_duration + 2 * self.seg_overlap
+
+    @property
+    def timed(self) -> bool:
+        """Whether its own times say how long it takes, so that a faster server does not end sooner."""
+        return not self.counted or self.pacing == "realtime"
+
+    @property
+    def file(self) -> str | None:
+        """The file that it reads, if any."""
+        return getattr(self, self.reads) if self.reads else None
+
+    def faults(self) -> Iterator[str]:
+        """What types and bounds cannot say: `load.key: what is wrong; what to do`, each in one line."""
+        if self.pacing not in PACINGS:
+            yield f"load.pacing: unknown value {self.pacing!r}; valid: {', '.join(PACINGS)}"
+        if not self.counted and self.repeats != "auto":
+            yield f"load.repeats: load={self.name} says itself how many requests there are; leave it out"
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A sample, as far as a load is concerned."""
+
+    name: str
+    duration_s: float
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a load is planned of. `text`: of the file that it reads."""
+
+    clips: tuple[Clip, ...]
+    seeds: Seeds = field(default_factory=Seeds)
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A request to come: the place of its sample among the clips; due `wait_s` after the outcome of its user's turn
+    before, the first one after the load began; None: as soon as there is a place for it. `kind`: the class of its user;
+    `step`: of a ramp, from 1; `places`: of its class so many go on at once; 0: any number."""
+
+    clip: int = 0
+    user: int = 0
+    wait_s: float | None = None
+    kind: str = ""
+    step: int | None = None
+    pacing: str = "burst"
+    places: int = 0
+
+
+Plan = tuple[Turn, ...]  # those of a user in their order
+
+
+class LoadKind(Protocol):
+    """What is chosen by name: a module, or any object, with these two."""
+
+    @property
+    def Settings(self) -> type[LoadConfig]:
+        """Its schema, with a default for every key."""
+        ...
+
+    @property
+    def plan(self) -> Callable[[Any, Given], Plan]:
+        """`plan(config, given)`, of `Settings`: the same for the same arguments. Raises ConfigError."""
+        ...
