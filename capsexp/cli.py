@@ -12,9 +12,10 @@ from pathlib import Path
 
 from capsexp import __version__, compose, debug, escape, interrupts
 from capsexp.errors import CapsexpError, ConfigError
+from capsexp.experiment.combinations import combinations, split
 from capsexp.experiment.perform import Performance
 from capsexp.experiment.resume import reopen
-from capsexp.experiment.sweep import combinations, each_differs, plan, split
+from capsexp.experiment.sweep import each_differs, plan
 from capsexp.files import note, read_json, tell, working_folder
 from capsexp.lock import locked
 from capsexp.overrides import key_of, pasted, several, spell, unquoted

@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml  # type: ignore[import-untyped]
 
 from capsexp.errors import ArchiveError
-from capsexp.experiment.sweep import MANY
+from capsexp.experiment.combinations import MANY
 from capsexp.overrides import how_many, key_of
 
 LONGEST = 1 << 18  # bytes of a YAML file: one of ours has a few thousand

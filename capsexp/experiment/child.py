@@ -1,4 +1,5 @@
-"""A tool of ours, or a server of somebody's, as a child in a process group of its own that is always taken down."""
+"""A tool of ours, or a server of somebody's, as a child in a process group of its own that is always taken down: all
+that an experiment starts is started here."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -31,36 +32,35 @@ _OUT_OF = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)  # what keeps
 _OURS: set[int] = set()  # the processes that are children of ours by our own doing
 
 
-class Child:
-    """Output goes to `log`, of which only the end is kept. Closing stdin is the request to stop that our own tools
-    listen to. Raises StorageError, and HarnessError where the machine has no room for a process."""
-
-    OURS = True
+class Supervised:
+    """A process whose stdin we hold: closing it is the request to stop that our own tools listen to. `out` and `err`:
+    stdout and stderr of subprocess. Raises HarnessError, with `name`, where the machine has no room for a process."""
 
     def __init__(
-        self, command: Sequence[str], log: Path, env: dict[str, str] | None = None, keep: Sequence[int] = ()
+        self,
+        command: Sequence[str],
+        name: str,
+        env: Mapping[str, str] | None = None,
+        out: int | None = None,
+        err: int | None = None,
+        keep: Sequence[int] = (),
     ) -> None:
-        self.log = log
-        out = BoundedLog(log)
         try:
             self.process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
+                stdout=out,
+                stderr=err,
                 start_new_session=True,  # Ctrl-C in the terminal reaches the runner alone, which then stops in order
                 pass_fds=keep,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", PARENT: str(os.getpid()), **(env or {})},
+                env={**os.environ, PARENT: str(os.getpid()), **(env or {})},
             )
         except OSError as error:
-            out.close()
             if error.errno not in _OUT_OF:
                 raise
-            said = f"{log.stem} cannot be started: {error.strerror}"
+            said = f"{name} cannot be started: {error.strerror}"
             raise HarnessError(f"{said}; {remedy(said)}") from None
         _OURS.add(self.process.pid)
-        assert self.process.stdout is not None
-        self._pump = Pump(self.process.stdout, out)
 
     @property
     def pid(self) -> int:
@@ -81,15 +81,6 @@ class Child:
             self.process.stdin.write(line.encode() + b"\n")
             self.process.stdin.flush()
 
-    def check_storage(self) -> None:
-        """Raises StorageError when it ended because it could not write. With that code of somebody else's server
-        nothing is said."""
-        if self.OURS and self.process.poll() == StorageError.EXIT:
-            _, found, said = self.last_lines().rpartition("cannot write ")
-            if not found:  # its log is on that disk, too
-                try_room(self.log.parent)
-            raise StorageError(f"cannot write {said}" if found else f"{self.log.stem} could not write")
-
     def wait(self, seconds: float) -> bool:
         """Whether it ended by itself in that time."""
         deadline = time.monotonic() + seconds
@@ -105,7 +96,11 @@ class Child:
             ask()
             if self._gone(grace):
                 break
-        self._pump.end(DRAIN_S)
+
+    def kill(self, grace: float) -> None:
+        """At once; `grace` seconds for the system to be done with it."""
+        self._kill()
+        self._gone(grace)
 
     def _ways(self) -> Sequence[Callable[[], None]]:
         """To end it, the mildest first."""
@@ -121,19 +116,6 @@ class Child:
 
     def _kill(self) -> None:
         self._signal(getattr(signal, "SIGKILL", signal.SIGTERM))
-
-    def last_lines(self) -> str:
-        """The end of its log on one line, for an error."""
-        if not self.alive():
-            self._pump.drained(DRAIN_S)
-        # It may have said a gigabyte, or that much without a line end; what was moved to make room comes before.
-        moved = self.log.with_name(f"{self.log.name}.1")
-        ends = [_tail(path) for path in (moved, self.log) if path.is_file()]
-        said = b"".join(ends)[-TAIL_BYTES:].decode("utf-8", "replace")
-        lines = [line.strip()[-LINE_CHARS:] for line in said.splitlines() if line.strip()]
-        if any(line.startswith("Traceback") for line in lines):
-            lines = lines[-1:]  # a Python program's own last word
-        return " | ".join(lines[-LOG_LINES:]) or "it said nothing"
 
     def _gone(self, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
@@ -161,6 +143,54 @@ class Child:
             return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signum)
+
+
+class Child(Supervised):
+    """Output goes to `log`, of which only the end is kept. Raises StorageError, and HarnessError where the machine has
+    no room for a process."""
+
+    OURS = True
+
+    def __init__(
+        self, command: Sequence[str], log: Path, env: Mapping[str, str] | None = None, keep: Sequence[int] = ()
+    ) -> None:
+        self.log = log
+        out = BoundedLog(log)
+        try:
+            super().__init__(
+                command, log.stem, {"PYTHONUNBUFFERED": "1", **(env or {})}, subprocess.PIPE, subprocess.STDOUT, keep
+            )
+        except BaseException:
+            out.close()
+            raise
+        assert self.process.stdout is not None
+        self._pump = Pump(self.process.stdout, out)
+
+    def stop(self, grace: float) -> None:
+        super().stop(grace)
+        self._pump.end(DRAIN_S)
+
+    def check_storage(self) -> None:
+        """Raises StorageError when it ended because it could not write. With that code of somebody else's server
+        nothing is said."""
+        if self.OURS and self.process.poll() == StorageError.EXIT:
+            _, found, said = self.last_lines().rpartition("cannot write ")
+            if not found:  # its log is on that disk, too
+                try_room(self.log.parent)
+            raise StorageError(f"cannot write {said}" if found else f"{self.log.stem} could not write")
+
+    def last_lines(self) -> str:
+        """The end of its log on one line, for an error."""
+        if not self.alive():
+            self._pump.drained(DRAIN_S)
+        # It may have said a gigabyte, or that much without a line end; what was moved to make room comes before.
+        moved = self.log.with_name(f"{self.log.name}.1")
+        ends = [_tail(path) for path in (moved, self.log) if path.is_file()]
+        said = b"".join(ends)[-TAIL_BYTES:].decode("utf-8", "replace")
+        lines = [line.strip()[-LINE_CHARS:] for line in said.splitlines() if line.strip()]
+        if any(line.startswith("Traceback") for line in lines):
+            lines = lines[-1:]  # a Python program's own last word
+        return " | ".join(lines[-LOG_LINES:]) or "it said nothing"
 
 
 class Foreign(Child):

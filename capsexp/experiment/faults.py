@@ -8,7 +8,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -22,7 +21,7 @@ from capsexp import lifeline, tool
 from capsexp.client.request import Way
 from capsexp.config import CLIENT_FAULTS, FaultConfig
 from capsexp.csvfile import CsvFile
-from capsexp.experiment.child import python
+from capsexp.experiment.child import Supervised, python
 from capsexp.monitor.probes import Watch, processes
 
 COLUMNS = ("fault", "kind", "time_s", "until_s", "worker", "pid")
@@ -76,7 +75,7 @@ class Injector:
         self._number = 0
         self._stop = threading.Event()
         self._lasting: list[threading.Thread] = []
-        self._clients: list[tuple[Deed, subprocess.Popen[bytes]]] = []
+        self._clients: list[tuple[Deed, Supervised]] = []
         self._frozen: list[psutil.Process] = []
 
     def strike(self) -> list[Deed]:
@@ -137,14 +136,12 @@ class Injector:
         self._say(deed)
 
     def _send_client(self, kind: str) -> Deed:
-        client = subprocess.Popen(python("capsexp.client.misbehave"), stdin=subprocess.PIPE, start_new_session=True)
+        client = Supervised(python("capsexp.client.misbehave"), "a client that misbehaves")
         told = {
             "kind": kind, "url": self._url, "token": self._way.token, "certfile": self._way.certfile,
             "seed": self._rng.randrange(2**31), "seconds": self._fault.for_s, "parent": os.getpid(),
         }  # fmt: skip
-        assert client.stdin is not None
-        with client.stdin as out:
-            out.write(json.dumps(told).encode() + b"\n")
+        client.say(json.dumps(told))
         deed = Deed(self._number, kind, time.monotonic(), None, client.pid)
         self._clients.append((deed, client))
         self.reap()
@@ -153,7 +150,7 @@ class Injector:
     def reap(self) -> None:
         """Tell of the clients that are done."""
         for deed, client in list(self._clients):
-            if client.poll() is not None:
+            if not client.alive():
                 deed.until = time.monotonic()
                 self._clients.remove((deed, client))
                 self._say(deed)
@@ -167,9 +164,7 @@ class Injector:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.resume()
         for _, client in self._clients:
-            client.kill()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                client.wait(END_S)
+            client.kill(END_S)
         self.reap()
 
 

@@ -30,8 +30,9 @@ from capsexp.samples import Sample
 from capsexp.samples import load as load_samples
 from capsexp.segments import Cut, Merger, Recognition, Segment, cut_all
 from capsexp.server import worker as worker_process
+from capsexp.server.messages import Done, Failed, Job, Ready, TextJob
 from capsexp.server.pools.base import patience as worker_patience
-from capsexp.server.worker import Done, Failed, Job, Ready, TextJob, settings_of
+from capsexp.server.worker import settings_of
 
 Key = tuple[str, int]  # sample, segment
 BEAT = ".beat"  # touched whenever something was done

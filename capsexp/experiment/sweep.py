@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from capsexp import compose
 from capsexp.commandline import mentioned
 from capsexp.config import Config, resolve, slug, trial_count, worker_count
 from capsexp.errors import ConfigError
-from capsexp.overrides import how_many, key_of, spell, unquoted
+from capsexp.experiment.combinations import BASIC, OURS, combinations, countable, elsewhere, here, plain, split
+from capsexp.overrides import key_of, spell, unquoted
 
 LONGEST_FOLDER = 230  # bytes of its name: <folder>.zip.sha256 stands beside it
-MANY = 200  # runs: more than this is a slip of the keyboard
 
 
 @dataclass(frozen=True)
@@ -66,17 +62,17 @@ def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str, to
     ConfigError for any of them that cannot be composed or used."""
     overrides = [spell(o) for o in overrides]
     swept, fixed = split(overrides)
-    _here(fixed)
+    here(fixed)
     base = compose.raw(fixed, config_dir, config_name, with_hydra=True)
-    for key in _OURS:
-        if not str(OmegaConf.select(base, f"hydra.{key}._target_", default="")).startswith(_BASIC):
-            raise ConfigError(_elsewhere(key))
+    for key in OURS:
+        if not str(OmegaConf.select(base, f"hydra.{key}._target_", default="")).startswith(BASIC):
+            raise ConfigError(elsewhere(key))
     preset = {} if base.hydra.sweeper.params is None else OmegaConf.to_container(base.hydra.sweeper.params)
     assert isinstance(preset, dict)
     given = {key_of(o) for o in overrides}
     swept = [spell(f"{k!s}={v}") for k, v in preset.items() if str(k) not in given] + swept
     trials = trial_count(base.get("trials", 1))
-    _countable(swept, 1 if "trial" in given else trials)
+    countable(swept, 1 if "trial" in given else trials)
     if trials > 1 and "trial" not in given:
         swept = ["trial=" + ",".join(str(n + 1) for n in range(trials)), *swept]  # first: the slowest to change
     if told:
@@ -96,7 +92,7 @@ def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str, to
             config = resolve(compose.raw(combination, config_dir, config_name))
         except ConfigError as error:
             raise ConfigError(f"{error} [{','.join(said)}]" if said else str(error)) from None
-        key = slug(",".join(_plain(o) for o in said) or _alone(config))
+        key = slug(",".join(plain(o) for o in said) or _alone(config))
         if named.setdefault(key, said) != said:
             raise ConfigError(f"{','.join(said)} and {','.join(named[key])} would both be called {key}; rename one")
         name = f"{num}-{key}" + (f",trial={config.trial}" if "trial" in keys else "")
@@ -223,7 +219,7 @@ def record(sweep: Sweep, argv: Sequence[str], folder: Path, interrupted: bool) -
                 "dir": p.dir,
                 "key": p.key,
                 "trial": p.trial,
-                "overrides": [_plain(o) for o in p.overrides],
+                "overrides": [plain(o) for o in p.overrides],
                 "given": list(p.overrides),
             }
             for p in sweep.planned
@@ -254,59 +250,3 @@ def _as_typed(folder: Path) -> str | None:
         return folder.relative_to(Path.cwd()).as_posix()
     except (ValueError, OSError):
         return None
-
-
-_OURS, _BASIC = ("launcher", "sweeper"), "hydra._internal.core_plugins.basic_"
-
-
-def _countable(swept: Sequence[str], trials: int) -> None:
-    """Raises ConfigError for more runs than anybody waits for, before any of them is made: they may not fit into the
-    memory."""
-    count = trials * math.prod(map(how_many, swept))
-    if math.isinf(count):
-        raise ConfigError("this sweep has no end; give its values one by one, or as range(1,9)")
-    if count > MANY:
-        raise ConfigError(f"this sweep has {count:.0f} runs; more than {MANY} are not what anybody waits for")
-
-
-def _here(fixed: Sequence[str]) -> None:
-    """Runs are made here, one at a time; said before Hydra looks for a plugin."""
-    for override in fixed:
-        key, _, value = override.lstrip("+").partition("=")
-        if key.removeprefix("hydra/") in _OURS and value != "basic":
-            raise ConfigError(_elsewhere(key.removeprefix("hydra/")))
-
-
-def _elsewhere(key: str) -> str:
-    return (
-        f"hydra/{key}: capsexp makes its runs here, one at a time and in its own order: runs that share a machine, or "
-        f"are spread over several, cannot be compared; leave hydra/{key} away (basic)"
-    )
-
-
-def _parse(overrides: Sequence[str]) -> Any:
-    try:
-        return OverridesParser.create().parse_overrides(list(overrides))
-    except HydraException as error:
-        raise ConfigError(compose.one_line(error)) from None
-
-
-def split(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Those with several values, and the others."""
-    swept: list[str] = []
-    fixed: list[str] = []
-    for parsed, line in zip(_parse(overrides), overrides, strict=True):
-        (swept if parsed.is_sweep_override() else fixed).append(line)
-    return swept, fixed
-
-
-def combinations(overrides: Sequence[str]) -> list[list[str]]:
-    """Overrides with one value each, for every run of a sweep."""
-    batches = BasicSweeper.split_arguments(_parse(overrides), None)
-    return [list(combination) for batch in batches for combination in batch]
-
-
-def _plain(override: str) -> str:
-    key, _, value = override.lstrip("+").partition("=")
-    text = unquoted(value)
-    return f"{key}={value.replace(chr(39), '') if text == value else text}"

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 from capsexp import compose, escape, sensible
 from capsexp.errors import ArchiveError
-from capsexp.experiment.sweep import plan, split
+from capsexp.experiment.combinations import split
+from capsexp.experiment.sweep import plan
 from capsexp.files import tell
 from capsexp.trust.allowed import measures
 from capsexp.trust.composed import of_hydra, of_runs

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from capsexp import compose
 from capsexp.config import Config, resolve, to_dict
 from capsexp.engines import ENGINES
-from capsexp.experiment.sweep import split
+from capsexp.experiment.combinations import split
 from capsexp.load import LOADS
 from capsexp.overrides import key_of
 from capsexp.targets import TARGETS

@@ -20,6 +20,7 @@ from capsexp.engines.null import NullConfig, NullEngine
 from capsexp.errors import ServerError
 from capsexp.segments import Recognition, Segment
 from capsexp.server import worker
+from capsexp.server.messages import Done, Failed, Job, Measure, Measured, Ready, Skipped, Started
 from capsexp.server.pools import launcher
 from capsexp.server.pools import pool as pool_module
 from capsexp.server.pools.answers import nonsense
@@ -27,7 +28,6 @@ from capsexp.server.pools.base import Outcome, WorkerInfo, patience
 from capsexp.server.pools.pool import WorkerPool
 from capsexp.server.pools.process import ProcessHand, ProcessLauncher
 from capsexp.server.pools.thread import ThreadLauncher
-from capsexp.server.worker import Done, Failed, Job, Measure, Measured, Ready, Skipped, Started
 from tests.support import PATIENCE, SLOW, noise
 
 pytestmark = pytest.mark.slow  # real processes

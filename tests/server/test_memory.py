@@ -14,11 +14,13 @@ from capsexp.errors import RunRefused
 from capsexp.protocol import RATE, Audio
 from capsexp.segments import Recognition, Segment
 from capsexp.server import room
+from capsexp.server.measuring import measure
+from capsexp.server.messages import Failed, Measured
 from capsexp.server.pools import launcher
 from capsexp.server.pools.base import Outcome
 from capsexp.server.pools.pool import WorkerPool
 from capsexp.server.room import refuse_or_reduce
-from capsexp.server.worker import Failed, Loaded, Measured, measure
+from capsexp.server.worker import Loaded
 from tests.support import PATIENCE, noise
 
 

@@ -15,9 +15,10 @@ import pytest
 from capsexp.engines.null import NullConfig, NullEngine
 from capsexp.segments import Recognition
 from capsexp.server import worker
+from capsexp.server.messages import Done, Failed, Job, Ready
 from capsexp.server.pools import wire as wire_module
 from capsexp.server.pools.wire import Wire
-from capsexp.server.worker import Done, Failed, Job, Loaded, Ready
+from capsexp.server.worker import Loaded
 from tests.support import PATIENCE, noise
 
 LARGE = np.zeros(2**20, np.float32)  # more than a pipe holds

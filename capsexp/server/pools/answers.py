@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from capsexp.segments import Recognition, Segment
-from capsexp.server.worker import Done, Failed, Measured, Ready, Skipped, Started
+from capsexp.server.messages import Done, Failed, Measured, Ready, Skipped, Started
 
 LATE_S = 1.0  # an engine's clock may run a little beyond the end of its segment
 

@@ -12,7 +12,7 @@ from capsexp.pipes import Connection
 from capsexp.segments import Recognition, Segment
 from capsexp.server.core.order import Flow
 from capsexp.server.core.queue import Work
-from capsexp.server.worker import Measure, Measured
+from capsexp.server.messages import Measure, Measured
 
 
 class GaveUp(ServerError):

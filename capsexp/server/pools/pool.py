@@ -24,11 +24,11 @@ from capsexp.errors import ServerError
 from capsexp.segments import Segment
 from capsexp.server.core.order import Flow
 from capsexp.server.core.scheduler import Admitted, Scheduler
+from capsexp.server.messages import Done, Failed, Job, Measure, Measured, Ready, Skip, Skipped, Started, TextJob
 from capsexp.server.pools.answers import nonsense
 from capsexp.server.pools.base import GaveUp, Hand, Launcher, Outcome, Ticket, WorkerInfo
 from capsexp.server.pools.wire import Wire
 from capsexp.server.reserve import Reserve, is_passing
-from capsexp.server.worker import Done, Failed, Job, Measure, Measured, Ready, Skip, Skipped, Started, TextJob
 
 GIVE_UP = 3  # times in a row that every worker ended before it was ready: nothing is going to change that
 BACKOFF_S, MOST_BACKOFF_S = 0.5, 30.0  # before a worker that did not become ready is started again: doubled each time

@@ -24,9 +24,9 @@ from typing import Any, NoReturn
 from capsexp.files import tell
 from capsexp.lifeline import die_with_parent
 from capsexp.server import worker
+from capsexp.server.messages import Failed, Measured, Started, line
 from capsexp.server.pools.process import uss_mb
 from capsexp.server.reserve import is_passing
-from capsexp.server.worker import Failed, Started
 
 assert sys.platform == "linux"  # config refuses pool=prefork elsewhere
 
@@ -115,7 +115,7 @@ class PreforkLauncher:
         assert loader.pid is not None
         self._on_loader(loader.pid)
 
-    def each_mb(self, first: Any, measured: worker.Measured) -> float:
+    def each_mb(self, first: Any, measured: Measured) -> float:
         return uss_mb(first.pid) + measured.freed_mb  # what it does not share
 
     def settle(self, count: int) -> None: ...
@@ -141,7 +141,7 @@ def main(control: socket.socket, settings: dict[str, Any], threads: int, parent:
         engine = worker.load(settings, threads)
     except Exception as error:
         _, (descriptor,), _, _ = socket.recv_fds(control, 4, 1)
-        Connection(descriptor).send(Failed(None, worker.line(error)))
+        Connection(descriptor).send(Failed(None, line(error)))
         return
     tell(f"loader ready after {time.monotonic() - began:.2f} s (pid {os.getpid()})")
     gc.collect()

@@ -11,6 +11,7 @@ import psutil
 
 from capsexp.pipes import Connection
 from capsexp.server import worker
+from capsexp.server.messages import Measured
 
 
 class ProcessHand:
@@ -52,7 +53,7 @@ class ProcessLauncher:
         theirs.close()
         return ProcessHand(process, ours)
 
-    def each_mb(self, first: Any, measured: worker.Measured) -> float:
+    def each_mb(self, first: Any, measured: Measured) -> float:
         return uss_mb(first.pid) + measured.freed_mb
 
     def settle(self, count: int) -> None: ...

@@ -10,6 +10,7 @@ from typing import Any
 
 from capsexp.pipes import Connection
 from capsexp.server import worker
+from capsexp.server.messages import Measured
 from capsexp.server.pools.process import ProcessHand
 
 
@@ -45,7 +46,7 @@ class ThreadLauncher:
             stale.close()
         self._unclaimed = dict(enumerate(ours for ours, _ in pairs))
 
-    def each_mb(self, first: Any, measured: worker.Measured) -> float:
+    def each_mb(self, first: Any, measured: Measured) -> float:
         return measured.grown_mb  # the model is there
 
     def settle(self, count: int) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from capsexp.pipes import Connection, half_close
-from capsexp.server.worker import Job, Measure, Skip, TextJob
+from capsexp.server.messages import Job, Measure, Skip, TextJob
 
 
 class Wire:
