@@ -224,7 +224,7 @@ def test_a_server_of_another_kind_is_measured_by_a_target_of_somebody_elses(
     assert texts and all(text.endswith(" samples, end?\n") for text in texts)
     [found] = read_json(tmp_path / "out" / "report.json")["configurations"]
     assert found["wrong_count"] == 0 and found["status"] == "ok"  # that no duration is told is no fault
-    said = (tmp_path / "out" / "report.txt").read_text("utf-8")
+    said = (tmp_path / "out" / "report.md").read_text("utf-8")
     assert said.count("target=shout does not tell how much of the audio a result covers") == 1
     assert read_json(next((tmp_path / "out").glob("*/run.json")))["tells"] == []
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from capsexp import escape
 from capsexp.analysis import recommend, settle
 from capsexp.files import from_here
 from capsexp.report import start
-from capsexp.report.exporters import text
+from capsexp.report.exporters import html, markdown, text
 from capsexp.results.read import SweepFiles
 from capsexp.results.report import Advice, Configuration, Decide, Recommendation, Report, Scaling
 
@@ -68,9 +70,13 @@ def resuming(where: str, overrides: Sequence[str]) -> str:
 
 
 def as_seen_from_here(folder: Path, report: Report) -> str:
-    """report.txt for a screen: its commands name the folder as it is reached from here. The file itself holds no path
-    of this machine."""
+    """report.txt for a screen: as wide as it is, its commands name the folder as it is reached from here, and its last
+    line says where the rest is. The file itself holds no path of this machine."""
     said, decide = (folder / text.FILE).read_text("utf-8").removesuffix("\n"), report.decide
+    if sys.stdout is not None and sys.stdout.isatty():
+        said = text.render(report, shutil.get_terminal_size().columns).removesuffix("\n")
+    if there := [name for name in (html.FILE, markdown.FILE) if (folder / name).is_file()]:
+        said += f"\n\nMore: {escape.one_line(from_here(folder))}/{' and '.join(there)}"
     if not decide or decide.overrides is None:
         return said
     here = resuming(from_here(folder), decide.overrides)

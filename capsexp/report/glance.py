@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
+from capsexp.analysis.gates import NOT_JUDGED
 from capsexp.analysis.metrics import BY_TAG
 from capsexp.report.tables import interval, shown
 from capsexp.results.report import Configuration, GateResult, Report
@@ -12,50 +14,63 @@ from capsexp.results.report import Configuration, GateResult, Report
 ALSO = ("throughput_rtfx", "latency_p50_s", "latency_p95_s", "wer", "cer")
 
 
+QUESTIONS = (
+    "How does this server do on this machine?",
+    "Do more recognizer workers pay on this machine, and how many?",
+)
+
+
 @dataclass(frozen=True)
 class Item:
-    """`tag`: of the metric; `limit` and `reading`: of the gate, which is where they come from; empty without one."""
+    """`name`: of the metric, without its unit, which the value has; `bound`: the limit, of which `at_most` says the
+    side; `reading` and `why`: the gate's, which is where they come from; empty without one."""
 
-    tag: str
+    name: str
     value: str
-    limit: str = ""
+    bound: str = ""
+    at_most: bool = False
     reading: str = ""
     why: str = ""
 
+    @property
+    def limit(self) -> str:
+        return f"{'at most' if self.at_most else 'at least'} {self.bound}" if self.bound else ""
 
-def asks_for_workers(report: Report) -> bool:
-    """Whether numbers of workers are compared; else a report only says how something did."""
-    return len({c.workers for c in report.configurations}) > 1
+    @property
+    def judged(self) -> bool:
+        return self.reading not in ("", NOT_JUDGED)
 
 
-def subject(report: Report) -> Configuration | None:
-    """The configuration that the answer is about: the recommended (or likely) one, else the fastest that was compared
-    with a baseline, else the first."""
-    for advice in report.advice:
-        chosen = advice.recommendation
-        if chosen:
-            return next((c for c in report.configurations if c.key == chosen.key), None)
+def question(report: Report) -> str:
+    """What the sweep asks: whether numbers of workers are compared, or it only says how something did."""
+    return QUESTIONS[len({c.workers for c in report.configurations}) > 1]
+
+
+def subjects(report: Report) -> list[Configuration]:
+    """What the answer is about: the recommended (or likely) configuration, and where that adds no workers, the fastest
+    that does; without any the first one."""
+    chosen = next((one.recommendation.key for one in report.advice if one.recommendation), None)
+    found = [c for c in report.configurations if c.key == chosen]
     ran = [c for c in report.configurations if c.status == "ok"]
-    compared = [c for c in ran if c.baseline != c.key and c.adds_workers]
-    return max(compared or ran or report.configurations, key=_speed, default=None)
-
-
-def _speed(c: Configuration) -> float:
-    return c.value("throughput_rtfx") or 0.0
+    added = [c for c in ran if c.baseline != c.key and c.adds_workers]
+    if added and not any(c in added for c in found):
+        found.append(max(added, key=lambda c: c.value("throughput_rtfx") or 0.0))
+    return found or ran[:1] or list(report.configurations[:1])
 
 
 def items(c: Configuration) -> list[Item]:
     """What | value | limit | reading of one configuration: its gates, then what has no limit."""
     found = [_judged(c, gate) for gate in c.gates]
     known = {gate.metric for gate in c.gates}
-    return found + [Item(tag, value(c, tag)) for tag in ALSO if tag not in known and c.value(tag) is not None]
+    others = [tag for tag in ALSO if tag not in known and c.value(tag) is not None]
+    return found + [Item(named(tag), value(c, tag)) for tag in others]
 
 
 def _judged(c: Configuration, gate: GateResult) -> Item:
     metric = BY_TAG[gate.metric]
-    limit = f"{'at most' if metric.at_most else 'at least'} {shown(gate.metric, gate.limit)}{unit(gate.metric)}"
+    bound = f"{shown(gate.metric, gate.limit)}{unit(gate.metric)}"
     said = value(c, gate.metric) if gate.value is not None else "-"
-    return Item(gate.metric, said, limit, gate.verdict, gate.reason or "")
+    return Item(named(gate.metric), said, bound, metric.at_most, gate.verdict, gate.reason or "")
 
 
 def value(c: Configuration, tag: str) -> str:
@@ -65,6 +80,11 @@ def value(c: Configuration, tag: str) -> str:
         return "-"
     spread = f" ({interval(one.ci95, metric.digits)})" if one.ci95 and not metric.percent else ""
     return f"{shown(tag, one.value)}{unit(tag)}{spread}"
+
+
+def named(tag: str) -> str:
+    """A metric's name in words."""
+    return re.sub(r"_(mb|s|rtfx)$", "", tag).replace("_", " ")
 
 
 def unit(tag: str) -> str:

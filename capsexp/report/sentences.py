@@ -20,17 +20,21 @@ VERDICTS = {
 
 def sentences(report: Report) -> list[str]:
     """The verdict, the recommendation and what the data say about disappointing results."""
-    said = [f"Verdict: {spelled(report.verdict)}: {why(report)}."]
+    said = [verdict_line(report)]
     said += changed_lines(report)
     for advice in report.advice:
         said += _advice(advice)
-    said += _decide(report)
+    said += decide_lines(report)
     said += equal_core_lines(report)
     if report.trials.stopped:
         said.append(report.trials.stopped + ".")
     for key, causes in report.diagnosis.items():
         said += [f"{key}: {cause}" for cause in causes]
     return said
+
+
+def verdict_line(report: Report) -> str:
+    return f"Verdict: {spelled(report.verdict)}: {why(report)}."
 
 
 def why(report: Report) -> str:
@@ -66,16 +70,22 @@ def _limit(value: Any) -> str:
 
 
 def _advice(advice: Advice) -> list[str]:
+    chosen = advice.recommendation
+    return advised(advice) + [line for line in (chosen and (chosen.next_sentence, chosen.binds)) or () if line]
+
+
+def advised(advice: Advice) -> list[str]:
+    """What is recommended, or why nothing is; then what is not decided."""
     chosen, where = advice.recommendation, f" for {advice.group}" if advice.group else ""
     if chosen is None:
         return [f"Recommended{where}: nothing; {advice.reason}."]
     word = "Recommended" if chosen.decided else "Likely, but not decided"
     said = [f"{word}{where}: {chosen.key}: {chosen.reason}"]
-    said += [f"Not decided: {line}." for line in chosen.open]
-    return said + [line for line in (chosen.next_sentence, chosen.binds) if line]
+    return said + [f"Not decided: {line}." for line in chosen.open]
 
 
-def _decide(report: Report) -> list[str]:
+def decide_lines(report: Report) -> list[str]:
+    """The line that decides what is open, if anything is."""
     decide = report.decide
     if decide is None:
         return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from capsexp.analysis.metrics import BY_TAG
+from capsexp.analysis.texts import EXPLAINED
 from capsexp.counts import counted
 from capsexp.results.report import Configuration, Report, Slope, Timeline
 
@@ -65,7 +66,7 @@ def shown(tag: str, value: float | None) -> str:
 def _row(c: Configuration) -> list[str]:
     mark = f" ({c.role})" if c.role else ""
     verdict = spelled(c.verdict) if c.status == "ok" else c.status.upper()
-    return [c.key + mark, _trials(c), *(_cell(c, column) for column in COLUMNS), verdict]
+    return [c.key + mark, trials(c), *(_cell(c, column) for column in COLUMNS), verdict]
 
 
 def _cell(c: Configuration, column: str | None) -> str:
@@ -76,7 +77,7 @@ def _cell(c: Configuration, column: str | None) -> str:
     return interval(c.metric(tag).ci95) if part else shown(tag, c.value(tag))
 
 
-def _trials(c: Configuration) -> str:
+def trials(c: Configuration) -> str:
     """Those that the figures are made of, and where some were left out, of how many."""
     runs = len(c.validity.runs)
     return str(c.trials) if c.trials == runs or not runs else f"{c.trials} of {runs}"
@@ -87,6 +88,17 @@ def counted_lines(report: Report) -> list[str]:
     if not any(c.validity.valid and c.validity.invalid for c in report.configurations):
         return []
     return ['Figures are of the valid trials only; "correct" counts the requests of all, as a wrong text stays wrong.']
+
+
+def explained_lines(report: Report) -> list[str]:
+    """What memory and errors are counted on."""
+    metrics, found = {c.memory_metric for c in report.configurations if c.memory_metric}, []
+    if metrics:
+        name = "/".join(sorted(metrics)).upper()
+        found.append(f"Memory is {name} summed over the server's processes; speedup is against the sweep's own baseline.")
+    if any(c.value("wer") is not None for c in report.configurations):
+        found.append(EXPLAINED)
+    return found
 
 
 def gate_rows(report: Report) -> list[list[str]]:

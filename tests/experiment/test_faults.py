@@ -230,7 +230,7 @@ def test_a_sweep_over_faults_reports_what_they_did(bench: Bench) -> None:
     assert {row["pid"] for row in died} == {row["pid"] for row in rows(folder / "faults.csv")}
     seen = {row["role"] for row in rows(bench.out / "2-fault=garbage_client" / "monitor.csv")}
     assert seen == {"gateway", "loader", "worker", "helper", "client", "monitor", "system", "fault"}
-    for name in ("report.txt", "report.md"):
+    for name in ("report.md", "report.html"):
         assert "segments recognized again" in (bench.out / name).read_text()
 
 

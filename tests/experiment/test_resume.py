@@ -171,7 +171,7 @@ def test_what_is_kept_keeps_its_environment(bench: Bench) -> None:
     own = [run["environment"] for run in runs(bench.out).values()]
     assert len(own) == 2
     assert all(one["packages"] == then["packages"] for one in own)
-    assert "run 1 was made in another environment: memory_mb" in (bench.out / "report.txt").read_text()
+    assert "run 1 was made in another environment: memory_mb" in (bench.out / "report.md").read_text()
 
 
 def test_a_folder_is_written_by_one_at_a_time(bench: Bench) -> None:
@@ -217,12 +217,12 @@ SWEEP = {
 
 def test_thresholds_that_were_changed_afterwards_are_said(bench: Bench) -> None:
     assert bench.run("workers=1,2", *QUICK, "-m") == 0
-    assert "changed after" not in (bench.out / "report.txt").read_text()
+    assert "changed after" not in (bench.out / "report.md").read_text()
     assert resume(bench, "thresholds.speedup=1.05") == 0
     said = "thresholds were changed after the runs were made: speedup 1.5 -> 1.05"
-    assert said in (bench.out / "report.txt").read_text()
+    assert said in (bench.out / "report.md").read_text()
     assert resume(bench) == 0  # and it stays so
-    assert said in (bench.out / "report.txt").read_text()
+    assert said in (bench.out / "report.md").read_text()
     rejudge = [sys.executable, "-m", "capsexp.report", str(bench.out)]
     done = subprocess.run([*rejudge, "thresholds.speedup=1.1"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

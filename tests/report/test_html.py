@@ -187,7 +187,7 @@ def test_a_run_shows_who_recognized_what_and_what_happened_meanwhile() -> None:
         ("kill", 0.0),
         ("kill", 0.1),
     ]
-    assert {row[1].en for row in found["memory-time-2"].rows} == {"workers"}
+    assert {row[1].en for row in found["memory-time-2"].rows} == {"worker"}
     assert {row[2] for row in found["memory-time-2"].rows} == {100.0}
 
 
@@ -208,7 +208,7 @@ def test_cpus_are_those_of_each_role_and_of_everybody_else() -> None:
         if at >= 2:  # born at 1 or later: began at zero
             one.monitor.append({**shared, "role": "client", "pid": 3, "cpu_s": 0.25 * (at - 1)})
     found = {(p.time_s, p.role.en): p.cpus for p in overtime.series(one)}
-    assert found[1.0, "workers"] == 0.5 and found[1.0, "everybody else"] == 1.5
+    assert found[1.0, "worker"] == 0.5 and found[1.0, "everybody else"] == 1.5
     assert found[2.0, "client"] == 0.25 and found[2.0, "everybody else"] == 1.25
 
 

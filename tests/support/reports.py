@@ -1,6 +1,6 @@
 """Sweeps as values, and the reports made of them: no file, no process."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -86,7 +86,13 @@ def a_sweep(
 
 
 def reported(*runs: RunFiles, **more: Any) -> tuple[Report, str]:
-    """The report, and report.txt; report.md is rendered as well."""
+    """The report, and what it says: report.txt, then what report.md has beside that."""
     report = build.assemble(a_sweep(runs, **more))
-    markdown.render(report)
-    return report, text.render(report)
+    short = text.render(report)
+    return report, short + in_full(report, set(short.splitlines()))
+
+
+def in_full(report: Report, without: Collection[str] = ()) -> str:
+    """The lines of report.md, as they are read."""
+    said = markdown.render(report).replace("\\|", "|").replace("&lt;", "<").replace("\\\\", "\\")
+    return "\n".join(line for line in said.splitlines() if line not in without) + "\n"

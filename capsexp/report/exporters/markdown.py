@@ -21,7 +21,7 @@ def render(report: Report) -> str:
         *(_escape(line) for line in sentences.sentences(report)),
         "## Configurations",
         _table(tables.rows(report), [header.replace("\n", " ") for header in tables.HEADERS]),
-        *(_escape(line) for line in tables.counted_lines(report)),
+        *(_escape(line) for line in (*tables.counted_lines(report), *tables.explained_lines(report))),
         "## Gates",
         _table(tables.gate_rows(report), tables.GATE_HEADERS),
     ]

@@ -60,10 +60,10 @@ def more(report: Report) -> tuple[tuple[Words, list[str]], ...]:
 
 
 def verdict(report: Report) -> Words:
-    """The verdict in one sentence, as the text has it."""
-    if report.verdict == "INVALID" and not report.unfinished:
-        return Words(sentences.why(report), say("the runs that would have to decide it do not count").zh)
-    return say(sentences.why(report))
+    """The verdict and what it says, as the text has it."""
+    why = sentences.why(report)
+    usual = "the sweep is not finished" if report.unfinished else sentences.VERDICTS[report.verdict]
+    return say("{}: {}.").format(spelled(report.verdict), Words(why, say(usual.replace("{}; ", "")).zh))
 
 
 def machine(report: Report) -> Words:
@@ -75,9 +75,13 @@ def machine(report: Report) -> Words:
 
 
 def question(report: Report) -> Words:
-    if glance.asks_for_workers(report):
-        return say("Do more recognizer workers pay on this machine, and how many?")
-    return say("How does this server do on this machine?")
+    return say(glance.question(report))
+
+
+def limit(item: glance.Item) -> Words:
+    if not item.bound:
+        return Words("", "")
+    return (say("at most {}") if item.at_most else say("at least {}")).format(item.bound)
 
 
 CONTENTS = (

@@ -14,7 +14,7 @@ from capsexp.results.tables import Row
 POINTS = 60  # in time
 EVERYBODY_ELSE = "everybody else"
 NAMES: dict[str, Words] = {
-    "worker": say("workers"), "gateway": say("gateway"), "loader": say("loader"), "helper": say("helpers"),
+    "worker": say("worker"), "gateway": say("gateway"), "loader": say("loader"), "helper": say("helpers"),
     "client": say("client"), "monitor": say("monitor"), EVERYBODY_ELSE: say("everybody else"),
 }  # fmt: skip
 

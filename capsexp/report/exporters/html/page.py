@@ -35,7 +35,7 @@ def made(report: Report, files: SweepFiles | None) -> str:
     specs = {each.name: each.spec for each in drawn}
     chosen = files.sweep.report.get("lang") if files else "auto"
     context = {
-        "report": report, "whole": whole, "single": single, "subject": glance.subject(report),
+        "report": report, "whole": whole, "single": single,
         "choice": chosen if chosen in LANGUAGES else "auto", "command": _asked(files),
         "vega": Markup(script), "script": Markup(_text("page.js")), "style": Markup(style), "policy": _policy(),
         "specs": Markup(_json({"config": plots.CONFIG, "plots": specs})),

@@ -34,10 +34,9 @@ LINES = 12  # configurations in one plot
 
 
 def shown(report: Report, files: SweepFiles) -> list[RunFiles]:
-    """The runs that are shown one by one: of the configuration that the answer is about, of its baseline, of the one
+    """The runs that are shown one by one: of the configurations that the answer is about, of their baseline, of the one
     with the most workers, and of those that were harmed or wrong; of each the one of middle length."""
-    subject = glance.subject(report)
-    keys = [subject.baseline, subject.key] if subject else []
+    keys = [key for c in glance.subjects(report) for key in (c.baseline, c.key)]
     keys += [c.key for c in sorted(report.configurations, key=lambda c: -(c.workers or 0)) if c.status == "ok"][:1]
     keys += [c.key for c in report.configurations if c.wrong or c.fault.kind != "none"]
     found = [_typical(report, files, key) for key in dict.fromkeys(keys) if key]

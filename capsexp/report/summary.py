@@ -1,0 +1,103 @@
+"""A report in about a dozen lines and a narrow table: for a screen. Everything else is in report.md and report.html."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+from tabulate import tabulate
+
+from capsexp import escape
+from capsexp.counts import counted
+from capsexp.report import glance, sentences, tables
+from capsexp.results.report import Configuration, Report
+
+WIDTH = 100  # of a file, and of what is no terminal
+HEADERS = ("configuration", "trials", "speedup", "RTFx", "peak MB", "latency", "correct", "verdict")
+_NARROWEST = 13  # of the first column, however narrow the terminal is
+_VERDICT = 12  # characters in a line of the last one
+MOST = 3  # of what may be many: groups with an advice of their own, what is not decided, warnings
+
+
+def lines(report: Report) -> Iterator[str]:
+    """Question, answer, why, what to do, what is not decided and what would decide it, what to beware of."""
+    yield f"Question: {glance.question(report)}"
+    yield sentences.verdict_line(report)
+    if because := _because(report):
+        yield because
+    yield from sentences.changed_lines(report)
+    for advice in report.advice[:MOST]:
+        first, *open_ = sentences.advised(advice)
+        yield first
+        yield from _first(open_, "more that is not decided")
+    if (more := len(report.advice) - MOST) > 0:
+        yield f"Of {counted(more, 'group')} more: see report.md."
+    yield from sentences.decide_lines(report)
+    yield from _first(sentences.start_lines(report), "more ways to start it")
+    yield from _first([f"Warning: {line}" for line in report.warnings], "more warnings")
+
+
+def _first(found: list[str], what: str) -> Iterator[str]:
+    yield from found[:MOST]
+    if len(found) > MOST:
+        yield f"And {len(found) - MOST} {what}: see report.md."
+
+
+def _because(report: Report) -> str | None:
+    """The limits and what they read, in one line."""
+    for c in glance.subjects(report)[-1:]:
+        judged = [f"{i.name} {i.value} ({i.limit}: {tables.spelled(i.reading)})" for i in glance.items(c) if i.judged]
+        if judged:
+            return f"Why: {c.key}: {', '.join(judged)}."
+    return None
+
+
+def table(report: Report, width: int = WIDTH) -> str:
+    """Eight columns within so many characters."""
+    p95 = any(c.value("latency_p95_s") is not None for c in report.configurations)
+    headers = [*HEADERS]
+    headers[HEADERS.index("latency")] = f"latency\n{'p95' if p95 else 'p50'} s"
+    rows = [_row(c, "latency_p95_s" if p95 else "latency_p50_s") for c in report.configurations]
+    widths = [max(map(_widest, cells)) for cells in zip(headers, *rows, strict=True)]
+    room = max(_NARROWEST, width - sum(2 + wide for wide in widths[1:]))
+    for row in rows:
+        row[0] = _folded(row[0], room)
+    widths[0] = max(_widest(cells[0]) for cells in (headers, *rows))
+    sides = ("left", *("right",) * (len(HEADERS) - 2), "left")
+    # Headers as a row like others: tabulate makes room beside its own, which is not there.
+    lines = [headers, ["-" * wide for wide in widths], *rows]
+    return tabulate(lines, tablefmt="plain", disable_numparse=True, colalign=sides)
+
+
+def _widest(cell: str) -> int:
+    return max(map(len, cell.split("\n")), default=0)
+
+
+def _row(c: Configuration, latency: str) -> list[str]:
+    mark = f" ({c.role})" if c.role else ""
+    speedup, right = tables.shown("speedup", c.value("speedup")), c.requests.identical
+    if ci95 := c.metric("speedup").ci95:
+        speedup += f"\n{ci95[0]:.2f}-{ci95[1]:.2f}"
+    verdict = tables.spelled(c.verdict) if c.status == "ok" else c.status.upper()
+    return [
+        escape.one_line(c.key + mark),
+        tables.trials(c),
+        speedup,
+        *(tables.shown(tag, c.value(tag)) for tag in ("throughput_rtfx", "peak_memory_mb", latency)),
+        "-" if right is None else f"{right}/{c.requests.total}",
+        "\n".join(textwrap.wrap(escape.one_line(verdict), _VERDICT)),
+    ]
+
+
+def _folded(key: str, width: int) -> str:
+    """A key in several lines, broken behind its commas where that is possible."""
+    found, line = [], ""
+    for part in key.replace(",", ",\0").replace(" (", " \0(").split("\0"):
+        if line and len(line) + len(part) > width:
+            found.append(line.rstrip())
+            line = ""
+        line += part
+        while len(line) > width:
+            found.append(line[:width])
+            line = line[width:]
+    return "\n".join([*found, line])
