@@ -95,7 +95,9 @@ def explained_lines(report: Report) -> list[str]:
     metrics, found = {c.memory_metric for c in report.configurations if c.memory_metric}, []
     if metrics:
         name = "/".join(sorted(metrics)).upper()
-        found.append(f"Memory is {name} summed over the server's processes; speedup is against the sweep's own baseline.")
+        found.append(
+            f"Memory is {name} summed over the server's processes; speedup is against the sweep's own baseline."
+        )
     if any(c.value("wer") is not None for c in report.configurations):
         found.append(EXPLAINED)
     return found
