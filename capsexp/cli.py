@@ -43,12 +43,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The exit code: 0 all runs finished, 1 a run failed, was refused or is missing, 2 configuration, 3 a gate (with
     report.fail_on_gate), 130 interrupted."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    asked: list[int] = []
     try:
         working_folder()
-        return _main(argv)
+        with interrupts.in_order() as asked:
+            code = _main(argv, asked)
+        return 130 if asked else code  # also while the report was made
     except BrokenPipeError:  # `| head` has seen enough
         return _quietly()
     except CapsexpError as error:
+        if asked and isinstance(error, ConfigError):  # a library made it of the interrupt
+            note("capsexp: interrupted")
+            return 130
         note(f"capsexp: {escape.one_line(error)}")
         return 2 if isinstance(error, ConfigError) else 1
     except OSError as error:
@@ -97,7 +103,7 @@ def arrange(argv: Sequence[str]) -> tuple[list[str], list[str], dict[str, str]]:
     return overrides, flags, valued
 
 
-def _main(argv: list[str]) -> int:
+def _main(argv: list[str], asked: list[int]) -> int:
     argv = _secret_aside(argv)
     overrides, flags, valued = arrange(argv)
     chosen = valued.get("--config-dir", valued.get("-cd"))
@@ -121,7 +127,7 @@ def _main(argv: list[str]) -> int:
         place = Path(unquoted(resumed[-1].partition("=")[2])).expanduser().absolute()
         if config_dir is None:
             config_dir, config_name = _own_tree(place, config_name)
-        with locked(place) if (place / "sweep.json").is_file() else nullcontext(), interrupts.in_order() as asked:
+        with locked(place) if (place / "sweep.json").is_file() else nullcontext():
             sweep, argv, _ = reopen(place, rest, config_dir, config_name, TRUST in flags)
             each_differs(sweep.planned)
             return Performance(sweep, argv, True, config_dir, config_name).run(asked)
@@ -131,15 +137,15 @@ def _main(argv: list[str]) -> int:
         raise ConfigError("redo: says what resume= makes again; give resume=FOLDER with it")
     sweep = plan(overrides, config_dir, config_name)
     each_differs(sweep.planned)
-    with interrupts.in_order() as asked:
-        try:
-            performance = Performance(sweep, argv, False, config_dir, config_name)
-        except ConfigError as error:
-            if texts := several(overrides):
-                hint = f"a comma separates values: if it is part of one, {pasted(texts[0])}"
-                raise ConfigError(f"{error}; {hint}") from None
-            raise
-        return performance.run(asked)
+    interrupts.check()
+    try:
+        performance = Performance(sweep, argv, False, config_dir, config_name)
+    except ConfigError as error:
+        if texts := several(overrides):
+            hint = f"a comma separates values: if it is part of one, {pasted(texts[0])}"
+            raise ConfigError(f"{error}; {hint}") from None
+        raise
+    return performance.run(asked)
 
 
 def _one_configuration(overrides: list[str], flags: list[str]) -> None:

@@ -14,7 +14,7 @@ from capsexp.files import portable
 from capsexp.lock import locked
 from capsexp.report.exporters.markdown import _fenced
 from capsexp.report.survive import Survivor
-from capsexp.trust import _harmless
+from capsexp.trust.composing import _harmless
 
 
 def laughs(levels: int, first: str = "[x, x, x, x, x, x, x, x, x]") -> str:

@@ -53,6 +53,7 @@ def _looking_after(record: Record, checkpoint: Callable[[], None]) -> Callable[[
 
     def look() -> None:
         nonlocal seen
+        interrupts.check()
         if not record.dir.parent.is_dir():
             raise StorageError(f"cannot write {record.dir.parent.name}: No such file or directory")
         if record.config.hours is None or not path.is_file() or (now := path.stat().st_mtime_ns) == seen:

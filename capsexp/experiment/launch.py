@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from capsexp import commandline
+from capsexp import commandline, interrupts
 from capsexp.config import Config
 from capsexp.errors import RunRefused, ServerError
 from capsexp.experiment.child import Child, Foreign, python
@@ -97,6 +97,7 @@ def _port(config: Config, say: Callable[[str], None]) -> int:
     if answers(url):
         say(f"      waiting for port {server.port} to be free")
     while answers(url):
+        interrupts.check()
         if time.monotonic() > deadline:
             owner = listener(url)
             by = f" by process {owner}" if owner else ""

@@ -74,6 +74,7 @@ class Performance:
         interrupted, lost, report = False, "", None
         try:
             code = self._all()
+            interrupts.check()
         except KeyboardInterrupt:
             interrupted, code = True, 130
         except (Abandoned, StorageError, ArchiveError, OSError) as error:
@@ -191,6 +192,7 @@ class Performance:
         run_dir = self._folder / planned.dir
         if planned.num:
             time.sleep(config.cooldown)
+        interrupts.check()
         write_text(run_dir / "replay.yaml", _replay(config))
         note(f"[{planned.num + 1}/{len(self._sweep.planned)}] {planned.dir.partition('-')[2]}")
 

@@ -20,7 +20,7 @@ from typing import Any, cast
 
 import psutil
 
-from capsexp import lifeline, tool
+from capsexp import interrupts, lifeline, tool
 from capsexp.config import Config, ServerConfig, to_yaml, without_labels
 from capsexp.errors import EngineError, HarnessError
 from capsexp.experiment.child import Child, python
@@ -96,6 +96,7 @@ def _wait(child: Child, beat: Path, config: Config) -> None:
     patience = _loading(config) + _patience(config)  # its own deadlines come first, and say more
     seen, since = -1, time.monotonic()
     while not child.wait(LOOK_S):
+        interrupts.check()
         now = beat.stat().st_mtime_ns if beat.is_file() else -1
         if now != seen:
             seen, since = now, time.monotonic()

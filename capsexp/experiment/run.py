@@ -32,6 +32,7 @@ def attempt(record: Record, act: Callable[[], None], last: bool = True) -> str:
     began = time.monotonic()
     try:
         act()
+        interrupts.check()
         record.status = "ok"
     except RunRefused as error:
         record.status, record.error = "refused", str(error)
@@ -46,6 +47,9 @@ def attempt(record: Record, act: Callable[[], None], last: bool = True) -> str:
         record.status, record.error = "interrupted", "interrupted"
         raise
     except Exception as error:  # one run's surprise must not take the others with it
+        if interrupts.came():  # a library made it of the interrupt
+            record.status, record.error = "interrupted", "interrupted"
+            raise KeyboardInterrupt from error
         record.status, record.error, record.failure = "failed", debug.told(error), "harness"
     finally:
         with interrupts.deferred():
@@ -175,7 +179,8 @@ class Run:
             self._record.write("running", f"a checkpoint, {minutes:.1f} min after its start")
 
     def _check_folder(self) -> None:
-        """What we wait for is said by files in it, and the log that several write stays small."""
+        """What we wait for is said by files in it, the log that several write is small, and nobody wants us to end."""
+        interrupts.check()
         if not self._dir.is_dir():
             raise StorageError(f"cannot write {self._dir.name}: No such file or directory")
         bound_log(self._dir / debug.FILE, LOG_BYTES)  # the others are bounded while they are written

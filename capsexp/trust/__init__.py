@@ -17,8 +17,8 @@ from capsexp.experiment.sweep import plan
 from capsexp.files import tell
 from capsexp.trust.allowed import measures
 from capsexp.trust.composed import of_hydra, of_runs
+from capsexp.trust.composing import written
 from capsexp.trust.tree import Tree, mapping
-from capsexp.trust.written import written
 
 __all__ = ["SAID", "TRUST", "Tree", "ask", "measures", "of_hydra", "of_runs", "surprises", "written"]
 

@@ -11,6 +11,7 @@ from capsexp.errors import ConfigError
 from capsexp.experiment import keep as keeping
 from capsexp.experiment.keep import keep, used
 from capsexp.experiment.sweep import plan
+from capsexp.trust import composing
 
 NULL = ["engine=null", "trials=1"]
 
@@ -122,7 +123,7 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "shipped"
     shutil.copytree(config.conf_dir(), root)
     (root / "local.yaml").unlink(missing_ok=True)
-    for module in (compose, keeping, trust):
+    for module in (compose, keeping, composing):
         monkeypatch.setattr(module, "conf_dir", lambda: root)
     return root
 
@@ -139,10 +140,10 @@ def test_settings_of_ones_own_hold_for_every_command_and_not_for_a_replay(shippe
     keep(kept[1].parent, None, used(sweep, None, "config"))
     assert [plan(NULL, one, "config").name for one in (*kept, mine)] == ["sweep", "everywhere", "here"]
     assert plan(NULL, older(tmp_path / "old"), "config").name == "sweep"
-    assert trust.surprises(kept[0].parent, NULL, "config", []) == []
+    assert trust.surprises(trust.Tree(kept[0], "config"), NULL, []) == []
     # A later version has another first file, and knows this line of it as one of ours.
     (kept[0] / "config.yaml").write_text((kept[0] / "config.yaml").read_text() + "# of before\n")
-    assert trust.surprises(kept[0].parent, NULL, "config", []) == []
+    assert trust.surprises(trust.Tree(kept[0], "config"), NULL, []) == []
 
 
 @pytest.mark.parametrize("own_tree", [False, True])
