@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from capsexp.analysis import alike, baseline, gates, gpu, metrics, validity
+from capsexp.analysis import alike, baseline, gates, gpu, latency, metrics, validity
 from capsexp.analysis import faults as fault_effects
 from capsexp.analysis.combine import Evidence, speedup
 from capsexp.analysis.correctness import Judgement
@@ -133,6 +133,8 @@ def _case(every: list[Observed], references: Mapping[str, Reference]) -> _Case:
         gpu=gpu.typical([o.gpu for o in counted if o.gpu]),
         fault=fault_effects.summary(first.fault, [o.effect for o in own if o.effect]),
         left_out=left_out,
+        timed=any(f.timed for f in evidence.figures),
+        parts=latency.pooled(f.felt for f in evidence.figures),
         verdict=_unjudged_verdict(status) if own else gates.INCONCLUSIVE,
     )
     return _Case(every, own, counted, first, evidence, configuration)
@@ -244,6 +246,8 @@ def _unjudged(one: Configuration, base: Configuration) -> str | None:
         return "faults were injected"
     if one.key == base.key:
         return "this is the baseline"
+    if one.timed:
+        return f"load={one.load} lasts as long as it says, however fast the server is"
     if one.workers == base.workers or (one.workers or 2) <= (base.workers or 1):
         return "no more workers than the baseline"
     return None

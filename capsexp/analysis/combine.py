@@ -18,10 +18,11 @@ import numpy as np
 from capsexp.analysis import statistics
 from capsexp.analysis.correctness import Judgement
 from capsexp.analysis.figures import Figures
+from capsexp.analysis.latency import FEWEST
 from capsexp.results.report import Estimate, Leak
 
 # Requests a percentile needs before it says anything (MLPerf's early-stopping counts).
-PERCENTILES = {"p50": (50, 1), "p90": (90, 64), "p95": (95, 130), "p99": (99, 662)}
+PERCENTILES = FEWEST
 
 
 @dataclass(frozen=True)

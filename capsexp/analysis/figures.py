@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from capsexp.analysis.latency import NOTHING, Felt, felt
 from capsexp.results.run import ClientFacts, Run, SegmentCounts
 from capsexp.results.tables import Row
 
@@ -61,7 +62,7 @@ class Durations:
 class Figures:
     """Of one run. Makespan and what is made of it are None unless all requests completed. `segments_every`: segments
     that a row stands for; `thinned`: not all rows were kept; `worker_busy`: of each worker the share of the makespan
-    that it spent on recognizing."""
+    that it spent on recognizing; `timed`: its load lasts as long as it says, however fast the server is."""
 
     makespan_s: float | None = None
     audio_s: float = 0.0
@@ -81,6 +82,8 @@ class Figures:
     min_available_mb: float | None = None
     read_mb: float | None = None
     client_max_loop_lag_s: float | None = None
+    timed: bool = False
+    felt: Felt = NOTHING
 
 
 def figures(
@@ -90,6 +93,7 @@ def figures(
     monitor: list[Row],
     client: ClientFacts | None = None,
     counts: SegmentCounts | None = None,
+    packets: Sequence[Row] = (),
 ) -> Figures:
     """From a run's tables. `counts`: of a run whose segments are not all in `segments`."""
     done = [r for r in requests if r["status"] == "ok"]
@@ -118,6 +122,8 @@ def figures(
         worker_busy=_busy(recognized, run.workers, makespan, counts.every if counts else 1),
         **_system(monitor, window),
         client_max_loop_lag_s=client.max_loop_lag_s if client else None,
+        timed=bool(client and client.timed),
+        felt=felt(requests, packets, client),
     )
 
 

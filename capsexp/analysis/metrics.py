@@ -74,6 +74,13 @@ def compute(own: Evidence, baseline: Evidence | None) -> dict[str, Estimate]:
 _DURATIONS: tuple[tuple[str, str, Callable[[Figures], Iterable[float]]], ...] = (
     ("turnaround", "from the first byte sent to the final result", lambda f: f.durations.turnaround_s),
     ("latency", "from the last byte sent to the final result", lambda f: f.durations.latency_s),
+    (
+        "stop_to_text",
+        "from the moment the last packet was due, when its user stopped speaking, to the final result",
+        lambda f: f.felt.stop_to_text_s,
+    ),
+    ("lag", "that a text before the last trailed the audio that it covers", lambda f: f.felt.lag_s),
+    ("lateness", "that the client itself was late with a request or packet", lambda f: f.felt.lateness_s),
     ("queue_wait", "that a segment waited for a worker", lambda f: f.durations.queue_wait_s),
     ("compute", "that a worker took for a segment", lambda f: f.durations.compute_s),
 )
@@ -83,7 +90,7 @@ _WORDS = {"p50": "the median", "p90": "the 90th percentile", "p95": "the 95th pe
 def _distribution(name: str, what: str, pick: Callable[[Figures], Iterable[float]]) -> list[Metric]:
     found = []
     for stat in (*PERCENTILES, "max"):
-        limited = name in ("turnaround", "latency") and stat in PERCENTILES
+        limited = name in ("turnaround", "latency", "stop_to_text") and stat in PERCENTILES
         gate = Gate(unknown=f"needs {PERCENTILES[stat][1]} requests") if limited else None
         needs = f"; from {PERCENTILES[stat][1]} of them on" if stat in PERCENTILES else ""
         definition = f"Time {what}: {_WORDS.get(stat, 'the longest')} of all trials together{needs}."
@@ -179,6 +186,23 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "cer", "", LOWER, "Character errors / characters of the transcripts, after normalization.",
         error_rate("cer"), "CER %", 1, True, _TEXTS,
+    ),
+    Metric(
+        "offered_rtfx", "RTFx", NEITHER,
+        "Seconds of audio that were due per second, of a load that says itself when it comes: the mean over trials.",
+        mean_of(lambda f: f.felt.offered_rtfx), "offered RTFx",
+    ),
+    Metric(
+        "late_rtfx", "RTFx", LOWER,
+        "Seconds of audio per second whose text came later than they last after their end was due, or not at all: the "
+        "mean over trials.",
+        mean_of(lambda f: f.felt.late_rtfx), "late RTFx",
+    ),
+    Metric(
+        "in_flight", "", NEITHER,
+        "Requests under way, the mean over the time of the load and over trials. By Little's law it is arrivals per "
+        "second times turnaround: a run whose client counted otherwise is INVALID.",
+        mean_of(lambda f: f.felt.in_flight), "in flight",
     ),
     *(metric for each in _DURATIONS for metric in _distribution(*each)),
     *(_cpu_seconds(*each) for each in _ROLES),

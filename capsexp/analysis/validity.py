@@ -15,6 +15,7 @@ from typing import Any
 
 from capsexp.analysis import interference
 from capsexp.analysis.figures import FEWEST_TICKS, Figures, difference
+from capsexp.analysis.latency import late_p99
 from capsexp.results.report import Configuration, Reason
 from capsexp.results.run import Run
 from capsexp.results.tables import Row
@@ -27,6 +28,7 @@ TOO_SHORT = "TOO_SHORT"  # a run that ends as soon when it is repeated
 HARNESS = "HARNESS"  # a run that failed for a reason of ours
 ENOUGH = 1.25  # times the limit, so that a run that is somewhat faster is long enough, too
 CUT_SHORT = frozenset({"interrupted", "running"})
+LITTLE = 0.02  # by which Little's law may be missed
 SPELLS = 3  # that are named, of those in which others took the most
 FEWEST_RATES = 8  # of the clock, before their halves are compared
 FEWEST_SEGMENTS = 5  # of a worker, before its first is compared with the others
@@ -92,6 +94,20 @@ def _client(figures: Figures, seconds: float, limits: Limits) -> Iterator[Reason
         )
     if longest is not None and lag is not None and lag > longest:
         yield Reason(code="CLIENT_LAG", reason=f"the client stood still for {lag:.2f} s (limit {longest:g} s)")
+    late, latest = late_p99(figures.felt), limits.get("client_late_s")
+    if latest is not None and late is not None and late > latest:
+        yield Reason(
+            code="CLIENT_LATE",
+            reason=f"the client was {1000 * late:.0f} ms late with 1 in 100 of what was due (limit "
+            f"{1000 * latest:g} ms)",
+        )
+    unlike = figures.felt.unlike_little
+    if unlike is not None and unlike > LITTLE:
+        yield Reason(
+            code="LITTLE",
+            reason=f"requests in flight, as counted and by their times, differ by {_percent(unlike)} (limit "
+            f"{_percent(LITTLE)}): some of their times are wrong",
+        )
 
 
 def _paging(figures: Figures, seconds: float, limits: Limits) -> Iterator[Reason]:

@@ -232,6 +232,8 @@ def write_run(
             "start_s": since(outcome.start), "end_s": since(outcome.end), "cpu_s": round(outcome.cpu_s, 6),
             "max_loop_lag_s": round(outcome.max_loop_lag_s, 6), "requests": outcome.total,
             "thinned": outcome.thinned, "warnings": warnings, "packets_every": every,
+            "timed": config.load.timed,
+            "in_flight_s": outcome.in_flight_s,
             "order_seed": seeds.order, "arrival_seed": seeds.arrivals, "think_seed": seeds.think,
         },
     )  # fmt: skip

@@ -26,11 +26,13 @@ TIMED_OUT = "not finished within load.timeout"  # begins the error of a request 
 
 @dataclass
 class Outcome:
-    """`max_loop_lag_s`: the longest the client itself kept a result waiting. `cpu_s`: CPU seconds of its process."""
+    """`max_loop_lag_s`: the longest the client itself kept a result waiting. `cpu_s`: CPU seconds of its process.
+    `in_flight_s`: requests under way, summed over time as they began and ended."""
 
     requests: list[Request]
     cpu_s: float
     max_loop_lag_s: float
+    in_flight_s: float | None = None
 
     @property
     def start(self) -> float | None:
@@ -88,15 +90,16 @@ async def run(
     failure of the server but ours."""
     connections = asyncio.Semaphore(room) if room else nullcontext()
     places = {r.turn.kind: _places(r.turn.places, load.concurrency) for r in requests}
-    outcome, lag = Outcome(requests, 0.0, 0.0), Lag()
+    outcome, lag, flight = Outcome(requests, 0.0, 0.0), Lag(), Flight()
     cpu, began = time.process_time(), time.monotonic()
 
     async def one(request: Request, on_known: Callable[[], None]) -> None:
-        place = places[request.turn.kind]
+        place, under_way = places[request.turn.kind], False
         if place is not None:
             await place.acquire()
 
         def ended() -> None:
+            flight.change(-under_way)
             if place is not None:
                 place.release()
             outcome.cpu_s, outcome.max_loop_lag_s = time.process_time() - cpu, lag.longest
@@ -105,6 +108,8 @@ async def run(
         on_end = once(ended)
         try:
             async with connections:
+                under_way = True
+                flight.change(+1)
                 await perform(request, url, load, on_result, way, on_end)
         finally:
             on_end()
@@ -141,6 +146,7 @@ async def run(
             one_user.cancel()
         await asyncio.gather(*users, return_exceptions=True)
         watching.cancel()
+    outcome.in_flight_s = flight.sum_s
     for request in requests:
         if request.final is None and request.error is None:
             request.error = timed_out(load)
@@ -169,6 +175,17 @@ def once(act: Callable[[], None]) -> Callable[[], None]:
     """`act`, which a second call does not repeat."""
     left = [act]
     return lambda: left.pop()() if left else None
+
+
+class Flight:
+    """How many requests are under way, summed over time."""
+
+    sum_s, now, since = 0.0, 0, 0.0
+
+    def change(self, by: int) -> None:
+        at = time.monotonic()
+        self.sum_s += self.now * (at - self.since)
+        self.now, self.since = self.now + by, at
 
 
 class Lag:

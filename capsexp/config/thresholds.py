@@ -33,6 +33,10 @@ class ThresholdsConfig:
     latency_p90_s: float | None = None
     latency_p95_s: float | None = None
     latency_p99_s: float | None = None
+    stop_to_text_p50_s: float | None = None
+    stop_to_text_p90_s: float | None = None
+    stop_to_text_p95_s: float | None = None
+    stop_to_text_p99_s: float | None = None
     core_hours_per_audio_hour: float | None = None
     leak_mb_per_h: float | None = None
     marginal_memory_mb: float | None = None  # per worker beyond the baseline's

@@ -12,6 +12,7 @@ class ValidityConfig:
     min_s: float | None = 5.0  # that the measured phase lasts
     client_cpu: float | None = 0.95  # share of one CPU that the client used
     client_lag_s: float | None = 0.5  # longest time the client kept a result waiting
+    client_late_s: float | None = 0.02  # 99th percentile of how late it was itself with what was due
     major_faults_per_s: float | None = 100.0  # of the server's processes
     swap_in_mb: float | None = 16.0  # read back by the whole system
     steal_percent: float | None = 10.0  # taken by the host of a virtual machine

@@ -148,7 +148,7 @@ def figures_of(files: RunFiles) -> Figures | None:
     hours = run.status == "interrupted" and run.config.get("hours") is not None and files.client is not None
     if run.status not in ("ok", "running") and not hours:
         return None
-    return figures(run, files.requests, files.segments, files.monitor, files.client, files.counts)
+    return figures(run, files.requests, files.segments, files.monitor, files.client, files.counts, files.packets)
 
 
 def _judge(files: RunFiles, references: Mapping[str, Reference]) -> Judgement | None:

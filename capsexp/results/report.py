@@ -161,6 +161,23 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
+class LoadPart(msgspec.Struct, frozen=True, kw_only=True):
+    """A class of a mixed load (`kind`), a step of a ramp, or one of the other. Times are from when things were due;
+    `late_rtfx`: of audio whose text came later than it lasts after its end, or not at all."""
+
+    kind: str | None = None
+    step: int | None = None
+    requests: int = 0
+    completed: int = 0
+    offered_rtfx: float | None = None
+    achieved_rtfx: float | None = None
+    late_rtfx: float | None = None
+    stop_to_text_p50_s: float | None = None
+    stop_to_text_p95_s: float | None = None
+    turnaround_p50_s: float | None = None
+    turnaround_p95_s: float | None = None
+
+
 class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     """All runs of one key, compared with its baseline and judged."""
 
@@ -194,6 +211,8 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     left_out: tuple[LeftOut, ...] = ()
     unlike_baseline: tuple[str, ...] = ()
     adds_workers: bool = True
+    timed: bool = False
+    parts: tuple[LoadPart, ...] = ()
     incomplete: str | None = None
     gates: tuple[GateResult, ...] = ()
     caveats: tuple[str, ...] = ()

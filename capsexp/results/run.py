@@ -98,13 +98,16 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClientFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the client says of itself (client.json); `thinned`: not all requests have a row."""
+    """What the client says of itself (client.json); `thinned`: not all requests have a row; `timed`: its load lasts as
+    long as it says; `in_flight_s`: requests under way, summed over time as it counted them."""
 
     start_s: float | None = None
     end_s: float | None = None
     cpu_s: float | None = None
     max_loop_lag_s: float | None = None
     thinned: bool = False
+    timed: bool = False
+    in_flight_s: float | None = None
 
 
 class SegmentCounts(msgspec.Struct, frozen=True, kw_only=True):

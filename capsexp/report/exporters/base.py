@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from capsexp.results.read import SweepFiles
 from capsexp.results.report import Report
+
+if TYPE_CHECKING:  # reading a sweep needs the schema, which needs the exporters' names
+    from capsexp.results.read import SweepFiles
 
 
 class Exporter(Protocol):
