@@ -334,7 +334,7 @@ class _Task:
         self.cut = Cut.of(first.seg_duration, first.seg_overlap)
         self.cutter = Cutter(self.cut)
         self.merger = Merger(self.cut)
-        self.flow: Flow | None = gateway.pool.flow(first.task_id, first.source == "mic")
+        self.flow: Flow | None = gateway.pool.scheduler.flow(first.task_id, first.source == "mic")
         self.received_all = self.done = self.failed = False
         self.pending: asyncio.Queue[Due] = asyncio.Queue()
         self.untaken = 0
@@ -443,7 +443,7 @@ class _Task:
     def _unbind(self) -> None:
         flow, self.flow = self.flow, None
         if flow is not None:
-            self.gateway.pool.end(flow)
+            self.gateway.pool.scheduler.end(flow)
 
     def cancel(self) -> None:
         self._drop()

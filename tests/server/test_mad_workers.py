@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from capsexp import cgroup
 from capsexp.engines.null import NullConfig, NullEngine
 from capsexp.errors import ServerError
 from capsexp.segments import Recognition, Segment
 from capsexp.server import worker
+from capsexp.server.core import supervisor
 from capsexp.server.messages import Done, Failed, Job, Measure, Measured, Ready, Skipped, Started
 from capsexp.server.pools import launcher
-from capsexp.server.pools import pool as pool_module
 from capsexp.server.pools.answers import nonsense
 from capsexp.server.pools.base import Outcome, WorkerInfo, patience
 from capsexp.server.pools.pool import WorkerPool
@@ -190,16 +191,16 @@ class LateLauncher(ProcessLauncher):
 
 
 def test_workers_that_load_together_may_take_longer_than_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "START_S", 0.0)
-    monkeypatch.setattr(pool_module, "LOADS", 1)
+    monkeypatch.setattr(supervisor, "START_S", 0.0)
+    monkeypatch.setattr(supervisor, "LOADS", 1)
     run, work = Run(LateLauncher(SETTINGS, 1), 3), segments(3)
     assert_right(work, run.put(work))
     assert run.deaths() == []
 
 
 def test_a_replacement_that_never_becomes_ready_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "START_S", 0.5)
-    monkeypatch.setattr(pool_module, "LOADS", 3)  # times as long as the first one took
+    monkeypatch.setattr(supervisor, "START_S", 0.5)
+    monkeypatch.setattr(supervisor, "LOADS", 3)  # times as long as the first one took
     run, work = Run(MadLauncher("never ready", 1, 1), 1), segments(3)
 
     async def strike(pool: WorkerPool) -> None:
@@ -212,7 +213,7 @@ def test_a_replacement_that_never_becomes_ready_is_replaced(monkeypatch: pytest.
 
 
 def test_a_worker_that_cannot_be_replaced_leaves_the_others_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "BACKOFF_S", 0.02)
+    monkeypatch.setattr(supervisor, "BACKOFF_S", 0.02)
     run, work = Run(MadLauncher("dies at start", 2, 99), 2), segments(40)
 
     async def strike(pool: WorkerPool) -> None:
@@ -225,7 +226,7 @@ def test_a_worker_that_cannot_be_replaced_leaves_the_others_at_work(monkeypatch:
 
 
 def test_a_pool_that_cannot_come_back_gives_up_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "BACKOFF_S", 0.1)
+    monkeypatch.setattr(supervisor, "BACKOFF_S", 0.1)
     run, work = Run(MadLauncher("dies at start", 2, 99), 2), segments(12)
     broken: list[str] = []
 
@@ -386,7 +387,7 @@ def test_that_the_system_has_no_room_is_no_worker_s_fault(
     monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     """All workers die and cannot be started for longer than makes a pool give up: it says so, waits and comes back."""
-    monkeypatch.setattr(pool_module, "BACKOFF_S", 0.01)
+    monkeypatch.setattr(supervisor, "BACKOFF_S", 0.01)
     run, work = Run(Refusing(2, 9, error), 2), segments(8)
 
     async def strike(pool: WorkerPool) -> None:
@@ -409,7 +410,7 @@ def test_a_worker_that_the_kernel_ended_for_its_memory_is_told_from_one_that_was
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     kills = [5]
-    monkeypatch.setattr(pool_module.cgroup, "oom_kills", lambda: kills[0])
+    monkeypatch.setattr(cgroup, "oom_kills", lambda: kills[0])
     run, work = Run(ProcessLauncher(SETTINGS, 1), 2), segments(4)
 
     async def strike(pool: WorkerPool) -> None:

@@ -25,12 +25,6 @@ class FakePool:
         for worker in range(2):
             self.scheduler.open(worker)
 
-    def flow(self, name: str, mic: bool = False) -> Flow:
-        return self.scheduler.flow(name, mic)
-
-    def end(self, flow: Flow) -> None:
-        self.scheduler.end(flow)
-
     def submit(
         self, work: Any, flow: Flow, on_admitted: Callable[[], object] = lambda: None
     ) -> "asyncio.Future[Outcome]":

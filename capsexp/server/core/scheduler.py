@@ -132,7 +132,9 @@ class Scheduler(Generic[W]):
 
     def quarantine(self, work: W) -> None:
         """It may be what ended a worker: when it is begun again nobody else has anything to do, so that it shows."""
-        if work.queue is not None:
+        if work.queue is None:  # withdrawn meanwhile
+            self.over(work)
+        else:
             self._suspects.add(work)
             self._apart[work] = None
 

@@ -10,8 +10,9 @@ from typing import Protocol
 from capsexp.errors import ServerError
 from capsexp.pipes import Connection
 from capsexp.segments import Recognition, Segment
+from capsexp.server.core.life import Job
 from capsexp.server.core.order import Flow
-from capsexp.server.core.queue import Work
+from capsexp.server.core.scheduler import Scheduler
 from capsexp.server.messages import Measure, Measured
 
 
@@ -48,25 +49,21 @@ class Outcome:
 class WorkerInfo:
     worker: int
     pid: int | None  # None until a worker that was forked has said so
-    state: str  # loading | ready | dead
+    state: str  # a value of core.life.State
     load_s: float | None = None
     pending: int = 0  # segments given to it that are not done
     reason: str = ""  # how it died
 
 
 @dataclass(eq=False, kw_only=True)
-class Ticket(Work):
+class Ticket(Job):
     """A segment (or a final text, to be punctuated) on its way, and the future that ends with an Outcome or a
-    ServerError. `retries`: how often it was begun again, `failures`: how often by a fault of its own or of its worker;
-    `suspect`: it is one of several that may have taken their common process down."""
+    ServerError."""
 
     work: Segment | str
     queued: float
     future: asyncio.Future[Outcome] = field(repr=False)
     on_admitted: Callable[[], object] = field(repr=False)
-    retries: int = 0
-    failures: int = 0
-    suspect: bool = False
 
 
 class Pool(Protocol):
@@ -74,11 +71,10 @@ class Pool(Protocol):
         """Start all workers and wait until each has loaded its model; raises ServerError."""
         ...
 
-    def flow(self, name: str, mic: bool = False) -> Flow:
-        """For the segments of a task, which `dispatch` may bind to a worker; `end` it."""
+    @property
+    def scheduler(self) -> Scheduler[Ticket]:
+        """It makes a flow for the segments of each task."""
         ...
-
-    def end(self, flow: Flow) -> None: ...
 
     def submit(
         self, work: Segment | str, flow: Flow | None = None, on_admitted: Callable[[], object] = lambda: None
