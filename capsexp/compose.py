@@ -25,12 +25,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from capsexp.config import Config, conf_dir, resolve, slug, to_dict
-from capsexp.config.renamed import RENAMED
 from capsexp.engines import ENGINES
 from capsexp.errors import ConfigError
 from capsexp.load import LOADS
 from capsexp.overrides import PRESET, fitted, key_of, pasted, spell
 from capsexp.plugins import conf_folders, nearest
+from capsexp.renamed import RENAMED
 from capsexp.targets import TARGETS
 
 

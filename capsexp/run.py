@@ -23,10 +23,10 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from capsexp import interrupts, lifeline
-from capsexp.config import Config, LoadConfig, literal, resolve, worker_count
+from capsexp.config import Config, literal, resolve, worker_count
 from capsexp.errors import ConfigError, StorageError
 from capsexp.experiment import reference
-from capsexp.experiment.record import Record
+from capsexp.experiment.record import JOB, Record, finished
 from capsexp.experiment.repeats import Pace, foretold, settle
 from capsexp.experiment.run import Run, attempt
 from capsexp.files import note, read_json, tell
@@ -36,7 +36,6 @@ from capsexp.tool import PARENT, TOKEN
 
 USAGE = "usage: python -m capsexp.run RUN_DIR, the folder of a run with its replay.yaml"
 GUARD = "--stdin-guard"  # whoever started us holds our stdin: its end means stop
-JOB = "job.json"  # what a run is to its sweep; without it the folder's name tells
 _CODES = {"ok": 0, "interrupted": 130}
 _NAME = re.compile(r"(\d+)-(.+?)(?:,trial=\d+)?")
 
@@ -84,15 +83,6 @@ def _once(run_dir: Path) -> int:
     return _CODES.get(status, 1)
 
 
-def finished(run_dir: Path) -> str | None:
-    """The status of a run that has come to its end; None of one that has not, or was cut short."""
-    try:
-        status = read_json(run_dir / "run.json")["status"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return status if status in ("ok", "failed", "refused") else None
-
-
 def _clear(run_dir: Path) -> None:
     """Remove what a run that was cut short has left."""
     for path in run_dir.iterdir():
@@ -130,15 +120,6 @@ def _prepare(record: Record, config: Config) -> None:
     if pace is not None and (warning := foretold(record.config, record.load, pace, usable_cpus())):
         record.warnings.append(warning)
         note(f"      warning: {warning}")
-
-
-def job(record: Record) -> dict[str, Any]:
-    """What job.json holds: all that replay.yaml, in which everything is settled, does not tell."""
-    load: LoadConfig = record.config.load
-    return {
-        "schema": 1, "num": record.num, "key": record.key, "trials": record.config.trials,
-        "load": {"repeats": load.repeats, "concurrency": load.concurrency},
-    }  # fmt: skip
 
 
 if __name__ == "__main__":

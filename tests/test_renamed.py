@@ -8,8 +8,8 @@ import pytest
 
 from capsexp import compose
 from capsexp.config import resolve
-from capsexp.config.renamed import renewed
 from capsexp.errors import ConfigError
+from capsexp.renamed import renewed
 from capsexp.results.read import read_facts, read_sweep
 from tests.support.bench import Bench
 

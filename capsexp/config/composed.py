@@ -12,11 +12,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from capsexp import engines
-from capsexp.config.renamed import renewed
 from capsexp.config.whole import Config, check
 from capsexp.errors import ConfigError
 from capsexp.load import LOADS
 from capsexp.plugins import nearest
+from capsexp.renamed import renewed
 from capsexp.targets import TARGETS
 
 # Paths, in which `~` is the home folder.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from capsexp.experiment.executors import EXECUTORS
+from capsexp.plugpoints import EXECUTORS
 
 
 @dataclass

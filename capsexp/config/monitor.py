@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from capsexp.bounds import number
-from capsexp.monitor import probes
+from capsexp.errors import ConfigError
+from capsexp.plugpoints import ALWAYS, PROBES
 
 
 @dataclass
@@ -20,5 +21,16 @@ class MonitorConfig:
 
     def faults(self) -> Iterator[str]:
         if self.probes is not None:
-            probes.check("monitor.probes", self.probes)
+            _check("monitor.probes", self.probes)
         return iter(())
+
+
+def _check(key: str, names: Sequence[str]) -> None:
+    """Raises ConfigError, in one line that begins with `key`, for names that no probe has, and where one lacks that
+    every report needs."""
+    for name in names:
+        PROBES.check(key, name)
+    if lacks := [name for name in ALWAYS if name not in names]:
+        raise ConfigError(
+            f"{key}: lacks {' and '.join(lacks)}, of which every report is made; give [{','.join([*ALWAYS, *names])}]"
+        )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from capsexp.bounds import number
-from capsexp.report.exporters import EXPORTERS
+from capsexp.plugpoints import EXPORTERS
 
 LANGUAGES = ("auto", "en", "zh")
 

@@ -8,10 +8,9 @@ from capsexp import interrupts
 from capsexp.config import Config
 from capsexp.errors import HarnessError, StorageError
 from capsexp.experiment.executors import EXECUTORS
-from capsexp.experiment.record import Record
+from capsexp.experiment.record import Record, finished
 from capsexp.experiment.run import SPARE_S
 from capsexp.files import read_json
-from capsexp.run import finished
 from capsexp.tool import TOKEN
 
 PATIENCE_S = 600.0  # for a run to begin and to be recorded, on a slow disk

@@ -22,7 +22,7 @@ from capsexp.errors import ArchiveError, StorageError
 from capsexp.experiment import environment, mark, preflight, reference
 from capsexp.experiment.handing import hand_over
 from capsexp.experiment.keep import keep, used
-from capsexp.experiment.record import Record
+from capsexp.experiment.record import JOB, Record, job
 from capsexp.experiment.repeats import Pace, key, measured, settle
 from capsexp.experiment.resume import outstanding
 from capsexp.experiment.run import attempt
@@ -35,7 +35,6 @@ from capsexp.report.advice import as_seen_from_here
 from capsexp.report.build import assemble, figures_of, rebuild
 from capsexp.results.read import read_facts, read_run, read_sweep
 from capsexp.results.report import Report
-from capsexp.run import JOB, job
 
 
 class Abandoned(BaseException):

@@ -20,6 +20,8 @@ from capsexp.results.tables import sizes
 
 _PASSING = (".config.yaml", ".monitor-ready", ".faults-ready", "samples.json")  # what only the run itself needs
 
+JOB = "job.json"  # what a run is to its sweep; without it the folder's name tells
+
 
 @dataclass
 class Record:
@@ -86,3 +88,21 @@ class Record:
 
 def _json(path: Path) -> Any:
     return read_json(path) if path.is_file() else None
+
+
+def finished(run_dir: Path) -> str | None:
+    """The status of a run that has come to its end; None of one that has not, or was cut short."""
+    try:
+        status = read_json(run_dir / "run.json")["status"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return status if status in ("ok", "failed", "refused") else None
+
+
+def job(record: Record) -> dict[str, Any]:
+    """What job.json holds: all that replay.yaml, in which everything is settled, does not tell."""
+    load: LoadConfig = record.config.load
+    return {
+        "schema": 1, "num": record.num, "key": record.key, "trials": record.config.trials,
+        "load": {"repeats": load.repeats, "concurrency": load.concurrency},
+    }  # fmt: skip

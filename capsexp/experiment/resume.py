@@ -13,7 +13,6 @@ from typing import Any
 
 from capsexp import compose, trust
 from capsexp.config import resolve
-from capsexp.config.renamed import renewed
 from capsexp.errors import ArchiveError, ConfigError
 from capsexp.experiment import mark
 from capsexp.experiment.combinations import split
@@ -21,6 +20,7 @@ from capsexp.experiment.fingerprint import ASIDE, fingerprint
 from capsexp.experiment.sweep import Planned, Sweep, add, plan
 from capsexp.files import read_json
 from capsexp.overrides import key_of
+from capsexp.renamed import renewed
 from capsexp.results.read import REFERENCE, read_plan
 
 

@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 import msgspec
 
 from capsexp import engines
-from capsexp.config.renamed import renewed
 from capsexp.counts import counted
 from capsexp.errors import ArchiveError
 from capsexp.files import read_json
+from capsexp.renamed import renewed
 from capsexp.results.report import SCHEMA, Report
 from capsexp.results.run import READ, ClientFacts, Reference, Run, SegmentCounts, Tree
 from capsexp.results.tables import TABLES, Row, ends, read_rows, sizes

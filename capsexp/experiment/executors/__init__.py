@@ -1,8 +1,6 @@
 """Where a run is executed, a file each."""
 
 from capsexp.experiment.executors.base import Ended, Executor
-from capsexp.plugins import PlugPoint
+from capsexp.plugpoints import EXECUTORS
 
 __all__ = ["EXECUTORS", "Ended", "Executor"]
-
-EXECUTORS: PlugPoint[Executor] = PlugPoint("executor", __name__, "capsexp.executors", ("execute",))

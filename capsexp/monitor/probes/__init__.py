@@ -8,25 +8,9 @@ from collections.abc import Sequence
 from capsexp.errors import ConfigError
 from capsexp.escape import one_line
 from capsexp.monitor.probes.base import Column, Probe, Source, Watch
-from capsexp.plugins import PlugPoint
+from capsexp.plugpoints import ALWAYS, PROBES
 
-__all__ = ["ALWAYS", "PROBES", "Column", "Probe", "Source", "Watch", "check", "usable"]
-
-PROBES: PlugPoint[Probe] = PlugPoint(
-    "probe", __name__, "capsexp.probes", ("COLUMNS", "ROLES", "EVERY_S", "COST", "missing", "start")
-)
-ALWAYS = ("processes", "system")
-
-
-def check(key: str, names: Sequence[str]) -> None:
-    """Raises ConfigError, in one line that begins with `key`, for names that no probe has, and where one lacks that
-    every report needs."""
-    for name in names:
-        PROBES.check(key, name)
-    if lacks := [name for name in ALWAYS if name not in names]:
-        raise ConfigError(
-            f"{key}: lacks {' and '.join(lacks)}, of which every report is made; give [{','.join([*ALWAYS, *names])}]"
-        )
+__all__ = ["ALWAYS", "PROBES", "Column", "Probe", "Source", "Watch", "usable"]
 
 
 def usable(key: str, names: Sequence[str] | None) -> tuple[dict[str, Probe], dict[str, str]]:

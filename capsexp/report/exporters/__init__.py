@@ -1,8 +1,6 @@
 """Forms of a report, a file each."""
 
-from capsexp.plugins import PlugPoint
+from capsexp.plugpoints import EXPORTERS
 from capsexp.report.exporters.base import Exporter
 
 __all__ = ["EXPORTERS", "Exporter"]
-
-EXPORTERS: PlugPoint[Exporter] = PlugPoint("exporter", __name__, "capsexp.exporters", ("FILE", "render"))
