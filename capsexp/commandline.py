@@ -6,11 +6,13 @@ import difflib
 import re
 import shlex
 import shutil
+from collections.abc import Iterable
+from pathlib import Path
 from string import Formatter
 
 from capsexp.errors import ConfigError
 
-KNOWN = ("workers", "threads", "host", "port")
+KNOWN = ("workers", "threads", "host", "port", "model")
 ALIKE = 0.8  # from there on (of 1) a name is another one misspelled
 _SHELLS = frozenset({"|", "||", "&", "&&", ";", ">", ">>", "<", "2>", "2>&1"})  # words that no program is meant to get
 _PLACEHOLDER = re.compile(rf"\{{({'|'.join(KNOWN)})\}}")
@@ -37,18 +39,32 @@ def words(line: str) -> list[str]:
     return found
 
 
-def startable(line: str) -> None:
-    """Raises ConfigError where there is no such program, only a shell would understand the line, or a placeholder is
-    misspelled."""
+def startable(line: str, cwd: str | None = None, install: str | None = None) -> None:
+    """Raises ConfigError where there is no such program or script (`install`: how to get it), only a shell would
+    understand the line, or a placeholder is misspelled."""
     for name in re.findall(r"(?<![${])\{(\w+)\}(?!\})", line):
         if name not in KNOWN and (meant := difflib.get_close_matches(name, KNOWN, 1, ALIKE)):
             raise ConfigError(f"server.cmd: {{{name}}} stands for nothing; did you mean {{{meant[0]}}}?")
+    if cwd is not None and not Path(cwd).is_dir():
+        raise ConfigError(f"server.cwd={cwd}: no such folder")
     program, *arguments = words(line)
     named = next((word for word in arguments if word in _SHELLS), None)
-    if named is None and (_PLACEHOLDER.search(program) or shutil.which(program)):
+    get = f"; to get it: {install}" if install else ""
+    found = Path(cwd or ".") / program if "/" in program else program  # a name alone is looked for in PATH
+    if named is None and (_PLACEHOLDER.search(program) or shutil.which(found)):
+        script = arguments[0] if arguments else ""
+        if script.endswith(".py") and not _PLACEHOLDER.search(script) and not (Path(cwd or ".") / script).is_file():
+            raise ConfigError(f"server.cmd: no file {script!r} in the folder server.cwd={cwd or '.'}{get}")
         return
+    if named is None and install:
+        raise ConfigError(f"server.cmd: no program {program!r} is here{get}")
     what = f"no program {program!r} can be started" if named is None else f"{named!r} means nothing without a shell"
     raise ConfigError(f"server.cmd: {what}; for what a shell does (cd, A=1, ~, |, &&) write: sh -c 'exec ...'")
+
+
+def mentioned_in(lines: Iterable[str]) -> set[str]:
+    """The placeholders in any of them."""
+    return {name for line in lines for name in mentioned(line)}
 
 
 def mentioned(line: str) -> set[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import sys
 import time
@@ -15,10 +14,11 @@ from math import ceil
 from pathlib import Path
 from typing import Any, TextIO
 
-from capsexp import interrupts, lifeline, tool
+from capsexp import interrupts, tool
 from capsexp.address import address
 from capsexp.client import soak
 from capsexp.client.load import TIMED_OUT, Outcome, plan, run
+from capsexp.client.orders import word_to_go
 from capsexp.client.request import Request, Way
 from capsexp.client.room import Room, room
 from capsexp.config import Config
@@ -56,10 +56,10 @@ def main(argv: Sequence[str]) -> int:
     server = config.server
     url = server.url or address(config.target.transport, server.host, server.port, server.certfile is not None)
     admitted = None
-    if call.guarded:
-        url, admitted = _word_to_go()
     own = config.server.name == "local" and call.run_dir is not None and config.fault.name == "none"
     way = Way(config.server.token, config.server.certfile, own, config.target)
+    if call.guarded:
+        url, admitted = word_to_go(call.run_dir, samples.samples, way, config.load)
     began = time.monotonic()
     with nullcontext() if call.guarded else interrupts.in_order():
         if config.hours is not None:
@@ -164,17 +164,6 @@ def described(samples: SampleSet) -> dict[str, Any]:
         "remarks": [{"file": name, "reason": remark} for name, remark in samples.remarks],
         "language": samples.language,
     }
-
-
-def _word_to_go() -> tuple[str, int | None]:
-    """The runner sends the address once the server is ready, and how many connections it takes where it says so; the
-    end of stdin means that it never will be."""
-    line = sys.stdin.readline()
-    if not line:
-        raise SystemExit(0)
-    lifeline.on_stdin_closed(lambda: os._exit(1))
-    go = json.loads(line)
-    return go["url"], go.get("connections")
 
 
 def write_run(

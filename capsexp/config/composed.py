@@ -23,6 +23,7 @@ from capsexp.targets import TARGETS
 _PATHS = (
     ("samples", "dir"), ("engine", "model_dir"), ("punctuation", "model_dir"), ("monitor", "log"),
     ("server", "certfile"), ("server", "keyfile"), ("load", "csv"),
+    ("server", "cwd"), ("server", "model"),
 )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from capsexp.bounds import number
-from capsexp.commandline import mentioned, words
+from capsexp.commandline import mentioned_in, words
 from capsexp.config.checks import one_of
 
 SERVERS = ("local", "command", "external")
@@ -34,6 +34,10 @@ class ServerConfig:
     grace: float = 5.0
     on_low_memory: str = "reduce"
     cmd: str | None = None
+    env: dict[str, str] = field(default_factory=dict)  # of the command, with the same placeholders
+    cwd: str | None = None  # of the command
+    model: str | None = None  # what {model} stands for: a name, or a folder; one that is shipped by its name alone
+    install: str | None = None  # how to get the command's program, in a line
     url: str | None = None
     token: str | None = None  # what a client must say; needed for addresses other than loopback
     allow_anonymous: bool = False  # ... unless anybody may come
@@ -47,6 +51,10 @@ class ServerConfig:
     max_segment_s: float = number(120.0, low=0.1, high=600)  # seg_duration + 2 x seg_overlap that a client may ask for
     origins: list[str] = field(default_factory=list)  # of web pages that may connect, e.g. https://example.org
 
+    def mentions(self) -> set[str]:
+        """What the command is told."""
+        return mentioned_in((self.cmd or "", *self.env.values()))
+
     def faults(self) -> Iterator[str]:
         yield from one_of("server", self.name, SERVERS)
         yield from one_of("server.dispatch", self.dispatch, DISPATCH)
@@ -54,7 +62,9 @@ class ServerConfig:
         yield from one_of("server.on_low_memory", self.on_low_memory, ("reduce", "refuse"))
         if self.name == "command":
             words(self.cmd or "")
-        if self.name == "command" and self.port == 0 and "port" not in mentioned(self.cmd or ""):
+        if self.name == "command" and "model" in self.mentions() and not self.model:
+            yield "server.model: the command needs a model: server.model=FOLDER, or a name that its program knows"
+        if self.name == "command" and self.port == 0 and "port" not in self.mentions():
             yield (
                 "server.port: server.cmd has no {port}, so give the port that the server takes by itself, e.g. "
                 "server.port=6016, or let server.cmd take {port}"

@@ -44,6 +44,7 @@ class Supervised:
         out: int | None = None,
         err: int | None = None,
         keep: Sequence[int] = (),
+        cwd: str | None = None,
     ) -> None:
         try:
             self.process = subprocess.Popen(
@@ -54,6 +55,7 @@ class Supervised:
                 start_new_session=True,  # Ctrl-C in the terminal reaches the runner alone, which then stops in order
                 pass_fds=keep,
                 env={**os.environ, PARENT: str(os.getpid()), **(env or {})},
+                cwd=cwd,
             )
         except OSError as error:
             if error.errno not in _OUT_OF:
@@ -152,14 +154,17 @@ class Child(Supervised):
     OURS = True
 
     def __init__(
-        self, command: Sequence[str], log: Path, env: Mapping[str, str] | None = None, keep: Sequence[int] = ()
+        self,
+        command: Sequence[str],
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        keep: Sequence[int] = (),
+        cwd: str | None = None,
     ) -> None:
         self.log = log
-        out = BoundedLog(log)
+        out, env = BoundedLog(log), {"PYTHONUNBUFFERED": "1", **(env or {})}
         try:
-            super().__init__(
-                command, log.stem, {"PYTHONUNBUFFERED": "1", **(env or {})}, subprocess.PIPE, subprocess.STDOUT, keep
-            )
+            super().__init__(command, log.stem, env, subprocess.PIPE, subprocess.STDOUT, keep, cwd)
         except BaseException:
             out.close()
             raise
@@ -199,17 +204,19 @@ class Foreign(Child):
 
     OURS = False
 
-    def __init__(self, command: Sequence[str], log: Path) -> None:
+    def __init__(
+        self, command: Sequence[str], log: Path, env: dict[str, str] | None = None, cwd: str | None = None
+    ) -> None:
         self._root: int | None = None  # until it is known
         self._before = {child.pid for child in psutil.Process().children()}
         if sys.platform == "win32":
-            super().__init__(command, log)
+            super().__init__(command, log, env, cwd=cwd)
             return
         lifeline.adopt_orphans()
         ours, theirs = os.pipe()
         with open(ours, "rb") as report:
             try:
-                super().__init__(python("capsexp.lifeline", str(theirs), *command), log, keep=(theirs,))
+                super().__init__(python("capsexp.lifeline", str(theirs), *command), log, env, (theirs,), cwd)
             finally:
                 os.close(theirs)
             said, _, _ = select.select([report], [], [], START_S)

@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from capsexp import commandline, interrupts
+from capsexp.address import address
 from capsexp.config import Config
 from capsexp.errors import RunRefused, ServerError
 from capsexp.experiment.child import Child, Foreign, python
 from capsexp.experiment.reach import answers, free_port, listener
 from capsexp.files import storing
-from capsexp.protocol import in_url
 from capsexp.tool import TOKEN
 
+SHIPPED = Path(__file__).parents[1] / "data"  # models
 PORT_S = 30.0  # for the port of a server that cannot be told one to be free
 
 
@@ -76,23 +77,35 @@ def _server(
         stack.callback(ours.stop, wanted.grace)
         return ours, ""
     port = _port(config, say)
+    told = {"workers": config.workers, "threads": config.threads, "port": port, "host": wanted.host}
+    told["model"] = _model(wanted.model or "")
     try:
-        line = commandline.fill(
-            wanted.cmd or "", workers=config.workers, threads=config.threads, port=port, host=wanted.host
-        )
-        server = Foreign(shlex.split(line), log)
+        line = commandline.fill(wanted.cmd or "", **told)
+        env = {name: commandline.fill(value, **told) for name, value in wanted.env.items()}
+        server = Foreign(shlex.split(line), log, env, wanted.cwd)
     except (OSError, ValueError) as error:
         raise ServerError(f"server.cmd cannot be started: {error}") from None
     stack.callback(server.stop, wanted.grace)
-    return server, f"ws://{in_url(wanted.host)}:{port}"
+    return server, _address(config, port)
+
+
+def _model(name: str) -> str:
+    """What a command is told as its model: one that is shipped by its folder, any other as it was given."""
+    shipped = SHIPPED / name
+    return str(shipped) if name and os.sep not in name and shipped.is_dir() else name
+
+
+def _address(config: Config, port: int) -> str:
+    server = config.server
+    return address(config.target.transport, server.host, port, server.certfile is not None)
 
 
 def _port(config: Config, say: Callable[[str], None]) -> int:
     """A free one, if the server can be told; else its own, once nobody has it. Raises RunRefused."""
     server = config.server
-    if "port" in commandline.mentioned(server.cmd or ""):
+    if "port" in server.mentions():
         return free_port()
-    url = f"ws://{in_url(server.host)}:{server.port}"
+    url = _address(config, server.port)
     deadline = time.monotonic() + min(PORT_S, server.ready_timeout)
     if answers(url):
         say(f"      waiting for port {server.port} to be free")

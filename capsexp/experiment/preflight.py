@@ -38,8 +38,8 @@ def check(sweep: Sweep) -> tuple[list[EngineConfig], list[str]]:
             probes.usable("monitor.probes", names)
     except (EngineError, SampleError) as error:
         raise ConfigError(str(error)) from None
-    for cmd in dict.fromkeys(c.server.cmd or "" for c in configs if c.server.name == "command"):
-        startable(cmd)
+    for server in {repr(c.server): c.server for c in configs if c.server.name == "command"}.values():
+        startable(server.cmd or "", server.cwd, server.install)
     for url in {c.server.url or "" for c in configs if c.server.name == "external"}:
         if why := unreachable(url, REACH_S):
             untold = "" if urlsplit(url).port else f" (no port is said, so {port_of(url)} was tried: ws://HOST:PORT)"

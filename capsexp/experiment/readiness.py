@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from capsexp.address import address
 from capsexp.config import ServerConfig
 from capsexp.errors import HarnessError, RunRefused, ServerError
 from capsexp.experiment.child import POLL_S, Child
 from capsexp.experiment.reach import answers, belongs, listener
 from capsexp.files import read_json
-from capsexp.protocol import in_url
 
+DYING_S = 1.0  # for a server that has failed a request to be gone
 EXTERNAL_S = 10.0  # for a server that runs already to answer
 
 
@@ -62,8 +63,7 @@ def of_server(server: Child | None, url: str, wanted: ServerConfig, said: Path, 
 def _ours(answer: dict[str, Any], wanted: ServerConfig) -> Ready:
     if "error" in answer:
         raise (RunRefused if answer["refused"] else ServerError)(answer["error"])
-    scheme = "wss" if wanted.certfile else "ws"
-    url = f"{scheme}://{in_url(wanted.host)}:{answer['port']}"
+    url = address("websocket", wanted.host, answer["port"], wanted.certfile is not None)
     return Ready(url, len(answer["workers"]), answer["engine"], answer.get("connections"), answer["warnings"])
 
 
@@ -78,3 +78,18 @@ def of_tool(path: Path, child: Child, timeout: float, meanwhile: Callable[[], No
         if time.monotonic() > deadline:
             raise HarnessError(f"{path.stem} was not ready in time: {child.last_lines()}")
         time.sleep(POLL_S)
+
+
+def of_first_requests(path: Path, client: Child, server: Child | None, meanwhile: Callable[[], None]) -> None:
+    """Wait until the client has written to `path` what came of its first requests, which have limits of their own.
+    Raises ServerError where they failed."""
+    while not path.is_file() and client.alive():
+        meanwhile()
+        time.sleep(POLL_S)
+    of_tool(path, client, 0.0, meanwhile)
+    error = read_json(path)["error"]
+    if error is None:
+        return
+    if server is not None and server.wait(DYING_S):
+        error += f"; the server ended with code {server.process.returncode}: {server.last_lines()}"
+    raise ServerError(error)

@@ -67,7 +67,8 @@ def ensure(config: Config, sweep_dir: Path, sweep_workers: Sequence[int]) -> str
         folder.mkdir(parents=True, exist_ok=True)
         # It has no server, and its settings (a token among them) are not to be kept.
         limits = {name: getattr(config.server, name) for name in ("ready_timeout", "stuck_s", "stuck_rtf")}
-        asked = replace(config, reference=replace(config.reference, processes=missing), server=ServerConfig(**limits))
+        only = replace(config.reference, processes=missing)
+        asked = replace(config, reference=only, server=ServerConfig(**limits), target=Config().target)
         write_text(folder / "config.yaml", to_yaml(asked))
         command = python(
             "capsexp.experiment.reference",

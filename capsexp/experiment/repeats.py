@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
-from capsexp.commandline import mentioned
 from capsexp.config import Config, LoadConfig, repeat_count, without_labels, worker_count
 from capsexp.counts import counted
 from capsexp.experiment.fingerprint import of_samples
@@ -132,7 +131,7 @@ def measured(config: Config, decided: dict[str, Decision], made: float | None) -
 def _untold(config: Config) -> bool:
     """Whether the server is not told how many workers it has."""
     server = config.server
-    return server.name == "external" or (server.name == "command" and "workers" not in mentioned(server.cmd or ""))
+    return server.name == "external" or (server.name == "command" and "workers" not in server.mentions())
 
 
 def _said(pace: Pace, configs: Sequence[Config], decision: Decision, cpus: float) -> str:

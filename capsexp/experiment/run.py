@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from capsexp import debug, interrupts
+from capsexp.client.orders import WARM
 from capsexp.config import to_yaml
 from capsexp.errors import CapsexpError, HarnessError, RunRefused, StorageError
 from capsexp.experiment import launch, readiness
@@ -118,6 +119,11 @@ class Run:
             signs.append((started.injector, ".faults-ready"))
         for child, name in signs:
             readiness.of_tool(self._dir / name, child, wanted.ready_timeout, look)
+        if wanted.name != "local":  # ours loads and warms its workers by itself
+            firsts = self._record.workers or 1
+            started.client.say(json.dumps({"url": ready.url, "workers": firsts}))
+            readiness.of_first_requests(self._dir / WARM, started.client, started.server, look)
+            self._record.ready = time.monotonic() - self._zero
         return ready
 
     def _load(self, started: Started, ready: Ready) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from capsexp import compose
-from capsexp.commandline import mentioned
 from capsexp.config import Config, resolve, slug, trial_count, worker_count
 from capsexp.errors import ConfigError
 from capsexp.experiment.combinations import BASIC, OURS, combinations, countable, elsewhere, here, plain, split
@@ -120,7 +119,9 @@ _JUDGING = ("thresholds", "validity", "report", "archive")
 _WHOLE = frozenset({"trials", "trials_max", "name", "resume", "executor"})
 # What our own server is told and no other.
 _OF_OURS = ("workers", "threads", "pool", "engine", "punctuation", "server")
-_TOLD_TO_ALL = frozenset({"server", "server.name", "server.cmd", "server.url", "server.token"})
+_TOLD_TO_ALL = frozenset(
+    {"server", "server.name", "server.cmd", "server.url", "server.token", "server.env", "server.cwd"}
+)
 
 
 def each_differs(planned: Sequence[Planned]) -> None:
@@ -144,8 +145,8 @@ def each_differs(planned: Sequence[Planned]) -> None:
         for name in ("command", "external"):
             runs = [p for p in planned if p.config.server.name == name]
             values = _values(runs, key)
-            cmds = [p.config.server.cmd or "" for p in runs]
-            if len(values) > 1 and not all(key.removeprefix("server.") in mentioned(cmd) for cmd in cmds):
+            told = [p.config.server.mentions() for p in runs]
+            if len(values) > 1 and not all(key.removeprefix("server.") in names for names in told):
                 shown = f"{key}={','.join(sorted(values))}"
                 raise ConfigError(f"{shown}: {_ALIKE[name].format(key=key.removeprefix('server.'))}")
 

@@ -11,13 +11,13 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from capsexp.commandline import fill, mentioned
+from capsexp.commandline import fill, mentioned_in
 from capsexp.config import PunctuationConfig, ServerConfig
 from capsexp.engines import known
 from capsexp.results.report import Start
 
 # Where a run's server listens, and what only a server of somebody else's has.
-_NOT_OURS = frozenset({"name", "token", "cmd", "url"})
+_NOT_OURS = frozenset({"name", "token", "cmd", "url", "env", "cwd", "model", "install"})
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./:-]*")
 _READ_AS_OTHER = frozenset({"null", "true", "false", "nan", "inf", "yes", "no", "on", "off"})
 _LOOPBACK = ("localhost", "::1")
@@ -30,10 +30,7 @@ def start(config: Mapping[str, Any], workers: int | None) -> Start:
     if server["name"] == "external":
         return Start(note=f"nothing to start: {server['url']} was measured as it runs")
     if server["name"] == "command":
-        cmd, told = server["cmd"] or "", {"workers": config["workers"], "threads": config["threads"], "port": "PORT"}
-        line = fill(cmd, **told, host=server["host"])
-        listens = "PORT: the port to listen on" if "port" in mentioned(cmd) else f"it listens on port {server['port']}"
-        return Start(command=line, note=listens)
+        return _of_theirs(config, server)
     groups, settings, note = _groups(config), list(_settings(config)), None
     if not _stays_here(server["host"]) and not server.get("allow_anonymous"):
         settings.append(("server.token", "SECRET"))
@@ -44,6 +41,18 @@ def start(config: Mapping[str, Any], workers: int | None) -> Start:
     words += [f"{key}={spelled(value)}" for key, value in settings]
     command = shlex.join(["python", "-m", "capsexp.server", *words])
     return Start(command=command, yaml=_yaml(groups, [*first, *settings]), note=note)
+
+
+def _of_theirs(config: Mapping[str, Any], server: Mapping[str, Any]) -> Start:
+    cmd, env, cwd = server["cmd"] or "", server.get("env") or {}, server.get("cwd")
+    told = {"workers": config["workers"], "threads": config["threads"], "host": server["host"]}
+    told |= {"port": "PORT", "model": server.get("model") or "MODEL"}
+    before = [f"{name}={shlex.quote(fill(value, **told))}" for name, value in env.items()]
+    line = " ".join([*before, fill(cmd, **told)])
+    there = f", in the folder {cwd}" if cwd else ""
+    mentions = mentioned_in((cmd, *env.values()))
+    listens = "PORT: the port to listen on" if "port" in mentions else f"it listens on port {server['port']}"
+    return Start(command=line, note=f"{listens}{there}")
 
 
 def _groups(config: Mapping[str, Any]) -> dict[str, str]:

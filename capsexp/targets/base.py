@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from omegaconf import MISSING
 
+from capsexp.bounds import number
 from capsexp.protocol import Audio, Result
 
 Frame = str | bytes  # a text or a binary message; over HTTP a part of the body, over TCP of the stream
@@ -37,9 +38,10 @@ class TargetConfig:
     tells: ClassVar[frozenset[str]] = frozenset(TOLD)  # of TOLD; what such a server does not tell, it is not judged by
     # Its own keys that say how to measure, and of which no value makes us load, run, reach or write anything: an
     # archive of anybody's may set them.
-    measures: ClassVar[frozenset[str]] = frozenset()
+    measures: ClassVar[frozenset[str]] = frozenset({"probe_timeout"})
 
     name: str = MISSING
+    probe_timeout: float = number(60.0, low=0.1, high=86400)  # s for a first request, with what is loaded only then
 
     def at(self, url: str) -> str:
         """Where requests go, of a server at this address."""

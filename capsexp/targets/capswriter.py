@@ -22,7 +22,7 @@ class Settings(TargetConfig):
 
     subprotocols: ClassVar[tuple[str, ...]] = (SUBPROTOCOL,)
     local: ClassVar[bool] = True
-    measures: ClassVar[frozenset[str]] = frozenset({"final"})
+    measures: ClassVar[frozenset[str]] = frozenset({"probe_timeout", "final"})
 
     name: str = "capswriter"
     final: str = "with_data"

@@ -24,7 +24,7 @@ class Settings(TargetConfig):
     tells: ClassVar[frozenset[str]] = frozenset()
     largest_frame: ClassVar[int | None] = LARGEST
     partials: ClassVar[bool] = True
-    measures: ClassVar[frozenset[str]] = frozenset({"mode", "end", "chunk_size", "itn", "hotwords"})
+    measures: ClassVar[frozenset[str]] = frozenset({"probe_timeout", "mode", "end", "chunk_size", "itn", "hotwords"})
 
     name: str = "funasr"
     mode: str = "offline"

@@ -35,7 +35,9 @@ class Settings(TargetConfig):
 
     transport: ClassVar[str] = "http"
     tells: ClassVar[frozenset[str]] = frozenset()  # FunASR's `duration` is the time that it took
-    measures: ClassVar[frozenset[str]] = frozenset({"model", "model_key", "format", "language", "words", "fields"})
+    measures: ClassVar[frozenset[str]] = frozenset(
+        {"probe_timeout", "model", "model_key", "format", "language", "words", "fields"}
+    )
 
     name: str = "openai"
     path: str = "/v1/audio/transcriptions"

@@ -22,7 +22,7 @@ class Settings(TargetConfig):
     tells: ClassVar[frozenset[str]] = frozenset()
     largest_frame: ClassVar[int | None] = LARGEST
     partials: ClassVar[bool] = True
-    measures: ClassVar[frozenset[str]] = frozenset({"frame_s"})
+    measures: ClassVar[frozenset[str]] = frozenset({"probe_timeout", "frame_s"})
 
     name: str = "vosk"
     frame_s: float = bounds.number(0.25, low=0.01, high=30)  # of which 32 s are the largest frame

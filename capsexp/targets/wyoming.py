@@ -22,7 +22,7 @@ class Settings(TargetConfig):
 
     transport: ClassVar[str] = "tcp"
     tells: ClassVar[frozenset[str]] = frozenset()
-    measures: ClassVar[frozenset[str]] = frozenset({"frame_s", "model", "language"})
+    measures: ClassVar[frozenset[str]] = frozenset({"probe_timeout", "frame_s", "model", "language"})
 
     name: str = "wyoming"
     frame_s: float = bounds.number(1.0, low=0.01, high=60)

@@ -1,0 +1,39 @@
+"""What a run tells its client, a line of JSON each on its standard input."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from capsexp import lifeline
+from capsexp.client.request import Way
+from capsexp.client.warm import warm
+from capsexp.config import LoadConfig
+from capsexp.files import write_json
+from capsexp.samples import Sample
+
+WARM = ".warm"  # in the run's folder: what came of the first requests
+
+
+def word_to_go(run_dir: Path | None, samples: Sequence[Sample], way: Way, load: LoadConfig) -> tuple[str, int | None]:
+    """Wait until the server is ready: its address, and how many connections it takes where it says so. Where a line
+    before asks for it, make a first request for each of so many `workers`."""
+    told = _line()
+    if "workers" in told and run_dir is not None:
+        write_json(run_dir / WARM, {"error": asyncio.run(warm(samples, told["workers"], told["url"], way, load))})
+        told = _line()
+    lifeline.on_stdin_closed(lambda: os._exit(1))
+    return told["url"], told.get("connections")
+
+
+def _line() -> dict[str, Any]:
+    """The end of stdin means that there is nothing to do any more."""
+    line = sys.stdin.readline()
+    if not line:
+        raise SystemExit(0)
+    return dict(json.loads(line))

@@ -1,0 +1,42 @@
+"""Before the load: first requests, which make a server load what it loads late, and show whether it speaks what it is
+taken to speak."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+
+from capsexp.client.request import Request, Way, perform
+from capsexp.config import LoadConfig
+from capsexp.protocol import RATE
+from capsexp.samples import Sample
+
+ROUNDS = 2  # of as many requests as there are workers: who takes which is up to the server
+CLIP_S = 3.0
+
+
+async def warm(samples: Sequence[Sample], workers: int, url: str, way: Way, load: LoadConfig) -> str | None:
+    """Why the server cannot be measured, or None. Nothing of this is in any figure."""
+    shortest = min(samples, key=lambda sample: len(sample.audio), default=None)
+    if shortest is None:
+        return None
+    clip = shortest.audio[: round(CLIP_S * RATE)]
+    for _ in range(ROUNDS):
+        firsts = [Request(n, str(uuid.uuid4()), shortest.name, clip) for n in range(workers)]
+        await asyncio.gather(*(_ask(request, url, way, load) for request in firsts))
+        if errors := [request.error for request in firsts if request.error]:
+            return f"target={way.target.name}: a first request, before the load, failed: {errors[0]}"
+    return None
+
+
+async def _ask(request: Request, url: str, way: Way, load: LoadConfig) -> None:
+    limit = way.target.probe_timeout
+    try:
+        await asyncio.wait_for(perform(request, url, load, lambda event: None, way), limit)
+    except asyncio.TimeoutError:
+        if request.final is None:
+            request.error = (
+                f"{url} gave no final result within target.probe_timeout = {limit:g} s: does it speak what this target "
+                "is, and has it loaded its model?"
+            )

@@ -1,0 +1,80 @@
+"""First requests, before the load: a server that does not speak what it is taken to speak is told at once."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+
+from capsexp.client.request import Way
+from capsexp.client.warm import CLIP_S, ROUNDS, warm
+from capsexp.config import LoadConfig
+from capsexp.samples import Sample
+from capsexp.targets import TARGETS
+from tests.support import PATIENCE, foreign, noise
+
+SAMPLES = [Sample("long", noise(20, 0), ""), Sample("short", noise(6, 1), "")]
+
+
+def warmed(serving: Any, target: str, timeout: float = PATIENCE, **options: Any) -> str | None:
+    async def main() -> str | None:
+        async with serve(serving, "127.0.0.1", 0, **options) as server:
+            url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            way = Way(target=TARGETS.settings(target)(probe_timeout=timeout))
+            return await warm(SAMPLES, 3, url, way, LoadConfig())
+
+    return asyncio.run(main())
+
+
+def test_there_is_a_first_request_for_each_worker_of_a_short_clip() -> None:
+    heard: list[float] = []
+
+    async def listening(connection: ServerConnection) -> None:
+        header = await connection.recv()
+        assert isinstance(header, bytes)
+        size = int.from_bytes(header[4:8], "little")
+        heard.append(size / 64_000)
+        assert len(await connection.recv()) == size
+        await connection.send("a")
+        await connection.wait_closed()
+
+    assert warmed(listening, "sherpa") is None
+    assert heard == [CLIP_S] * (3 * ROUNDS)
+    assert asyncio.run(warm([], 3, "ws://127.0.0.1:1", Way(), LoadConfig())) is None
+
+
+async def silent(connection: ServerConnection) -> None:
+    await connection.wait_closed()
+
+
+async def other(connection: ServerConnection) -> None:
+    await connection.send('{"hello": "I am somebody else"}')
+    await connection.wait_closed()
+
+
+def test_what_does_not_speak_this_is_named_at_once() -> None:
+    said = warmed(silent, "funasr", 0.2) or ""
+    assert said.startswith("target=funasr: a first request, before the load, failed: ws://127.0.0.1:")
+    assert "gave no final result within target.probe_timeout = 0.2 s: does it speak what this target is" in said
+    for target in ("sherpa", "funasr", "capswriter", "vosk"):
+        said = warmed(other, target) or ""
+        assert said.startswith(f"target={target}: ") and "the server answered: " in said and "\n" not in said
+    said = warmed(foreign.funasr("python-2026-07"), "sherpa") or ""
+    assert "the connection ended (code 1011" in said
+    said = warmed(other, "capswriter", max_size=1000) or ""
+    assert "target=capswriter" in said
+
+
+@pytest.mark.parametrize("target", ["openai", "wyoming"])
+def test_what_speaks_over_another_transport_is_named(target: str) -> None:
+    async def main() -> str | None:
+        async with serve(silent, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            own = {"model": "m"} if target == "openai" else {}
+            way = Way(target=TARGETS.settings(target)(probe_timeout=PATIENCE, **own))
+            url = f"{'http' if own else 'tcp'}://127.0.0.1:{port}"
+            return await warm(SAMPLES, 1, url, way, LoadConfig())
+
+    said = asyncio.run(main()) or ""
+    assert said.startswith(f"target={target}: a first request, before the load, failed: ")
+    assert "did not answer" not in said and "probe_timeout" not in said
