@@ -44,6 +44,9 @@ def _lock(path: Path) -> int:
             raise StorageError(f"{path}: is no file of ours; remove it")
         with storing(path):
             fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
+        if os.fstat(fd).st_nlink > 1:  # what we write there would be in another file as well
+            os.close(fd)
+            raise StorageError(f"{path}: is another file as well (a hard link); remove it")
         try:
             if sys.platform != "win32":
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,6 +1,7 @@
 """What is shipped works where it is installed, and no preset rots."""
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -16,7 +17,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.mark.slow
 def test_a_wheel_carries_its_settings_and_samples(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)]
+    left = shutil.ignore_patterns(".*", "outputs", "training", "tests", "__pycache__")
+    source = Path(shutil.copytree(ROOT, tmp_path / "source", ignore=left))
+    (source / "conf" / "local.yaml").write_text("server: {token: geheim}\n")  # its user's own
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--wheel-dir", str(tmp_path), str(source)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     built = next(tmp_path.glob("capsexp-*.whl"))
@@ -27,6 +31,8 @@ def test_a_wheel_carries_its_settings_and_samples(tmp_path: Path) -> None:
                                                               "tokens.txt")} <= names  # fmt: skip
         assert "capsexp/data/samples/zh/10-long.mp3" in names
         assert not any(name.startswith("training") for name in names)
+        assert {"capsexp/conf/config.yaml", "capsexp/conf/load/all.yaml"} <= names
+        assert not any(name.endswith("local.yaml") and name.count("/") == 2 for name in names)
         wheel.extractall(tmp_path / "site")
         assert "capsexp=capsexp.__main__:main" in wheel.read(
             next(n for n in wheel.namelist() if n.endswith("entry_points.txt"))

@@ -88,6 +88,9 @@ def _stranger(error: Exception, url: str, way: Way) -> str:
 def _refused(error: InvalidStatus, url: str, own: bool) -> str:
     status = error.response.status_code
     said = brief((error.response.body or b"").decode("utf-8", "replace")) or "no reason given"
+    if 300 <= status < 400:
+        there = brief(error.response.headers.get("Location", "")) or "another address"
+        return f"{url} sends us on to {there} ({status}): give server.url the address that answers itself"
     if status in (401, 407):
         return f"{url} refused the connection ({status}): {said}; give its token as server.token=SECRET"
     if status == 403:

@@ -26,9 +26,11 @@ from capsexp.config.validity import ValidityConfig
 from capsexp.engines import EngineConfig
 from capsexp.errors import ConfigError
 from capsexp.load import LOADS
+from capsexp.machine import total_mb
 from capsexp.targets import TARGETS, TargetConfig
 from capsexp.targets.base import TOLD
 
+WORKER_MB = 10  # that a worker takes before it has a model, at the very least
 AUTO_TRIALS = 5  # fewer leave the spread itself unknown
 # Keys that tell runs of one configuration apart, or that do not change what is measured.
 SWEEP_KEYS = frozenset({"trial", "trials", "trials_max", "cooldown", "name", "resume", "redo", "executor"})
@@ -90,6 +92,11 @@ def _faults(config: Config) -> Iterator[str]:
     if config.redo not in (None, "changed"):
         yield f"redo: {config.redo!r} is neither `changed` nor null"
     yield from config.pool.faults()
+    if config.server.name == "local" and (worker_count(config.workers) or 0) * WORKER_MB > (there := total_mb()):
+        yield (
+            f"workers: {config.workers} are more than this machine's {there:.0f} MB of memory could ever hold; at most "
+            f"{there // WORKER_MB:.0f}"
+        )
     yield from config.pool.unfit(config.engine, config.threads)
     yield from config.engine.faults()
     yield from config.server.faults()

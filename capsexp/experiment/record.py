@@ -70,13 +70,14 @@ class Record:
         client = _json(self.dir / "client.json")
         described = _json(self.dir / "samples.json") or {"samples": [], "skipped": []}
         window = {"ready": self.ready, "start": client and client["start_s"], "end": client and client["end_s"]}
+        dispatch = config.server.dispatch if config.server.name == "local" else None  # nobody knows of others
         return {
             "schema": SCHEMA, "num": self.num, "key": self.key, "trial": config.trial, "name": config.name,
             "status": status, "error": error or None, "failure": self.failure,
             "workers": self.workers, "workers_requested": config.workers, "threads": config.threads,
             "pool": config.pool.name, "engine": config.engine.name, "engine_about": self.about,
             "twin": config.engine.is_twin(), "one_core": config.engine.one_core, "speaks": config.engine.speaks,
-            "tells": sorted(config.target.tells), "dispatch": config.server.dispatch,
+            "tells": sorted(config.target.tells), "dispatch": dispatch,
             "repeats": repeat_count(self.load.repeats), "concurrency": self.load.concurrency,
             "server": config.server.name, "config": to_dict(config), "reference": self.reference,
             "phases_s": {name: round(seconds, 6) for name, seconds in self.phases.items()},

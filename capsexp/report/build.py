@@ -89,7 +89,7 @@ def assemble(files: SweepFiles, survive: Survivor | None = None) -> Report:
         ),
         warnings=tuple(warnings(files, seen, configurations, survive)),
         environment=files.environment,
-        samples=observed[0].run.samples if observed else (),
+        samples=tuple({(s.name, s.sha256): s for o in observed for s in o.run.samples}.values()),
         thresholds=sweep.thresholds,
         thresholds_changed=_changed(files),
         validity_limits=sweep.validity or {},
@@ -157,7 +157,8 @@ def _judge(files: RunFiles, references: Mapping[str, Reference]) -> Judgement | 
     run = files.run
     reference = references.get(run.reference or "")
     judged = correctness.judge(files.transcripts, files.requests, reference, run.samples, "duration" in run.tells)
-    return replace(judged, errors={}) if run.twin else judged  # random weights, meaningless text
+    meaningless = run.twin or (run.server == "local" and not run.speaks)  # random weights; no words of a language
+    return replace(judged, errors={}) if meaningless else judged
 
 
 def _limits(run: Run, given: Tree, ci_width: float) -> dict[str, float | None]:

@@ -51,7 +51,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     threads: int
     pool: str
     engine: str
-    dispatch: str
+    dispatch: str | None  # how ours shares out segments; nobody knows of others
     config: Tree
     phases_s: dict[str, float]
     window_s: Window

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from http import HTTPStatus
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -215,6 +216,18 @@ def test_a_second_final_result_is_seen_though_nobody_waits_for_it(late: float) -
     assert outcome.start is not None and outcome.end is not None
 
 
+@pytest.mark.parametrize("there", ["http://127.0.0.1:9/login", "", "/elsewhere", "ws://127.0.0.1:9/"])
+def test_a_server_that_sends_one_on_is_told_with_where_to(there: str) -> None:
+    def on(connection: ServerConnection, request: object) -> Any:
+        found = connection.respond(HTTPStatus.FOUND, "")
+        if there:
+            found.headers["Location"] = there
+        return found
+
+    (one,) = against(answer, made(1), process_request=on).requests
+    assert one.error is not None and "sends us on to" in one.error and "(302)" in one.error and there in one.error
+
+
 def test_what_ends_the_sending_does_not_hide_what_was_received() -> None:
     async def refuses(connection: ServerConnection) -> None:
         await connection.recv()
@@ -226,8 +239,6 @@ def test_what_ends_the_sending_does_not_hide_what_was_received() -> None:
 
 
 def refusing(status: int, body: bytes = b"no\n") -> dict[str, Any]:
-    from http import HTTPStatus
-
     def refuse(connection: ServerConnection, request: object) -> Any:
         return connection.respond(HTTPStatus(status), body.decode())
 

@@ -194,6 +194,18 @@ def test_a_folder_is_written_by_one_at_a_time(bench: Bench) -> None:
     assert resume(bench) == 0, bench.stderr  # its owner is dead: nobody holds it
 
 
+def test_a_lock_that_is_another_file_as_well_is_not_written(tmp_path: Path) -> None:
+    from capsexp.errors import StorageError
+    from capsexp.lock import locked
+
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / "sweep").mkdir()
+    os.link(tmp_path / "precious", tmp_path / "sweep" / ".lock")
+    with pytest.raises(StorageError, match=r"\.lock: is another file as well"), locked(tmp_path / "sweep"):
+        pass
+    assert (tmp_path / "precious").read_text() == "mine"
+
+
 @pytest.mark.parametrize("place", ["../outside", "/tmp/outside", "0-x/../../outside", "..", "reference", ""])
 def test_no_path_of_a_file_leaves_the_sweep(tmp_path: Path, place: str) -> None:
     from capsexp.cli import main

@@ -1,6 +1,7 @@
 """What a report says, in words: one vocabulary, nothing recommended that is not decided, one line for one thing."""
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -350,3 +351,19 @@ def test_a_baseline_that_ran_with_other_models_or_packages_is_none() -> None:
     by_key = {c.key: c for c in report.configurations}
     assert by_key["workers=3"].verdict not in ("FEASIBLE", "BASELINE")
     assert report.recommendation.workers == 2
+
+
+def test_the_headline_counts_the_samples_of_all_runs() -> None:
+    first, second = ({"name": f"s{n}", "duration_s": 10.0 * n, "sha256": str(n)} for n in (1, 2))
+    report, said = reported(a_run(1, 10.0, samples=[first]), a_run(2, 6.0, samples=[first, second]))
+    assert [s.name for s in report.samples] == ["s1", "s2"]
+    assert "2 samples, 30 s of audio" in said
+
+
+@pytest.mark.parametrize(("server", "speaks", "told"), [("local", False, False), ("command", False, True)])
+def test_what_an_engine_without_words_says_has_no_word_errors(server: str, speaks: bool, told: bool) -> None:
+    """The engine's settings say nothing of somebody else's server."""
+    run = a_run(1, 10.0, speaks=speaks, settings={"server.name": server})
+    texts = {"s0": msgspec.structs.replace(run.transcripts["s0"], reference="so it was")}
+    report, _ = reported(replace(run, transcripts=texts))
+    assert (report.configurations[0].value("wer") is not None) == told
