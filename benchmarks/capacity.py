@@ -77,16 +77,16 @@ def _first(server: Server, chance: random.Random) -> float:
 
 
 @cache
-def late_share(server: Server, users: int) -> float:
+def late_share(server: Server, users: int, requests: int = LONG) -> float:
     """In the long run: worker by worker and second by second as the requests come, without the first tenth."""
     chance = random.Random(f"truth {users}")
     waiting = sorted(_first(server, chance) for _ in range(users))
     ends, count, late = [0.0] * server.workers, 0, 0
-    for number in range(LONG):
+    for number in range(requests):
         stop = heapq.heappop(waiting)
         worker = min(range(server.workers), key=lambda w: ends[w])
         ends[worker] = max(stop, ends[worker]) + server.service_s
-        if number > LONG // 10:
+        if number > requests // 10:
             count, late = count + 1, late + (ends[worker] - stop > server.limit_s)
         heapq.heappush(waiting, ends[worker] - server.think_s * math.log(1 - chance.random()) + server.speech_s)
     return late / count
@@ -140,7 +140,7 @@ def against_erlang() -> tuple[float, float]:
     """Many users who think for long are arrivals by chance: what is simulated, and what the formula says."""
     users, service, limit, rate = 4000, 0.5, 1.2, 1.5
     server = Server(1, service, 0.0, users / rate - service, service + limit)
-    return late_share(server, users), erlang(rate, service, limit)
+    return late_share(server, users, 20 * LONG), erlang(rate, service, limit)
 
 
 def main() -> None:

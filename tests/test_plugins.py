@@ -17,6 +17,7 @@ from capsexp.compose import compose
 from capsexp.engines import ENGINES, every_settings
 from capsexp.errors import ConfigError
 from capsexp.files import read_json
+from capsexp.load import Clip, Given, plan
 from capsexp.targets import TARGETS
 from tests.support import PATIENCE
 
@@ -101,6 +102,29 @@ class Shout:
 
 begin = Shout
 """
+LOAD = """
+from dataclasses import dataclass
+from typing import ClassVar
+
+from capsexp.load.base import LoadConfig, Turn
+
+
+@dataclass
+class Settings(LoadConfig):
+    counted: ClassVar[bool] = False
+
+    name: str = "twice"
+    pause_s: float = 10.0
+
+    def faults(self):
+        yield from super().faults()
+        if self.pause_s > 100:
+            yield "load.pause_s: nobody waits so long; give less"
+
+
+def plan(config, given):
+    return tuple(Turn(n, user=n, wait_s=wait) for n in range(len(given.clips)) for wait in (0.0, config.pause_s))
+"""
 WIRE = TARGET.replace('    name: str = "shout"', '    transport = "carrier pigeon"\n    name: str = "wire"')
 BROKEN = "import nothing_of_this_name\n"
 BARE = "class Settings:\n    name = 'bare'\n\n\ndef load(config, threads):\n    return None\n"
@@ -113,6 +137,9 @@ nonsense = :: not a module
 
 [capsexp.exporters]
 page = tiny_plugin.page
+
+[capsexp.loads]
+twice = tiny_plugin.load
 
 [capsexp.targets]
 shout = tiny_plugin.target
@@ -132,6 +159,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     modules = {
         "__init__": "",
         "engine": ENGINE, "page": PAGE, "broken": BROKEN, "bare": BARE, "target": TARGET, "wire": WIRE,
+        "load": LOAD,
     }  # fmt: skip
     for name, text in modules.items():
         (package / f"{name}.py").write_text(text)
@@ -139,6 +167,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, text in yaml.items():
         (package / "conf" / "engine" / f"{name}.yaml").write_text(f'name: "{name}"\n{text}\n')
     (package / "conf" / "target").mkdir()
+    (package / "conf" / "load").mkdir()
+    (package / "conf" / "load" / "twice.yaml").write_text("defaults: [all, _self_]\nname: twice\npause_s: 0.5\n")
     for name in ("shout", "wire"):
         (package / "conf" / "target" / f"{name}.yaml").write_text(f"name: {name}\nloud: '?'\n")
     return site
@@ -227,6 +257,17 @@ def test_a_server_of_another_kind_is_measured_by_a_target_of_somebody_elses(
     said = (tmp_path / "out" / "report.md").read_text("utf-8")
     assert said.count("target=shout does not tell how much of the audio a result covers") == 1
     assert read_json(next((tmp_path / "out").glob("*/run.json")))["tells"] == []
+
+
+def test_a_load_of_somebody_elses_is_planned_and_checked_as_ours(there: Path) -> None:
+    load = compose(["load=twice"]).load
+    clips = (Clip("a", 1.0), Clip("b", 2.0))
+    turns = plan(load, Given(clips))
+    assert [(turn.user, turn.wait_s) for turn in turns] == [(0, 0.0), (0, 0.5), (1, 0.0), (1, 0.5)]
+    with pytest.raises(ConfigError, match=r"^load\.pause_s: nobody waits so long; give less$"):
+        compose(["load=twice", "load.pause_s=101"])
+    with pytest.raises(ConfigError, match=r"^load\.repeats: load=twice says itself how many"):
+        compose(["load=twice", "load.repeats=2"])
 
 
 def test_what_does_not_go_together_is_refused_before_anything_starts(there: Path) -> None:
