@@ -27,8 +27,10 @@ from capsexp.segments import Segment
 from capsexp.server.connection import Bounded
 from capsexp.server.core.order import order
 from capsexp.server.core.scheduler import Scheduler
+from capsexp.server.core.session import Limits
+from capsexp.server.delivery import internal
 from capsexp.server.doorman import Doorman
-from capsexp.server.gateway import Gateway, Limits, internal
+from capsexp.server.gateway import Gateway
 from capsexp.server.guard import Guard, connections_that_fit, tls
 from capsexp.server.held import Held
 from capsexp.server.listener import OPEN_S, Listener, bind

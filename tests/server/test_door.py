@@ -16,7 +16,7 @@ from capsexp.client.load import run
 from capsexp.config import LoadConfig
 from capsexp.errors import ServerError
 from capsexp.protocol import in_url
-from capsexp.server.gateway import internal
+from capsexp.server.delivery import internal
 from capsexp.server.listener import bind
 from capsexp.server.sparing import Sparing
 from tests.support import PATIENCE, noise

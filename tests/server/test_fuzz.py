@@ -23,8 +23,9 @@ from capsexp.protocol import (
     encode_result,
 )
 from capsexp.segments import Cut, Cutter, Merger, Recognition, cut_all
-from capsexp.server import gateway
-from capsexp.server.gateway import Gateway, Limits
+from capsexp.server.core import session
+from capsexp.server.core.session import Limits
+from capsexp.server.gateway import Gateway
 from capsexp.server.pools.base import Outcome
 from tests.support.fakes import FakeConnection, FakePool, message
 from tests.support.servers import server
@@ -158,7 +159,7 @@ def test_too_many_tasks_at_once() -> None:
 
 
 def test_audio_that_waits_for_its_segment_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway, "MAX_HELD_S", 50.0)
+    monkeypatch.setattr(session, "MAX_HELD_S", 50.0)
     frames = [message(str(n), 20, duration=60, overlap=0) for n in range(4)]
     frames += [message("0", 0, True, duration=60, overlap=0), message("4", 20, duration=60, overlap=0)]
     connection = FakeConnection([*frames])
