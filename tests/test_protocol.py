@@ -166,3 +166,56 @@ def test_the_longest_task_id_is_taken() -> None:
 def test_an_address_holds_a_host_so_that_its_port_can_be_told(host: str, written: str) -> None:
     assert in_url(host) == written
     assert (urlsplit(f"ws://{in_url(host)}:6016").hostname, urlsplit(f"ws://{written}:6016").port) == (host, 6016)
+
+
+LARGE = np.arange(20_000, dtype="<f4")
+LARGE_PCM = base64.b64encode(LARGE.tobytes()).decode()
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        encode_audio(AudioMessage("a", LARGE, True)),
+        json.dumps({"data": LARGE_PCM, "task_id": "a", "is_final": True}),
+        f'{{"task_id": "a", "data"\n:  "{LARGE_PCM}", "is_final": true}}',
+        json.dumps({"task_id": "a", "is_final": True, "data": LARGE_PCM}).replace("/", "\\/"),  # as PHP writes it
+        json.dumps({"task_id": "a", "is_final": True, "context": {"data": LARGE_PCM}, "data": LARGE_PCM}),
+        json.dumps({"task_id": "a", "is_final": True, 'my"data': LARGE_PCM, "data": LARGE_PCM}),
+        json.dumps({"task_id": "a", "is_final": True, "context": "x@example.org", "data": LARGE_PCM}),
+        json.dumps({"task_id": "a", "is_final": True, "data": LARGE_PCM, "context": "y" * 40_000}),
+        f'{{"task_id": "a", "data": "{PCM}", "is_final": true, "data": "{LARGE_PCM}"}}',  # the last one counts
+    ],
+)
+def test_audio_that_is_much_is_read_as_any_other(frame: str) -> None:
+    message = decode_audio(frame)
+    assert (message.task_id, message.is_final) == ("a", True)
+    assert message.audio.tobytes() == LARGE.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("frame", "says"),
+    [
+        (f'{{"task_id": "a", "data": "{LARGE_PCM}', "not JSON"),
+        (f'{{"task_id": "a", "data": "{LARGE_PCM}"', "not JSON"),
+        (f'{{"task_id": "a", "data": "{LARGE_PCM}!"}}', "not base64"),
+        (f'{{"task_id": "a", "data": "{LARGE_PCM}", "data": "!"}}', "not base64"),
+        (f'{{"task_id": "a", "data": "{LARGE_PCM}", "x": [{"1," * MAX_VALUES}1]}}', "values in one message"),
+        ("x" * 40_000, "not JSON"),
+    ],
+)
+def test_what_is_wrong_with_a_large_message_is_said(frame: str, says: str) -> None:
+    with pytest.raises(ProtocolError, match=says):
+        decode_audio(frame)
+
+
+def test_a_hole_is_no_audio() -> None:
+    assert decode_audio(f'{{"task_id": "a", "data": "{LARGE_PCM}", "context": "@"}}').audio.tobytes() == LARGE.tobytes()
+    with pytest.raises(ProtocolError, match="not base64"):
+        decode_audio(f'{{"task_id": "a", "data": "@", "context": {{"data": "{LARGE_PCM}"}}}}')
+
+
+def test_a_segment_may_be_as_long_as_the_server_says() -> None:
+    frame = encode_audio(AudioMessage("a", LARGE, True, seg_duration=60.0, seg_overlap=4.0))
+    assert decode_audio(frame, 68.0).seg_duration == 60.0
+    with pytest.raises(ProtocolError, match=r"more than server\.max_segment_s = 67 s"):
+        decode_audio(frame, 67.0)
