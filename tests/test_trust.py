@@ -132,6 +132,7 @@ def test_what_it_would_do_is_said_and_not_done(
 ASKED = {
     "resume", "engine.model_dir", "engine.model_id", "punctuation.model_dir", "samples.dir", "server.host",
     "server.cmd", "server.url", "server.token", "server.allow_anonymous", "server.certfile", "server.keyfile",
+    "server.env", "server.cwd", "server.model", "server.install", "target.path",
     "monitor.port", "monitor.pid", "monitor.log", "load.csv",
 }  # fmt: skip
 
@@ -141,15 +142,17 @@ def test_every_key_that_loads_runs_or_reaches_something_is_asked_for() -> None:
     from capsexp.config import Config
     from capsexp.engines import every_settings
     from capsexp.load import LOADS
+    from capsexp.targets import TARGETS
     from capsexp.trust import measures
 
     known, asked = set(), set()
     every = [Config(engine=engine) for engine in every_settings()] + [Config(load=load) for load in LOADS.every()]
+    every += [Config(target=target) for target in TARGETS.every()]
     for config in every:
         keys = set(leaves(to_dict(config)))
         known |= keys
         asked |= {key for key in keys if not measures(key, config)}
-        for group in ("engine", "load"):
+        for group in ("engine", "load", "target"):
             own = {f"{group}.{name}" for name in getattr(config, group).measures}
             assert own <= keys | {".".join(key.split(".")[:2]) for key in keys}  # no word of a key that is not there
     named = re.compile(
