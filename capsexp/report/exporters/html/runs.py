@@ -101,12 +101,16 @@ def _lanes(workers: int, retried: bool, harmed: bool) -> Spec:
         ("started", say("started s")), ("finished", say("finished s")), ("retries", say("retries")),
     )  # fmt: skip
     colour = encoded("colour", None, "nominal", legend=None, scale={"domain": [*range(8)], "range": list(COLOURS)})
-    bar = {"x": encoded("started", say("s since the run began")), "x2": {"field": "finished"}}
+
+    def x(field: str) -> dict[str, Any]:
+        return encoded(field, say("s since the run began"), scale={"zero": False})
+
+    bar = {"x": x("started"), "x2": {"field": "finished"}}
     segments = [only("what", SEGMENT)]
     layers: list[Spec] = [
         {
             "transform": segments, "mark": {"type": "bar", "height": 3, "yOffset": 13, "opacity": 0.3, "color": GREY},
-            "encoding": {"x": encoded("queued", say("s since the run began")), "x2": {"field": "started"}},
+            "encoding": {"x": x("queued"), "x2": {"field": "started"}},
         },
         {
             "transform": segments, "mark": {"type": "bar", "height": 18},
