@@ -18,7 +18,7 @@ from capsexp.client import soak
 from capsexp.client.app import write_run
 from capsexp.client.request import Request
 from capsexp.compose import compose
-from capsexp.config import LoadConfig
+from capsexp.config import Config, LoadConfig
 from capsexp.csvfile import BoundedCsv
 from capsexp.errors import ConfigError
 from capsexp.files import bound_log, read_json
@@ -65,7 +65,9 @@ def test_a_table_that_is_thinned_out(
 
 def ended(number: int, sample: str, text: str, error: str | None = None) -> Request:
     at = float(number)
-    request = Request(number, f"id-{number}", sample, noise(1, 0), at, at + 0.2, at + 0.4, at + 0.5, 1, 1, 0)
+    request = Request(
+        number, f"id-{number}", sample, noise(1, 0), at, at + 0.2, at + 0.4, at + 0.5, results=1, finals=1
+    )
     request.result = Result(f"id-{number}", True, 1.0, 0, 0, 0, text, text, [text], [0.0])
     request.error = error
     return request
@@ -79,7 +81,7 @@ def test_a_record_counts_every_request_and_keeps_few(tmp_path: Path) -> None:
         wrong += bad
         record.add(ended(number, rng.choice("ab"), "other" if bad else "right"))
     record.add(ended(5000, "a", "right", "the connection ended"))
-    write_run(tmp_path, 0.0, record.snapshot(), SampleSet([Sample(n, noise(1, 0), "") for n in "ab"], []), 1)
+    write_run(tmp_path, 0.0, record.snapshot(), SampleSet([Sample(n, noise(1, 0), "") for n in "ab"], []), Config())
     rows = read_rows(tmp_path / "requests.csv")
     assert len(rows) <= 50
     assert (tmp_path / "transcripts" / "a.json").stat().st_size < 10_000
