@@ -13,7 +13,7 @@ from typing import Any
 from capsexp.errors import ArchiveError
 from capsexp.files import read_json, storing, write_json, write_text
 from capsexp.report.exporters import html
-from capsexp.results.read import read_report, read_sweep
+from capsexp.results.read import REFERENCE, read_report, read_sweep
 from capsexp.results.tables import sizes
 
 LEFT_OUT = "[left out]"
@@ -64,7 +64,7 @@ class Redaction:
             with storing(there):
                 there.parent.mkdir(parents=True, exist_ok=True)
                 if path.suffix == ".json":
-                    write_json(there, self._value(_json(path)))
+                    write_json(there, self._file(path))
                 elif path.suffix in _READABLE and parts[0] != "conf":
                     write_text(there, self._text(path.read_text("utf-8", "backslashreplace")))
                 else:
@@ -73,6 +73,13 @@ class Redaction:
             write_json(path, {**read_json(path), "tables": sizes(path.parent)})
         if page:
             _page(target)
+
+    def _file(self, path: Path) -> Any:
+        held = _json(path)
+        left = self._value(held)
+        if path.name == "run.json" and isinstance(held, dict) and REFERENCE.fullmatch(str(held.get("reference"))):
+            left["reference"] = held["reference"]  # of a run it is a folder's name; elsewhere what was to be heard
+        return left
 
     def _value(self, value: Any, key: str = "") -> Any:
         if isinstance(value, dict):

@@ -63,11 +63,17 @@ def test_every_choice_of_every_group_can_be_composed(group: str) -> None:
         "server=command": ["server.cmd=x {port}"], "server=external": ["server.url=ws://x"],
         "pool=thread": ["engine=null"],
         "engine=sherpa": twin, "engine=paraformer": twin, "engine=sensevoice": ["engine.twin=sensevoice-tiny"],
-        "punctuation=ct_transformer": ["punctuation.model_dir=x"],
+        "punctuation=ct_transformer": ["punctuation.model_dir=x"], "load=schedule": ["load.csv=day.csv"],
     }  # fmt: skip
     for path in (conf_dir() / group).glob("*.yaml"):
-        chosen = f"{group}={path.stem}"
-        assert len(plan([chosen, "trials=1", *more.get(chosen, [])], None, "config").planned) == 1
+        chosen, given = f"{group}={path.stem}", []
+        if group == "target" and "capswriter" not in path.stem:  # which our own server does not speak
+            http = {"openai", "faster_whisper", "whisper_cpp"}
+            url = "http://x" if path.stem in http else "tcp://x:1" if path.stem == "wyoming" else "ws://x"
+            given = ["server=external", f"server.url={url}", *(["target.model=x"] if path.stem in http else [])]
+        if group == "server" and "{model}" in path.read_text(encoding="utf-8"):
+            given = ["server.model=x"]
+        assert len(plan([chosen, "trials=1", *more.get(chosen, given)], None, "config").planned) == 1
 
 
 def test_what_is_given_wins_over_a_preset() -> None:
