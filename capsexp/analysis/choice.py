@@ -33,15 +33,15 @@ class Choice:
         return max(self.candidates, key=speed)
 
     def dominating(self, one: Configuration) -> list[Configuration]:
-        """The candidates that dominate `one`, the best of them first."""
-        own = self._rank(one)
-        better = [c for c in self.candidates if self._rank(c) != own and all(map(float.__le__, self._rank(c), own))]
-        return sorted(better, key=lambda c: (*self._rank(c), c.key))
+        """The candidates that dominate `one`, which may be none of them, the best of them first."""
+        enough = (1 - self.tolerance) * max(speed(self.fastest), speed(one))
+        own, ranks = self._rank(one, enough), {c.key: self._rank(c, enough) for c in self.candidates}
+        better = [c for c in self.candidates if ranks[c.key] != own and all(map(float.__le__, ranks[c.key], own))]
+        return sorted(better, key=lambda c: (*ranks[c.key], c.key))
 
-    def _rank(self, c: Configuration) -> tuple[float, ...]:
-        """What is the less, the better."""
-        enough = (1 - self.tolerance) * speed(self.fastest)
-        least = min(memory(other) for other in self.candidates if speed(other) >= enough)
+    def _rank(self, c: Configuration, enough: float) -> tuple[float, ...]:
+        """What is the less, the better; from the speed `enough` on more is not better."""
+        least = min((memory(other) for other in self.candidates if speed(other) >= enough), default=0.0)
         return -min(speed(c), enough), max((1 - self.tolerance) * memory(c), least), *map(float, _counts(c))
 
 

@@ -21,8 +21,9 @@ SENT = 0.8  # share of the time that the client was sending, from which on that 
 
 @dataclass(frozen=True)
 class Use:
-    """Of a run, or a configuration's typical run; what is not known is None. `cpu`: share of all CPUs that was used;
-    `gateway`, `client`: shares of one CPU; `busy`, `queue_empty`, `waiting`: shares of the time."""
+    """Of a run, or a configuration's typical run; what is not known is None. `cpu`: share of all CPUs that was used
+    by what was measured; `gateway`, `client`: shares of one CPU; `busy`, `queue_empty`, `waiting`: shares of the time;
+    `system`: share of all CPUs that anybody used."""
 
     workers: int
     threads: int
@@ -34,6 +35,7 @@ class Use:
     queue_empty: float | None
     waiting: float | None
     concurrency: int = 0
+    system: float | None = None
 
     @property
     def short_of_segments(self) -> bool:
@@ -114,21 +116,26 @@ def causes(
 
 
 def _of_run(c: Configuration, figures: Figures, makespan: float, cpus: float, concurrency: int) -> Use:
-    """The run's own figures where it has them; the whole system's use of the CPUs counts as well as the server's."""
+    """The run's own figures where it has them; where the use of the server is not known, that of all stands for it."""
     cpu, busy, where = figures.cpu, figures.worker_busy, c.timeline or Timeline()
-    server, system = cpu.utilisation, cpu.system_percent
-    known = [share for share in (server, None if system is None else system / 100) if share is not None]
+    system = None if cpu.system_percent is None else cpu.system_percent / 100
+    beside = ((cpu.client_s or 0.0) + (cpu.monitor_s or 0.0)) / (makespan * cpus)
     return Use(
-        c.workers or 1, c.threads or 1, cpus, max(known, default=None),
+        c.workers or 1, c.threads or 1, cpus, system if cpu.utilisation is None else cpu.utilisation + beside,
         None if cpu.gateway_s is None else cpu.gateway_s / makespan,
         None if cpu.client_s is None else cpu.client_s / makespan,
         sum(busy) / len(busy) if busy else None, where.queue_empty, where.client_waiting, concurrency,
+        system,
     )  # fmt: skip
 
 
 def _saturated(u: Use) -> str | None:
-    said = cores(u)
-    return said and f"the CPUs are full: {said}; more workers have nothing to run on"
+    if said := cores(u):
+        return f"the CPUs are full: {said}; more workers have nothing to run on"
+    if u.system is None or u.system <= FULL:
+        return None
+    own = f"{100 * min(u.cpu or 0.0, 1.0):.0f} % by server and client"
+    return f"other programs kept the CPUs full: {100 * min(u.system, 1.0):.0f} % used, {own}; measure on a quiet one"
 
 
 def _bound(configuration: Configuration, figures: Figures, u: Use) -> str | None:

@@ -62,7 +62,8 @@ def test_idle_workers_beside_segments_that_wait(timeline: dict[str, Any], said: 
         ({"cpu": replace(CPU, gateway_s=8.9)}, "gateway the bottleneck: it used 99 %"),
         ({"dispatch": "task", "requests": 3, "worker_busy": (0.9, 0.1)}, "server.dispatch=task"),
         ({"threads": 4, "cpu": replace(CPU, utilisation=0.97)}, "8 threads on 4 CPUs, 97 % used"),
-        ({"threads": 2, "cpu": replace(CPU, system_percent=97.0)}, "4 threads on 4 CPUs, 97 % used"),
+        ({"threads": 2, "cpu": replace(CPU, utilisation=None, system_percent=97.0)}, "4 threads on 4 CPUs, 97 % used"),
+        ({"cpu": replace(CPU, utilisation=0.3, system_percent=97.0)}, "other programs kept the CPUs full: 97 % used, "),
         ({"compute_p50_s": 2.0}, "2.00 times as long as in workers=1"),
     ],
 )

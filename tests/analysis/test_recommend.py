@@ -266,3 +266,13 @@ def test_small_differences_do_not_add_up() -> None:
     choice = recommend.choices(found, {o.run.key: o.run.config for o in made}, 0.05)["workers=2"]
     assert choice.chosen.workers == 5
     assert [[c.workers for c in choice.dominating(one)] for one in found] == [[], [], [], [], [], [5]]
+
+
+def test_what_is_faster_is_not_called_no_faster_because_it_cannot_be_chosen() -> None:
+    """It misses its gate (1.5x), so that the baseline alone can be chosen; it is faster all the same."""
+    made = [*trials(1, 10.0, 10.1, 10.0), *trials(2, 6.9, 6.95, 6.9)]
+    found = report(*made)
+    assert found[1].verdict == "NOT_FEASIBLE"
+    choice = recommend.choices(found, {o.run.key: o.run.config for o in made}, 0.05)["workers=2"]
+    assert choice.candidates == (found[0],)
+    assert choice.dominating(found[1]) == []
