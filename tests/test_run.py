@@ -17,8 +17,9 @@ from capsexp import run as job
 from capsexp.compose import compose
 from capsexp.errors import ConfigError, HarnessError
 from capsexp.experiment.executors import EXECUTORS, Ended, local
+from capsexp.experiment.record import Record
 from capsexp.report.build import figures_of, rebuild
-from capsexp.results.read import read_run
+from capsexp.results.read import read_facts, read_run
 from capsexp.results.run import SCHEMA
 from tests.support import PATIENCE
 from tests.support.bench import Bench
@@ -173,3 +174,11 @@ def test_whatever_ends_the_wait_stops_the_run_first(command: list[str], tmp_path
     with pytest.raises(KeyboardInterrupt):
         local.execute(tmp_path, {}, PATIENCE, {}, interrupted)
     assert said.exists()
+
+
+def test_a_run_that_was_interrupted_before_its_load_was_settled_can_be_read(tmp_path: Path) -> None:
+    """load.repeats is still `auto` then, and no number."""
+    config = compose(["engine=null"])
+    record = Record(0, "workers=1", config, config.load, tmp_path, status="interrupted", error="interrupted")
+    record.finish()
+    assert (read_facts(tmp_path).status, read_facts(tmp_path).repeats) == ("interrupted", None)
