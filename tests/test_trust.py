@@ -237,7 +237,7 @@ def test_what_replays_without_a_question_only_measures(
         assert not hydra.job.env_set
         assert Path(hydra.runtime.output_dir).parent == place_of / "out"
         values = leaves(to_dict(resolve(config)))
-        assert {key: values[key] for key in ASKED if values.get(key) not in (None, False, "127.0.0.1")} == {}
+        assert {key: values[key] for key in ASKED if values.get(key) not in (None, False, "127.0.0.1", {})} == {}
 
 
 def test_it_is_done_when_it_was_asked_for(
@@ -308,9 +308,8 @@ def test_the_settings_that_an_archive_of_ours_has_need_no_trust() -> None:
     """A setting that only measures has to be on the list, or every replay asks for --trust."""
     asks = {"resume", "redo", "samples.dir", "monitor.log", "monitor.pid", "monitor.port", "engine.model_dir"}
     asks |= {"engine.model_id", "punctuation.model_dir", "executor.name", "executor.options"}
-    asks |= {
-        f"server.{key}" for key in ("host", "cmd", "url", "token", "allow_anonymous", "certfile", "keyfile", "origins")
-    }
+    reach = ("host", "cmd", "url", "token", "allow_anonymous", "certfile", "keyfile", "origins")
+    asks |= {f"server.{key}" for key in (*reach, "env", "cwd", "model", "install")}
     known = {f"{group}.{key}" if isinstance(value, dict) else group
              for group, value in to_dict(Config()).items()
              for key in (value if isinstance(value, dict) else [""])}  # fmt: skip
