@@ -219,7 +219,7 @@ def test_a_disturbed_run_is_repeated_and_decides_nothing(bench: Bench) -> None:
 
 
 def test_a_configuration_without_room_is_refused(bench: Bench) -> None:
-    assert bench.run("workers=1,9999", "-m", "engine.memory_mb=100", "server.on_low_memory=refuse") == 1
+    assert bench.run("workers=1,100", "-m", "engine.memory_mb=5000", "server.on_low_memory=refuse") == 1
     report = bench.report()
     assert [c["status"] for c in report["configurations"]] == ["ok", "refused"]
     assert "do not fit" in report["configurations"][1]["errors"][0]
