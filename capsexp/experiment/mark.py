@@ -83,6 +83,9 @@ def key_file() -> Path:
     folder = platformdirs.user_config_path("capsexp", appauthor=False)
     if not folder.is_absolute():  # without HOME, and unknown to the system
         raise NoKey("there is no home folder for the key that marks a sweep as yours; set HOME")
+    home = Path.home()
+    if folder.is_relative_to(home) and not home.is_dir():  # a home is not ours to make
+        raise NoKey(f"the home folder {home} is not there, for the key that marks a sweep as yours; set HOME")
     return folder / "key"
 
 

@@ -261,3 +261,11 @@ def test_no_audio_is_packed_because_a_folder_names_it(tmp_path: Path) -> None:
     archive.build(folder, [SamplesConfig(set="dir", dir=str(secret))])
     archive.again(folder)
     assert (folder / "samples" / "dir" / "diary.wav").is_file()  # what was packed stays
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="where a user's own files are is another matter elsewhere")
+def test_a_home_that_is_not_there_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CONFIG_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
+    assert "is not there" in mark.lacking()
+    assert not (tmp_path / "nobody").exists()
