@@ -50,7 +50,7 @@ setup() { # $1: what to install, e.g. .[dev]
         local tested=
         "$(bin)/python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' && tested="-c constraints.txt"
         # shellcheck disable=SC2086
-        "$(bin)/python" -m pip install -q --disable-pip-version-check $tested -e "$1"
+        "$(bin)/python" -m pip install -q --disable-pip-version-check --use-pep517 $tested -e "$1"
         touch "$stamp"
     fi
 }

@@ -377,11 +377,7 @@ def test_ctrl_c_in_each_phase_reports_and_leaves_nothing(bench: Bench, when: str
         "reference": "reference/*/reference.log", "launch": "0-*/server.log", "load": "0-*/segments.csv",
         "second run": "1-*/segments.csv",
     }  # fmt: skip
-    deadline = time.monotonic() + PATIENCE
-    while not list(bench.out.glob(signs[when])):
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.01)
+    bench.until(process, signs[when])
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
     assert bench.finish(process) == 130

@@ -92,10 +92,7 @@ def test_metrics_that_an_earlier_version_kept_are_passed_over(bench: Bench) -> N
 @pytest.mark.skipif(sys.platform == "win32", reason="no signals")
 def test_a_run_whose_own_process_dies_is_no_verdict_and_leaves_nothing(bench: Bench) -> None:
     runner = bench.start("engine.rtf=0.5", "reference=off", "trials_max=1")
-    until = time.monotonic() + PATIENCE
-    while not list(bench.out.glob("0-*/segments.csv")):
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    bench.until(runner)
     for child in psutil.Process(runner.pid).children():
         with contextlib.suppress(psutil.Error):
             if "capsexp.run" in child.cmdline():

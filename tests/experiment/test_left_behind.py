@@ -153,10 +153,7 @@ def test_a_leash_ends_as_its_server_does(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="no signals")
 def test_a_run_whose_monitor_was_killed_is_no_verdict_and_is_repeated(bench: Bench) -> None:
     runner = bench.start("engine.rtf=0.1", "reference=off", "trials_max=2")
-    deadline = time.monotonic() + PATIENCE
-    while not list(bench.out.glob("0-*/segments.csv")):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    bench.until(runner)
     for child in psutil.Process(runner.pid).children(recursive=True):
         if "capsexp.monitor" in child.cmdline():
             child.kill()

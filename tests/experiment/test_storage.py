@@ -79,9 +79,7 @@ def test_a_file_that_may_not_grow(bench: Bench) -> None:
 
 def test_a_folder_that_is_lost(bench: Bench) -> None:
     process = bench.start(*QUICK, "engine.rtf=0.5")
-    until = time.monotonic() + PATIENCE
-    while not list(bench.out.glob("0-*/segments.csv")) and time.monotonic() < until:
-        time.sleep(0.01)
+    bench.until(process)
     shutil.rmtree(bench.out, ignore_errors=True)
     shutil.rmtree(bench.out, ignore_errors=True)  # somebody may have been writing
     assert bench.finish(process) == 1
@@ -159,9 +157,7 @@ def test_a_clock_that_jumps_back_changes_nothing(bench: Bench, tmp_path: Path, m
 
 def test_sigterm_is_as_ctrl_c(bench: Bench) -> None:
     process = bench.start("engine.rtf=1", "reference=off")
-    until = time.monotonic() + PATIENCE
-    while not list(bench.out.glob("0-*/segments.csv")) and time.monotonic() < until:
-        time.sleep(0.02)
+    bench.until(process)
     process.terminate()
     assert bench.finish(process) == 130
     assert bench.report()["interrupted"]
@@ -173,9 +169,8 @@ def test_a_killed_runner_takes_a_server_with_it(bench: Bench, how: str) -> None:
     line = f"{sys.executable} {LEGACY} {{workers}} {{port}} 1"
     server = ["server=command", f'server.cmd="{line}"'] if how == "of somebody else's" else []
     process = bench.start("workers=2", "engine.rtf=1", "reference=off", *server)
+    bench.until(process, "0-*/monitor.csv")
     until = time.monotonic() + PATIENCE
-    while not list(bench.out.glob("0-*/monitor.csv")) and time.monotonic() < until:
-        time.sleep(0.02)
     below: list[psutil.Process] = []
     while len(below) < 5 and time.monotonic() < until:
         time.sleep(0.5)

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,14 @@ class Bench:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, cwd=self.cwd,
             env={**os.environ, "CAPSEXP_TEST_MARK": self.mark},
         )  # fmt: skip
+
+    def until(self, process: subprocess.Popen[str], sign: str = "0-*/segments.csv") -> None:
+        """Wait for a file of the sweep: by default until the first run is under load."""
+        deadline = time.monotonic() + PATIENCE
+        while not list(self.out.glob(sign)):
+            assert time.monotonic() < deadline, f"no {sign}"
+            assert process.poll() is None, f"it has ended, and there is no {sign}"
+            time.sleep(0.01)
 
     def run(self, *overrides: str) -> int:
         return self.finish(self.start(*overrides))
