@@ -13,9 +13,9 @@ from pathlib import Path
 from capsexp import __version__, compose, debug, escape, interrupts
 from capsexp.errors import CapsexpError, ConfigError
 from capsexp.experiment.combinations import combinations, split
-from capsexp.experiment.perform import Performance
 from capsexp.experiment.resume import reopen
 from capsexp.experiment.sweep import each_differs, plan
+from capsexp.experiment.sweep_runner import SweepRunner
 from capsexp.files import note, read_json, tell, working_folder
 from capsexp.lock import locked
 from capsexp.overrides import key_of, pasted, several, spell, unquoted
@@ -130,7 +130,7 @@ def _main(argv: list[str], asked: list[int]) -> int:
         with locked(place) if (place / "sweep.json").is_file() else nullcontext():
             sweep, argv, _ = reopen(place, rest, config_dir, config_name, TRUST in flags)
             each_differs(sweep.planned)
-            return Performance(sweep, argv, True, config_dir, config_name).run(asked)
+            return SweepRunner(sweep, argv, True, config_dir, config_name).run(asked)
     if TRUST in flags:
         raise ConfigError(f"{TRUST}: is for what somebody else's folder would do; give resume=FOLDER with it")
     if any(o.startswith("redo=") for o in overrides):
@@ -139,13 +139,13 @@ def _main(argv: list[str], asked: list[int]) -> int:
     each_differs(sweep.planned)
     interrupts.check()
     try:
-        performance = Performance(sweep, argv, False, config_dir, config_name)
+        runner = SweepRunner(sweep, argv, False, config_dir, config_name)
     except ConfigError as error:
         if texts := several(overrides):
             hint = f"a comma separates values: if it is part of one, {pasted(texts[0])}"
             raise ConfigError(f"{error}; {hint}") from None
         raise
-    return performance.run(asked)
+    return runner.run(asked)
 
 
 def _one_configuration(overrides: list[str], flags: list[str]) -> None:

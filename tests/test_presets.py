@@ -10,7 +10,7 @@ from capsexp.commandline import fill, startable, words
 from capsexp.compose import compose
 from capsexp.config import ServerConfig, conf_dir
 from capsexp.errors import ConfigError
-from capsexp.report.start import start
+from capsexp.report.start_command import start
 from tests.support.settings import changed
 
 PRESETS = {

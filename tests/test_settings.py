@@ -61,6 +61,7 @@ def test_more_workers_than_the_machine_could_ever_hold() -> None:
     assert compose(["engine=null", "workers=100000000", "server=command", "server.cmd='x {port} {workers}'"])
 
 
+@pytest.mark.slow
 @given(st.sampled_from(NUMBERS), st.sampled_from([math.nan, math.inf, -math.inf, -1e-9, -7, 1e30, 2**70]))
 def test_no_number_is_infinite_negative_or_absurd(at: tuple[str, str], value: float) -> None:
     """Whatever number it is; a setting that is added has bounds without a word."""

@@ -192,6 +192,7 @@ TREES = st.fixed_dictionaries({
 })  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
 @given(st.lists(WORDS, max_size=2), st.sampled_from(["config", "load/all", "experiment/x"]), st.none() | TREES)
 def test_what_replays_without_a_question_only_measures(

@@ -17,10 +17,10 @@ from typing import Any, TextIO
 from capsexp import interrupts, tool
 from capsexp.address import address
 from capsexp.client import soak
+from capsexp.client.connection_limit import ConnectionLimit, limit_connections
 from capsexp.client.load import TIMED_OUT, Outcome, plan, run
 from capsexp.client.orders import word_to_go
-from capsexp.client.request import Request, Way
-from capsexp.client.room import Room, room
+from capsexp.client.request import ConnectionOptions, Request
 from capsexp.config import Config
 from capsexp.counts import counted
 from capsexp.csvfile import write_csv
@@ -57,7 +57,7 @@ def main(argv: Sequence[str]) -> int:
     url = server.url or address(config.target.transport, server.host, server.port, server.certfile is not None)
     admitted = None
     own = config.server.name == "local" and call.run_dir is not None and config.fault.name == "none"
-    way = Way(config.server.token, config.server.certfile, own, config.target)
+    way = ConnectionOptions(config.server.token, config.server.certfile, own, config.target)
     if call.guarded:
         url, admitted = word_to_go(call.run_dir, samples.samples, way, config.load)
     began = time.monotonic()
@@ -95,14 +95,14 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _room(wanted: int, requests: int, admitted: int | None) -> Room:
-    there = room(min(wanted, requests), admitted)
+def _room(wanted: int, requests: int, admitted: int | None) -> ConnectionLimit:
+    there = limit_connections(min(wanted, requests), admitted)
     if there.warning:
         note(f"warning: {there.warning}")
     return there
 
 
-def _soak(call: tool.Call, samples: SampleSet, url: str, way: Way, admitted: int | None) -> int:
+def _soak(call: tool.Call, samples: SampleSet, url: str, way: ConnectionOptions, admitted: int | None) -> int:
     config, hours = call.config, call.config.hours
     lanes = config.load.concurrency or len(samples.samples)
     there = _room(lanes, lanes, admitted)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from capsexp import load as loads
-from capsexp.client.request import OPEN, Request, Way, perform
+from capsexp.client.request import OPEN, ConnectionOptions, Request, perform
 from capsexp.config import LoadConfig
 from capsexp.errors import ConfigError
 from capsexp.load.seeds import Seeds
@@ -82,7 +82,7 @@ async def run(
     url: str,
     load: LoadConfig,
     on_result: Callable[[Request], None] = lambda request: None,
-    way: Way = OPEN,
+    way: ConnectionOptions = OPEN,
     room: int | None = None,
 ) -> Outcome:
     """Perform all requests within `load.timeout`; what is then unfinished fails. A request holds its place until its

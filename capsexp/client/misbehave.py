@@ -24,7 +24,7 @@ from websockets.frames import Frame, Opcode
 from websockets.uri import parse_uri
 
 from capsexp.address import is_secure
-from capsexp.client.request import Way, port_of
+from capsexp.client.request import ConnectionOptions, port_of
 from capsexp.lifeline import die_with_parent
 from capsexp.protocol import RATE, AudioMessage, encode_audio
 
@@ -35,7 +35,7 @@ TIMEOUT_S = 10.0
 class Line:
     """A connection to a WebSocket server, opened by hand."""
 
-    def __init__(self, url: str, way: Way, buffer: int | None = None) -> None:
+    def __init__(self, url: str, way: ConnectionOptions, buffer: int | None = None) -> None:
         parts = urlsplit(url)
         family = socket.AF_INET6 if ":" in (parts.hostname or "") else socket.AF_INET
         raw = socket.socket(family, socket.SOCK_STREAM)
@@ -72,7 +72,7 @@ class Line:
             self.socket.sendall(piece)
 
 
-def vanish(url: str, way: Way, seed: int, seconds: float) -> None:
+def vanish(url: str, way: ConnectionOptions, seed: int, seconds: float) -> None:
     """Send part of a long task, then die as by kill -9: between two messages, or in the middle of one."""
     rng, line = random.Random(seed), Line(url, way)
     line.shake_hands()
@@ -83,7 +83,7 @@ def vanish(url: str, way: Way, seed: int, seconds: float) -> None:
     os.kill(os.getpid(), signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
 
 
-def dawdle(url: str, way: Way, seed: int, seconds: float) -> None:
+def dawdle(url: str, way: ConnectionOptions, seed: int, seconds: float) -> None:
     """Send as fast as the server takes it, and read next to nothing, for `seconds`."""
     rng, line = random.Random(seed), Line(url, way, buffer=4096)
     line.shake_hands()
@@ -100,7 +100,7 @@ def dawdle(url: str, way: Way, seed: int, seconds: float) -> None:
             line.socket.recv(1)
 
 
-def garble(url: str, way: Way, seed: int, seconds: float) -> None:
+def garble(url: str, way: ConnectionOptions, seed: int, seconds: float) -> None:
     """One kind of nonsense after another, each on a connection of its own, in an order of their own."""
     rng = random.Random(seed)
     kinds = [_noise, _no_upgrade, _half_a_handshake, _bad_frames, _endless_frame, _bad_messages]
@@ -110,7 +110,7 @@ def garble(url: str, way: Way, seed: int, seconds: float) -> None:
             kind(Line(url, way), rng)
 
 
-DEEDS: dict[str, Callable[[str, Way, int, float], None]] = {
+DEEDS: dict[str, Callable[[str, ConnectionOptions, int, float], None]] = {
     "client_vanishes": vanish,
     "slow_client": dawdle,
     "garbage_client": garble,
@@ -188,7 +188,9 @@ def main() -> int:
     told = json.loads(sys.stdin.readline())
     die_with_parent(told["parent"])
     with contextlib.suppress(OSError):
-        DEEDS[told["kind"]](told["url"], Way(told["token"], told["certfile"]), told["seed"], told["seconds"])
+        DEEDS[told["kind"]](
+            told["url"], ConnectionOptions(told["token"], told["certfile"]), told["seed"], told["seconds"]
+        )
     return 0
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from capsexp import lifeline
-from capsexp.client.request import Way
+from capsexp.client.request import ConnectionOptions
 from capsexp.client.warm import warm
 from capsexp.config import LoadConfig
 from capsexp.files import write_json
@@ -20,7 +20,9 @@ from capsexp.samples import Sample
 WARM = ".warm"  # in the run's folder: what came of the first requests
 
 
-def word_to_go(run_dir: Path | None, samples: Sequence[Sample], way: Way, load: LoadConfig) -> tuple[str, int | None]:
+def word_to_go(
+    run_dir: Path | None, samples: Sequence[Sample], way: ConnectionOptions, load: LoadConfig
+) -> tuple[str, int | None]:
     """Wait until the server is ready: its address, and how many connections it takes where it says so. Where a line
     before asks for it, make a first request for each of so many `workers`."""
     told = _line()

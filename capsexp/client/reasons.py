@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI, WebSocketException
 
 from capsexp.address import TRANSPORTS, is_secure, no_address
-from capsexp.client.transports.base import OPEN, OPEN_S, Ended, Garbled, Way
+from capsexp.client.transports.base import OPEN, OPEN_S, ConnectionOptions, Ended, Garbled
 from capsexp.errors import HarnessError
 from capsexp.protocol import ProtocolError
 
@@ -28,7 +28,7 @@ _OURS = {
 _UNREACHABLE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
 
 
-def why(error: Exception, url: str, message_s: float, way: Way = OPEN) -> str:
+def why(error: Exception, url: str, message_s: float, way: ConnectionOptions = OPEN) -> str:
     """What a request's user is told. Raises HarnessError for what is not the server's doing."""
     if isinstance(error, ProtocolError):
         return f"the server answered: {brief(str(error))}"
@@ -58,7 +58,7 @@ def brief(text: str) -> str:
     return line if len(line) <= LONGEST else line[:LONGEST] + "..."
 
 
-def _ended(error: Ended, message_s: float, way: Way) -> str:
+def _ended(error: Ended, message_s: float, way: ConnectionOptions) -> str:
     reason = f": {brief(error.reason)}" if error.reason else ""
     code = f" (code {error.code}{reason})" if error.code else ""
     said = f"the connection ended{code} before the final result"
@@ -78,7 +78,7 @@ def _closed(error: ConnectionClosed) -> str:
     return "the connection ended (code 1006) before the final result"
 
 
-def _stranger(error: Exception, url: str, way: Way) -> str:
+def _stranger(error: Exception, url: str, way: ConnectionOptions) -> str:
     spoken = TRANSPORTS[way.target.transport]
     other = "" if is_secure(url) or not spoken.secure else f", or wants TLS ({spoken.secure}://)"
     said = f" ({brief(str(error))})" if isinstance(error, Garbled) else ""
@@ -106,7 +106,7 @@ def _refused(error: InvalidStatus, url: str, own: bool) -> str:
     return f"{url} answers ({status}), but not as a WebSocket server: check host, port and path of server.url"
 
 
-def _system(error: OSError, url: str, way: Way) -> str:
+def _system(error: OSError, url: str, way: ConnectionOptions) -> str:
     host = urlsplit(url).hostname or url
     if isinstance(error, socket.gaierror):
         if error.errno in (getattr(socket, "EAI_SYSTEM", None), getattr(socket, "EAI_MEMORY", None)):

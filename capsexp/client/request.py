@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from capsexp.address import no_address, port_in
 from capsexp.client.reasons import CAUGHT, why
-from capsexp.client.transports import OPEN, Connection, Ended, Way, opened
+from capsexp.client.transports import OPEN, Connection, ConnectionOptions, Ended, opened
 from capsexp.config import LoadConfig
 from capsexp.errors import ConfigError
 from capsexp.load import Turn
@@ -22,7 +22,7 @@ from capsexp.protocol import RATE, Audio, ProtocolError, Result
 from capsexp.targets import TARGETS, Conversation, Task
 from capsexp.targets.base import Event, Frame, Posted
 
-__all__ = ["OPEN", "Request", "Way", "perform", "port_of"]
+__all__ = ["OPEN", "ConnectionOptions", "Request", "perform", "port_of"]
 
 WATCH_S = 0.1  # after a final result, for a second one to show
 BROKEN = (ConnectionClosed, ConnectionError)  # of a connection: what was received says why
@@ -86,7 +86,7 @@ async def perform(
     url: str,
     load: LoadConfig,
     on_result: Callable[[Request], None],
-    way: Way = OPEN,
+    way: ConnectionOptions = OPEN,
     on_end: Callable[[], None] = lambda: None,
 ) -> None:
     """Send the sample in messages and take results until the final one; whatever the server does wrong ends up in

@@ -11,7 +11,7 @@ from itertools import count
 from typing import Any
 
 from capsexp.client.load import Lag, Outcome, plan, timed_out
-from capsexp.client.request import OPEN, Request, Way, perform
+from capsexp.client.request import OPEN, ConnectionOptions, Request, perform
 from capsexp.config import LoadConfig
 from capsexp.protocol import Result
 from capsexp.samples import Sample
@@ -131,7 +131,7 @@ async def run(
     record: Record,
     save: Callable[[Record], Awaitable[None]],
     save_s: float,
-    way: Way = OPEN,
+    way: ConnectionOptions = OPEN,
     room: int | None = None,
 ) -> None:
     """Keep `lanes` requests going; after `seconds` no new one begins. Each may take load.timeout. A lane goes on with

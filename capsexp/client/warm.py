@@ -7,7 +7,7 @@ import asyncio
 import uuid
 from collections.abc import Sequence
 
-from capsexp.client.request import Request, Way, perform
+from capsexp.client.request import ConnectionOptions, Request, perform
 from capsexp.config import LoadConfig
 from capsexp.protocol import RATE
 from capsexp.samples import Sample
@@ -16,7 +16,9 @@ ROUNDS = 2  # of as many requests as there are workers: who takes which is up to
 CLIP_S = 3.0
 
 
-async def warm(samples: Sequence[Sample], workers: int, url: str, way: Way, load: LoadConfig) -> str | None:
+async def warm(
+    samples: Sequence[Sample], workers: int, url: str, way: ConnectionOptions, load: LoadConfig
+) -> str | None:
     """Why the server cannot be measured, or None. Nothing of this is in any figure."""
     shortest = min(samples, key=lambda sample: len(sample.audio), default=None)
     if shortest is None:
@@ -30,7 +32,7 @@ async def warm(samples: Sequence[Sample], workers: int, url: str, way: Way, load
     return None
 
 
-async def _ask(request: Request, url: str, way: Way, load: LoadConfig) -> None:
+async def _ask(request: Request, url: str, way: ConnectionOptions, load: LoadConfig) -> None:
     limit = way.target.probe_timeout
     try:
         await asyncio.wait_for(perform(request, url, load, lambda event: None, way), limit)

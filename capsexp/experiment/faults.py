@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 
 from capsexp import lifeline, tool
-from capsexp.client.request import Way
+from capsexp.client.request import ConnectionOptions
 from capsexp.config import CLIENT_FAULTS, FaultConfig
 from capsexp.csvfile import CsvFile
 from capsexp.experiment.child import Supervised, python
@@ -65,7 +65,7 @@ class Injector:
         self,
         fault: FaultConfig,
         url: str,
-        way: Way,
+        way: ConnectionOptions,
         victims: Callable[[], list[Victim]],
         say: Callable[[Deed], None] = lambda deed: None,
         trial: int = 1,
@@ -210,7 +210,7 @@ def main(argv: Sequence[str]) -> int:
         injector = Injector(
             config.fault,
             json.loads(line)["url"],
-            Way(config.server.token, config.server.certfile),
+            ConnectionOptions(config.server.token, config.server.certfile),
             lambda: [v for root in roots for v in workers_below(root, run_dir / ".pids")],
             say,
             config.trial,

@@ -27,7 +27,7 @@ ASIDE_CODE = (
     "config/__init__.py", "config/archive.py", "config/checks.py", "config/executor.py", "config/names.py",
     "config/report.py", "config/thresholds.py", "config/validity.py", "counts.py", "debug.py", "errors.py", "escape.py",
     "experiment/combinations.py", "experiment/environment.py", "experiment/executors/*", "experiment/fingerprint.py",
-    "experiment/handing.py", "experiment/keep.py", "experiment/mark.py", "experiment/perform.py",
+    "experiment/signature.py", "experiment/snapshot.py", "experiment/submission.py", "experiment/sweep_runner.py",
     "experiment/preflight.py", "experiment/resume.py", "experiment/sweep.py", "monitor/live.py", "names.py",
     "overrides.py", "plugins.py", "redact.py", "replay.py", "report/*", "results/read.py", "results/report.py",
     "results/run.py", "trust/*", "twin/*",

@@ -17,7 +17,7 @@ from capsexp.address import address
 from capsexp.config import Config
 from capsexp.errors import RunRefused, ServerError
 from capsexp.experiment.child import Child, Foreign, python
-from capsexp.experiment.reach import answers, free_port, listener
+from capsexp.experiment.reachability import answers, free_port, listener
 from capsexp.files import storing
 from capsexp.tool import TOKEN
 

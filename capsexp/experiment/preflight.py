@@ -13,7 +13,7 @@ from capsexp.config import Config, engine_languages
 from capsexp.engines import EngineConfig
 from capsexp.engines.base import model_files
 from capsexp.errors import ConfigError, EngineError, SampleError, ServerError
-from capsexp.experiment.reach import unreachable
+from capsexp.experiment.reachability import unreachable
 from capsexp.experiment.sweep import Sweep
 from capsexp.files import note
 from capsexp.monitor import probes

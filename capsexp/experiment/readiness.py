@@ -12,7 +12,7 @@ from capsexp.address import address
 from capsexp.config import ServerConfig
 from capsexp.errors import HarnessError, RunRefused, ServerError
 from capsexp.experiment.child import POLL_S, Child
-from capsexp.experiment.reach import answers, belongs, listener
+from capsexp.experiment.reachability import answers, belongs, listener
 from capsexp.files import read_json
 
 DYING_S = 1.0  # for a server that has failed a request to be gone

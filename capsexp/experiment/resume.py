@@ -14,7 +14,7 @@ from typing import Any
 from capsexp import compose, trust
 from capsexp.config import resolve
 from capsexp.errors import ArchiveError, ConfigError
-from capsexp.experiment import mark
+from capsexp.experiment import signature
 from capsexp.experiment.combinations import split
 from capsexp.experiment.fingerprint import ASIDE, fingerprint
 from capsexp.experiment.sweep import Planned, Sweep, add, plan
@@ -39,7 +39,7 @@ def reopen(
     asked = [o for o in said if "=" in o and not o.startswith("-") and key_of(o) not in ("hydra.sweep.dir", "redo")]
     asked += overrides
     planned: list[dict[str, Any]] = recorded["planned"]
-    mine = mark.ours(folder, recorded)
+    mine = signature.ours(folder, recorded)
     tree = trust.Tree(config_dir, config_name, foreign=config_dir == folder / "conf")
     if not mine and (found := trust.written(tree, [asked, *(_words(run) or () for run in planned)], overrides)):
         trust.ask(folder.name, found, trusted)

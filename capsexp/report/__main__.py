@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from capsexp import archive
 from capsexp.errors import ConfigError
-from capsexp.experiment import mark
+from capsexp.experiment import signature
 from capsexp.files import tell, write_json
 from capsexp.lock import locked
 from capsexp.overrides import key_of
@@ -43,7 +43,9 @@ def _again(folder: Path, overrides: Sequence[str], archived: bool = True) -> int
         plan = read_plan(folder)
         judged = _judged(plan, overrides)  # checked before anything is touched
         with locked(folder):
-            write_json(folder / "sweep.json", mark.signed(folder, judged) if mark.ours(folder, plan) else judged)
+            write_json(
+                folder / "sweep.json", signature.signed(folder, judged) if signature.ours(folder, plan) else judged
+            )
             report = _rebuild(folder)
             if archived and (folder / archive.MANIFEST).is_file():
                 archive.again(folder)
@@ -71,7 +73,7 @@ def _judged(sweep: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     for key in (override.partition("=")[0] for override in overrides):
         OmegaConf.update(now, key, OmegaConf.select(config, key))
     judged: Any = OmegaConf.to_container(now)
-    found = {key: value for key, value in sweep.items() if key not in ("thresholds_before", mark.NAME)}
+    found = {key: value for key, value in sweep.items() if key not in ("thresholds_before", signature.NAME)}
     given = {key_of(override) for override in overrides}
     found["argv"] = [*(word for word in sweep["argv"] if key_of(word) not in given), *overrides]  # also when resumed
     return {**found, **judged, **({"thresholds_before": before} if before != judged["thresholds"] else {})}

@@ -13,7 +13,7 @@ import msgspec
 from capsexp import escape
 from capsexp.analysis import recommend, settle
 from capsexp.files import from_here
-from capsexp.report import start
+from capsexp.report import start_command
 from capsexp.report.exporters import html, markdown, text
 from capsexp.results.read import SweepFiles
 from capsexp.results.report import Advice, Configuration, Decide, Recommendation, Report, Scaling
@@ -32,7 +32,7 @@ def advise(
     for advice in recommend.advise(configurations, configs, tolerance, scalings, cpus):
         chosen = advice.recommendation
         if chosen is not None:
-            server = start.start(configs[chosen.key], chosen.workers)
+            server = start_command.start(configs[chosen.key], chosen.workers)
             chosen = msgspec.structs.replace(chosen, server=server, command=server.command)
         found.append(msgspec.structs.replace(advice, recommendation=chosen))
     return found

@@ -31,7 +31,7 @@ from capsexp.analysis.figures import Figures, figures
 from capsexp.config import ReportConfig
 from capsexp.files import storing
 from capsexp.report.advice import advise, decide, only_one
-from capsexp.report.survive import Survivor
+from capsexp.report.degrade import Survivor
 from capsexp.report.warnings import Seen, warnings
 from capsexp.report.write import write
 from capsexp.results.read import RunFiles, SweepFiles, read_sweep

@@ -10,7 +10,7 @@ from capsexp.analysis.aggregate import Observed
 from capsexp.config import engine_languages
 from capsexp.config import languages as known_languages
 from capsexp.counts import counted
-from capsexp.report.survive import Survivor
+from capsexp.report.degrade import Survivor
 from capsexp.results.read import RunFiles, SweepFiles
 from capsexp.results.report import Configuration
 from capsexp.results.run import Reference

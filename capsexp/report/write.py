@@ -11,9 +11,9 @@ import msgspec
 from capsexp.config import ReportConfig
 from capsexp.errors import ConfigError
 from capsexp.files import storing, write_text
+from capsexp.report.degrade import Survivor
 from capsexp.report.exporters import EXPORTERS, Exporter, json, text
 from capsexp.report.exporters.base import Drawing
-from capsexp.report.survive import Survivor
 from capsexp.results.read import SweepFiles
 from capsexp.results.report import Report
 

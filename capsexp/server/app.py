@@ -24,22 +24,22 @@ from capsexp.files import tell, write_json
 from capsexp.machine import whole_cpus
 from capsexp.protocol import SUBPROTOCOL, in_url
 from capsexp.segments import Segment
+from capsexp.server.capacity import is_ample, refuse_or_reduce
 from capsexp.server.connection import Bounded
 from capsexp.server.core.order import order
 from capsexp.server.core.scheduler import Scheduler
 from capsexp.server.core.session import Limits
 from capsexp.server.delivery import internal
-from capsexp.server.doorman import Doorman
 from capsexp.server.gateway import Gateway
-from capsexp.server.guard import Guard, connections_that_fit, tls
-from capsexp.server.held import Held
+from capsexp.server.handshake_policy import HandshakePolicy, connections_that_fit, tls
 from capsexp.server.listener import OPEN_S, Listener, bind
+from capsexp.server.log_limit import LogLimit
+from capsexp.server.memory_budget import MemoryBudget
 from capsexp.server.pools import launcher
 from capsexp.server.pools.base import GaveUp, Outcome, Ticket, WorkerInfo, patience
 from capsexp.server.pools.pool import WorkerPool
+from capsexp.server.receive_throttle import ReceiveThrottle
 from capsexp.server.record import Record
-from capsexp.server.room import is_ample, refuse_or_reduce
-from capsexp.server.sparing import Sparing
 from capsexp.server.worker import settings_of
 
 log = logging.getLogger(__name__)
@@ -110,7 +110,7 @@ class _Server:
 
     async def _serve(self, pool: WorkerPool, listener: Listener, stop: asyncio.Event) -> None:
         config = self.config.server
-        held, sparing = Held(config.max_held_mb), Sparing()
+        held, log_limit = MemoryBudget(config.max_held_mb), LogLimit()
         gateway = Gateway(
             pool,
             config.dispatch,
@@ -119,12 +119,12 @@ class _Server:
             self.config.punctuation.name != "none",
             Limits(config.max_audio_s, config.max_tasks, config.send_timeout, config.max_segment_s),
             held,
-            sparing.say,
+            log_limit.say,
         )
-        doorman = Doorman(max(8, 2 * pool.count), held)
+        throttle = ReceiveThrottle(max(8, 2 * pool.count), held)
         self.connections = connections_that_fit(config.max_connections, log.warning, pool.count)
-        guard = Guard(config, self.connections, sparing.say)
-        listener.say, listener.room = sparing.say, guard.room
+        policy = HandshakePolicy(config, self.connections, log_limit.say)
+        listener.say, listener.room = log_limit.say, policy.room
 
         def admit(connection: ServerConnection, request: Request) -> Response | None:
             assert isinstance(connection, Bounded)
@@ -132,21 +132,21 @@ class _Server:
                 raw = connection.transport.get_extra_info("socket")
                 if raw is not None:  # under TLS there is none once the client has left
                     listener.asked(raw.fileno())
-                return guard.admit(connection, request)
+                return policy.admit(connection, request)
             except Exception as error:
                 internal("a request", error)
                 raise
 
         async def handle(connection: ServerConnection) -> None:
             try:
-                await gateway.handle(connection, doorman.door(connection.transport))
+                await gateway.handle(connection, throttle.permit(connection.transport))
             except Exception as error:
                 internal("a connection", error)
                 with contextlib.suppress(ConnectionClosed):
                     await connection.close(1011, "internal error")
 
         def connection(*arguments: Any, **options: Any) -> Bounded:
-            return Bounded(held, guard.left, *arguments, **options)
+            return Bounded(held, policy.left, *arguments, **options)
 
         async with serve(
             handle,
@@ -169,7 +169,7 @@ class _Server:
             reason = "the server cannot go on" if pool.broken.is_set() else "the server is stopping"
             await gateway.farewell(f"{reason}; send it again later", min(1.0, config.grace))
             server.close(reason=reason)
-        doorman.close()
+        throttle.close()
 
     def _scheduler(self, workers: int) -> Scheduler[Ticket]:
         config = self.config.server

@@ -10,7 +10,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import Event
 
-from capsexp.server.held import Held
+from capsexp.server.memory_budget import MemoryBudget
 
 DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 PONG = bytes([0x80 | Opcode.PONG])  # how such a frame of a server begins
@@ -23,7 +23,7 @@ class Bounded(ServerConnection):
     the pong of the latest ping alone is kept (RFC 6455, 5.5.3)."""
 
     def __init__(
-        self, held: Held, on_lost: Callable[[ServerConnection], None], *arguments: Any, **options: Any
+        self, held: MemoryBudget, on_lost: Callable[[ServerConnection], None], *arguments: Any, **options: Any
     ) -> None:
         super().__init__(*arguments, **options)
         self.lost = False  # `on_lost` has been called; its request may still be looked at

@@ -15,7 +15,7 @@ from capsexp.protocol import AudioMessage, ProtocolError, encode_error
 from capsexp.server.core.session import Session
 from capsexp.server.core.task import NaiveTask, Task
 from capsexp.server.delivery import Delivery
-from capsexp.server.doorman import Door
+from capsexp.server.receive_throttle import Permit
 
 if TYPE_CHECKING:
     from capsexp.server.gateway import Gateway
@@ -39,8 +39,8 @@ class Connection(Protocol):
 class Conversation:
     """One connection: its messages, which wait for workers, and its results, which wait to be taken."""
 
-    def __init__(self, gateway: Gateway, connection: Connection, door: Door) -> None:
-        self.gateway, self.connection, self.door = gateway, connection, door
+    def __init__(self, gateway: Gateway, connection: Connection, permit: Permit) -> None:
+        self.gateway, self.connection, self.permit = gateway, connection, permit
         self.session = Session(gateway.limits, NaiveTask if gateway.dispatch == "naive" else Task)
         self.deliveries: dict[Task, Delivery] = {}
         self.untaken = asyncio.Semaphore(gateway.max_untaken)
@@ -62,10 +62,10 @@ class Conversation:
     async def may_go_on(self, size: int) -> None:
         """Wait until the next message may come in, after one of `size` bytes; raises what taking one raised."""
         began = time.monotonic()
-        if not (self.behind or self.door.hurried) and await self._taken_within(GRACE_S):
-            self.door.done()
+        if not (self.behind or self.permit.hurried) and await self._taken_within(GRACE_S):
+            self.permit.done()
             return
-        self.door.done()
+        self.permit.done()
         self.behind = True
         while not await self._taken_within(max(began + size / PACE - time.monotonic(), 0)):
             if self.to_blame:
@@ -117,7 +117,7 @@ class Conversation:
             self.gateway.say(
                 "untaken", f"a client took no result for {self.gateway.limits.send_s:g} s (server.send_timeout)"
             )
-            self.door.drop()
+            self.permit.drop()
             raise ConnectionClosedError(None, None) from None
         finally:
             self.to_blame -= 1

@@ -52,7 +52,7 @@ class Delivery:
     async def _may_begin(self) -> None:
         one = self.conversation
         if one.untaken.locked():
-            one.door.done()  # its own fault: not to be waited for by others
+            one.permit.done()  # its own fault: not to be waited for by others
         one.to_blame += 1
         try:
             await one.untaken.acquire()

@@ -3,8 +3,8 @@
 A sender is slowed, never dropped: a segment needs a free slot of the bounded queue before the next message of its
 connection is read, and TCP does the rest. But a ping stands behind the audio that is unread, and its sender gives up
 when no answer comes; so a connection that waits for a worker is read from all the same, PACE bytes a second, as long
-as the server has room for what it holds (see held.py). A client that does not take its results is slowed by itself,
-and let go when that lasts.
+as the server has room for what it holds (see memory_budget.py). A client that does not take its results is slowed by
+itself, and let go when that lasts.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from capsexp.protocol import AudioMessage, ProtocolError, decode_audio
 from capsexp.server.conversation import Connection, Conversation
 from capsexp.server.core.session import Limits
 from capsexp.server.delivery import SegmentDone
-from capsexp.server.doorman import Door
-from capsexp.server.held import Held
+from capsexp.server.log_limit import LogLimit
+from capsexp.server.memory_budget import MemoryBudget
 from capsexp.server.pools.base import Pool
-from capsexp.server.sparing import Sparing
+from capsexp.server.receive_throttle import Permit
 
 UNTAKEN = 64  # results that a client may be behind with, beyond what is at work, before it is read from no more
 
@@ -39,44 +39,44 @@ class Gateway:
         on_segment: SegmentDone,
         punctuated: bool = False,
         limits: Limits | None = None,
-        held: Held | None = None,
+        held: MemoryBudget | None = None,
         say: Callable[[str, str], object] | None = None,
     ) -> None:
         self.punctuated = punctuated
-        self.say = say or Sparing().say  # what clients cause: a line of a kind now and then, or they fill the log
+        self.say = say or LogLimit().say  # what clients cause: a line of a kind now and then, or they fill the log
         self.limits = limits or Limits()
-        self.held = held or Held()
+        self.held = held or MemoryBudget()
         self.pool = pool
         self.dispatch = dispatch
         self.max_untaken = max_queue + UNTAKEN  # segments of a connection that were begun and not delivered
         self.on_segment = on_segment
-        self.sessions: dict[Door, Conversation] = {}
+        self.sessions: dict[Permit, Conversation] = {}
 
-    async def handle(self, connection: Connection, door: Door | None = None) -> None:
+    async def handle(self, connection: Connection, permit: Permit | None = None) -> None:
         """Serve one client until it leaves; what it left unfinished is taken out of the queue."""
-        door = door or Door()
-        session = Conversation(self, connection, door)
-        serving = asyncio.ensure_future(self._serve(connection, session, door))
-        door.on_gone = serving.cancel
-        self.sessions[door] = session
+        permit = permit or Permit()
+        session = Conversation(self, connection, permit)
+        serving = asyncio.ensure_future(self._serve(connection, session, permit))
+        permit.on_gone = serving.cancel
+        self.sessions[permit] = session
         try:
             await serving
         except ConnectionClosed:
             pass
         except asyncio.CancelledError:
-            if not door.gone:
+            if not permit.gone:
                 raise
-            door.drop()
+            permit.drop()
         finally:
             serving.cancel()
             session.close()
-            door.close()
-            self.sessions.pop(door, None)
+            permit.close()
+            self.sessions.pop(permit, None)
 
     def abandon(self) -> None:
         """Let every client go that is still there: the server stops, and does not wait for what they sent."""
-        for door in list(self.sessions):
-            door.leave()
+        for permit in list(self.sessions):
+            permit.leave()
 
     async def farewell(self, reason: str, within_s: float) -> None:
         """Tell each task that is not finished why it will not be, and close every connection."""
@@ -86,7 +86,7 @@ class Gateway:
             for one in late:
                 one.cancel()
 
-    async def _serve(self, connection: Connection, session: Conversation, door: Door) -> None:
+    async def _serve(self, connection: Connection, session: Conversation, permit: Permit) -> None:
         frames = connection.__aiter__()
         with contextlib.suppress(StopAsyncIteration):
             while True:
@@ -94,11 +94,11 @@ class Gateway:
                 try:
                     await asyncio.sleep(0)
                     if not frame.done():  # it is not there yet
-                        door.arm(at_once=session.behind)
+                        permit.resume_reading(at_once=session.behind)
                     await frame
                 finally:
                     frame.cancel()
-                door.shut()
+                permit.pause_reading()
                 size = len(frame.result())
                 message = self._decode(frame.result())
                 del frame  # nobody needs a minute of audio twice, nor for longer than it takes to hand it on

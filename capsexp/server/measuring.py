@@ -15,7 +15,7 @@ import psutil
 from capsexp.protocol import RATE, Audio
 from capsexp.segments import Recognition
 from capsexp.server.messages import Failed, Measured, line
-from capsexp.server.reserve import is_passing
+from capsexp.server.spawn_reserve import is_passing
 
 MEASURE_S = 10.0  # s that measuring the memory of the longest segment may take, about
 LOOK_S = 0.005  # between two looks at the memory of a segment that is measured

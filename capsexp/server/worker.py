@@ -16,7 +16,7 @@ from capsexp.pipes import Connection, shut
 from capsexp.segments import Recognition
 from capsexp.server.measuring import give_back, measure, warm_up
 from capsexp.server.messages import Done, Failed, Job, Measure, Ready, Skip, Skipped, TextJob, line
-from capsexp.server.reserve import is_passing
+from capsexp.server.spawn_reserve import is_passing
 
 if TYPE_CHECKING:
     from capsexp.config import Config

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from capsexp import compose, escape, sensible
+from capsexp import compose, escape, untrusted
 from capsexp.errors import ArchiveError
 from capsexp.experiment.combinations import split
 from capsexp.experiment.sweep import plan
@@ -35,7 +35,7 @@ def surprises(tree: Tree, overrides: Sequence[str], given: Sequence[str]) -> lis
         _, fixed = split(overrides)
         base = compose.raw(fixed, tree.conf, tree.name, with_hydra=True)
         preset = mapping(base.hydra.sweeper.params or {})
-        sensible.runs(overrides, preset, base.get("trials"))
+        untrusted.runs(overrides, preset, base.get("trials"))
         found = of_runs(tree, (run.config for run in plan(overrides, tree.conf, tree.name).planned), given)
     return found
 

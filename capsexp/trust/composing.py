@@ -13,10 +13,10 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from capsexp import sensible
+from capsexp import untrusted
 from capsexp.config import conf_dir
 from capsexp.errors import ArchiveError
-from capsexp.experiment.keep import LOCAL
+from capsexp.experiment.snapshot import LOCAL
 from capsexp.overrides import spell
 from capsexp.trust.allowed import measures
 from capsexp.trust.tree import Tree, flat
@@ -39,7 +39,7 @@ def written(tree: Tree, lines: Sequence[Sequence[str]], given: Sequence[str]) ->
     if not re.fullmatch(r"[\w-]+", tree.name):
         raise ArchiveError(f"its configuration has the name {tree.name!r}")
     for line in lines:
-        sensible.line(line)
+        untrusted.line(line)
     theirs = list(dict.fromkeys(override for line in lines for override in line if override not in given))
     conf = tree.conf if tree.foreign else None
     trees = _trees(conf) if conf is not None else {}
@@ -59,7 +59,7 @@ def _trees(conf: Path) -> dict[Path, Any]:
         if path.suffix.lower() not in (".yaml", ".yml") or path.is_dir():
             continue
         try:
-            sensible.tree(path)
+            untrusted.tree(path)
             found[path.relative_to(conf)] = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
         except (OmegaConfBaseException, YAMLError, ValueError, OSError, RecursionError, AttributeError) as error:
             line = " ".join(str(error).split())[:120]

@@ -26,7 +26,7 @@ from capsexp.client import soak
 from capsexp.client.app import write_run
 from capsexp.client.load import Outcome, run
 from capsexp.client.reasons import why
-from capsexp.client.request import OPEN, Request, Way
+from capsexp.client.request import OPEN, ConnectionOptions, Request
 from capsexp.config import Config, LoadConfig
 from capsexp.errors import HarnessError
 from capsexp.samples import Sample, SampleSet
@@ -265,7 +265,7 @@ def test_our_own_server_that_is_full_is_the_run_s_mistake() -> None:
     async def main() -> None:
         async with serve(answer, "127.0.0.1", 0, **refusing(503)) as server:
             url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-            await run(made(3), url, LOAD, way=Way(own=True))
+            await run(made(3), url, LOAD, way=ConnectionOptions(own=True))
 
     with pytest.raises(HarnessError, match=r"server\.max_connections"):
         asyncio.run(main())
@@ -276,7 +276,7 @@ def test_a_message_that_is_too_big_says_which_setting_makes_it_smaller() -> None
     assert one.error is not None and "1009" in one.error and "load.message_s" in one.error
 
 
-def tried(url: str, way: Way = OPEN) -> str:
+def tried(url: str, way: ConnectionOptions = OPEN) -> str:
     (one,) = asyncio.run(run(made(1), url, LOAD, way=way)).requests
     assert one.error is not None and not one.ok
     assert "\n" not in one.error and "Error" not in one.error and "Invalid" not in one.error  # no name of ours
@@ -344,8 +344,8 @@ def test_what_the_client_runs_out_of_is_no_failure_of_the_server(monkeypatch: py
 FEW_FILES = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))
-from capsexp.client.room import room
-there = room({wanted}, {admitted})
+from capsexp.client.connection_limit import limit_connections
+there = limit_connections({wanted}, {admitted})
 print(there.requests, there.connections, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 print(there.warning or "")
 """

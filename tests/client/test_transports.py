@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from capsexp.client.load import run
-from capsexp.client.request import Request, Way
+from capsexp.client.request import ConnectionOptions, Request
 from capsexp.config import LoadConfig
 from capsexp.protocol import ProtocolError, Result
 from capsexp.targets import Partial, TargetConfig, Task, capswriter
@@ -69,7 +69,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, kind: type[TargetConfig], serving: Se
     async def main() -> None:
         async with await asyncio.start_server(serving, "127.0.0.1", 0) as server:
             url = f"{'http' if kind is Posting else 'tcp'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-            way = Way(token, target=kind(name="capswriter"))
+            way = ConnectionOptions(token, target=kind(name="capswriter"))
             await run([request], url, LoadConfig(message_s=0.5, timeout=PATIENCE), way=way)
 
     asyncio.run(main())
@@ -151,5 +151,7 @@ def test_an_address_of_another_transport_is_none(monkeypatch: pytest.MonkeyPatch
     for url in ("http://", "tcp://h", "127.0.0.1:x", "tcp://127.0.0.1:99999"):
         request = Request(0, "t", "x", noise(0.1, 1))
         monkeypatch.setattr(capswriter, "begin", Talk)
-        asyncio.run(run([request], url, LoadConfig(timeout=PATIENCE), way=Way(target=kind(name="capswriter"))))
+        asyncio.run(
+            run([request], url, LoadConfig(timeout=PATIENCE), way=ConnectionOptions(target=kind(name="capswriter")))
+        )
         assert request.error is not None and "HOST:PORT" in request.error

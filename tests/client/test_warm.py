@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from capsexp.client.request import Way
+from capsexp.client.request import ConnectionOptions
 from capsexp.client.warm import CLIP_S, ROUNDS, warm
 from capsexp.config import LoadConfig
 from capsexp.samples import Sample
@@ -20,7 +20,7 @@ def warmed(serving: Any, target: str, timeout: float = PATIENCE, **options: Any)
     async def main() -> str | None:
         async with serve(serving, "127.0.0.1", 0, **options) as server:
             url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-            way = Way(target=TARGETS.settings(target)(probe_timeout=timeout))
+            way = ConnectionOptions(target=TARGETS.settings(target)(probe_timeout=timeout))
             return await warm(SAMPLES, 3, url, way, LoadConfig())
 
     return asyncio.run(main())
@@ -40,7 +40,7 @@ def test_there_is_a_first_request_for_each_worker_of_a_short_clip() -> None:
 
     assert warmed(listening, "sherpa") is None
     assert heard == [CLIP_S] * (3 * ROUNDS)
-    assert asyncio.run(warm([], 3, "ws://127.0.0.1:1", Way(), LoadConfig())) is None
+    assert asyncio.run(warm([], 3, "ws://127.0.0.1:1", ConnectionOptions(), LoadConfig())) is None
 
 
 async def silent(connection: ServerConnection) -> None:
@@ -71,7 +71,7 @@ def test_what_speaks_over_another_transport_is_named(target: str) -> None:
         async with serve(silent, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
             own = {"model": "m"} if target == "openai" else {}
-            way = Way(target=TARGETS.settings(target)(probe_timeout=PATIENCE, **own))
+            way = ConnectionOptions(target=TARGETS.settings(target)(probe_timeout=PATIENCE, **own))
             url = f"{'http' if own else 'tcp'}://127.0.0.1:{port}"
             return await warm(SAMPLES, 1, url, way, LoadConfig())
 

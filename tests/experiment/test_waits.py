@@ -89,6 +89,7 @@ def test_a_twin_is_not_made_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyP
         folders._build(ParaformerConfig(twin="tiny"), tmp_path / "twins" / "tiny")
 
 
+@pytest.mark.slow
 @given(st.text(alphabet="\\${}:a?'\"n .[],", max_size=9))
 def test_a_text_is_resolved_once(text: str) -> None:
     """What a setting came to is its value, whatever it looks like."""

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -73,6 +74,7 @@ SLOWED = [
 ]
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @example((SLOWED, 3, 0))
 @given(SWEEP)

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from capsexp.compose import compose
 from capsexp.config import Config, resolve, to_dict
-from capsexp.report.start import spelled, start
+from capsexp.report.start_command import spelled, start
 from capsexp.results.report import Start
 from capsexp.tool import parse
 

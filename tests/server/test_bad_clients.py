@@ -22,7 +22,7 @@ from capsexp.client.misbehave import DEEDS, Line
 from capsexp.client.request import OPEN
 from capsexp.config import LoadConfig
 from capsexp.protocol import AudioMessage, encode_audio
-from capsexp.server import guard
+from capsexp.server import handshake_policy
 from tests.support import PATIENCE, noise
 from tests.support.servers import perform, requests, right, server, workers_of
 
@@ -135,10 +135,10 @@ def test_fewer_files_than_connections_is_said(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(resource, "getrlimit", lambda what: tuple(limit))
     monkeypatch.setattr(resource, "setrlimit", lambda what, limits: limit.__setitem__(0, limits[0]))
     said: list[str] = []
-    assert guard.connections_that_fit(1000, said.append) == 1000
+    assert handshake_policy.connections_that_fit(1000, said.append) == 1000
     assert limit[0] == 1200
     assert not said
-    assert guard.connections_that_fit(4096, said.append) == 1800
+    assert handshake_policy.connections_that_fit(4096, said.append) == 1800
     assert re.search("only 2000 files may be open here, room for 1800 connections", said[0])
 
 

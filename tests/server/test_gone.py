@@ -12,13 +12,13 @@ import pytest
 from websockets.server import ServerProtocol
 
 from capsexp.client.misbehave import Line
-from capsexp.client.request import Way
+from capsexp.client.request import ConnectionOptions
 from capsexp.config import ServerConfig
 from capsexp.server.connection import Bounded
-from capsexp.server.doorman import Door, Doorman
 from capsexp.server.gateway import Gateway
-from capsexp.server.guard import Guard
-from capsexp.server.held import Held
+from capsexp.server.handshake_policy import HandshakePolicy
+from capsexp.server.memory_budget import MemoryBudget
+from capsexp.server.receive_throttle import Permit, ReceiveThrottle
 from tests.support import PATIENCE, noise
 from tests.support.fakes import FakeConnection, FakePool, message
 from tests.support.sending import LOAD, send_file
@@ -40,10 +40,10 @@ def test_who_leaves_right_after_its_request_is_not_counted_for_ever(leaves: str)
     """Each such client took a place of server.max_connections, until nobody was let in any more."""
 
     async def come_and_go() -> int:
-        guard = Guard(ServerConfig(), 2, lambda kind, line: None)
+        guard = HandshakePolicy(ServerConfig(), 2, lambda kind, line: None)
         ours, theirs = socket.socketpair()
         with theirs:
-            connection = Bounded(Held(), guard.left, ServerProtocol(), NoServer())
+            connection = Bounded(MemoryBudget(), guard.left, ServerProtocol(), NoServer())
             await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, ours)
             theirs.sendall(REQUEST)
             await connection.request_rcvd
@@ -64,7 +64,7 @@ def test_who_leaves_just_as_it_takes_a_result_leaves_nothing() -> None:
 
     async def run() -> int:
         pool: Any = FakePool(random.Random(0))
-        gateway, door, closed = Gateway(pool, "segment", 3, lambda *segment: None), Door(), asyncio.Event()
+        gateway, permit, closed = Gateway(pool, "segment", 3, lambda *segment: None), Permit(), asyncio.Event()
 
         class Leaving(FakeConnection):
             async def send(self, message: str) -> None:
@@ -77,9 +77,9 @@ def test_who_leaves_just_as_it_takes_a_result_leaves_nothing() -> None:
                 await asyncio.sleep(3600)
 
         connection = Leaving([message("t", 20)])
-        serving = asyncio.create_task(gateway.handle(connection, door))  # type: ignore[arg-type]
+        serving = asyncio.create_task(gateway.handle(connection, permit))  # type: ignore[arg-type]
         await closed.wait()
-        door.leave()
+        permit.leave()
         await serving
         await asyncio.sleep(0.01)
         return len(asyncio.all_tasks())
@@ -90,7 +90,7 @@ def test_who_leaves_just_as_it_takes_a_result_leaves_nothing() -> None:
 def test_who_leaves_after_its_request_under_tls_is_no_fault_of_ours(certificate: Path) -> None:
     """Its transport has no socket any more when the request is looked at."""
     given = [f"server.certfile={certificate / 'cert.pem'}", f"server.keyfile={certificate / 'key.pem'}"]
-    way = Way(certfile=str(certificate / "cert.pem"))
+    way = ConnectionOptions(certfile=str(certificate / "cert.pem"))
     with server("workers=1", "server.max_connections=5", *given) as (url, process):
         for _ in range(100):
             line = Line(url, way)
@@ -103,7 +103,7 @@ def test_who_leaves_after_its_request_under_tls_is_no_fault_of_ours(certificate:
         assert "internal error" not in process.stdout.read()
 
 
-def test_a_door_for_who_has_left_is_one() -> None:
+def test_a_permit_for_who_has_left_is_one() -> None:
     class Gone(asyncio.Transport):
         def get_extra_info(self, name: str, default: Any = None) -> Any:
             return object() if name == "sslcontext" else default
@@ -112,8 +112,8 @@ def test_a_door_for_who_has_left_is_one() -> None:
             return False
 
     async def run() -> None:
-        doorman = Doorman(2)
-        doorman.door(Gone()).close()
-        doorman.close()
+        throttle = ReceiveThrottle(2)
+        throttle.permit(Gone()).close()
+        throttle.close()
 
     asyncio.run(run())

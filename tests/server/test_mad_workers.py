@@ -342,7 +342,7 @@ def test_a_worker_is_replaced_when_connections_hold_every_descriptor(kind: str) 
                 held.append(os.open(os.devnull, os.O_RDONLY))
         for info in pool.workers()[:1]:
             os.kill(info.pid or 0, signal.SIGKILL)
-        # The descriptors that the dead one leaves are taken as well, as a crowd at the door would.
+        # The descriptors that the dead one leaves are taken as well, as a crowd of clients would.
         for _ in range(3):
             await asyncio.sleep(0.2)
             with contextlib.suppress(OSError):

@@ -13,21 +13,21 @@ from capsexp.engines.null import NullConfig
 from capsexp.errors import RunRefused
 from capsexp.protocol import RATE, Audio
 from capsexp.segments import Recognition, Segment
-from capsexp.server import room
+from capsexp.server import capacity
+from capsexp.server.capacity import refuse_or_reduce
 from capsexp.server.measuring import measure
 from capsexp.server.messages import Failed, Measured
 from capsexp.server.pools import launcher
 from capsexp.server.pools.base import Outcome
 from capsexp.server.pools.pool import WorkerPool
-from capsexp.server.room import refuse_or_reduce
 from capsexp.server.worker import Loaded
 from tests.support import PATIENCE, noise
 
 
 @pytest.mark.parametrize(("count", "used", "fits"), [(4, 100, 4), (4, 300, 4), (6, 300, 4), (2, 5000, 1), (9, 0, 9)])
 def test_a_tenth_of_the_memory_stays_free(monkeypatch: pytest.MonkeyPatch, count: int, used: float, fits: int) -> None:
-    monkeypatch.setattr(room, "available_mb", lambda: 1000.0)
-    monkeypatch.setattr(room, "total_mb", lambda: 1000.0)
+    monkeypatch.setattr(capacity, "available_mb", lambda: 1000.0)
+    monkeypatch.setattr(capacity, "total_mb", lambda: 1000.0)
     said: list[str] = []
     assert refuse_or_reduce("reduce", said.append)(count, used) == fits
     assert bool(said) == (fits < count)
@@ -39,8 +39,8 @@ def test_a_tenth_of_the_memory_stays_free(monkeypatch: pytest.MonkeyPatch, count
 
 @pytest.mark.parametrize("available", [0.0, 30.0, 99.0])
 def test_no_memory_is_never_a_negative_number(monkeypatch: pytest.MonkeyPatch, available: float) -> None:
-    monkeypatch.setattr(room, "available_mb", lambda: available)
-    monkeypatch.setattr(room, "total_mb", lambda: 1000.0)
+    monkeypatch.setattr(capacity, "available_mb", lambda: available)
+    monkeypatch.setattr(capacity, "total_mb", lambda: 1000.0)
     said: list[str] = []
     assert refuse_or_reduce("reduce", said.append)(3, 123) == 1
     assert "-" not in said[0]
@@ -48,7 +48,7 @@ def test_no_memory_is_never_a_negative_number(monkeypatch: pytest.MonkeyPatch, a
 
 
 def test_a_first_worker_that_a_long_segment_ended_stays_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "available_mb", lambda: 10_000.0)
+    monkeypatch.setattr(capacity, "available_mb", lambda: 10_000.0)
     said: list[str] = []
     assert refuse_or_reduce("reduce", said.append)(3, math.inf) == 1
     assert "inf" not in said[0]
@@ -56,15 +56,15 @@ def test_a_first_worker_that_a_long_segment_ended_stays_alone(monkeypatch: pytes
 
 def test_a_long_segment_is_measured_where_it_may_decide_how_many_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     """15, 60, 200, 600 s took 114, 161, 522, 3325 MB with the smallest model: its own guess is above each of them."""
-    monkeypatch.setattr(room, "total_mb", lambda: 24_000.0)
-    monkeypatch.setattr(room, "available_mb", lambda: 22_000.0)
-    assert room.is_ample(17.0)(4, 200.0)
-    assert not room.is_ample(120.0)(16, 200.0)
-    monkeypatch.setattr(room, "available_mb", lambda: 3_000.0)
-    assert not room.is_ample(17.0)(4, 200.0)
+    monkeypatch.setattr(capacity, "total_mb", lambda: 24_000.0)
+    monkeypatch.setattr(capacity, "available_mb", lambda: 22_000.0)
+    assert capacity.is_ample(17.0)(4, 200.0)
+    assert not capacity.is_ample(120.0)(16, 200.0)
+    monkeypatch.setattr(capacity, "available_mb", lambda: 3_000.0)
+    assert not capacity.is_ample(17.0)(4, 200.0)
     for seconds, takes in ((15, 114), (60, 161), (200, 522), (600, 3325)):
-        monkeypatch.setattr(room, "available_mb", lambda takes=takes: 2_400.0 + 2.0 * takes)
-        assert not room.is_ample(seconds)(2, 114.0)
+        monkeypatch.setattr(capacity, "available_mb", lambda takes=takes: 2_400.0 + 2.0 * takes)
+        assert not capacity.is_ample(seconds)(2, 114.0)
 
 
 class Greedy:

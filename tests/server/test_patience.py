@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
 from capsexp.client.misbehave import Line
-from capsexp.client.request import OPEN, Way
+from capsexp.client.request import OPEN, ConnectionOptions
 from tests.support import PATIENCE, SLOW, noise
 from tests.support.sending import LOAD, piece, send_file
 from tests.support.servers import expected, server, workers_of
@@ -35,7 +35,7 @@ def test_a_client_with_keepalive_keeps_its_file_while_the_audio_waits(
     if kind == "tls":
         folder = request.getfixturevalue("certificate")
         given = [f"server.certfile={folder / 'cert.pem'}", f"server.keyfile={folder / 'key.pem'}"]
-        way = Way(certfile=str(folder / "cert.pem"))
+        way = ConnectionOptions(certfile=str(folder / "cert.pem"))
     elif kind == "no epoll":
         (tmp_path / "sitecustomize.py").write_text("import select\ndel select.epoll\n")
         monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
@@ -73,7 +73,7 @@ def test_large_messages_that_never_end_have_a_bound_together(tls: bool, request:
     if tls:
         folder = request.getfixturevalue("certificate")
         given = [f"server.certfile={folder / 'cert.pem'}", f"server.keyfile={folder / 'key.pem'}"]
-        way = Way(certfile=str(folder / "cert.pem"))
+        way = ConnectionOptions(certfile=str(folder / "cert.pem"))
     with server("workers=1", "server.max_held_mb=64", *given) as (url, process):
         before, peak, lines = psutil.Process(process.pid).memory_info().rss, 0, []
         for _ in range(12):
@@ -234,7 +234,7 @@ def test_half_a_tls_handshake_keeps_nobody_out(certificate: Path) -> None:
     with server("workers=1", "server.max_connections=20", *given) as (url, process), contextlib.ExitStack() as stack:
         for _ in range(150):
             stack.enter_context(contextlib.closing(socket.create_connection(("127.0.0.1", urlsplit(url).port or 0))))
-        way = Way(certfile=str(certificate / "cert.pem"))
+        way = ConnectionOptions(certfile=str(certificate / "cert.pem"))
         assert asyncio.run(send_file(url, way, 1, 3)) == expected(noise(3, 1), LOAD)
         assert psutil.Process(process.pid).num_fds() < 130
 

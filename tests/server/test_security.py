@@ -12,7 +12,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from capsexp.client.load import run
-from capsexp.client.request import Request, Way
+from capsexp.client.request import ConnectionOptions, Request
 from capsexp.compose import compose
 from capsexp.config import to_dict
 from capsexp.errors import ConfigError
@@ -24,7 +24,7 @@ from tests.support.servers import LOAD, expected, requests, right, server
 pytestmark = pytest.mark.slow  # real processes
 
 
-def perform(url: str, way: Way) -> list[Request]:
+def perform(url: str, way: ConnectionOptions) -> list[Request]:
     made = requests(3, 0.5)
     asyncio.run(run(made, url, LOAD, way=way))
     return made
@@ -32,9 +32,9 @@ def perform(url: str, way: Way) -> list[Request]:
 
 def test_a_token_is_asked_for_and_compared() -> None:
     with server("workers=1", "server.token=geheim") as (url, _):
-        assert all(right(perform(url, Way("geheim"))))
-        assert all(right(perform(f"{url}/?token=geheim", Way())))
-        for wrong in (Way(), Way("geheim2"), Way("gehei")):
+        assert all(right(perform(url, ConnectionOptions("geheim"))))
+        assert all(right(perform(f"{url}/?token=geheim", ConnectionOptions())))
+        for wrong in (ConnectionOptions(), ConnectionOptions("geheim2"), ConnectionOptions("gehei")):
             (error, _) = [r.error for r in perform(url, wrong)]
             assert error is not None
             assert "refused the connection (401)" in error
@@ -73,8 +73,8 @@ def test_tls(certificate: Path) -> None:
     cert, key = str(certificate / "cert.pem"), str(certificate / "key.pem")
     with server("workers=1", f"server.certfile={cert}", f"server.keyfile={key}") as (url, _):
         assert url.startswith("wss://")
-        assert all(right(perform(url, Way(certfile=cert))))
-        assert all(r.error and "certificate" in r.error.lower() for r in perform(url, Way()))
+        assert all(right(perform(url, ConnectionOptions(certfile=cert))))
+        assert all(r.error and "certificate" in r.error.lower() for r in perform(url, ConnectionOptions()))
 
 
 @pytest.mark.parametrize("spelled", ["${oc.env:CAPSEXP_TEST_MARK}", "itself"])

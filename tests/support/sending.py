@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from websockets.asyncio.client import connect
 
 from capsexp.address import is_secure
-from capsexp.client.request import Way
+from capsexp.client.request import ConnectionOptions
 from capsexp.config import LoadConfig
 from capsexp.protocol import AudioMessage, encode_audio
 from tests.support import SLOW, noise
@@ -23,7 +23,7 @@ def piece(task: str, audio: object, final: bool = False, seconds: float = 15.0, 
     return encode_audio(AudioMessage(task, audio, final, seg_duration=seconds, seg_overlap=overlap))  # type: ignore[arg-type]
 
 
-async def send_file(url: str, way: Way, number: int, seconds: int) -> str:
+async def send_file(url: str, way: ConnectionOptions, number: int, seconds: int) -> str:
     """As CapsWriter's client does: a second per message, an empty last one, and keepalive."""
     audio, task = noise(seconds, number), f"file-{number}"
     raw = socket.socket()

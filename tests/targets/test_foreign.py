@@ -9,7 +9,7 @@ import pytest
 from websockets.asyncio.server import serve
 
 from capsexp.client.load import run
-from capsexp.client.request import Request, Way
+from capsexp.client.request import ConnectionOptions, Request
 from capsexp.config import LoadConfig
 from capsexp.targets import TARGETS
 from tests.support import PATIENCE, foreign, noise
@@ -34,7 +34,7 @@ def asked(
 
     async def main() -> None:
         async with listening(serving) as url:
-            way = Way(target=TARGETS.settings(target)(**own))
+            way = ConnectionOptions(target=TARGETS.settings(target)(**own))
             await run(requests, url, LoadConfig(timeout=timeout), way=way)
 
     asyncio.run(main())

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from websockets.asyncio.server import ServerConnection, serve
 
 from capsexp.client.load import run
-from capsexp.client.request import Request, Way
+from capsexp.client.request import ConnectionOptions, Request
 from capsexp.compose import compose
 from capsexp.config import LoadConfig, resolve
 from capsexp.errors import ConfigError
@@ -109,7 +109,9 @@ def test_the_client_speaks_what_it_is_told_to(monkeypatch: pytest.MonkeyPatch, c
 
     async def talk() -> None:
         async with listening(lambda connection: plain(connection, code)) as url:
-            await run([request], url, LoadConfig(message_s=2, timeout=20), way=Way(target=capswriter.Settings()))
+            await run(
+                [request], url, LoadConfig(message_s=2, timeout=20), way=ConnectionOptions(target=capswriter.Settings())
+            )
 
     asyncio.run(talk())
     assert request.ok == ok and request.sent is not None

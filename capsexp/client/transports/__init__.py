@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import cast
 
-from capsexp.client.transports.base import OPEN, Connection, Ended, Garbled, Opening, Way
+from capsexp.client.transports.base import OPEN, Connection, ConnectionOptions, Ended, Garbled, Opening
 
-__all__ = ["OPEN", "Connection", "Ended", "Garbled", "Way", "opened"]
+__all__ = ["OPEN", "Connection", "ConnectionOptions", "Ended", "Garbled", "opened"]
 
 
-def opened(transport: str, url: str, way: Way, head: Mapping[str, str]) -> AbstractAsyncContextManager[Connection]:
+def opened(
+    transport: str, url: str, way: ConnectionOptions, head: Mapping[str, str]
+) -> AbstractAsyncContextManager[Connection]:
     """A connection, for one request; see `Opening`. Only the transport that is used is imported."""
     module = importlib.import_module(f"{__name__}.{transport}")
     return cast(Opening, module.opened)(url, way, head)

@@ -44,7 +44,7 @@ class Connection(Protocol):
 
 
 @dataclass(frozen=True)
-class Way:
+class ConnectionOptions:
     """What a guarded server asks for: a token, and a certificate (PEM) that the system does not know. `own`: it was
     started for this load, so that having no room for it is the run's mistake and not the server's. `target`: what it
     speaks."""
@@ -66,13 +66,15 @@ class Way:
             raise ConfigError(f"server.certfile={self.certfile}: cannot be read: {error.strerror or error}") from None
 
 
-OPEN = Way()
+OPEN = ConnectionOptions()
 
 
 class Opening(Protocol):
     """What a module of a transport has as `opened`."""
 
-    def __call__(self, url: str, way: Way, head: Mapping[str, str]) -> AbstractAsyncContextManager[Connection]:
+    def __call__(
+        self, url: str, way: ConnectionOptions, head: Mapping[str, str]
+    ) -> AbstractAsyncContextManager[Connection]:
         """`head`: what the target says of the request before its frames, where the transport has a place for it. Raises
         OSError, what else the transport's library raises, and ValueError for what is no address."""
         ...

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import h11
 
-from capsexp.client.transports.base import Ended, Garbled, Way
+from capsexp.client.transports.base import ConnectionOptions, Ended, Garbled
 from capsexp.client.transports.tcp import READ, stream
 from capsexp.targets.base import Frame
 
@@ -58,6 +58,6 @@ class Http:
 
 
 @asynccontextmanager
-async def opened(url: str, way: Way, head: Mapping[str, str]) -> AsyncIterator[Http]:
+async def opened(url: str, way: ConnectionOptions, head: Mapping[str, str]) -> AsyncIterator[Http]:
     async with stream(url, way) as (reader, writer):
         yield Http(reader, writer, url, {**way.headers, **head})

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 from capsexp.address import is_secure, port_in
-from capsexp.client.transports.base import OPEN_S, Ended, Way
+from capsexp.client.transports.base import OPEN_S, ConnectionOptions, Ended
 from capsexp.targets.base import Frame
 
 READ = 64 * 1024  # bytes at a time
@@ -34,7 +34,7 @@ class Tcp:
 
 
 @asynccontextmanager
-async def stream(url: str, way: Way) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def stream(url: str, way: ConnectionOptions) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """Also what HTTP goes over."""
     host, port = urlsplit(url).hostname, port_in(url)
     if not host:
@@ -50,6 +50,6 @@ async def stream(url: str, way: Way) -> AsyncIterator[tuple[asyncio.StreamReader
 
 
 @asynccontextmanager
-async def opened(url: str, way: Way, head: Mapping[str, str]) -> AsyncIterator[Tcp]:
+async def opened(url: str, way: ConnectionOptions, head: Mapping[str, str]) -> AsyncIterator[Tcp]:
     async with stream(url, way) as (reader, writer):
         yield Tcp(reader, writer)

@@ -10,7 +10,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from capsexp.address import is_secure
-from capsexp.client.transports.base import OPEN_S, Ended, Way
+from capsexp.client.transports.base import OPEN_S, ConnectionOptions, Ended
 from capsexp.targets.base import Frame
 
 
@@ -41,7 +41,7 @@ class _Here(connect):
 
 
 @asynccontextmanager
-async def opened(url: str, way: Way, head: Mapping[str, str]) -> AsyncIterator[WebSocket]:
+async def opened(url: str, way: ConnectionOptions, head: Mapping[str, str]) -> AsyncIterator[WebSocket]:
     async with _Here(
         url,
         subprotocols=[Subprotocol(name) for name in way.target.subprotocols] or None,

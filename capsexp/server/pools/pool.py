@@ -26,7 +26,7 @@ from capsexp.server.pools.answers import nonsense
 from capsexp.server.pools.base import GaveUp, Launcher, Outcome, Ticket, WorkerInfo
 from capsexp.server.pools.running import Endings, Running, deliver, each_mb, end, fail, gone, job, name_of, said
 from capsexp.server.pools.wire import Wire
-from capsexp.server.reserve import Reserve, is_passing
+from capsexp.server.spawn_reserve import SpawnReserve, is_passing
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class WorkerPool:
         self.about: dict[str, Any] = {}  # what the engine says of itself
         self._launcher, self._on_event, self._fits, self._patience = launcher, on_event, fits, patience
         self._scheduled, self._longest_s, self._ample = scheduled, longest_s, ample
-        self._reserve = Reserve()
+        self._reserve = SpawnReserve()
         self._endings = Endings()
         self._workers: list[Running] = []
         self._supervisor: Supervisor[Ticket] = Supervisor(

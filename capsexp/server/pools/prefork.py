@@ -26,7 +26,7 @@ from capsexp.lifeline import die_with_parent
 from capsexp.server import worker
 from capsexp.server.messages import Failed, Measured, Started, line
 from capsexp.server.pools.process import uss_mb
-from capsexp.server.reserve import is_passing
+from capsexp.server.spawn_reserve import is_passing
 
 assert sys.platform == "linux"  # config refuses pool=prefork elsewhere
 

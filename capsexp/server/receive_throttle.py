@@ -23,8 +23,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from capsexp.server.held import Held
-from capsexp.server.kernel import Kernel, kernel
+from capsexp.server.memory_budget import MemoryBudget
+from capsexp.server.tcp_queues import TcpQueues, kernel
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ STALL_S = 10.0  # without a byte, while others wait: such a client is let go
 OVERDUE_S = 5.0  # that a client waits for its turn
 
 
-class Door:
+class Permit:
     """Of one connection; this one is always open."""
 
     gone = False  # the client has left
@@ -50,10 +50,10 @@ class Door:
         self.gone = True
         self.on_gone()
 
-    def arm(self, at_once: bool = False) -> None:
+    def resume_reading(self, at_once: bool = False) -> None:
         """Let the next message in, when its turn comes, or at once."""
 
-    def shut(self) -> None:
+    def pause_reading(self) -> None:
         """Read nothing more until `arm`."""
 
     def done(self) -> None:
@@ -66,30 +66,30 @@ class Door:
         """The connection has ended."""
 
 
-class Doorman:
+class ReceiveThrottle:
     """`places`: large messages that may come in or be in hand at once."""
 
-    def __init__(self, places: int, held: Held | None = None) -> None:
+    def __init__(self, places: int, held: MemoryBudget | None = None) -> None:
         self._free = places
-        self._held = held or Held()
+        self._held = held or MemoryBudget()
         self._hurried: _Watched | None = None  # comes in without a place
         self._timer: asyncio.TimerHandle | None = None
         self._most_slow = SLOW * places
         self._slow: dict[_Watched, None] = {}  # their message came in part, in the order they fell behind
         self._queue: deque[_Watched] = deque()
-        self._doors: dict[int, _Watched] = {}
+        self._permits: dict[int, _Watched] = {}
         self._kernel = kernel()
         if self._kernel is not None:
             asyncio.get_running_loop().add_reader(self._kernel.fileno(), self._look)
 
-    def door(self, transport: asyncio.Transport) -> Door:
+    def permit(self, transport: asyncio.Transport) -> Permit:
         """For a connection that begins."""
         _keep_alive(transport)
         if self._kernel is None or transport.get_extra_info("sslcontext") or transport.is_closing():
             return _Plain(transport)
         descriptor: int = transport.get_extra_info("socket").fileno()
-        door = self._doors[descriptor] = _Watched(self, self._kernel, transport, descriptor)
-        return door
+        permit = self._permits[descriptor] = _Watched(self, self._kernel, transport, descriptor)
+        return permit
 
     def close(self) -> None:
         if self._timer is not None:
@@ -101,11 +101,11 @@ class Doorman:
     def _look(self) -> None:
         assert self._kernel is not None
         for descriptor, left in self._kernel.news():
-            if descriptor in self._doors:
-                self._doors[descriptor].happened(left)
+            if descriptor in self._permits:
+                self._permits[descriptor].happened(left)
 
-    def wait(self, door: _Watched) -> None:
-        self._queue.append(door)
+    def wait(self, permit: _Watched) -> None:
+        self._queue.append(permit)
         self.serve()
 
     def serve(self) -> None:
@@ -125,16 +125,16 @@ class Doorman:
         self._hurried = None
         self.serve()
 
-    def came(self, door: _Watched) -> None:
+    def came(self, permit: _Watched) -> None:
         """The one without a place is in."""
-        if self._hurried is door:
+        if self._hurried is permit:
             self._hurried = None
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
             self.serve()
 
-    def dawdles(self, door: _Watched) -> bool:
+    def yields(self, permit: _Watched) -> bool:
         """Whether a slow sender's turn passes on to somebody who waits; makes room for that if it can."""
         if not self._queue:
             return False
@@ -144,23 +144,23 @@ class Doorman:
                 log.warning("a client of whose message nothing came for %g s is let go, as others wait", STALL_S)
                 stalled.drop()
             return False
-        self._slow[door] = None
+        self._slow[permit] = None
         self._free += 1
         self.serve()
         return True
 
-    def leave(self, door: _Watched, placed: bool) -> None:
-        self._slow.pop(door, None)
-        self.came(door)
+    def leave(self, permit: _Watched, placed: bool) -> None:
+        self._slow.pop(permit, None)
+        self.came(permit)
         if placed:
             self._free += 1
-        elif door in self._queue:
-            self._queue.remove(door)
+        elif permit in self._queue:
+            self._queue.remove(permit)
         self.serve()
 
-    def forget(self, door: _Watched, descriptor: int) -> None:
-        if self._doors.get(descriptor) is door:  # the number may be another connection's by now
-            del self._doors[descriptor]
+    def forget(self, permit: _Watched, descriptor: int) -> None:
+        if self._permits.get(descriptor) is permit:  # the number may be another connection's by now
+            del self._permits[descriptor]
             if self._kernel is not None:
                 self._kernel.forget(descriptor)
 
@@ -178,7 +178,7 @@ def _keep_alive(transport: asyncio.Transport) -> None:
                 connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-class _Plain(Door):
+class _Plain(Permit):
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
 
@@ -187,24 +187,26 @@ class _Plain(Door):
 
 
 class _Watched(_Plain):
-    def __init__(self, man: Doorman, kernel: Kernel, transport: asyncio.Transport, descriptor: int) -> None:
+    def __init__(
+        self, throttle: ReceiveThrottle, kernel: TcpQueues, transport: asyncio.Transport, descriptor: int
+    ) -> None:
         super().__init__(transport)
-        self._man, self._kernel, self._descriptor = man, kernel, descriptor
+        self._throttle, self._kernel, self._descriptor = throttle, kernel, descriptor
         self._placed = self._waiting = False
         self._receiving = False
         self.since = 0.0  # that it waits for its turn
         self._seen = 0.0, 0
         self._timer: asyncio.TimerHandle | None = None
         kernel.add(descriptor)
-        self.shut()
+        self.pause_reading()
 
-    def arm(self, at_once: bool = False) -> None:
+    def resume_reading(self, at_once: bool = False) -> None:
         if at_once:
             self._resume()
         else:
             self._watch(for_data=True)
 
-    def shut(self) -> None:
+    def pause_reading(self) -> None:
         self._cancel()
         self._receiving = False
         if not self._transport.is_closing():
@@ -214,11 +216,11 @@ class _Watched(_Plain):
     def done(self) -> None:
         self._cancel()
         placed, self._placed, self._waiting, self.hurried = self._placed, False, False, False
-        self._man.leave(self, placed)
+        self._throttle.leave(self, placed)
 
     def close(self) -> None:
         self.done()
-        self._man.forget(self, self._descriptor)
+        self._throttle.forget(self, self._descriptor)
         if not self._transport.is_closing():
             self._transport.resume_reading()  # for the end of the connection
 
@@ -239,7 +241,7 @@ class _Watched(_Plain):
     def _pass_on(self, before: int) -> None:
         now, self._timer = self._received(), None
         # What is unread is for us to be faster.
-        if now - before < FAST and not self._unread() and self._man.dawdles(self):
+        if now - before < FAST and not self._unread() and self._throttle.yields(self):
             self._placed, self._seen = False, (time.monotonic(), now)
         else:
             self._timer = asyncio.get_running_loop().call_later(TURN_S, self._pass_on, now)
@@ -263,7 +265,7 @@ class _Watched(_Plain):
     def _wait(self) -> None:
         self._waiting, self.since = True, time.monotonic()
         self._watch()
-        self._man.wait(self)
+        self._throttle.wait(self)
 
     def _measure(self, before: int) -> None:
         """How large is what waits in the kernel, of which `before` bytes were there already?"""

@@ -20,7 +20,7 @@ OTHER_FILES = 200  # descriptors for all but connections: those that have asked 
 WORKER_FILES = 8  # for each worker: pipes, and those of its start
 
 
-class Guard:
+class HandshakePolicy:
     """`most`: connections that may be open at once."""
 
     def __init__(self, config: ServerConfig, most: int, say: Callable[[str, str], None]) -> None:

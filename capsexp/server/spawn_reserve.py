@@ -19,7 +19,7 @@ def is_passing(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "new thread" in str(error))
 
 
-class Reserve:
+class SpawnReserve:
     """Descriptors that nobody who connects can take: they are let go `with` a reserve, and taken back after it.
 
     On the event loop's thread, where connections are accepted, so that none can come in between.

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from capsexp import archive, cli
 from capsexp.config import SamplesConfig, conf_dir
-from capsexp.experiment import mark
+from capsexp.experiment import signature
 from capsexp.experiment.sweep import plan, record
 from tests.support import PATIENCE
 from tests.support.bench import Bench
@@ -38,7 +38,7 @@ def made(folder: Path, *argv: str, own: bool = True, **files: str) -> Path:
     said = record(plan(overrides, None, "config"), list(argv), folder, interrupted=True)
     if tree is not None:
         said["argv"] += ["--config-dir", str(tree)]
-    (folder / "sweep.json").write_text(json.dumps(mark.signed(folder, said) if own else said))
+    (folder / "sweep.json").write_text(json.dumps(signature.signed(folder, said) if own else said))
     return folder
 
 
@@ -64,7 +64,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         def run(self, asked: Any) -> int:
             return 0
 
-    monkeypatch.setattr("capsexp.cli.Performance", Performed)
+    monkeypatch.setattr("capsexp.cli.SweepRunner", Performed)
     return sweeps
 
 
@@ -154,9 +154,9 @@ def test_any_edit_of_what_is_run_is_seen(
         (folder / "conf" / f"{name}.yaml").write_text(f"name: {name}\n")
     argv = data.draw(st.lists(st.text(max_size=8), min_size=1, max_size=3))
     said = {"argv": argv, "planned": [{"num": 0, "given": ["a=1"]}], "told": ["workers"], "trials": 1}
-    said = mark.signed(folder, said)
+    said = signature.signed(folder, said)
     (folder / "sweep.json").write_text(json.dumps(said))
-    assert mark.ours(folder, read(folder))
+    assert signature.ours(folder, read(folder))
     text = data.draw(st.text(min_size=1, max_size=4))
     if place == "argv":
         at = data.draw(st.integers(0, len(argv)))
@@ -166,7 +166,7 @@ def test_any_edit_of_what_is_run_is_seen(
     elif place in ("told", "trials"):
         edit(folder, lambda said: said.update({place: text}))
     elif place == "mark":
-        edit(folder, lambda said: said.update(mark=data.draw(st.sampled_from(["", text, "0" * 64, None, 7]))))
+        edit(folder, lambda said: said.update(signature=data.draw(st.sampled_from(["", text, "0" * 64, None, 7]))))
     elif place == "place":
         shutil.copytree(folder, root / "elsewhere")
         folder = root / "elsewhere"
@@ -179,17 +179,17 @@ def test_any_edit_of_what_is_run_is_seen(
         path = data.draw(st.sampled_from(sorted((folder / "conf").rglob("*.yaml"))))
         shutil.move(path, root / "aside")
         path.symlink_to(root / "aside")
-    assert not mark.ours(folder, read(folder))
+    assert not signature.ours(folder, read(folder))
 
 
 def test_another_users_mark_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = made(tmp_path / "sweep", *RUNS)
-    assert mark.ours(folder, read(folder))
+    assert signature.ours(folder, read(folder))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "another"))
-    assert not mark.ours(folder, read(folder))
+    assert not signature.ours(folder, read(folder))
     assert not (tmp_path / "another").exists()  # who only looks needs no key
-    mark.signed(folder, {})
-    assert not mark.ours(folder, read(folder))
+    signature.signed(folder, {})
+    assert not signature.ours(folder, read(folder))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no modes")
@@ -197,27 +197,27 @@ def test_a_key_is_its_users_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     folder = made(tmp_path / "sweep", *RUNS)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "own"))
     with ThreadPoolExecutor(8) as pool:  # who makes it at once has one and the same
-        marks = {said["mark"] for said in pool.map(lambda _: mark.signed(folder, {"argv": []}), range(8))}
+        marks = {said["mark"] for said in pool.map(lambda _: signature.signed(folder, {"argv": []}), range(8))}
     assert len(marks) == 1
-    key = mark.key_file()
+    key = signature.key_file()
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     assert [path.name for path in key.parent.iterdir()] == ["key"]
-    assert len(key.read_bytes()) == mark.BYTES
+    assert len(key.read_bytes()) == signature.BYTES
     for spoil in (lambda: key.chmod(0o644), lambda: key.write_bytes(b"short"), lambda: key.write_bytes(bytes(99))):
-        mark.signed(folder, {})
+        signature.signed(folder, {})
         key.chmod(0o600)
         spoil()
-        assert str(key) in mark.lacking()
-        assert "\n" not in mark.lacking()
-        assert "mark" not in mark.signed(folder, {"argv": []})
+        assert str(key) in signature.lacking()
+        assert "\n" not in signature.lacking()
+        assert "mark" not in signature.signed(folder, {"argv": []})
         key.unlink()
-    assert mark.lacking() == ""
+    assert signature.lacking() == ""
 
 
 def test_who_has_no_home_has_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platformdirs.user_config_path", lambda *_, **__: Path("~/.config/capsexp"))
-    assert mark.lacking().startswith("there is no home folder")
-    assert not mark.ours(Path(), {"mark": "0" * 64})
+    assert signature.lacking().startswith("there is no home folder")
+    assert not signature.ours(Path(), {"mark": "0" * 64})
 
 
 def test_without_a_key_it_is_said_and_works_as_somebody_elses(bench: Bench, tmp_path: Path) -> None:
@@ -238,10 +238,10 @@ def test_what_was_judged_again_is_still_ones_own(bench: Bench, config_home: Path
         assert not [path for path in bench.out.parent.rglob("*") if path.is_file() and form in path.read_bytes()]
     command = [sys.executable, "-m", "capsexp.report", str(bench.out), "thresholds.speedup=1.1"]
     assert subprocess.run(command, capture_output=True, timeout=PATIENCE).returncode == 0
-    assert mark.ours(bench.out, read(bench.out))
+    assert signature.ours(bench.out, read(bench.out))
     edit(bench.out, lambda said: said["argv"].append("server.cmd=evil"))
     assert subprocess.run(command, capture_output=True, timeout=PATIENCE).returncode == 0
-    assert not mark.ours(bench.out, read(bench.out))  # what somebody changed is not made ours by being judged
+    assert not signature.ours(bench.out, read(bench.out))  # what somebody changed is not made ours by being judged
 
 
 def test_no_audio_is_packed_because_a_folder_names_it(tmp_path: Path) -> None:
@@ -267,5 +267,5 @@ def test_no_audio_is_packed_because_a_folder_names_it(tmp_path: Path) -> None:
 def test_a_home_that_is_not_there_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_CONFIG_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
-    assert "is not there" in mark.lacking()
+    assert "is not there" in signature.lacking()
     assert not (tmp_path / "nobody").exists()

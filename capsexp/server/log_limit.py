@@ -10,7 +10,7 @@ log = logging.getLogger(__name__)
 EVERY_S = 30.0
 
 
-class Sparing:
+class LogLimit:
     """Of each kind a line at once, and then one per EVERY_S at most, with how often it would have been said."""
 
     def __init__(self, every_s: float = EVERY_S) -> None:

@@ -19,13 +19,13 @@ from capsexp.archive.audio import packed
 from capsexp.config import Config, LoadConfig, conf_dir, resolve, to_yaml
 from capsexp.counts import counted
 from capsexp.errors import ArchiveError, StorageError
-from capsexp.experiment import environment, mark, preflight, reference
-from capsexp.experiment.handing import hand_over
-from capsexp.experiment.keep import keep, used
+from capsexp.experiment import environment, preflight, reference, signature
 from capsexp.experiment.record import JOB, Record, job
 from capsexp.experiment.repeats import Pace, key, measured, settle
 from capsexp.experiment.resume import outstanding
 from capsexp.experiment.run import attempt
+from capsexp.experiment.snapshot import keep, used
+from capsexp.experiment.submission import submit
 from capsexp.experiment.sweep import Planned, Sweep, add, alone, make_folder, record
 from capsexp.files import clear_parts, from_here, note, read_json, remedy, tell, unwritten, write_json, write_text
 from capsexp.lock import locked
@@ -37,11 +37,11 @@ from capsexp.results.read import read_facts, read_run, read_sweep
 from capsexp.results.report import Report
 
 
-class Abandoned(BaseException):
+class SweepAborted(BaseException):
     """Nothing more can be kept: ends the sweep. After an Exception Hydra would go on with the next run."""
 
 
-class Performance:
+class SweepRunner:
     """What is done of one sweep. `argv` is what was asked for; `config_dir` and `config_name` are its tree.
 
     Making one checks that models and samples are there, before anything starts, and raises ConfigError.
@@ -76,7 +76,7 @@ class Performance:
             interrupts.check()
         except KeyboardInterrupt:
             interrupted, code = True, 130
-        except (Abandoned, StorageError, ArchiveError, OSError) as error:
+        except (SweepAborted, StorageError, ArchiveError, OSError) as error:
             lost = self._lost(error)
         except Exception:
             if not asked:  # libraries turn an interrupt into errors of their own
@@ -119,7 +119,7 @@ class Performance:
             write_json(folder / "environment.json", environment.describe(self._engines))  # else: of runs that are kept
         self._record(interrupted=False)
         self._begun = True  # from here on it can be resumed
-        if not self._resumed and (lacks := mark.lacking()):
+        if not self._resumed and (lacks := signature.lacking()):
             note(f"warning: {lacks}; until then resume= takes this sweep for somebody else's")
         for doubt in self._doubts:
             note(f"warning: {doubt}")
@@ -131,7 +131,7 @@ class Performance:
 
     def _record(self, interrupted: bool) -> None:
         said = record(self._sweep, self._argv, self._folder, interrupted=interrupted)
-        write_json(self._folder / "sweep.json", mark.signed(self._folder, said) if self._sweep.mine else said)
+        write_json(self._folder / "sweep.json", signature.signed(self._folder, said) if self._sweep.mine else said)
 
     def _all(self) -> int:
         """What was planned, then what its figures ask for."""
@@ -185,7 +185,7 @@ class Performance:
         try:
             return self._make(planned[hydra.job.num], resolve(raw))
         except (StorageError, OSError) as error:
-            raise Abandoned(self._lost(error)) from None
+            raise SweepAborted(self._lost(error)) from None
 
     def _make(self, planned: Planned, config: Config) -> str:
         run_dir = self._folder / planned.dir
@@ -198,7 +198,7 @@ class Performance:
         def perform() -> str:
             run = Record(planned.num, planned.key, config, config.load, run_dir)
             begun = attempt(run, lambda: self._prepare(run), last=False)
-            return hand_over(run, self._checkpoint) if begun == "ok" else begun
+            return submit(run, self._checkpoint) if begun == "ok" else begun
 
         status = perform()
         if status == "ok" and self._too_short(planned, config, run_dir):

@@ -11,7 +11,7 @@ ASIDE = 8  # connections that a server may still count when we have closed them
 
 
 @dataclass(frozen=True)
-class Room:
+class ConnectionLimit:
     """Requests at once, connections at once with those that are being closed (None: no bound), and what to say where
     that is less than was asked for."""
 
@@ -20,7 +20,7 @@ class Room:
     warning: str | None = None
 
 
-def room(wanted: int, admitted: int | None) -> Room:
+def limit_connections(wanted: int, admitted: int | None) -> ConnectionLimit:
     """For `wanted` requests at once; `admitted`: connections that the server takes, where it is ours and says so."""
     bounds = []
     files = open_files(2 * wanted + OTHER_FILES)
@@ -31,8 +31,8 @@ def room(wanted: int, admitted: int | None) -> Room:
         most = max(1, admitted - min(ASIDE, admitted // 8))
         bounds.append((most, f"the server takes {admitted} connections (server.max_connections)"))
     if not bounds:
-        return Room(wanted, None)
+        return ConnectionLimit(wanted, None)
     most, why = min(bounds)
     if wanted <= most:
-        return Room(wanted, most)
-    return Room(most, most, f"{wanted} requests at once do not fit, as {why}: {most} at once instead")
+        return ConnectionLimit(wanted, most)
+    return ConnectionLimit(most, most, f"{wanted} requests at once do not fit, as {why}: {most} at once instead")

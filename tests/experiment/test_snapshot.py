@@ -8,8 +8,8 @@ import pytest
 from capsexp import compose, config, trust
 from capsexp.cli import main
 from capsexp.errors import ConfigError
-from capsexp.experiment import keep as keeping
-from capsexp.experiment.keep import keep, used
+from capsexp.experiment import snapshot as keeping
+from capsexp.experiment.snapshot import keep, used
 from capsexp.experiment.sweep import plan
 from capsexp.trust import composing
 

@@ -18,7 +18,7 @@ class Incoming(Protocol):
     def turn_away(self, reason: str) -> None: ...
 
 
-class Held:
+class MemoryBudget:
     """Half of the bound is for audio that its clients need not have sent yet: beyond it, who waits for a worker is
     read from no more. The rest is for what cannot be put off: beyond the whole, tasks are refused, and where messages
     that do not end come on top of it, connections."""

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capsexp import sensible
+from capsexp import untrusted
 from capsexp.archive.packing import members
 from capsexp.errors import ArchiveError, StorageError
 from capsexp.files import portable
 from capsexp.lock import locked
+from capsexp.report.degrade import Survivor
 from capsexp.report.exporters.markdown import _fenced
-from capsexp.report.survive import Survivor
 from capsexp.trust.composing import _harmless
 
 
@@ -37,13 +37,13 @@ def laughs(levels: int, first: str = "[x, x, x, x, x, x, x, x, x]") -> str:
 def test_yaml_that_stands_for_more_than_it_is(tmp_path: Path, text: str, says: str) -> None:
     (tmp_path / "x.yaml").write_text(text)
     with pytest.raises(ValueError, match=says):
-        sensible.tree(tmp_path / "x.yaml")
+        untrusted.tree(tmp_path / "x.yaml")
 
 
 @pytest.mark.parametrize("text", ["", "a: 1", "a: &a [1, 2]\nb: *a", laughs(2), "a: &a {x: 1}\nb: {<<: *a}"])
 def test_a_few_aliases_are_nothing_odd(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.yaml").write_text(text)
-    sensible.tree(tmp_path / "x.yaml")
+    untrusted.tree(tmp_path / "x.yaml")
 
 
 @pytest.mark.parametrize(
@@ -62,11 +62,11 @@ def test_a_few_aliases_are_nothing_odd(tmp_path: Path, text: str) -> None:
 )
 def test_a_command_of_more_runs_than_anybody_waits_for(words: list[str], preset: dict[str, str], trials: int) -> None:
     with pytest.raises(ArchiveError, match="its command"):
-        sensible.runs(words, preset, trials)
+        untrusted.runs(words, preset, trials)
 
 
 def test_a_command_as_people_write_them() -> None:
-    sensible.runs(["workers=1,2,3", "load.seed=range(1,4)", "name='a, b'", "pool=process"], {"workers": "1,2"}, "auto")
+    untrusted.runs(["workers=1,2,3", "load.seed=range(1,4)", "name='a, b'", "pool=process"], {"workers": "1,2"}, "auto")
 
 
 @given(st.text("${}\\:.'a oc.env", max_size=30))

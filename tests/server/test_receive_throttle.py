@@ -18,7 +18,7 @@ from capsexp.errors import ServerError
 from capsexp.protocol import in_url
 from capsexp.server.delivery import internal
 from capsexp.server.listener import bind
-from capsexp.server.sparing import Sparing
+from capsexp.server.log_limit import LogLimit
 from tests.support import PATIENCE, noise
 from tests.support.servers import requests, right, server, tool
 
@@ -96,7 +96,7 @@ def test_a_port_is_taken_before_the_models_load() -> None:
 
 
 def test_what_strangers_cause_is_said_once_and_then_counted(caplog: pytest.LogCaptureFixture) -> None:
-    often = Sparing(3600)
+    often = LogLimit(3600)
     for _ in range(1000):
         often.say("a", "line of a")
     often.say("b", "line of b")
@@ -110,5 +110,5 @@ def test_an_exception_of_ours_is_one_line_without_what_was_said(caplog: pytest.L
     except KeyError as error:
         internal("task t", error)
     (record,) = caplog.records
-    assert record.getMessage().startswith("task t: internal error: KeyError at test_door.py:")
+    assert record.getMessage().startswith("task t: internal error: KeyError at test_receive_throttle.py:")
     assert "what was said" not in record.getMessage()

@@ -14,7 +14,7 @@ if sys.platform == "linux":
     import termios
 
 
-class Kernel(Protocol):
+class TcpQueues(Protocol):
     """Tells of each descriptor once, and again when it is watched anew."""
 
     def fileno(self) -> int:
@@ -39,7 +39,7 @@ class Kernel(Protocol):
     def close(self) -> None: ...
 
 
-def kernel() -> Kernel | None:
+def kernel() -> TcpQueues | None:
     """None where it does not tell."""
     if sys.platform == "linux" and hasattr(select, "epoll"):
         return _Epoll()

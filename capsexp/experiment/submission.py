@@ -16,7 +16,7 @@ from capsexp.tool import TOKEN
 PATIENCE_S = 600.0  # for a run to begin and to be recorded, on a slow disk
 
 
-def hand_over(record: Record, checkpoint: Callable[[], None]) -> str:
+def submit(record: Record, checkpoint: Callable[[], None]) -> str:
     """Have a run made; its status, which run.json says. With hours=, `checkpoint` is called whenever that says more.
     Raises KeyboardInterrupt and StorageError, once the run was taken down."""
     config = record.config
