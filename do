@@ -76,7 +76,13 @@ test)
     "$(bin)/python" -m mypy --platform win32
     "$(bin)/python" -m mypy --platform darwin
     "$(bin)/python" -m codespell_lib
-    if [ "${1:-}" = --fast ]; then shift; else set -- --all "$@"; fi
+    # The fast tests run side by side; the slow ones measure, and have the machine to themselves.
+    if [ "${1:-}" = --fast ]; then
+        shift
+        set -- -n logical --maxprocesses 4 --dist worksteal "$@"
+    else
+        set -- --all "$@"
+    fi
     run pytest "$@"
     ;;
 report | serve | help)
