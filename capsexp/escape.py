@@ -24,6 +24,11 @@ def lines(text: object) -> str:
     return _escaped(str(text), "\n")
 
 
+def markdown(text: object) -> str:
+    """As `one_line`, and without what Markdown (a table's cell, too) gives a meaning."""
+    return one_line(str(text).replace("\n", " ")).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+
+
 def encodable(text: str, out: TextIO) -> str:
     """The text with what the stream cannot write as `\\u4f60`: a report in an odd place beats a traceback."""
     encoding = getattr(out, "encoding", None) or "utf-8"

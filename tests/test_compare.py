@@ -8,6 +8,9 @@ from capsexp.analysis import differences
 from capsexp.analysis.figures import Figures, Memory
 from capsexp.compare import side_by_side
 from capsexp.config import SWEEP_KEYS
+from capsexp.report.build import observe
+from capsexp.results.read import SweepFiles
+from capsexp.sweeps import Swept
 from tests.support.reports import a_run, a_sweep
 
 
@@ -55,10 +58,14 @@ def test_what_only_one_environment_tells_is_told_value_by_value() -> None:
     one, two = swept(10.0), swept(5.0)
     one.environment.update(models={"x": {"m/a": {"bytes": 2**20, "sha256": "1f2e"}}}, cpu_flags=["avx", "fma"])
     two.environment.update(models={"x": {"m/a": {"bytes": 2**20, "sha256": "3c4d"}}}, engines={"x": {"threads": 2}})
-    said = side_by_side("a", one, "b", two)
+    said = side_by_side(called("a", one), called("b", two))
     assert "Models:\n  x: m/a is another file (of the same size, 1.0 MB)" in said
     assert "  engines.x.threads: nothing -> 2" in said and "  cpu_flags: avx, fma -> nothing" in said
     assert "{" not in said and "1f2e" not in said
+
+
+def called(name: str, files: SweepFiles) -> Swept:
+    return Swept(name, files, observe(files))
 
 
 def swept(*speeds: float, **more: Any) -> Any:
@@ -68,7 +75,7 @@ def swept(*speeds: float, **more: Any) -> Any:
 def test_two_measurements_of_a_server_that_runs_already() -> None:
     external = {"key": "external", "settings": {"server.name": "external", "server.url": "ws://127.0.0.1:1"}}
     one, two = (swept(s, 1.01 * s, 0.99 * s, **external) for s in (10.0, 5.0))
-    said = side_by_side("with-1", one, "with-2", two)
+    said = side_by_side(called("with-1", one), called("with-2", two))
     assert "external         throughput_rtfx" in said
     assert "different" in said
     assert "Unlike" not in said
@@ -84,11 +91,11 @@ def test_two_measurements_of_a_server_that_runs_already() -> None:
     ],
 )
 def test_what_is_not_alike_is_named(change: dict[str, Any], named: str) -> None:
-    said = side_by_side("a", swept(10.0), "b", swept(5.0, **change))
+    said = side_by_side(called("a", swept(10.0)), called("b", swept(5.0, **change)))
     assert named in said.partition("Unlike, so that the ratios are not of the same work: ")[2]
 
 
 def test_what_others_wrote_is_escaped() -> None:
     nasty = "\x1b[2Jverified"
     old, new = swept(10.0, key=nasty), swept(5.0, key=nasty, settings={"engine.model_dir": nasty})
-    assert "\x1b" not in side_by_side(nasty, old, nasty, new)
+    assert "\x1b" not in side_by_side(called(nasty, old), called(nasty, new))

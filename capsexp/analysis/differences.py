@@ -8,11 +8,16 @@ from statistics import geometric_mean
 from typing import Any
 
 from capsexp.analysis import statistics
+from capsexp.analysis.aggregate import Observed
 from capsexp.analysis.figures import Figures
 from capsexp.config import SWEEP_KEYS
 
 # What differs between any two runs, or says nothing about what was measured.
 _ASIDE = SWEEP_KEYS | {"archive", "report"}
+
+# What makes the work another: the figures of one say nothing about the other's.
+_WORK = ("engine", "samples", "load", "punctuation", "hours", "fault")
+_MACHINE = ("cpu", "cpus_usable")  # likewise, of an environment
 
 FIGURES: Mapping[str, Callable[[Figures], float | None]] = {
     "throughput_rtfx": lambda f: f.throughput_rtfx,
@@ -93,3 +98,48 @@ def _files(engines: Any) -> dict[str, Mapping[str, Any]]:
 def _size(facts: Mapping[str, Any] | None) -> str:
     count = (facts or {}).get("bytes")
     return f"{count / 2**20:.1f} MB" if isinstance(count, int) else "size unknown"
+
+
+def counting(observed: Sequence[Observed]) -> dict[str, list[Figures]]:
+    """Of each key the figures of its valid runs; of all, where none is."""
+    found: dict[str, list[Figures]] = {}
+    for key in dict.fromkeys(o.run.key for o in observed):
+        own = [o for o in observed if o.run.key == key and o.figures]
+        found[key] = [o.figures for o in [o for o in own if not o.disturbed] or own if o.figures]
+    return found
+
+
+def configurations(old: Sequence[Observed], new: Sequence[Observed]) -> list[tuple[str, Any, Any]]:
+    """Of the keys that both have, each difference in settings once."""
+    before, after = ({o.run.key: o.run.config for o in observed} for observed in (old, new))
+    found = [change for key in before if key in after for change in changes(before[key], after[key])]
+    return list({repr(change): change for change in found}.values())
+
+
+def machines(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """What makes another machine of it, in words, of two environments."""
+    return [
+        f"{name} {before.get(name)} and {after.get(name)}" for name in _MACHINE if before.get(name) != after.get(name)
+    ]
+
+
+def unlike(old: Sequence[Observed], new: Sequence[Observed]) -> list[str]:
+    """Why the two did not do the same work, in words."""
+    if not set(counting(old)) & set(counting(new)):
+        return ["no configuration is in both; a sweep of the same key is needed"]
+    changed = {key.partition(".")[0] for key, _, _ in configurations(old, new)}
+    found = [f"other settings of {name}" for name in _WORK if name in changed]
+    if _samples(old) != _samples(new):
+        found.append("the samples")
+    units = [{o.figures.memory.metric for o in observed if o.figures} for observed in (old, new)]
+    if units[0] != units[1]:
+        found.append(f"memory as {_units(units[0])} and {_units(units[1])}")
+    return found
+
+
+def _units(names: set[str | None]) -> str:
+    return "/".join(sorted(name.upper() for name in names if name)) or "nothing"
+
+
+def _samples(observed: Sequence[Observed]) -> set[str]:
+    return {sample.sha256 for o in observed for sample in o.run.samples}

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist, mean, stdev
 
@@ -23,11 +24,16 @@ MOST_TRIALS = 100
 
 
 @lru_cache(maxsize=1000)
-def t975(degrees: float) -> float:
-    """The 97.5 % quantile of Student's t."""
+def student(share: float, degrees: float) -> float:
+    """A quantile of Student's t."""
     from scipy.special import stdtrit  # slow to import, and needed where a report is made only
 
-    return float(stdtrit(degrees, 0.975))
+    return float(stdtrit(degrees, share))
+
+
+def t975(degrees: float) -> float:
+    """The 97.5 % quantile of Student's t."""
+    return student(0.975, degrees)
 
 
 def centre(values: Sequence[float]) -> float:
@@ -73,19 +79,56 @@ def ratios(numerators: Mapping[int, float], denominators: Mapping[int, float]) -
     return [numerators[trial] / denominators[trial] for trial in sorted(numerators.keys() & denominators.keys())]
 
 
-def unpaired(numerators: Sequence[float], denominators: Sequence[float]) -> Interval | None:
-    """95 % interval for the ratio of two geometric means of independent groups of positive values: Welch's t on
-    logarithms (Welch, Biometrika 34, 1947), as two machines need not vary alike. None below 3 values in either."""
+@dataclass(frozen=True)
+class Gap:
+    """A difference of two means, its standard error and the degrees of freedom of Student's t for it."""
+
+    value: float
+    error: float
+    degrees: float
+
+    def half(self, level: float) -> float:
+        """Half the width of its interval that leaves out so much on both sides together."""
+        return student(1 - level / 2, self.degrees) * self.error
+
+    @property
+    def chance(self) -> float:
+        """How often a difference at least as large, in either direction, comes of means that are equal."""
+        if not self.error:
+            return float(not self.value)
+        from scipy.special import stdtr
+
+        return float(2 * stdtr(self.degrees, -abs(self.value) / self.error))
+
+
+def gap(numerators: Sequence[float], denominators: Sequence[float]) -> Gap | None:
+    """Between the means of the logarithms of two independent groups of positive values, by Welch's t (Welch,
+    Biometrika 34, 1947), as two machines need not vary alike. None below 3 values in either."""
     if min(len(numerators), len(denominators)) < FEWEST or min(*numerators, *denominators) <= 0:
         return None
-    new, old = ([math.log(value) for value in group] for group in (numerators, denominators))
-    if not stdev(new) and not stdev(old):
-        known = math.exp(mean(new) - mean(old))
-        return known, known
-    from scipy.stats import ttest_ind
+    first = denominators[0]
+    new, old = ([math.log(value / first) for value in group] for group in (numerators, denominators))
+    shares = [stdev(group) ** 2 / len(group) for group in (new, old)]
+    known = sum(share**2 / (len(group) - 1) for share, group in zip(shares, (new, old), strict=True))
+    return Gap(mean(new) - mean(old), math.sqrt(sum(shares)), sum(shares) ** 2 / known if known else 1.0)
 
-    low, high = ttest_ind(new, old, equal_var=False).confidence_interval(0.95)
-    return math.exp(low), math.exp(high)
+
+def gap_to_one(value: float, others: Sequence[float]) -> Gap | None:
+    """Between the logarithms of a further value and the mean of those known, all positive: the prediction interval of
+    one future observation (Hahn, Journal of the American Statistical Association 64, 1969). None below 3 others."""
+    if len(others) < FEWEST or min(value, *others) <= 0:
+        return None
+    logs = [math.log(other / value) for other in others]
+    return Gap(-mean(logs), stdev(logs) * math.sqrt(1 + 1 / len(logs)), len(logs) - 1)
+
+
+def unpaired(numerators: Sequence[float], denominators: Sequence[float]) -> Interval | None:
+    """95 % interval for the ratio of two geometric means of independent groups of positive values (see `gap`). None
+    below 3 values in either."""
+    found = gap(numerators, denominators)
+    if found is None:
+        return None
+    return math.exp(found.value - found.half(0.05)), math.exp(found.value + found.half(0.05))
 
 
 def rate(counts: Sequence[tuple[float, float]]) -> Interval | None:

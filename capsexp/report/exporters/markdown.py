@@ -16,18 +16,18 @@ FILE = "report.md"
 
 def render(report: Report) -> str:
     sections = [
-        f"# {_escape(report.name)}: {tables.spelled(report.verdict)}",
-        _escape(tables.headline(report)),
-        *(_escape(line) for line in sentences.sentences(report)),
+        f"# {escape.markdown(report.name)}: {tables.spelled(report.verdict)}",
+        escape.markdown(tables.headline(report)),
+        *(escape.markdown(line) for line in sentences.sentences(report)),
         "## Configurations",
         _table(tables.rows(report), [header.replace("\n", " ") for header in tables.HEADERS]),
-        *(_escape(line) for line in (*tables.counted_lines(report), *tables.explained_lines(report))),
+        *(escape.markdown(line) for line in (*tables.counted_lines(report), *tables.explained_lines(report))),
         "## Gates",
         _table(tables.gate_rows(report), tables.GATE_HEADERS),
     ]
     if faults := tables.fault_rows(report):
         headers = [header.replace("\n", " ") for header in tables.FAULT_HEADERS]
-        sections += ["## Faults", _table(faults, headers), _escape(tables.FAULTS_EXPLAINED)]
+        sections += ["## Faults", _table(faults, headers), escape.markdown(tables.FAULTS_EXPLAINED)]
     for title, lines in (
         ("Reference: the same work without a server", tables.reference_lines(report)),
         ("Where the time went", tables.timeline_lines(report)),
@@ -36,7 +36,7 @@ def render(report: Report) -> str:
         ("Predicted, not measured", tables.scaling_lines(report)),
     ):
         if lines:
-            sections += [f"## {title}", "\n".join(f"- {_escape(line)}" for line in lines)]
+            sections += [f"## {title}", "\n".join(f"- {escape.markdown(line)}" for line in lines)]
     if predicted := tables.predicted_rows(report):
         sections.append(_table(predicted, tables.PREDICTED_HEADERS))
     if machines := tables.machine_table(report):
@@ -44,22 +44,17 @@ def render(report: Report) -> str:
     for advice in report.advice:
         server = advice.recommendation and advice.recommendation.server
         if server and server.command:
-            where = f" ({_escape(advice.group)})" if advice.group else ""
+            where = f" ({escape.markdown(advice.group)})" if advice.group else ""
             sections += [f"## For the server{where}", f"    {escape.one_line(server.command)}"]
             sections += [_fenced(server.yaml)] if server.yaml else []
-            sections += [_escape(server.note)] if server.note else []
+            sections += [escape.markdown(server.note)] if server.note else []
     if report.warnings:
-        sections += ["## Warnings", "\n".join(f"- {_escape(line)}" for line in report.warnings)]
+        sections += ["## Warnings", "\n".join(f"- {escape.markdown(line)}" for line in report.warnings)]
     return "\n\n".join(sections) + "\n"
 
 
 def _table(rows: list[list[str]], headers: Sequence[str]) -> str:
-    return tabulate([[_escape(cell) for cell in row] for row in rows], headers, "pipe", disable_numparse=True)
-
-
-def _escape(text: str) -> str:
-    """Foreign text may hold what a page or a terminal would act on."""
-    return escape.one_line(text.replace("\n", " ")).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+    return tabulate([[escape.markdown(cell) for cell in row] for row in rows], headers, "pipe", disable_numparse=True)
 
 
 def _fenced(tree: str) -> str:

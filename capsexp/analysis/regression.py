@@ -1,0 +1,294 @@
+"""Whether a server got better or worse from one sweep to a later one. Pure.
+
+The rule. Each figure of each configuration that both have is compared by Welch's t on the logarithms of its trials: the
+limit comes of the noise that the trials showed. It has CHANGED when that noise would do as much in at most 1 of 20
+checks of equal servers, all figures of a check together (Holm, Scandinavian Journal of Statistics 6, 1979), and when it
+is nearer to a change by the least factor that matters than to none. It is the SAME when a change for the worse by that
+factor is excluded at 5 % (Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15, 1987); else it is UNDECIDED,
+with the number of trials that would tell. Error rates are compared sample by sample, on their own scale.
+
+What a machine does from one sweep to the next and never within one is not in that noise: both sweeps belong on one
+machine, one after the other. Where there are three baselines or more, the noise is that from one of them to the next,
+and the later sweep is held against the prediction interval of one more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+
+from capsexp.analysis import statistics
+from capsexp.analysis.aggregate import Observed
+from capsexp.analysis.figures import Figures
+from capsexp.analysis.metrics import BY_TAG, LOWER
+from capsexp.analysis.statistics import FEWEST, Gap
+from capsexp.counts import counted
+
+WORSE, UNDECIDED, BETTER, SAME = "WORSE", "UNDECIDED", "BETTER", "SAME"
+_BY_WEIGHT = (WORSE, UNDECIDED, BETTER, SAME)
+LEAST = 0.10  # a change by this share matters, if nothing else is asked for
+LEVEL = 0.05  # of checks of equal servers may be called a change; of changed ones the same
+RUNS, RIGHT = "runs", "correctness"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What came of one figure of one configuration. `limit`: how far the ratio (of an error rate the difference) may go
+    on the worse side before it counts; `trials`: of each sweep, that would decide what is UNDECIDED."""
+
+    key: str
+    metric: str
+    verdict: str
+    reason: str
+    before: float | None = None
+    after: float | None = None
+    ratio: float | None = None
+    ci95: statistics.Interval | None = None
+    limit: float | None = None
+    trials: int | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`loss`: after - before, positive for the worse; `least`: the change that matters, on the same scale; both are
+    logarithms unless the metric is an error rate (`rate`). `trials`: of each of the two; `sweeps`: baselines."""
+
+    key: str
+    metric: str
+    before: float
+    after: float
+    loss: Gap
+    least: float
+    rate: bool = False
+    trials: int = FEWEST
+    sweeps: int = 1
+
+
+def _typical(values: Sequence[float]) -> float | None:
+    return median(values) if values else None
+
+
+# What every server is judged by, and what one is whose load lasts as long as it says.
+_MEMORY: tuple[str, Callable[[Figures], float | None]] = ("peak_memory_mb", lambda f: f.memory.peak_mb)
+_AS_FAST_AS_IT_CAN: Mapping[str, Callable[[Figures], float | None]] = {
+    "throughput_rtfx": lambda f: f.throughput_rtfx,
+    "latency_p50_s": lambda f: _typical(f.durations.latency_s),
+    _MEMORY[0]: _MEMORY[1],
+}
+_TIMED: Mapping[str, Callable[[Figures], float | None]] = {
+    "stop_to_text_p50_s": lambda f: _typical(f.felt.stop_to_text_s),
+    _MEMORY[0]: _MEMORY[1],
+}
+
+
+def overall(found: Sequence[Finding]) -> str:
+    """Of a whole check: the worst that any figure came to; UNDECIDED where nothing was compared."""
+    said = {one.verdict for one in found}
+    return next((verdict for verdict in _BY_WEIGHT if verdict in said), UNDECIDED)
+
+
+def judge(before: Sequence[Sequence[Observed]], after: Sequence[Observed], least: float = LEAST) -> list[Finding]:
+    """Each figure of each configuration of the first of the sweeps `before`: one, or three and more of equal servers.
+    `least`: the share by which a figure changes before it matters."""
+    found: list[Finding] = []
+    comparisons: list[Comparison] = []
+    for key in dict.fromkeys(o.run.key for o in before[0]):
+        old = [[o for o in runs if o.run.key == key] for runs in before]
+        new, every = [o for o in after if o.run.key == key], [o for runs in old for o in runs]
+        if (why := _not_made(every, new)) is not None:
+            found.append(why)
+            continue
+        found += _right(key, every, new)
+        if (why := _too_few(old, new)) is not None:
+            found.append(why)
+            continue
+        comparisons += _compared(key, [runs for runs in old if _valid(runs) >= FEWEST], new, least)
+    return found + decided(comparisons)
+
+
+def _valid(runs: Sequence[Observed]) -> int:
+    return sum(map(_counts, runs))
+
+
+def _too_few(old: Sequence[Sequence[Observed]], new: Sequence[Observed]) -> Finding | None:
+    """Where the noise is not known."""
+    key, now = (new or old[0])[0].run.key, _valid(new)
+    if now < FEWEST:
+        reason = f"{counted(now, 'valid trial')} now, of {FEWEST} that are needed"
+        return Finding(key, RUNS, UNDECIDED, reason, trials=len(new) + FEWEST - now)
+    whole = [runs for runs in old if _valid(runs) >= FEWEST]
+    if len(old) == 1 and not whole:
+        count = _valid(old[0])
+        reason = f"{counted(count, 'valid trial')} in the baseline, of {FEWEST} that are needed"
+        return Finding(key, RUNS, UNDECIDED, reason, trials=len(old[0]) + FEWEST - count)
+    if len(old) > 1 and len(whole) < FEWEST:
+        reason = f"{counted(len(whole), 'baseline')} with {FEWEST} valid trials, of {FEWEST} that are needed"
+        return Finding(key, RUNS, UNDECIDED, reason)
+    return None
+
+
+def _counts(one: Observed) -> bool:
+    return one.figures is not None and not one.disturbed and one.run.status == "ok"
+
+
+def _not_made(old: Sequence[Observed], new: Sequence[Observed]) -> Finding | None:
+    """Where there is nothing to compare."""
+    key = old[0].run.key
+    if all(o.run.status != "ok" for o in old):
+        return Finding(key, RUNS, UNDECIDED, f"the baseline's runs did not end well: {old[0].run.error}")
+    failed = [o.run for o in new if o.run.status in ("failed", "refused") and not o.run.failed_by_us]
+    if failed and all(o.run.status == "ok" for o in old):
+        return Finding(key, RUNS, WORSE, f"{failed[0].status} now: {failed[0].error}")
+    if not new:
+        return Finding(key, RUNS, UNDECIDED, "it was not run now")
+    return None
+
+
+def _right(key: str, old: Sequence[Observed], new: Sequence[Observed]) -> Iterator[Finding]:
+    """Requests that were right, the disturbed runs' too; without a reference those that were completed."""
+    judged = [[o.judged for o in runs if o.judged] for runs in (old, new)]
+    known = all(j.identical is not None for runs in judged for j in runs)
+    metric = RIGHT if known else "completed"
+    each = [[(j.identical or 0) if known else j.completed for j in runs] for runs in judged]
+    totals = [sum(j.requests for j in runs) for runs in judged]
+    if not all(totals):
+        return
+    right = [sum(counts) for counts in each]
+    before, after = (count / total for count, total in zip(right, totals, strict=True))
+    said = f"{right[1]} of {totals[1]} now, {right[0]} of {totals[0]} in the baseline"
+    verdict, reason = SAME, said
+    if before == 1 and after < 1:
+        verdict, reason = WORSE, f"{said}: a wrong text is no noise"
+    elif after != before and _unlikely(right, totals):
+        verdict = WORSE if after < before else BETTER
+    elif after < before:
+        verdict, reason = UNDECIDED, f"{said}: so many may differ by chance"
+    yield Finding(key, metric, verdict, reason, before, after)
+
+
+def _unlikely(right: Sequence[int], totals: Sequence[int]) -> bool:
+    """Fisher's exact test of two shares."""
+    from scipy.stats import fisher_exact
+
+    table = [[count, total - count] for count, total in zip(right, totals, strict=True)]
+    return bool(fisher_exact(table).pvalue < LEVEL)
+
+
+def _compared(
+    key: str, old: Sequence[Sequence[Observed]], new: Sequence[Observed], least: float
+) -> Iterator[Comparison]:
+    mine, *theirs = ([o.figures for o in runs if _counts(o) and o.figures] for runs in (new, *old))
+    timed = any(f.timed for f in mine)
+    for metric, pick in (_TIMED if timed else _AS_FAST_AS_IT_CAN).items():
+        now, *was = ([v for f in runs if (v := pick(f)) is not None] for runs in (mine, *theirs))
+        one = compared(key, metric, was[0], now, least) if len(was) == 1 else among(key, metric, was, now, least)
+        if one is not None:
+            yield one
+    for metric in ("wer", "cer"):
+        if one := _errors(key, metric, [o for runs in old for o in runs], new, least):
+            yield one
+            break
+
+
+def compared(key: str, metric: str, before: Sequence[float], after: Sequence[float], least: float) -> Comparison | None:
+    """Of a positive figure's values, one of each trial; None below 3 in either."""
+    slower = BY_TAG[metric].better == LOWER
+    loss = statistics.gap(after, before) if slower else statistics.gap(before, after)
+    if loss is None:
+        return None
+    was, now = statistics.centre(before), statistics.centre(after)
+    return Comparison(key, metric, was, now, loss, math.log1p(least), trials=min(len(before), len(after)))
+
+
+def among(
+    key: str, metric: str, before: Sequence[Sequence[float]], after: Sequence[float], least: float
+) -> Comparison | None:
+    """Of a positive figure's values in each of several equal sweeps and in a later one; None below 3 sweeps."""
+    if not after or not all(before):
+        return None
+    middles, now = [statistics.centre(values) for values in before], statistics.centre(after)
+    loss = statistics.gap_to_one(now, middles)
+    if loss is None:
+        return None
+    if BY_TAG[metric].better != LOWER:
+        loss = replace(loss, value=-loss.value)
+    return Comparison(key, metric, statistics.centre(middles), now, loss, math.log1p(least), sweeps=len(middles))
+
+
+def _errors(key: str, metric: str, old: Sequence[Observed], new: Sequence[Observed], least: float) -> Comparison | None:
+    """An error rate, of the samples that both sweeps have: what varies is the sample (Cochran, Sampling Techniques,
+    1977, 6.3), and its words are the same in both."""
+    rates = [_by_sample(runs, metric) for runs in (old, new)]
+    both = [name for name in rates[0] if name in rates[1]]
+    words = sum(rates[0][name][1] for name in both)
+    if len(both) < statistics.FEWEST_SAMPLES or not words:
+        return None
+    before, after = (sum(rate[name][0] for name in both) / words for rate in rates)
+    loss, count = after - before, len(both)
+    rest = [rates[1][name][0] - rates[0][name][0] - loss * rates[0][name][1] for name in both]
+    error = math.sqrt(count / (count - 1) * sum(each**2 for each in rest)) / words
+    return Comparison(key, metric, before, after, Gap(loss, error, count - 1), least * before, rate=True)
+
+
+def _by_sample(runs: Sequence[Observed], metric: str) -> dict[str, tuple[float, float]]:
+    """Errors and words of each sample, the mean over the runs that know it."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    for one in runs:
+        for sample, errors in (one.judged.errors if one.judged else {}).items():
+            if metric in errors:
+                found.setdefault(sample, []).append(errors[metric])
+    return {
+        sample: (sum(e for e, _ in each) / len(each), sum(w for _, w in each) / len(each))
+        for sample, each in found.items()
+    }
+
+
+def decided(comparisons: Sequence[Comparison]) -> list[Finding]:
+    """All comparisons of one check, in their order."""
+    order = sorted(range(len(comparisons)), key=lambda at: comparisons[at].loss.chance)
+    levels: dict[int, float] = {}
+    level = LEVEL / max(1, len(order))
+    for rank, at in enumerate(order):
+        level = LEVEL / (len(order) - rank)
+        levels[at] = level
+        if comparisons[at].loss.chance > level:  # of those that are less clear none is called either
+            levels.update(dict.fromkeys(order[rank:], level))
+            break
+    return [_decided(one, levels[at]) for at, one in enumerate(comparisons)]
+
+
+def _decided(one: Comparison, level: float) -> Finding:
+    loss, noise = one.loss, one.loss.half(level)
+    limit = max(noise, one.least / 2)
+    trials = None
+    if abs(loss.value) > limit:
+        verdict = WORSE if loss.value > 0 else BETTER
+        by = "noise" if noise >= one.least / 2 else "changes that do not matter"
+        reason = f"past what is taken for {by}"
+    elif loss.value + loss.half(2 * LEVEL) < one.least or not (loss.value or loss.error):
+        verdict, reason = SAME, "a change for the worse that matters is excluded"
+    else:
+        verdict, trials = UNDECIDED, None if one.rate or one.sweeps > 1 else enough(one)
+        what = "samples" if one.rate else "baselines" if one.sweeps > 1 else "trials"
+        reason = f"the {what} vary too much to tell a change that matters from none"
+    rise = loss.value if one.rate or BY_TAG[one.metric].better == LOWER else -loss.value
+    half = loss.half(0.05)
+    if one.rate:
+        return Finding(
+            one.key, one.metric, verdict, reason, one.before, one.after, None, (rise - half, rise + half), limit
+        )
+    side = math.exp(limit if BY_TAG[one.metric].better == LOWER else -limit)
+    ci95 = (math.exp(rise - half), math.exp(rise + half))
+    return Finding(one.key, one.metric, verdict, reason, one.before, one.after, math.exp(rise), ci95, side, trials)
+
+
+def enough(one: Comparison) -> int | None:
+    """Trials of each sweep of which two equal ones are told from two that differ by what matters, if they vary as these
+    did; None where no reasonable number would do."""
+    spread = one.loss.error * math.sqrt(one.trials)
+    for trials in range(one.trials + 1, statistics.MOST_TRIALS):
+        if statistics.student(1 - LEVEL, 2 * trials - 2) * spread / math.sqrt(trials) < one.least / 2:
+            return trials
+    return None
