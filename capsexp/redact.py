@@ -36,7 +36,7 @@ class Redaction:
             reference = _json(path)
             said = reference.get("texts")
             names |= set(said) if isinstance(said, dict) else set()
-            texts |= set(_values(said, (*_TEXTS, "reference")))
+            texts |= set(_values([said, reference.get("again")], (*_TEXTS, "reference")))
         for path in sorted(folder.glob("*/transcripts/*.json")):
             names.add(path.stem)
             texts |= set(_values(_json(path), (*_TEXTS, "reference")))

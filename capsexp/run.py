@@ -25,9 +25,9 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 from capsexp import interrupts, lifeline
 from capsexp.config import Config, literal, resolve, worker_count
 from capsexp.errors import ConfigError, StorageError
-from capsexp.experiment import reference
+from capsexp.experiment import expected
 from capsexp.experiment.record import JOB, Record, finished
-from capsexp.experiment.repeats import Pace, foretold, settle
+from capsexp.experiment.repeats import foretold, settle
 from capsexp.experiment.run import Run, attempt
 from capsexp.files import note, read_json, tell
 from capsexp.lock import locked
@@ -112,10 +112,8 @@ def _planned(run_dir: Path) -> tuple[Record, Config]:
 
 def _prepare(record: Record, config: Config) -> None:
     """The reference, and the load that it lets us settle on: there already in a sweep, which has them for all runs."""
-    folder, pace = record.dir.parent, None
-    if config.reference.name == "engine":
-        record.reference = reference.ensure(config, folder, [n for n in [worker_count(config.workers)] if n])
-        pace = Pace.of(read_json(folder / "reference" / record.reference / "reference.json"))
+    counts = [n for n in [worker_count(config.workers)] if n]
+    record.reference, pace = expected.ensure(config, record.dir.parent, counts, lambda line: note(f"      {line}"))
     record.load = settle(config, pace, {}, [config], usable_cpus(), lambda line: note(f"      {line}"))
     if pace is not None and (warning := foretold(record.config, record.load, pace, usable_cpus())):
         record.warnings.append(warning)

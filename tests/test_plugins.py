@@ -255,7 +255,8 @@ def test_a_server_of_another_kind_is_measured_by_a_target_of_somebody_elses(
     [found] = read_json(tmp_path / "out" / "report.json")["configurations"]
     assert found["wrong_count"] == 0 and found["status"] == "ok"  # that no duration is told is no fault
     said = (tmp_path / "out" / "report.md").read_text("utf-8")
-    assert said.count("target=shout does not tell how much of the audio a result covers") == 1
+    assert said.count("duration: not told by this target (shout), which does not say how much of the audio") == 1
+    assert said.count("id: not told by this target (shout), which does not say whose request a result belongs to") == 1
     assert read_json(next((tmp_path / "out").glob("*/run.json")))["tells"] == []
 
 
@@ -280,7 +281,7 @@ def test_what_does_not_go_together_is_refused_before_anything_starts(there: Path
 
 def test_a_target_tells_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TARGETS.settings("capswriter"), "tells", frozenset({"durations"}))
-    with pytest.raises(ConfigError, match=r"^target=capswriter: tells durations; there is duration$"):
+    with pytest.raises(ConfigError, match=r"^target=capswriter: tells durations; there is duration, id$"):
         compose([])
 
 

@@ -157,6 +157,7 @@ def _requests(judged: Sequence[Judgement]) -> Requests:
         total=sum(j.requests for j in judged),
         completed=sum(j.completed for j in judged),
         identical=sum(known) if judged and len(known) == len(judged) else None,
+        unsure=sum(j.unsure for j in judged),
         unlike=kinds.pop() if len(kinds) == 1 else None,
     )
 

@@ -158,13 +158,15 @@ def marginal_memory(own: Evidence, baseline: Evidence | None) -> Estimate:
     return Estimate(value=middle, ci95=ci95, n=len(each), of="pairs", values=each)
 
 
-def share_of_requests(pick: Callable[[Judgement], int | None]) -> Compute:
+def share_of_requests(
+    pick: Callable[[Judgement], int | None], of: Callable[[Judgement], int] = lambda j: j.requests
+) -> Compute:
     """Of the requests of all trials, the disturbed ones too."""
 
     def found(own: Evidence, baseline: Evidence | None) -> Estimate:
         counts = [pick(j) for j in own.judged]
         known = [count for count in counts if count is not None]
-        total = sum(j.requests for j in own.judged)
+        total = sum(of(j) for j in own.judged)
         sure = len(known) == len(counts) and total > 0
         return Estimate(value=sum(known) / total if sure else None, n=total, of="requests")
 

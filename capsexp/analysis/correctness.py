@@ -10,7 +10,7 @@ from capsexp.analysis.figures import stands_for
 from capsexp.analysis.texts import normalise, words
 from capsexp.results.read import Answer, Transcript
 from capsexp.results.report import Wrong
-from capsexp.results.run import Reference, SampleFacts, Text
+from capsexp.results.run import Reference, SampleFacts
 from capsexp.results.tables import Row
 from capsexp.segments import WIDE
 
@@ -21,12 +21,14 @@ SPELLING, ENGINE = "spelling", "engine"
 
 @dataclass(frozen=True)
 class Judgement:
-    """Of one run. `identical`: requests that are right, None without a reference; `errors`: of each sample with a known
-    transcript, by `wer` and `cer`, the errors and the words (characters) that they were counted on."""
+    """Of one run. `identical`: requests that are right, None without a reference; `unsure`: requests that may be right,
+    as the server alone answered their sample in two ways; `errors`: of each sample with a known transcript, by `wer`
+    and `cer`, the errors and the words (characters) that they were counted on."""
 
     requests: int = 0
     completed: int = 0
     identical: int | None = None
+    unsure: int = 0
     unlike: str | None = None
     wrong: tuple[Wrong, ...] = ()  # the first of them
     wrong_count: int = 0
@@ -34,7 +36,12 @@ class Judgement:
 
     @property
     def ratio(self) -> float | None:
-        return self.identical / self.requests if self.identical is not None and self.requests else None
+        return self.identical / self.judged if self.identical is not None and self.judged else None
+
+    @property
+    def judged(self) -> int:
+        """Requests of which it is known whether they are right."""
+        return self.requests - self.unsure
 
     def rate(self, kind: str) -> float | None:
         """WER or CER; where no sample has any words, as if there were one."""
@@ -52,21 +59,24 @@ def judge(
     """Count the requests that are right.
 
     Right: completed, exactly one final result with its own task id and none of another's, a duration that covers the
-    whole sample (where the target tells one), and both texts equal to the reference's.
+    whole sample (where the target tells one), and both texts equal to the reference's. Of what the server alone answers
+    in two ways the texts are not compared.
     `unlike`: where (nearly) all texts that came differ from it,
     but nothing is missing in them: "spelling" for the same words written otherwise, "engine" for other words.
     """
     answers = {i: a for t in transcripts.values() for a in t.results for i in [a.task_id, *a.also]}
     durations = {s.name: s.duration_s for s in samples} if tells_duration else {}
     accurate = any(answer.text_accu for answer in answers.values())  # servers of 2025 have no text_accu
-    wrong, wrong_count, pairs = [], 0, []
+    wrong, wrong_count, unsure, pairs = [], 0, 0, []
     for request in requests:
-        expected = reference.texts.get(request["sample"]) if reference else None
-        reason = _fault(request, answers.get(request["task_id"]), durations.get(request["sample"]))
-        if reason is None and reference is not None:
+        sample = request["sample"]
+        reason = _fault(request, answers.get(request["task_id"]), durations.get(sample))
+        if reason is None and reference is not None and sample in reference.again:
+            unsure += stands_for(request)
+        elif reason is None and reference is not None:
             answer = answers[request["task_id"]]
-            reason = _difference(answer, expected, accurate)
-            if expected is not None:
+            reason = _difference(answer, sample, reference, accurate)
+            if (expected := reference.texts.get(sample)) is not None:
                 pairs.append((answer.text, expected.text, stands_for(request)))
         if reason is not None:
             wrong.append(Wrong(request=request["request"], sample=request["sample"], reason=reason))
@@ -75,8 +85,9 @@ def judge(
     return Judgement(
         requests=count,
         completed=sum(stands_for(r) for r in requests if r["status"] == "ok"),
-        identical=count - wrong_count if reference is not None else None,
-        unlike=_unlike(pairs),
+        identical=count - wrong_count - unsure if reference is not None else None,
+        unsure=unsure,
+        unlike=_unlike(pairs) if reference is not None and reference.kind == "engine" else None,
         wrong=tuple(wrong[:MOST_LISTED]),
         wrong_count=wrong_count,
         errors=_errors_by_sample(transcripts, requests, set(answers)),
@@ -99,20 +110,33 @@ def _fault(request: Row, answer: Answer | None, duration: float | None) -> str |
     return None
 
 
-def _difference(answer: Answer, expected: Text | None, accurate: bool) -> str | None:
+def _difference(answer: Answer, sample: str, reference: Reference, accurate: bool) -> str | None:
+    expected = reference.texts.get(sample)
     if expected is None:
         return "the reference does not know this sample"
     for name in ("text", "text_accu") if accurate else ("text",):
         mine, theirs = getattr(answer, name), getattr(expected, name)
         if mine != theirs:
-            return f"{name} differs from the reference: {_first_change(mine, theirs)}"
+            others = (other for other, text in reference.texts.items() if mine and getattr(text, name) == mine)
+            if (whose := next(others, None)) is not None:
+                return f"{name} is that of another sample, {whose}: somebody else's answer"
+            return f"{name} {_change(mine, theirs, reference.whose)}"
     return None
 
 
-def _first_change(got: str, expected: str) -> str:
+def _change(got: str, expected: str, whose: str) -> str:
+    """The first one; that a text only ends too early, or begins too late, is said as that."""
     mine, theirs = (WIDE.sub(r" \g<0> ", text).split() for text in (got, expected))
+    lost, there = len(theirs) - len(mine), f"{len(mine)} of the {len(theirs)} words"
+    if lost > 0 and mine == theirs[: len(mine)]:
+        return f"is cut short: {there} of {whose}, then {_some(theirs[len(mine) :])} is lost"
+    if lost > 0 and mine == theirs[lost:]:
+        return f"lacks its beginning: {there} of {whose}, {_some(theirs[:lost])} is lost"
     at = next((i for i, (a, b) in enumerate(zip(mine, theirs, strict=False)) if a != b), min(len(mine), len(theirs)))
-    return f"{len(mine)} words for {len(theirs)}, from word {at + 1}: {_some(mine[at:])} for {_some(theirs[at:])}"
+    return (
+        f"differs from {whose}: {len(mine)} words for {len(theirs)}, from word {at + 1}: {_some(mine[at:])} for "
+        f"{_some(theirs[at:])}"
+    )
 
 
 def _some(words: list[str]) -> str:

@@ -171,9 +171,10 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "correctness", "", HIGHER,
         "Share of requests, of all trials, that got exactly one final result, nothing lost, doubled or of another, "
-        "covering the sample, with texts equal to the reference's.",
-        share_of_requests(lambda j: j.identical), "correct", percent=True,
-        gate=Gate(timed=False, unknown="no reference to compare with"),
+        "covering the sample, with texts equal to the reference's. Requests whose sample a server that is asked alone "
+        "answers in two ways (reference=server) count only where they are wrong in another way.",
+        share_of_requests(lambda j: j.identical, lambda j: j.judged), "correct", percent=True,
+        gate=Gate(timed=False, unknown="no reference to compare with, or none that is the same twice"),
     ),
     Metric(
         "completed", "", HIGHER, "Share of requests, of all trials, that got a final result.",

@@ -18,7 +18,7 @@ from capsexp import interrupts, tool
 from capsexp.address import address
 from capsexp.client import soak
 from capsexp.client.connection_limit import ConnectionLimit, limit_connections
-from capsexp.client.load import TIMED_OUT, Outcome, plan, run
+from capsexp.client.load import TIMED_OUT, UNANSWERED, Outcome, plan, run
 from capsexp.client.orders import word_to_go
 from capsexp.client.request import ConnectionOptions, Request
 from capsexp.config import Config
@@ -229,11 +229,14 @@ def write_run(
 
 
 def _given_up(outcome: Outcome) -> Iterator[str]:
-    """What was too slow is not what was wrong."""
-    late = [(count or 1, r.error) for r, _, count in outcome.rows() if (r.error or "").startswith(TIMED_OUT)]
+    """What was too slow is not what was wrong; but who never answers may be more than slow."""
+    late = [(count or 1, r.error or "") for r, _, count in outcome.rows() if (r.error or "").startswith(TIMED_OUT)]
     if late:
         number = sum(count for count, _ in late)
-        yield f"{number} of {outcome.total} requests were {late[0][1]}: raise load.timeout, or send less"
+        unanswered = sum(count for count, error in late if error.endswith(UNANSWERED))
+        limit = late[0][1].partition(":")[0]
+        more = f"; of {unanswered} {UNANSWERED}, see server.log" if unanswered else ""
+        yield f"{number} of {outcome.total} requests were {limit}: raise load.timeout, or send less{more}"
 
 
 def _answer(request: Request, result: Result, more: dict[str, Any]) -> dict[str, Any]:

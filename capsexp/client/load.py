@@ -22,6 +22,7 @@ from capsexp.samples import Sample
 
 LAG_EVERY_S = 0.05
 TIMED_OUT = "not finished within load.timeout"  # begins the error of a request that was given up
+UNANSWERED = "all was sent, and no answer ever came"  # and may end it
 
 
 @dataclass
@@ -149,7 +150,7 @@ async def run(
     outcome.in_flight_s = flight.sum_s
     for request in requests:
         if request.final is None and request.error is None:
-            request.error = timed_out(load)
+            request.error = timed_out(request, load)
     return outcome
 
 
@@ -167,8 +168,17 @@ def _by_user(requests: list[Request]) -> list[list[Request]]:
     return list(found.values())
 
 
-def timed_out(load: LoadConfig) -> str:
-    return f"{TIMED_OUT} = {load.timeout:g} s"
+def timed_out(request: Request, load: LoadConfig) -> str:
+    """With how far it had come: a server that is slow is told from one that never answers, or takes no more."""
+    if request.begun is None:
+        how_far = "it had not begun"
+    elif request.sent is None:
+        how_far = "not all of its audio was taken" if request.start is not None else "nothing of it was sent"
+    elif request.results or request.partials:
+        how_far = "texts came, and never a final one"
+    else:
+        how_far = UNANSWERED
+    return f"{TIMED_OUT} = {load.timeout:g} s: {how_far}"
 
 
 def once(act: Callable[[], None]) -> Callable[[], None]:

@@ -146,7 +146,7 @@ async def run(
                 await asyncio.wait_for(perform(request, url, load, lambda request: None, way, on_end), load.timeout)
         except asyncio.TimeoutError:
             if request.final is None:
-                request.error = timed_out(load)
+                request.error = timed_out(request, load)
         finally:
             on_end()
         record.add(request)

@@ -7,22 +7,33 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from capsexp import commandline, interrupts
 from capsexp.address import address
-from capsexp.config import Config
+from capsexp.config import Config, to_yaml
 from capsexp.errors import RunRefused, ServerError
 from capsexp.experiment.child import Child, Foreign, python
 from capsexp.experiment.reachability import answers, free_port, listener
-from capsexp.files import storing
+from capsexp.files import storing, write_text
 from capsexp.tool import TOKEN
 
 SHIPPED = Path(__file__).parents[1] / "data"  # models
 PORT_S = 30.0  # for the port of a server that cannot be told one to be free
+
+
+@contextmanager
+def taken_down() -> Iterator[ExitStack]:
+    """What is pushed is undone to the end: a second Ctrl-C waits, or it would leave half of it running."""
+    stack = ExitStack()
+    try:
+        yield stack
+    finally:
+        with interrupts.deferred():
+            stack.close()
 
 
 @dataclass(frozen=True)
@@ -41,12 +52,7 @@ def start(
 ) -> Started:
     """All of them; `stack` takes each down. `common`: what tools of ours are told. Raises RunRefused, ServerError."""
     grace, secret = config.server.grace, {TOKEN: config.server.token or ""}
-    with storing(".pids"):
-        (run_dir / ".pids").mkdir(exist_ok=True)
-    server, url = _server(config, run_dir, common, stack, say)
-    client = Child(python("capsexp.client", *common), run_dir / "client.log", env={**_progress_env(), **secret})
-    stack.callback(client.stop, grace)
-    _known(run_dir, client, "client")
+    server, client, url = of_one_user(config, run_dir, common, stack, say)
     root = server.root if server is not None else listener(url)
     watch = ("--watch", f"gateway:{root}") if root else ()
     monitor = Child(python("capsexp.monitor", *common, *watch), run_dir / "monitor.log", env=secret)
@@ -58,6 +64,28 @@ def start(
         stack.callback(injector.stop, grace)
         _known(run_dir, injector, "fault")
     return Started(server, url, client, monitor, injector)
+
+
+def of_one_user(
+    config: Config, run_dir: Path, common: Sequence[str], stack: ExitStack, say: Callable[[str], None]
+) -> tuple[Child | None, Child, str]:
+    """The server and the client alone, and the server's address, as `Started` has them."""
+    with storing(".pids"):
+        (run_dir / ".pids").mkdir(exist_ok=True)
+    server, url = _server(config, run_dir, common, stack, say)
+    secret = {**_progress_env(), TOKEN: config.server.token or ""}
+    client = Child(python("capsexp.client", *common), run_dir / "client.log", env=secret)
+    stack.callback(client.stop, config.server.grace)
+    _known(run_dir, client, "client")
+    return server, client, url
+
+
+def told(config: Config, run_dir: Path, zero: float) -> tuple[str, ...]:
+    """What every tool of ours is told. `zero`: where the run's own clock begins."""
+    resolved = run_dir / ".config.yaml"
+    port = 0 if config.server.name == "local" else config.server.port  # ours takes a free one
+    write_text(resolved, to_yaml(replace(config, server=replace(config.server, port=port))))
+    return ("--config", str(resolved), "--run-dir", str(run_dir), "--zero", repr(zero), "--stdin-guard")
 
 
 def _known(run_dir: Path, child: Child, role: str) -> None:

@@ -6,12 +6,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 
 from capsexp import debug, interrupts
 from capsexp.client.orders import WARM
-from capsexp.config import to_yaml
+from capsexp.counts import counted
 from capsexp.errors import CapsexpError, HarnessError, RunRefused, StorageError
 from capsexp.experiment import launch, readiness
 from capsexp.experiment.child import POLL_S, Child
@@ -19,7 +19,7 @@ from capsexp.experiment.launch import Started
 from capsexp.experiment.logs import LOG_BYTES
 from capsexp.experiment.readiness import Ready
 from capsexp.experiment.record import Record
-from capsexp.files import bound_log, read_json, write_text
+from capsexp.files import bound_log, read_json
 from capsexp.results import recovery
 from capsexp.results.tables import read_rows
 
@@ -75,10 +75,10 @@ class Run:
         config, phases = self._config, self._record.phases
         self._zero = time.monotonic()  # the run's own clock begins here
         try:
-            with _taken_down() as stack:
+            with launch.taken_down() as stack:
                 stack.callback(self._end_stop)
                 with self._phase("launch"):
-                    started = launch.start(config, self._dir, self._common(), stack, self._say)
+                    started = launch.start(config, self._dir, self._told(), stack, self._say)
                 with self._phase("load_models"):
                     ready = self._wait_ready(started)
                 with self._phase("load"):
@@ -88,7 +88,7 @@ class Run:
                 else:
                     self._look_for_deaths()
                 if started.server is not None and not started.server.alive():
-                    self._record.warnings.append(f"the server ended during the load: {started.server.last_lines()}")
+                    self._record.warnings.append(self._death(started.server))
                 phases["stop"] = -time.monotonic()
                 watched = started.monitor.alive()
                 started.monitor.stop(config.server.grace)  # first, so that its last tick still sees everybody
@@ -96,15 +96,8 @@ class Run:
         finally:
             phases["total"] = time.monotonic() - self._zero
 
-    def _common(self) -> tuple[str, ...]:
-        """What every tool of ours is told."""
-        config, resolved = self._config, self._dir / ".config.yaml"
-        port = 0 if config.server.name == "local" else config.server.port  # ours takes a free one
-        asked = replace(config, load=self._record.load, server=replace(config.server, port=port))
-        write_text(resolved, to_yaml(asked))
-        return (
-            "--config", str(resolved), "--run-dir", str(self._dir), "--zero", repr(self._zero), "--stdin-guard",
-        )  # fmt: skip
+    def _told(self) -> tuple[str, ...]:
+        return launch.told(replace(self._config, load=self._record.load), self._dir, self._zero)
 
     def _wait_ready(self, started: Started) -> Ready:
         wanted, look = self._config.server, self._check_folder
@@ -149,6 +142,15 @@ class Run:
         for line in read_json(self._dir / "client.json")["warnings"]:
             self._record.warnings.append(line)
             self._say(f"      warning: {line}")
+
+    def _death(self, server: Child) -> str:
+        """Of a server that did not outlive its load."""
+        each = [(int(row["count"] or 1), row["status"]) for row in read_rows(self._dir / "requests.csv")]
+        answered, total = sum(n for n, status in each if status == "ok"), sum(n for n, _ in each)
+        return (
+            f"the server ended with code {server.process.returncode} during the load, when {answered} of "
+            f"{counted(total, 'request')} were answered: {server.last_lines()}"
+        )
 
     def _look_for_deaths(self) -> None:
         """Nobody was to harm a worker: one that died was replaced, and its figures hold what that took."""
@@ -202,14 +204,3 @@ class Run:
     def _end_stop(self) -> None:
         if "stop" in self._record.phases:
             self._record.phases["stop"] += time.monotonic()
-
-
-@contextmanager
-def _taken_down() -> Iterator[ExitStack]:
-    """What is pushed is undone to the end: a second Ctrl-C waits, or it would leave half of it running."""
-    stack = ExitStack()
-    try:
-        yield stack
-    finally:
-        with interrupts.deferred():
-            stack.close()

@@ -19,7 +19,7 @@ from capsexp.archive.audio import packed
 from capsexp.config import Config, LoadConfig, conf_dir, resolve, to_yaml
 from capsexp.counts import counted
 from capsexp.errors import ArchiveError, StorageError
-from capsexp.experiment import environment, preflight, reference, signature
+from capsexp.experiment import environment, expected, preflight, signature
 from capsexp.experiment.record import JOB, Record, job
 from capsexp.experiment.repeats import Pace, key, measured, settle
 from capsexp.experiment.resume import outstanding
@@ -27,7 +27,7 @@ from capsexp.experiment.run import attempt
 from capsexp.experiment.snapshot import keep, used
 from capsexp.experiment.submission import submit
 from capsexp.experiment.sweep import Planned, Sweep, add, alone, make_folder, record
-from capsexp.files import clear_parts, from_here, note, read_json, remedy, tell, unwritten, write_json, write_text
+from capsexp.files import clear_parts, from_here, note, remedy, tell, unwritten, write_json, write_text
 from capsexp.lock import locked
 from capsexp.machine import usable_cpus
 from capsexp.overrides import assign
@@ -208,10 +208,8 @@ class SweepRunner:
 
     def _prepare(self, run: Record) -> None:
         """What runs share: the reference, and the load that it lets us settle on."""
-        pace = None
-        if run.config.reference.name == "engine":
-            run.reference = reference.ensure(run.config, self._folder, self._sweep.worker_counts)
-            pace = Pace.of(read_json(self._folder / "reference" / run.reference / "reference.json"))
+        say, workers = (lambda line: note(f"      {line}")), self._sweep.worker_counts
+        run.reference, pace = expected.ensure(run.config, self._folder, workers, say)
         run.load = self._settle(run.dir, run.config, pace)
         write_json(run.dir / JOB, job(run))
 

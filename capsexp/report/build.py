@@ -197,6 +197,19 @@ def _without_halves(files: SweepFiles) -> tuple[SweepFiles, list[str]]:
 
 def _references(references: Mapping[str, Reference]) -> Iterable[ReferenceRun]:
     for key, reference in references.items():
+        if (alone := reference.alone) is not None:
+            yield ReferenceRun(
+                kind=reference.kind,
+                engine=None,
+                target=reference.target,
+                workers=reference.workers,
+                threads=reference.threads,
+                hash=key,
+                processes=None,
+                throughput_rtfx=alone.audio_s / alone.makespan_s if alone.makespan_s > 0 else None,
+                makespan_s=alone.makespan_s,
+                deterministic=reference.deterministic,
+            )
         for run in reference.runs:
             yield ReferenceRun(
                 engine=reference.engine,
@@ -206,6 +219,7 @@ def _references(references: Mapping[str, Reference]) -> Iterable[ReferenceRun]:
                 throughput_rtfx=run.throughput_rtfx,
                 makespan_s=run.makespan_s,
                 load_s=run.load_s,
+                deterministic=reference.deterministic,
             )
 
 

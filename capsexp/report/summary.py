@@ -75,7 +75,7 @@ def _widest(cell: str) -> int:
 
 def _row(c: Configuration, latency: str) -> list[str]:
     mark = f" ({c.role})" if c.role else ""
-    speedup, right = tables.shown("speedup", c.value("speedup")), c.requests.identical
+    speedup = tables.shown("speedup", c.value("speedup"))
     if ci95 := c.metric("speedup").ci95:
         speedup += f"\n{ci95[0]:.2f}-{ci95[1]:.2f}"
     verdict = tables.spelled(c.verdict) if c.status == "ok" else c.status.upper()
@@ -84,7 +84,7 @@ def _row(c: Configuration, latency: str) -> list[str]:
         tables.trials(c),
         speedup,
         *(tables.shown(tag, c.value(tag)) for tag in ("throughput_rtfx", "peak_memory_mb", latency)),
-        "-" if right is None else f"{right}/{c.requests.total}",
+        tables.right(c),
         "\n".join(textwrap.wrap(escape.one_line(verdict), _VERDICT)),
     ]
 

@@ -7,7 +7,7 @@ from typing import Any
 from capsexp.analysis.metrics import BY_TAG
 from capsexp.analysis.texts import EXPLAINED
 from capsexp.counts import counted
-from capsexp.results.report import Configuration, Report, Slope, Timeline
+from capsexp.results.report import Configuration, ReferenceRun, Report, Slope, Timeline
 
 MACHINES = "Workers for machines of other sizes with cores like these, by throughput and memory alone (predicted)"
 # What the main table shows of each configuration, beside its key, trials and verdict; None: right / all requests.
@@ -71,10 +71,15 @@ def _row(c: Configuration) -> list[str]:
 
 def _cell(c: Configuration, column: str | None) -> str:
     if column is None:
-        right = c.requests.identical
-        return "-" if right is None else f"{right}/{c.requests.total}"
+        return right(c)
     tag, _, part = column.partition(".")
     return interval(c.metric(tag).ci95) if part else shown(tag, c.value(tag))
+
+
+def right(c: Configuration) -> str:
+    """Requests that are right, of those of which that is known."""
+    found, judged = c.requests.identical, c.requests.total - c.requests.unsure
+    return "-" if found is None or not judged else f"{found}/{judged}"
 
 
 def trials(c: Configuration) -> str:
@@ -233,12 +238,23 @@ def leak_lines(report: Report) -> list[str]:
 
 
 def reference_lines(report: Report) -> list[str]:
-    """What the same work takes without a server."""
-    return [
-        f"{r.engine}, {counted(r.threads, 'thread')}, {counted(r.processes, 'process')}: "
-        f"{r.throughput_rtfx:.1f} x real time ({r.makespan_s:.2f} s, load {number(r.load_s)} s)"
-        for r in report.reference
-    ]
+    """What the same work takes without a server, or the server that is asked one request at a time."""
+    return [_alone(r) if r.kind == "server" else _without_server(r) for r in report.reference]
+
+
+def _without_server(r: ReferenceRun) -> str:
+    return (
+        f"{r.engine}, {counted(r.threads, 'thread')}, {counted(r.processes or 1, 'process')}: "
+        f"{number(r.throughput_rtfx, 1)} x real time ({r.makespan_s:.2f} s, load {number(r.load_s)} s)"
+    )
+
+
+def _alone(r: ReferenceRun) -> str:
+    steady = "the same texts twice" if r.deterministic else "not always the same text twice"
+    return (
+        f"the server alone (target={r.target} workers={r.workers} threads={r.threads}), one request at a time: "
+        f"{number(r.throughput_rtfx, 1)} x real time ({r.makespan_s:.2f} s), {steady}"
+    )
 
 
 def headline(report: Report) -> str:

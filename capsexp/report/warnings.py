@@ -14,7 +14,7 @@ from capsexp.report.degrade import Survivor
 from capsexp.results.read import RunFiles, SweepFiles
 from capsexp.results.report import Configuration
 from capsexp.results.run import Reference
-from capsexp.targets.base import TOLD
+from capsexp.targets.base import TOLD, UNTOLD
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def warnings(
         doubt = survive(f"{run.key}, run {run.num}: language", None, _language_doubt, one.files, cer.get(run.key))
         found += [doubt] if doubt else []
         found += survive(f"{run.key}, run {run.num}: warnings", [], lambda one: list(_of_run(one)), one)
-    found += _of_references(files.references.values())
+    found += _of_references(list(files.references.values()))
     for c in configurations:
         found += survive(f"{c.key}: warnings", [], lambda c: list(_of_configuration(c, seen, files)), c)
     return list(dict.fromkeys(found))
@@ -59,8 +59,8 @@ def _of_run(one: Seen) -> Iterator[str]:
         )
     for fact in sorted(TOLD.keys() - set(run.tells)):
         yield (
-            f"target={run.group('target').get('name')} does not tell {TOLD[fact]}: whether all of it was recognized "
-            "shows in the texts alone"
+            f"{fact}: not told by this target ({run.group('target').get('name')}), which does not say {TOLD[fact]}: "
+            f"{UNTOLD[fact]}"
         )
     if figures and run.fault == "none":
         threads = pools.wrong_threads(run.key, run.workers or 1, run.threads, run.cpu_count, figures)
@@ -84,13 +84,46 @@ def _language_doubt(one: RunFiles, cer: float | None) -> str | None:
     )
 
 
-def _of_references(references: Iterable[Reference]) -> Iterator[str]:
+def _of_references(references: Sequence[Reference]) -> Iterator[str]:
     for reference in references:
-        if not reference.deterministic:
+        if reference.kind == "server":
+            yield from _of_server(reference)
+        elif not reference.deterministic:
             yield (
                 "the reference's texts differ from one process count to another: "
                 f"engine {reference.engine} is not deterministic"
             )
+    yield from _unlike_alone([r for r in references if r.kind == "server"])
+
+
+def _of_server(reference: Reference) -> Iterator[str]:
+    if reference.again:
+        count, first = len(reference.again), min(reference.again)
+        yield (
+            f"{_setting(reference)}: asked alone, twice for the same audio, the server answered {count} of "
+            f"{counted(len(reference.texts), 'sample')} in two ways (the first: {first}): it is not deterministic, "
+            "which is not the load's doing; these texts are not compared"
+        )
+    if reference.texts and not any(text.text for text in reference.texts.values()):
+        yield f"{_setting(reference)}: asked alone, the server heard nothing in any sample: no text shows a fault"
+
+
+def _unlike_alone(references: Sequence[Reference]) -> Iterator[str]:
+    """Settings of a server that alone give other texts: of that no load is the cause."""
+    for at, one in enumerate(references):
+        for other in references[:at]:
+            steady = (one.texts.keys() & other.texts.keys()) - one.again.keys() - other.again.keys()
+            if unlike := sorted(name for name in steady if one.texts[name] != other.texts[name]):
+                yield (
+                    f"asked alone, the server answers {counted(len(unlike), 'sample')} otherwise with "
+                    f"{_setting(one)} than with {_setting(other)} (the first: {unlike[0]}): its setting changes its "
+                    "texts, not the load"
+                )
+                break
+
+
+def _setting(reference: Reference) -> str:
+    return f"target={reference.target} workers={reference.workers} threads={reference.threads}"
 
 
 def _of_configuration(c: Configuration, seen: Sequence[Seen], files: SweepFiles) -> Iterator[str]:

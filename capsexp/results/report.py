@@ -45,12 +45,14 @@ class GateResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Requests(msgspec.Struct, frozen=True, kw_only=True):
-    """Over all trials. `identical`: right, and equal to the reference's texts; `unlike`: how (nearly) all texts differ
+    """Over all trials. `identical`: right, and equal to the reference's texts; `unsure`: not known, as the server alone
+    answers their sample in two ways; `unlike`: how (nearly) all texts differ
     from it although nothing is missing in them, `spelling` or `engine`."""
 
     total: int = 0
     completed: int = 0
     identical: int | None = None
+    unsure: int = 0
     unlike: str | None = None
 
 
@@ -227,12 +229,17 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReferenceRun(msgspec.Struct, frozen=True, kw_only=True):
-    """The same work by the same engine without a server, with so many processes at once."""
+    """The same work by the same engine without a server, with so many processes at once; or (`kind` server) by the
+    server itself (`target`, `workers`), which was asked one request at a time."""
 
-    engine: str
+    engine: str | None
     threads: int
-    processes: int
-    throughput_rtfx: float
+    processes: int | None
+    kind: str = "engine"
+    target: str | None = None
+    workers: int | str | None = None
+    deterministic: bool = True
+    throughput_rtfx: float | None
     makespan_s: float
     load_s: float | None = None
     hash: str = ""

@@ -68,7 +68,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     twin: bool = False
     one_core: bool = False
     speaks: bool = True
-    tells: tuple[str, ...] = ("duration",)
+    tells: tuple[str, ...] = ("duration", "id")
     server: str = "local"
     reference: str | None = None
     remarks: tuple[Remark, ...] = ()
@@ -132,11 +132,31 @@ class ReferenceProcesses(msgspec.Struct, frozen=True, kw_only=True):
     load_s: float | None = None
 
 
-class Reference(msgspec.Struct, frozen=True, kw_only=True):
-    """The same segments by the same engine without a server (reference.json)."""
+class Alone(msgspec.Struct, frozen=True, kw_only=True):
+    """A server that was asked one request at a time: how often for every sample, and how long one such round took."""
 
-    engine: str
-    threads: int
+    askings: int
+    makespan_s: float
+    audio_s: float
+
+
+class Reference(msgspec.Struct, frozen=True, kw_only=True):
+    """reference.json. `kind`: `engine`, the same segments by the same engine without a server, in `runs`; or `server`,
+    what the server (`target`, `workers`) answered `alone`, and of samples that it answered in two ways the other one
+    (`again`)."""
+
     texts: dict[str, Text]
-    runs: tuple[ReferenceProcesses, ...]
+    threads: int
+    engine: str | None = None
+    kind: str = "engine"
+    target: str | None = None
+    workers: int | str | None = None
+    runs: tuple[ReferenceProcesses, ...] = ()
+    alone: Alone | None = None
+    again: dict[str, Text] = {}
     deterministic: bool = True
+
+    @property
+    def whose(self) -> str:
+        """For a user: what a text differs from."""
+        return "what the server answered alone" if self.kind == "server" else "the reference"

@@ -23,7 +23,14 @@ class Partial:
 
 
 Event = Partial | Result  # a result stands, the final one is the last; an error is raised as ProtocolError
-TOLD = {"duration": "how much of the audio a result covers"}  # what a server may tell beside its texts
+TOLD = {  # what a server may tell beside its texts
+    "duration": "how much of the audio a result covers",
+    "id": "whose request a result belongs to",
+}
+UNTOLD = {  # and what then is left
+    "duration": "whether all of it was recognized shows in the texts alone",
+    "id": "that an answer is somebody else's shows in its text alone",
+}
 
 
 @dataclass

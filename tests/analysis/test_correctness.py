@@ -33,7 +33,9 @@ def test_a_right_request() -> None:
         ({"foreign": 1}, None, "of another task"),
         ({"result_duration_s": 5.0}, None, "covers 5.00 of 10.00"),
         ({"result_duration_s": None}, None, "covers 0.00"),
-        ({}, {"text": "so"}, "text differs from the reference: 1 words for 3, from word 2: nothing for 'it is'"),
+        ({}, {"text": "so"}, "text is cut short: 1 of the 3 words of the reference, then 'it is' is lost"),
+        ({}, {"text": "it is"}, "text lacks its beginning: 2 of the 3 words of the reference, 'so' is lost"),
+        ({}, {"text": "so it is so"}, "differs from the reference: 4 words for 3, from word 4: 'so' for nothing"),
         (
             {},
             {"text_accu": "so it was"},

@@ -15,7 +15,7 @@ def test_gates_that_cannot_be_judged_say_why() -> None:
     bare = aggregate.empty("k", "ok", "")
     said = {g.metric: (g.verdict, g.reason) for g in gates.judge(bare, ALL_LIMITS, None, None)}
     assert said["speedup"] == ("FAIL", "not all requests completed")
-    assert said["correctness"] == ("NOT_JUDGED", "no reference to compare with")
+    assert said["correctness"] == ("NOT_JUDGED", "no reference to compare with, or none that is the same twice")
     assert said["latency_p95_s"] == ("NOT_JUDGED", "needs 130 requests")
     assert said["peak_memory_mb"] == ("NOT_JUDGED", "not measured")
     assert gates.judge(bare, dict.fromkeys(ALL_LIMITS), None, None) == ()

@@ -120,7 +120,7 @@ def test_what_an_engine_can_do_is_said_for_runs_of_before(tmp_path: Path) -> Non
     for name, one_core, speaks in (("sphinx", True, True), ("null", True, False), ("gone", False, True)):
         write_json(tmp_path / "run.json", {**facts, "engine": name})
         run = read_facts(tmp_path)
-        assert (run.one_core, run.speaks, run.tells) == (one_core, speaks, ("duration",))
+        assert (run.one_core, run.speaks, run.tells) == (one_core, speaks, ("duration", "id"))
     write_json(tmp_path / "run.json", {**facts, "one_core": False, "speaks": False, "tells": []})
     run = read_facts(tmp_path)
     assert (run.one_core, run.speaks, run.tells) == (False, False, ())

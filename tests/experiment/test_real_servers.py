@@ -80,11 +80,12 @@ def test_sherpas_server_says_what_the_engine_says(bench: Bench, monkeypatch: pyt
 def test_faster_whispers_workers_are_processes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = installed("whisper", monkeypatch)
     some(bench, "speech", "04", "06")
-    code = measured(
-        bench, "server=faster_whisper", f"server.model={whisper(folder)}", "reference=off", "workers=1,2", "-m"
-    )
+    code = measured(bench, "server=faster_whisper", f"server.model={whisper(folder)}", "workers=1,2", "-m")
     assert code == 0, bench.stderr
     one, two = (bench.configuration(f"workers={n}") for n in (1, 2))
+    for found in (one, two):  # by its own answers alone
+        requests = found["requests"]
+        assert requests["identical"] + requests["unsure"] == requests["total"] > requests["unsure"], found["wrong"]
     assert one["metrics"]["wer"]["value"] < 0.3 and two["metrics"]["wer"]["value"] < 0.3
     assert two["metrics"]["peak_memory_mb"]["value"] > 1.3 * one["metrics"]["peak_memory_mb"]["value"]
 
@@ -94,7 +95,8 @@ def test_wyomings_server(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     if not (SERVERS / "whisper" / ".installed").is_file():
         pytest.skip("its model comes with whisper: .ci/servers installs it")
     some(bench, "speech", "04")
-    code = measured(bench, "server=wyoming", f"server.model={whisper(folder)}", "reference=off")
+    code = measured(bench, "server=wyoming", f"server.model={whisper(folder)}")
     assert code == 0, bench.stderr
     (found,) = bench.report()["configurations"]
     assert found["status"] == "ok" and found["metrics"]["wer"]["value"] < 0.3
+    assert found["metrics"]["correctness"]["value"] == 1.0

@@ -29,7 +29,7 @@ def render(report: Report) -> str:
         headers = [header.replace("\n", " ") for header in tables.FAULT_HEADERS]
         sections += ["## Faults", _table(faults, headers), escape.markdown(tables.FAULTS_EXPLAINED)]
     for title, lines in (
-        ("Reference: the same work without a server", tables.reference_lines(report)),
+        ("Reference: the same work without a server, or by the server alone", tables.reference_lines(report)),
         ("Where the time went", tables.timeline_lines(report)),
         ("GPUs", tables.gpu_lines(report)),
         ("Memory in the steady state", tables.leak_lines(report)),

@@ -45,14 +45,19 @@ EXPLAINED = (
     ("peak MB", say("Memory of the server's processes together at its highest; shared pages count once (PSS).")),
     ("memory growth", say("Memory under load / the baseline's.")),
     ("latency p50 s", say("From the last byte sent to the text: half of the requests took no longer.")),
-    ("correct", say("Requests whose text came once, whole, and is the one that the engine gives without a server.")),
+    ("correct",
+     say("Requests whose text came once, whole, and is the reference's: the engine's without a server, or the server's "
+         "own when it is asked alone.")),
 )  # fmt: skip
 
 
 def more(report: Report) -> tuple[tuple[Words, list[str]], ...]:
     """What the text has beside its tables."""
     return (
-        (say("Without a server: the same work by the same engine"), tables.reference_lines(report)),
+        (
+            say("The reference: the same work by the same engine without a server, or by the server alone"),
+            tables.reference_lines(report),
+        ),
         (say("GPUs"), tables.gpu_lines(report)),
         (say("Memory in the steady state"), tables.leak_lines(report)),
         (say("What the predictions are made of"), tables.scaling_lines(report)),

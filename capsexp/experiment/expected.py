@@ -1,0 +1,25 @@
+"""What a run's texts are compared with, made before it where its sweep does not have it yet; and what that tells of how
+long a load will take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from capsexp.config import Config
+from capsexp.experiment import alone, reference
+from capsexp.experiment.repeats import Pace
+from capsexp.files import read_json
+
+
+def ensure(
+    config: Config, sweep_dir: Path, sweep_workers: Sequence[int], say: Callable[[str], None]
+) -> tuple[str | None, Pace | None]:
+    """The name of its folder below reference/. Raises what making it raises."""
+    if config.reference.name == "off":
+        return None, None
+    if config.reference.name == "server":
+        name = alone.ensure(config, sweep_dir, say)
+    else:
+        name = reference.ensure(config, sweep_dir, sweep_workers)
+    return name, Pace.of(read_json(sweep_dir / "reference" / name / "reference.json"))
