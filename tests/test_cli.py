@@ -40,7 +40,7 @@ def test_a_sweep_its_report_its_archive_and_its_replay(bench: Bench) -> None:
     assert two["metrics"]["speedup"]["values"] == pytest.approx([took[1, trial] / took[2, trial] for trial in (1, 2)])
     assert two["metrics"]["speedup"]["value"] > 1.5  # sleeping workers: no shared core slows them
     assert [gate(one, n) for n in ("speedup", "memory_growth", "correctness")] == ["NOT_JUDGED", "NOT_JUDGED", "PASS"]
-    assert one["requests"] == {"total": 8, "completed": 8, "identical": 8, "unlike": None}
+    assert one["requests"] == {"total": 8, "completed": 8, "identical": 8, "unsure": 0, "unlike": None}
     assert one["metrics"]["correctness"]["value"] == 1.0
     assert one["metrics"]["wer"]["value"] is None  # what engine=null says are no words of a language
     assert 0 < one["metrics"]["steady_memory_mb"]["value"] < two["metrics"]["steady_memory_mb"]["value"] < 1000
