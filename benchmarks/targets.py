@@ -27,7 +27,7 @@ from websockets.exceptions import ConnectionClosedOK
 
 from capsexp.address import address
 from capsexp.client import load
-from capsexp.client.request import Request, Way
+from capsexp.client.request import Request, ConnectionOptions
 from capsexp.config import LoadConfig
 from capsexp.protocol import RATE
 from capsexp.targets import TARGETS, Task
@@ -112,7 +112,7 @@ async def listen(target: str) -> None:
 # The raw loop.
 
 
-async def raw_websocket(url: str, frames: list[str | bytes], way: Way) -> None:
+async def raw_websocket(url: str, frames: list[str | bytes], way: ConnectionOptions) -> None:
     names: Any = list(way.target.subprotocols) or None
     async with connect(
         url, subprotocols=names, compression=None, max_size=None, ping_interval=None, proxy=None
@@ -139,7 +139,7 @@ async def raw_stream(port: int, frames: list[str | bytes]) -> None:
     writer.close()
 
 
-def frames_of(way: Way, audio: Any, url: str) -> list[str | bytes]:
+def frames_of(way: ConnectionOptions, audio: Any, url: str) -> list[str | bytes]:
     """All that the client sends for a request."""
     talk: Any = TARGETS.get(way.target.name).begin(way.target, Task("t", samples=len(audio)))
     found: list[str | bytes] = []
@@ -161,14 +161,14 @@ def measure(target: str, repeats: int) -> float:
         try:
             assert server.stdout is not None
             port = int(server.stdout.readline())
-            way = Way(target=TARGETS.settings(target)(**OWN.get(target, {})))
+            way = ConnectionOptions(target=TARGETS.settings(target)(**OWN.get(target, {})))
             url = address(way.target.transport, "127.0.0.1", port, False)
             return _compared(target, way, url, port, repeats)
         finally:
             server.terminate()
 
 
-def _compared(target: str, way: Way, url: str, port: int, repeats: int) -> float:
+def _compared(target: str, way: ConnectionOptions, url: str, port: int, repeats: int) -> float:
     audio = (np.random.default_rng(0).normal(0, 0.1, SECONDS * RATE) * 32768).round().astype(np.float32) / 32768
     frames = frames_of(way, audio, url)
 

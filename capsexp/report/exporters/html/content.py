@@ -45,9 +45,7 @@ EXPLAINED = (
     ("peak MB", say("Memory of the server's processes together at its highest; shared pages count once (PSS).")),
     ("memory growth", say("Memory under load / the baseline's.")),
     ("latency p50 s", say("From the last byte sent to the text: half of the requests took no longer.")),
-    ("correct",
-     say("Requests whose text came once, whole, and is the reference's: the engine's without a server, or the server's "
-         "own when it is asked alone.")),
+    ("correct", say("Requests whose text came once, whole, and is the reference's.")),
 )  # fmt: skip
 
 
