@@ -23,11 +23,10 @@ from typing import Any
 import numpy as np
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
-from websockets.exceptions import ConnectionClosedOK
 
 from capsexp.address import address
 from capsexp.client import load
-from capsexp.client.request import Request, ConnectionOptions
+from capsexp.client.request import ConnectionOptions, Request
 from capsexp.config import LoadConfig
 from capsexp.protocol import RATE
 from capsexp.targets import TARGETS, Task
