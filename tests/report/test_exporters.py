@@ -17,13 +17,22 @@ from capsexp.errors import ConfigError
 from capsexp.files import read_json, write_json
 from capsexp.plugins import PlugPoint
 from capsexp.report import build
-from capsexp.report.exporters import EXPORTERS, Exporter, html, json, junit, markdown, text
+from capsexp.report.exporters import EXPORTERS, Exporter, csv, html, json, junit, markdown, mlflow, prometheus, text
 from capsexp.results.read import RunFiles
 from tests.support import PATIENCE
 from tests.support.reports import a_run, a_sweep
 from tests.support.settings import changed
 
-OURS: list[Exporter] = [html, json, junit, markdown, text]  # a type checker's proof that a module is one
+OURS: list[Exporter] = [
+    csv,
+    html,
+    json,
+    junit,
+    markdown,
+    mlflow,
+    prometheus,
+    text,
+]  # a type checker's proof that a module is one
 
 
 def trials(workers: int, *makespans: float, **more: Any) -> list[RunFiles]:
@@ -170,7 +179,10 @@ def test_an_unknown_form_is_refused_with_the_nearest(wrong: list[str], meant: st
 
 def test_ours_need_no_metadata_and_each_is_one_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("capsexp.plugins.entry_points", lambda group: ())
-    assert EXPORTERS.names() == ["html", "json", "junit", "markdown", "text"]
+    assert EXPORTERS.names() == [
+        "csv", "html", "json", "junit", "markdown", "mlflow", "prometheus", "text",
+    ]  # fmt: skip
+
     assert [EXPORTERS.get(name) for name in EXPORTERS.names()] == OURS
     assert len({e.FILE for e in OURS}) == len(OURS) and all(e.FILE.startswith("report.") for e in OURS)
 
