@@ -10,11 +10,16 @@ import os
 import sys
 import tempfile
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
+from capsexp.files import read_whole, write_text
+
 FILE = "debug.log"
 log = logging.getLogger("capsexp")
+log.addHandler(logging.NullHandler())  # or Python would show tracebacks to the user where nobody keeps them
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -37,6 +42,51 @@ def keep(run_dir: Path | None) -> None:
         ours.setFormatter(logging.Formatter(f"%(asctime)s {program}[%(process)d] %(name)s: %(message)s"))
         ours.setLevel(logging.ERROR)
         root.addHandler(ours)
+
+
+class _Once(logging.Handler):
+    """Gathers what is logged, without times and processes, so that a thing that is done again says the same again."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said.append(f"{self.format(record)}\n\n")
+
+
+@contextmanager
+def kept_once(folder: Path) -> Iterator[None]:
+    """The errors that are logged meanwhile are kept in the debug.log of a sweep's folder, each once however often the
+    same is done there. Raises StorageError.
+
+    The folder may be anybody's: what is written takes the place of a link, and does not go where it leads."""
+    root, once, path = logging.getLogger(), _Once(), folder / FILE
+    root.addHandler(once)
+    try:
+        yield
+    finally:
+        root.removeHandler(once)
+    try:
+        known = "" if path.is_symlink() else read_whole(path).decode("utf-8", "replace")
+    except (FileNotFoundError, ValueError):  # no regular file, or larger than any of ours
+        known = ""
+    if new := [said for said in dict.fromkeys(once.said) if said not in known]:
+        write_text(path, known + "".join(new))
+
+
+class Brief(logging.Formatter):
+    """For who looks on: a line, as the traceback is in the run's debug.log; where there is none (`alone`), also the way
+    to the fault, without the exception's own words: they may hold what somebody has dictated."""
+
+    def __init__(self, alone: bool) -> None:
+        super().__init__("%(levelname)s %(message)s")
+        self._alone = alone
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = self.formatMessage(logging.makeLogRecord({**vars(record), "message": record.getMessage()}))
+        trace = record.exc_info[2] if record.exc_info and self._alone else None
+        return "\n".join([line, *(part.rstrip() for part in traceback.format_tb(trace))])
 
 
 def told(error: BaseException, doing: str = "") -> str:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from capsexp import untrusted
 from capsexp.archive.packing import members
+from capsexp.debug import kept_once
 from capsexp.errors import ArchiveError, StorageError
 from capsexp.files import portable
 from capsexp.lock import locked
@@ -88,10 +89,9 @@ def test_nothing_is_written_where_a_link_in_a_folder_leads(tmp_path: Path, what:
             os.mkfifo(folder / name)
         else:
             (folder / name).symlink_to(mine)
-    survive = Survivor()
-    survive("what", None, lambda: 1 / 0)
-    survive.keep(folder)
-    survive.keep(folder)
+    for _ in range(2):
+        with kept_once(folder):
+            Survivor()("what", None, lambda: 1 / 0)
     assert not (folder / "debug.log").is_symlink()
     assert (folder / "debug.log").read_text().count("ZeroDivisionError: ") == 1
     with pytest.raises(StorageError, match="is no file of ours; remove it"), locked(folder):

@@ -143,7 +143,7 @@ def main(argv: Sequence[str]) -> int:
     assert isinstance(config.reference.processes, list)
     for processes in config.reference.processes:
         heard, run, punctuated = _recognize(
-            config, jobs, cuts, processes, lambda heard: _final_texts(cuts, cut, heard), beat
+            config, jobs, cuts, processes, lambda heard: _final_texts(cuts, cut, heard), beat, folder
         )
         texts = {s.name: _merged(s, cuts[s.name], cut, heard, punctuated) for s in samples}
         record["deterministic"] &= not record["texts"] or record["texts"] == texts
@@ -188,6 +188,7 @@ def _recognize(
     processes: int,
     finals: Callable[[dict[Key, Recognition]], list[str]],
     beat: Callable[[], None],
+    folder: Path,
 ) -> tuple[dict[Key, Recognition], dict[str, float], dict[str, str]]:
     """What was heard, how long it took, and what became of the final texts where they are punctuated."""
     context = multiprocessing.get_context("spawn")
@@ -195,7 +196,7 @@ def _recognize(
     started: list[psutil.Process] = []
     for _ in range(processes):
         ours, theirs = context.Pipe()
-        arguments = (theirs, settings_of(config), config.threads, os.getpid())
+        arguments = (theirs, settings_of(config, folder), config.threads, os.getpid())
         process = context.Process(target=worker_process.main, args=arguments, daemon=True)
         process.start()
         theirs.close()

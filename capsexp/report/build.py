@@ -29,6 +29,7 @@ from capsexp.analysis.correctness import Judgement
 from capsexp.analysis.faults import Effect
 from capsexp.analysis.figures import Figures, figures
 from capsexp.config import ReportConfig
+from capsexp.debug import kept_once
 from capsexp.files import storing
 from capsexp.report.advice import advise, decide, only_one
 from capsexp.report.degrade import Survivor
@@ -52,10 +53,8 @@ def rebuild(folder: Path) -> Report:
     Raises ArchiveError when `folder` is not a sweep's."""
     survive = Survivor()
     files = read_sweep(folder)
-    report = write(folder, assemble(files, survive), files, survive)
-    with storing(folder.name):
-        survive.keep(folder)
-    return report
+    with storing(folder.name), kept_once(folder):
+        return write(folder, assemble(files, survive), files, survive)
 
 
 def assemble(files: SweepFiles, survive: Survivor | None = None) -> Report:

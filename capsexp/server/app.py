@@ -17,7 +17,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from capsexp import lifeline, tool
+from capsexp import debug, lifeline, tool
 from capsexp.config import Config, worker_count
 from capsexp.errors import CapsexpError, RunRefused, ServerError, StorageError
 from capsexp.files import tell, write_json
@@ -52,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
     )
     call.config.engine.prepare(print)
     told = logging.StreamHandler(sys.stderr)  # beside the run's debug.log
-    told.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    told.setFormatter(debug.Brief(alone=call.run_dir is None))
     logging.getLogger().addHandler(told)
     logging.getLogger().setLevel(logging.INFO)
     logging.getLogger("websockets").setLevel(
@@ -84,7 +84,7 @@ class _Server:
             count = worker_count(config.workers) or max(1, whole_cpus() // config.threads)
             longest = longest_segment_s(config, self.run_dir is not None)
             pool = WorkerPool(
-                launcher(config.pool.name, settings_of(config), config.threads, count, self._on_loader),
+                launcher(config.pool.name, settings_of(config, self.run_dir), config.threads, count, self._on_loader),
                 count,
                 config.server.max_retries,
                 self._on_worker,

@@ -14,8 +14,7 @@ import psutil
 
 from capsexp.protocol import RATE, Audio
 from capsexp.segments import Recognition
-from capsexp.server.messages import Failed, Measured, line
-from capsexp.server.spawn_reserve import is_passing
+from capsexp.server.messages import Failed, Measured, failure
 
 MEASURE_S = 10.0  # s that measuring the memory of the longest segment may take, about
 LOOK_S = 0.005  # between two looks at the memory of a segment that is measured
@@ -86,7 +85,7 @@ def _measured(engine: Recognizes, seconds: float) -> Measured | Failed:
         noise = _noise(seconds)
         engine.recognize(noise, 0, len(noise))  # as one that was heard before: engine=null sleeps over what is new
     except Exception as error:
-        return Failed(None, line(error), is_passing(error))
+        return failure(None, error)
     finally:
         ended.set()
         watching.join()

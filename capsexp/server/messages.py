@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
+from capsexp.errors import CapsexpError
 from capsexp.protocol import Audio
 from capsexp.segments import Recognition
+from capsexp.server.spawn_reserve import is_passing
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -85,5 +90,10 @@ class Failed:
     passing: bool = False
 
 
-def line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:500]
+def failure(number: int | None, error: Exception) -> Failed:
+    """What a worker says of what went wrong; of what nobody foresaw the traceback is logged."""
+    if not isinstance(error, CapsexpError):
+        log.error("%s", "loading the engine" if number is None else f"job {number}", exc_info=error)
+    return Failed(
+        number, (str(error).splitlines() or [type(error).__name__])[0][:500], number is None and is_passing(error)
+    )

@@ -8,15 +8,17 @@ import queue
 import signal
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from capsexp import debug
 from capsexp.lifeline import die_with_parent
 from capsexp.pipes import Connection, shut
 from capsexp.segments import Recognition
 from capsexp.server.measuring import give_back, measure, warm_up
-from capsexp.server.messages import Done, Failed, Job, Measure, Ready, Skip, Skipped, TextJob, line
-from capsexp.server.spawn_reserve import is_passing
+from capsexp.server.messages import Done, Failed, Job, Measure, Ready, Skip, Skipped, TextJob, failure
 
 if TYPE_CHECKING:
     from capsexp.config import Config
@@ -28,25 +30,25 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 
 def main(pipe: Connection, settings: dict[str, Any], threads: int, parent: int) -> None:
     """A process with an engine of its own: load it, then recognize until the pipe ends."""
-    prepare(threads, parent)
+    prepare(threads, parent, settings)
     began = time.monotonic()
     try:
         engine = load(settings, threads)
     except Exception as error:
-        pipe.send(Failed(None, line(error), is_passing(error)))
+        pipe.send(failure(None, error))
         return
     serve(engine, pipe, began, warm=False)
 
 
 def main_threads(pipes: list[Connection], settings: dict[str, Any], threads: int, parent: int) -> None:
     """A process whose threads share one engine, a pipe each."""
-    prepare(threads, parent)
+    prepare(threads, parent, settings)
     began = time.monotonic()
     try:
         engine = load(settings, threads)
     except Exception as error:
         for pipe in pipes:
-            pipe.send(Failed(None, line(error), is_passing(error)))
+            pipe.send(failure(None, error))
         return
     serving = [threading.Thread(target=serve, args=(engine, pipe, began)) for pipe in pipes]
     for thread in serving:
@@ -55,9 +57,11 @@ def main_threads(pipes: list[Connection], settings: dict[str, Any], threads: int
         thread.join()
 
 
-def prepare(threads: int, parent: int) -> None:
+def prepare(threads: int, parent: int, settings: Mapping[str, Any]) -> None:
     """Before any library is loaded: their thread pools take their sizes from the environment, once."""
     die_with_parent(parent)
+    if settings.get("run_dir") is not None:
+        debug.keep(Path(settings["run_dir"]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the gateway decides when to stop
     for name in THREAD_VARIABLES:
         os.environ[name] = str(threads)
@@ -75,9 +79,12 @@ class Loaded:
         return self._punctuator.punctuate(text) if self._punctuator is not None else text
 
 
-def settings_of(config: Config) -> dict[str, Any]:
-    """What a worker has to know, as plain values."""
-    return {"engine": asdict(config.engine), "punctuation": asdict(config.punctuation)}
+def settings_of(config: Config, run_dir: Path | None) -> dict[str, Any]:
+    """What a worker has to know, as plain values; `run_dir`: where its tracebacks are kept."""
+    return {
+        "engine": asdict(config.engine), "punctuation": asdict(config.punctuation),
+        "run_dir": None if run_dir is None else str(run_dir),
+    }  # fmt: skip
 
 
 def load(settings: dict[str, Any], threads: int) -> Loaded:
@@ -128,7 +135,7 @@ def _answer(engine: Loaded, pipe: Connection, job: Job | TextJob | Measure, skip
     except OSError:
         raise
     except Exception as error:  # the engine's answer holds what cannot be sent
-        pipe.send(Failed(job.id, line(error)))
+        pipe.send(failure(job.id, error))
     skipped.difference_update([number for number in tuple(skipped) if number <= job.id])
 
 
@@ -141,7 +148,7 @@ def _work(engine: Loaded, job: Job | TextJob) -> Done | Failed:
             heard = engine.recognize(job.audio, job.start, job.shared)
         return Done(job.id, heard, started, time.monotonic())
     except Exception as error:
-        return Failed(job.id, line(error))
+        return failure(job.id, error)
 
 
 def _read(pipe: Connection, jobs: queue.SimpleQueue[Job | TextJob | Measure | None], skipped: set[int]) -> None:

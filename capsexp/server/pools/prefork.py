@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 from capsexp.files import tell
 from capsexp.lifeline import die_with_parent
 from capsexp.server import worker
-from capsexp.server.messages import Failed, Measured, Started, line
+from capsexp.server.messages import Failed, Measured, Started, failure
 from capsexp.server.pools.process import uss_mb
 from capsexp.server.spawn_reserve import is_passing
 
@@ -135,13 +135,13 @@ class PreforkLauncher:
 
 def main(control: socket.socket, settings: dict[str, Any], threads: int, parent: int) -> None:
     """The loader: load the engine once, then fork a worker for each request, until the gateway closes the socket."""
-    worker.prepare(threads, parent)
+    worker.prepare(threads, parent, settings)
     began = time.monotonic()
     try:
         engine = worker.load(settings, threads)
     except Exception as error:
         _, (descriptor,), _, _ = socket.recv_fds(control, 4, 1)
-        Connection(descriptor).send(Failed(None, line(error)))
+        Connection(descriptor).send(failure(None, error))
         return
     tell(f"loader ready after {time.monotonic() - began:.2f} s (pid {os.getpid()})")
     gc.collect()

@@ -16,6 +16,7 @@ from markupsafe import Markup
 from capsexp import escape
 from capsexp.analysis.metrics import BY_TAG
 from capsexp.config.report import LANGUAGES
+from capsexp.debug import log
 from capsexp.report import glance, sentences, tables
 from capsexp.report.exporters.html import content, plots, runs
 from capsexp.report.exporters.html.differences import differences
@@ -60,6 +61,7 @@ def _survived(make: Callable[[], Plot]) -> Plot:
     try:
         return make()
     except Exception as error:
+        log.error("a plot", exc_info=error)
         why = say("A plot could not be drawn: {}").format(f"{type(error).__name__}: {error}")
         return Plot("failed", say("Plot"), missing=why)
 
