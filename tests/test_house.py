@@ -24,10 +24,14 @@ FLOORS = (
     ("compose",),
     ("server", "client", "monitor", "analysis"),
     ("report",),
+    ("live",),
     ("experiment",),
     ("cli",),
 )
-PURE = ("analysis", "load", "segments", "protocol", "targets", "server/core")
+PURE = (
+    "analysis", "doctor/findings", "live/eta", "live/standing", "live/state", "load", "segments", "protocol", "targets",
+    "server/core",
+)  # fmt: skip
 IMPURE = frozenset({"asyncio", "socket", "subprocess", "threading", "multiprocessing", "psutil", "websockets", "time"})
 
 

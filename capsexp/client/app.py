@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from math import ceil
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from capsexp import interrupts, tool
 from capsexp.address import address
-from capsexp.client import soak
+from capsexp.client import progress, soak
 from capsexp.client.connection_limit import ConnectionLimit, limit_connections
 from capsexp.client.load import TIMED_OUT, UNANSWERED, Outcome, plan, run
 from capsexp.client.orders import word_to_go
@@ -68,10 +65,9 @@ def main(argv: Sequence[str]) -> int:
         users = len({request.turn.user for request in requests})
         there = _room(config.load.concurrency or users, users, admitted)
         load = replace(config.load, concurrency=there.requests)
-        progress = _Progress(requests) if load.progress else None
+        shown = _shown(call, requests)
         try:
-            on_result = progress.on_result if progress else lambda request: None
-            outcome = asyncio.run(run(requests, url, load, on_result, way, there.connections))
+            outcome = asyncio.run(run(requests, url, load, shown.on_result, way, there.connections))
         except KeyboardInterrupt:
             _print(Outcome([r for r in requests if r.final is not None], 0.0, 0.0), samples)
             done = sum(r.ok for r in requests)
@@ -81,8 +77,7 @@ def main(argv: Sequence[str]) -> int:
             )
             return 130
         finally:
-            if progress:
-                progress.end()
+            shown.end()
     if call.run_dir is not None:
         warnings = [there.warning] if there.warning else []
         write_run(call.run_dir, call.zero, outcome, samples, config, warnings)
@@ -93,6 +88,12 @@ def main(argv: Sequence[str]) -> int:
         all_of_them, first = counted(len(requests), "request"), failed[0]
         raise ServerError(f"{len(failed)} of {all_of_them} failed; the first: {first.sample}: {first.error}")
     return 0
+
+
+def _shown(call: tool.Call, requests: Sequence[Request]) -> progress.Shown:
+    if call.run_dir is not None:
+        return progress.File(call.run_dir, call.zero, requests)
+    return progress.Line(requests) if call.config.load.progress else progress.Shown()
 
 
 def _room(wanted: int, requests: int, admitted: int | None) -> ConnectionLimit:
@@ -109,6 +110,7 @@ def _soak(call: tool.Call, samples: SampleSet, url: str, way: ConnectionOptions,
     warnings = [there.warning] if there.warning else []
     assert hours is not None
     record, began = soak.Record(config.report.max_rows), time.monotonic()
+    note_of = progress.Note(call.run_dir, call.zero) if call.run_dir is not None else None
 
     def store(record: Outcome) -> None:
         if call.run_dir is not None:
@@ -118,6 +120,10 @@ def _soak(call: tool.Call, samples: SampleSet, url: str, way: ConnectionOptions,
         if call.run_dir is None:
             tell(_so_far(record, time.monotonic() - began))
         await asyncio.to_thread(store, record)
+
+    def ended() -> None:
+        if note_of is not None and note_of.due():
+            note_of.say(done=record.total, failed=record.failed, heard_s=round(record.audio_s, 1), lasts_s=3600 * hours)
 
     try:
         asyncio.run(
@@ -132,12 +138,15 @@ def _soak(call: tool.Call, samples: SampleSet, url: str, way: ConnectionOptions,
                 config.report.checkpoint_s,
                 way,
                 there.connections,
+                ended,
             )
         )
     except KeyboardInterrupt:
         note(f"capsexp.client: interrupted: {_so_far(record, time.monotonic() - began)}")
         return 130
     finally:
+        if note_of is not None:
+            note_of.close()
         store(record)
     if call.run_dir is None:
         tell(_so_far(record, time.monotonic() - began))
@@ -262,34 +271,3 @@ def _print(outcome: Outcome, samples: SampleSet) -> None:
         audio, took = sum(r.duration_s for r in outcome.requests), outcome.end - outcome.start
         requests = counted(len(outcome.requests), "request")
         tell(f"{requests}, {audio:.1f} s of audio in {took:.2f} s: {audio / took:.1f} x real time")
-
-
-class _Progress:
-    """One line that keeps changing on a terminal; nothing where the output is a file."""
-
-    def __init__(self, requests: list[Request]) -> None:
-        self.requests, self.began, self.shown = requests, time.monotonic(), 0.0
-        # In a run our output is the log; the runner names the terminal that its own user looks at.
-        tty = os.environ.get("CAPSEXP_TTY")
-        self.out: TextIO = sys.stderr
-        if tty:
-            with contextlib.suppress(OSError):  # not ours to write to
-                self.out = open(tty, "w")  # noqa: SIM115
-        self.alive = self.out.isatty()
-
-    def on_result(self, request: Request) -> None:
-        now = time.monotonic()
-        if self.alive and (now - self.shown > 0.2):
-            self.shown = now
-            done = sum(r.final is not None for r in self.requests)
-            results = sum(r.results for r in self.requests)
-            line = f"{done}/{len(self.requests)} requests, {results} results, {now - self.began:.0f} s"
-            try:
-                print(f"\r  {line} \x1b[K", end="", file=self.out, flush=True)
-            except OSError:  # the terminal has gone; the requests have not
-                self.alive = False
-
-    def end(self) -> None:
-        if self.alive:
-            with contextlib.suppress(OSError):
-                print("\r\x1b[K", end="", file=self.out, flush=True)

@@ -54,6 +54,7 @@ class Request:
     final: float | None = None
     partials: int = 0  # texts that could still change
     results: int = 0
+    heard_s: float = 0.0  # of its audio that results cover, as far as the target tells
     finals: int = 0
     foreign: int = 0  # results with another task's id
     result: Result | None = None  # the last final one
@@ -198,6 +199,7 @@ async def _receive(
                 request.moments.append(_heard(request, event, now))
             if isinstance(event, Result):
                 request.first_result = request.first_result or now
+                request.heard_s = max(request.heard_s, event.duration or 0.0)
                 if event.is_final:
                     request.final, request.result = now, event
                     on_end()

@@ -133,10 +133,12 @@ async def run(
     save_s: float,
     way: ConnectionOptions = OPEN,
     room: int | None = None,
+    ended: Callable[[], None] = lambda: None,
 ) -> None:
     """Keep `lanes` requests going; after `seconds` no new one begins. Each may take load.timeout. A lane goes on with
     the next request when the outcome of one is known, and of connections `room` are open at most. What was recorded is
-    saved every `save_s` seconds. Raises what is no failure of the server but ours."""
+    saved every `save_s` seconds; `ended` is called when a request was recorded. Raises what is no failure of the
+    server but ours."""
     until = time.monotonic() + seconds
     connections, under_way = asyncio.Semaphore(room or sys.maxsize), set[asyncio.Task[None]]()
 
@@ -150,12 +152,13 @@ async def run(
         finally:
             on_end()
         record.add(request)
+        ended()
 
     async def lane() -> None:
         while time.monotonic() < until:
-            request, ended = next(requests), asyncio.Event()
-            under_way.add(asyncio.create_task(one(request, ended.set)))
-            await ended.wait()
+            request, known = next(requests), asyncio.Event()
+            under_way.add(asyncio.create_task(one(request, known.set)))
+            await known.wait()
             for task in [task for task in under_way if task.done()]:
                 under_way.discard(task)
                 task.result()

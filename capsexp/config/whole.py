@@ -33,7 +33,7 @@ from capsexp.targets.base import TOLD
 WORKER_MB = 10  # that a worker takes before it has a model, at the very least
 AUTO_TRIALS = 5  # fewer leave the spread itself unknown
 # Keys that tell runs of one configuration apart, or that do not change what is measured.
-SWEEP_KEYS = frozenset({"trial", "trials", "trials_max", "cooldown", "name", "resume", "redo", "executor"})
+SWEEP_KEYS = frozenset({"trial", "trials", "trials_max", "cooldown", "name", "resume", "redo", "executor", "live"})
 
 
 @dataclass
@@ -46,6 +46,7 @@ class Config:
     cooldown: float = 0.0  # between runs
     hours: float | None = number(None, high=10_000, above=True)  # cycle the requests for so long
     name: str = "sweep"
+    live: bool = True  # how it goes, on a terminal
     resume: str | None = None
     redo: str | None = None  # with resume=: `changed` makes finished runs of another configuration again
     engine: EngineConfig = field(default_factory=lambda: engines.settings("sphinx")())

@@ -25,10 +25,12 @@ ASIDE = SWEEP_KEYS | {"thresholds", "validity", "report", "archive"}
 ASIDE_CODE = (
     "__init__.py", "__main__.py", "analysis/*", "archive/*", "bounds.py", "cli.py", "compare.py", "compose.py",
     "config/__init__.py", "config/archive.py", "config/checks.py", "config/executor.py", "config/names.py",
-    "config/report.py", "config/thresholds.py", "config/validity.py", "counts.py", "debug.py", "errors.py", "escape.py",
+    "config/report.py", "config/thresholds.py", "config/validity.py", "counts.py", "debug.py", "doctor/*", "errors.py",
+    "escape.py",
     "experiment/combinations.py", "experiment/environment.py", "experiment/executors/*", "experiment/fingerprint.py",
     "experiment/signature.py", "experiment/snapshot.py", "experiment/submission.py", "experiment/sweep_runner.py",
-    "experiment/preflight.py", "experiment/resume.py", "experiment/sweep.py", "monitor/live.py", "names.py",
+    "experiment/preflight.py", "experiment/resume.py", "experiment/screen.py", "experiment/sweep.py", "live/*",
+    "monitor/live.py", "names.py",
     "overrides.py", "plugins.py", "redact.py", "replay.py", "report/*", "results/read.py", "results/report.py",
     "results/run.py", "trust/*", "twin/*",
 )  # fmt: skip

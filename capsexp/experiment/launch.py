@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -73,7 +71,7 @@ def of_one_user(
     with storing(".pids"):
         (run_dir / ".pids").mkdir(exist_ok=True)
     server, url = _server(config, run_dir, common, stack, say)
-    secret = {**_progress_env(), TOKEN: config.server.token or ""}
+    secret = {TOKEN: config.server.token or ""}
     client = Child(python("capsexp.client", *common), run_dir / "client.log", env=secret)
     stack.callback(client.stop, config.server.grace)
     _known(run_dir, client, "client")
@@ -147,11 +145,3 @@ def _port(config: Config, say: Callable[[str], None]) -> int:
             )
         time.sleep(0.1)
     return server.port
-
-
-def _progress_env() -> dict[str, str]:
-    """The terminal, for the client's progress line: its own output goes to its log."""
-    if sys.platform != "win32":
-        with contextlib.suppress(OSError):
-            return {"CAPSEXP_TTY": os.ttyname(2)}
-    return {}

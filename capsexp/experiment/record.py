@@ -9,6 +9,7 @@ from typing import Any
 import psutil
 
 from capsexp import debug
+from capsexp.client import progress
 from capsexp.client.orders import WARM
 from capsexp.config import Config, LoadConfig, repeat_count, to_dict, worker_count
 from capsexp.experiment import environment
@@ -19,7 +20,8 @@ from capsexp.machine import usable_cpus
 from capsexp.results.run import SCHEMA
 from capsexp.results.tables import sizes
 
-_PASSING = (".config.yaml", ".monitor-ready", ".faults-ready", "samples.json", WARM)  # what only the run itself needs
+# What only the run itself needs, or who looks on.
+_PASSING = (".config.yaml", ".monitor-ready", ".faults-ready", "samples.json", WARM, progress.FILE)
 
 JOB = "job.json"  # what a run is to its sweep; without it the folder's name tells
 

@@ -145,6 +145,16 @@ def _said(pace: Pace, configs: Sequence[Config], decision: Decision, cpus: float
     return f"load.repeats=auto: every sample {counted(decision['repeats'], 'time')} ({requests}), about {times}"
 
 
+def expected_s(config: Config, pace: Pace | None, decided: Mapping[str, Decision], cpus: float) -> float | None:
+    """About how long a run's load takes, going by the reference; None where nothing tells."""
+    if config.hours is not None:
+        return 3600 * config.hours
+    repeats = repeat_count(config.load.repeats) or decided.get(key(config), {}).get("repeats")
+    if pace is None or repeats is None or config.load.timed:
+        return None
+    return repeats * pace.round_s(config, cpus)
+
+
 def foretold(config: Config, load: LoadConfig, pace: Pace, cpus: float) -> str | None:
     """Why a load cannot be done in time, going by the reference; None where it can."""
     took = pace.round_s(config, cpus) * (repeat_count(load.repeats) or 1)

@@ -49,6 +49,7 @@ class Sweep:
     told: tuple[str, ...] = ()  # the keys that tell its runs apart
     thresholds_before: dict[str, Any] | None = None  # that its runs were made with, where they were changed afterwards
     repeats: dict[str, dict[str, int]] = field(default_factory=dict)  # what load.repeats=auto came to
+    expected: dict[str, float] = field(default_factory=dict)  # s that loads take, by key, going by the reference
     mine: bool = True  # its user made it here, or trusted it (see mark)
 
     @property
@@ -228,6 +229,7 @@ def record(sweep: Sweep, argv: Sequence[str], folder: Path, interrupted: bool) -
         "told": list(sweep.told),
         "interrupted": interrupted,
         "repeats": sweep.repeats,
+        "expected_load_s": {key: round(seconds, 1) for key, seconds in sweep.expected.items()},
         "trials": sweep.trials,
         "trials_max": sweep.trials_max,
         "thresholds": sweep.thresholds,

@@ -19,15 +19,16 @@ from capsexp.archive.audio import packed
 from capsexp.config import Config, LoadConfig, conf_dir, resolve, to_yaml
 from capsexp.counts import counted
 from capsexp.errors import ArchiveError, StorageError
-from capsexp.experiment import environment, expected, preflight, signature
+from capsexp.experiment import environment, expected, preflight, screen, signature
 from capsexp.experiment.record import JOB, Record, job
-from capsexp.experiment.repeats import Pace, key, measured, settle
+from capsexp.experiment.repeats import Pace, expected_s, key, measured, settle
 from capsexp.experiment.resume import outstanding
 from capsexp.experiment.run import attempt
 from capsexp.experiment.snapshot import keep, used
 from capsexp.experiment.submission import submit
 from capsexp.experiment.sweep import Planned, Sweep, add, alone, make_folder, record
 from capsexp.files import clear_parts, from_here, note, remedy, tell, unwritten, write_json, write_text
+from capsexp.live.read import left_said
 from capsexp.lock import locked
 from capsexp.machine import usable_cpus
 from capsexp.overrides import assign
@@ -72,8 +73,9 @@ class SweepRunner:
                 shutil.rmtree(self._folder, ignore_errors=True)
         interrupted, lost, report = False, "", None
         try:
-            code = self._all()
-            interrupts.check()
+            with screen.shown(self._folder, self._sweep.planned[0].config.live):
+                code = self._all()
+                interrupts.check()
         except KeyboardInterrupt:
             interrupted, code = True, 130
         except (SweepAborted, StorageError, ArchiveError, OSError) as error:
@@ -193,7 +195,7 @@ class SweepRunner:
             time.sleep(config.cooldown)
         interrupts.check()
         write_text(run_dir / "replay.yaml", _replay(config))
-        note(f"[{planned.num + 1}/{len(self._sweep.planned)}] {planned.dir.partition('-')[2]}")
+        note(f"[{planned.num + 1}/{len(self._sweep.planned)}] {planned.dir.partition('-')[2]}{left_said(self._folder)}")
 
         def perform() -> str:
             run = Record(planned.num, planned.key, config, config.load, run_dir)
@@ -210,7 +212,7 @@ class SweepRunner:
         """What runs share: the reference, and the load that it lets us settle on."""
         say, workers = (lambda line: note(f"      {line}")), self._sweep.worker_counts
         run.reference, pace = expected.ensure(run.config, self._folder, workers, say)
-        run.load = self._settle(run.dir, run.config, pace)
+        run.load = self._settle(run, pace)
         write_json(run.dir / JOB, job(run))
 
     def _too_short(self, planned: Planned, config: Config, run_dir: Path) -> bool:
@@ -231,15 +233,19 @@ class SweepRunner:
         write_text(run_dir / "replay.yaml", _replay(config))
         return True
 
-    def _settle(self, run_dir: Path, config: Config, pace: Pace | None) -> LoadConfig:
+    def _settle(self, run: Record, pace: Pace | None) -> LoadConfig:
         """What load a run makes: the same for all that are compared, and again when the sweep is resumed."""
-        decided, planned = self._sweep.repeats, [p.config for p in self._sweep.planned]
+        config, decided, planned = run.config, self._sweep.repeats, self._sweep.planned
         before = len(decided)
-        load = settle(config, pace, decided, planned, usable_cpus(), lambda line: note(f"      {line}"))
-        if len(decided) > before:
+        configs = [p.config for p in planned]
+        load = settle(config, pace, decided, configs, usable_cpus(), lambda line: note(f"      {line}"))
+        if len(decided) > before or run.key not in self._sweep.expected:
+            alike = [p for p in planned if key(p.config) == key(config)]
+            found = {p.key: expected_s(p.config, pace, decided, usable_cpus()) for p in alike}
+            self._sweep.expected.update({name: seconds for name, seconds in found.items() if seconds is not None})
             self._record(interrupted=False)
         if load != config.load:
-            write_text(run_dir / "replay.yaml", _replay(replace(config, load=load)))
+            write_text(run.dir / "replay.yaml", _replay(replace(config, load=load)))
         return load
 
     def _lost(self, error: BaseException) -> str:

@@ -11,7 +11,7 @@ from capsexp.load import LoadConfig
 # Keys of the schema that say how to measure, and of which no value makes us load, run, reach or write anything; an
 # engine, a target and a load say their own (`measures`).
 MEASURES = (
-    "workers", "threads", "trial", "trials", "trials_max", "cooldown", "hours", "name",
+    "workers", "threads", "trial", "trials", "trials_max", "cooldown", "hours", "name", "live",
     "engine.name", "target.name", "load.name", "pool.name", "punctuation.name", "punctuation.quantize",
     *(f"samples.{key}" for key in ("name", "set", "minutes", "concurrency", "language")),
     *(f"load.{each.name}" for each in fields(LoadConfig)),

@@ -39,7 +39,7 @@ class Bench:
         self.prefix: list[str] = []  # of the command
         self.cwd: Path | None = None
 
-    def start(self, *overrides: str, bare: bool = False) -> subprocess.Popen[str]:
+    def start(self, *overrides: str, bare: bool = False, terminal: int | None = None) -> subprocess.Popen[str]:
         given = {o.partition("=")[0] for o in overrides}
         base = [
             o
@@ -48,7 +48,8 @@ class Bench:
         ]
         return subprocess.Popen(
             [*self.prefix, sys.executable, "-m", "capsexp", *base, *overrides],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, cwd=self.cwd,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE if terminal is None else terminal,
+            stdin=subprocess.DEVNULL, text=True, cwd=self.cwd,
             env={**os.environ, "CAPSEXP_TEST_MARK": self.mark},
         )  # fmt: skip
 
