@@ -142,7 +142,7 @@ def phase(known: Known) -> str:
         begun = any(run.status is not None for run in known.runs)
         return "over" if known.over else "between two runs" if begun else "getting ready"
     if JOB not in known.files:
-        return "the reference: the same work without a server"
+        return "making the reference"
     if PIDS not in known.files:
         return "starting"
     lasts = known.progress is not None and known.progress.lasts_s  # then client.json is a checkpoint

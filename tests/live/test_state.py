@@ -22,7 +22,7 @@ UNDER_LOAD = Known(
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        ((), "the reference: the same work without a server"),
+        ((), "making the reference"),
         (("job.json",), "starting"),
         (("job.json", ".pids"), "loading models"),
         (("job.json", ".pids", ".progress"), "load"),
