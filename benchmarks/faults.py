@@ -100,7 +100,7 @@ async def campaign(server: Server, kind: str, count: int, seed: int, made: list[
     try:
         while struck < count:
             await asyncio.sleep(SETTLE_S + rng.uniform(0, 0.3))
-            now = await asyncio.to_thread(injector.strike)
+            now = await asyncio.to_thread(injector.inject)
             if not now:
                 continue
             struck += 1

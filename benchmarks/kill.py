@@ -34,7 +34,7 @@ from capsexp import archive
 
 MARK = "CAPSEXP_KILL_MARK"
 MEASURED = {
-    "metrics", "equal_core", "cpu_s", "load_s", "makespan_s", "throughput_rtfx", "timeline", "leak", "diagnosis",
+    "metrics", "iso_resource", "cpu_s", "load_s", "makespan_s", "throughput_rtfx", "timeline", "leak", "diagnosis",
     "scaling", "value", "ci95", "reason", "next", "next_sentence", "tier",
 }  # fmt: skip
 ROWS = {

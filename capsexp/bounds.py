@@ -43,18 +43,18 @@ def number(default: Any, low: float = 0.0, high: float = MOST, *, above: bool = 
     return field(default=default, metadata={"bounds": Bounds(low, high, above, hint)})
 
 
-def faults(tree: object, prefix: str = "", bounds: Bounds = ANY) -> Iterator[str]:
+def problems(tree: object, prefix: str = "", bounds: Bounds = ANY) -> Iterator[str]:
     """`key: value is below 0` of every number in a configuration that is out of its bounds."""
     if is_dataclass(tree):
         for each in fields(tree):
             own = each.metadata.get("bounds", ANY)
-            yield from faults(getattr(tree, each.name), f"{prefix}.{each.name}" if prefix else each.name, own)
+            yield from problems(getattr(tree, each.name), f"{prefix}.{each.name}" if prefix else each.name, own)
     elif isinstance(tree, dict):
         for name, value in tree.items():
-            yield from faults(value, f"{prefix}.{name}", bounds)
+            yield from problems(value, f"{prefix}.{name}", bounds)
     elif isinstance(tree, list):
         for value in tree:
-            yield from faults(value, prefix, bounds)
+            yield from problems(value, prefix, bounds)
     elif isinstance(tree, int | float) and not isinstance(tree, bool) and (wrong := bounds.fault(tree)):
         shown = repr(tree) if isinstance(tree, float) or abs(tree) < 10**20 else "a number of so many digits"
         yield f"{prefix}: {shown} {wrong}"

@@ -1,4 +1,4 @@
-"""The command line: what is asked for, and how it ended. Every error a user can act on is one line."""
+"""The command line: from its arguments to an exit code. Every error a user can act on is one line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from capsexp.experiment.sweep import each_differs, plan
 from capsexp.experiment.sweep_runner import SweepRunner
 from capsexp.files import note, read_json, tell, working_folder
 from capsexp.lock import locked
-from capsexp.overrides import key_of, pasted, several, spell, unquoted
+from capsexp.overrides import key_of, pasted, quote_override, several, unquoted
 from capsexp.tool import TOKEN
 from capsexp.trust import TRUST
 
@@ -86,7 +86,7 @@ def _quietly() -> int:
     return 141  # as a shell says it of a program that SIGPIPE ended
 
 
-def arrange(argv: Sequence[str]) -> tuple[list[str], list[str], dict[str, str]]:
+def split_argv(argv: Sequence[str]) -> tuple[list[str], list[str], dict[str, str]]:
     """Overrides, bare flags, and flags with a value: Hydra's own parser fails on an override that follows a flag."""
     overrides, flags, valued = [], [], {}
     rest = iter(argv)
@@ -105,7 +105,7 @@ def arrange(argv: Sequence[str]) -> tuple[list[str], list[str], dict[str, str]]:
 
 def _main(argv: list[str], asked: list[int]) -> int:
     argv = _secret_aside(argv)
-    overrides, flags, valued = arrange(argv)
+    overrides, flags, valued = split_argv(argv)
     chosen = valued.get("--config-dir", valued.get("-cd"))
     config_dir = Path(chosen) if chosen is not None else None
     config_name = valued.get("--config-name", valued.get("-cn", "config"))
@@ -150,7 +150,7 @@ def _main(argv: list[str], asked: list[int]) -> int:
 
 def _one_configuration(overrides: list[str], flags: list[str]) -> None:
     """Hydra shows one configuration: raises ConfigError with the line for one of a sweep's."""
-    swept, _ = split([spell(o) for o in overrides])
+    swept, _ = split([quote_override(o) for o in overrides])
     if swept and any(flag.startswith(("--cfg", "--info")) for flag in flags):
         names = {key_of(o): o for o in combinations(swept)[0]}
         shown = [word for f in flags if f not in _SEVERAL for word in f.split("=")]
@@ -173,7 +173,7 @@ def _secret_aside(argv: list[str]) -> list[str]:
 def _own_tree(folder: Path, config_name: str) -> tuple[Path | None, str]:
     """The tree that a sweep to be resumed keeps, and its name in it, where its user had given one of their own."""
     try:
-        _, _, valued = arrange(read_json(folder / "sweep.json")["argv"])
+        _, _, valued = split_argv(read_json(folder / "sweep.json")["argv"])
     except (OSError, ValueError, KeyError, TypeError):
         return None, config_name  # reopening says what is wrong
     if not valued.keys() & {"--config-dir", "-cd"}:

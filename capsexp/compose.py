@@ -28,7 +28,7 @@ from capsexp.config import Config, conf_dir, resolve, slug, to_dict
 from capsexp.engines import ENGINES
 from capsexp.errors import ConfigError
 from capsexp.load import LOADS
-from capsexp.overrides import PRESET, fitted, key_of, pasted, spell
+from capsexp.overrides import PRESET, fitted, key_of, pasted, quote_override
 from capsexp.plugins import conf_folders, nearest
 from capsexp.renamed import RENAMED
 from capsexp.targets import TARGETS
@@ -38,7 +38,7 @@ def raw(
     overrides: Sequence[str], config_dir: Path | None = None, config_name: str = "config", with_hydra: bool = False
 ) -> DictConfig:
     """Compose without checking; a folder of the user's shadows the shipped tree. Raises ConfigError with one line."""
-    overrides = [spell(o) for o in overrides]
+    overrides = [quote_override(o) for o in overrides]
     folder, config_name = tree(config_dir, config_name)
     GlobalHydra.instance().clear()
     try:
@@ -70,7 +70,7 @@ def launch(
 
     OmegaConf.register_new_resolver("capsexp.run_dir", run_dir, replace=True)
     path, config_name = tree(config_dir, config_name)
-    overrides = [spell(word) for word in argv if not word.startswith("-")]
+    overrides = [quote_override(word) for word in argv if not word.startswith("-")]
     flags = [word for word in argv if word.startswith("-")]
     GlobalHydra.instance().clear()
     try:

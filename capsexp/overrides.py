@@ -58,7 +58,7 @@ def key_of(override: str) -> str:
     return override.lstrip("+~").partition("=")[0]
 
 
-def spell(override: str) -> str:
+def quote_override(override: str) -> str:
     """An override for Hydra; one that is in its words already stays as it is."""
     key, equals, value = override.partition("=")
     name = key_of(override)
@@ -126,7 +126,7 @@ def how_many(word: str) -> float:
     """How many values an override gives its key, without making them; infinite for what has no end, or what our sweeps
     do not take (glob, interval)."""
     try:
-        [parsed] = OverridesParser.create().parse_overrides([spell(word)])
+        [parsed] = OverridesParser.create().parse_overrides([quote_override(word)])
         value = parsed.value()
         if isinstance(value, ChoiceSweep):
             return len(value.list)

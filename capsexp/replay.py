@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> int:
     with archive.verified(source) as folder:
         overrides = [word for word in argv[1:] if word != trust.TRUST]
         words = line(_read(folder / "sweep.json"), folder, overrides)
-        composed, _, valued = cli.arrange(words)
+        composed, _, valued = cli.split_argv(words)
         tree = trust.Tree(folder / "conf", valued["--config-name"])
         found = trust.surprises(tree, composed, [*overrides, *_own_audio(folder)])
         trust.ask(source.name, found, trust.TRUST in argv)
@@ -54,7 +54,7 @@ def line(sweep: dict[str, Any], folder: Path, overrides: Sequence[str]) -> list[
     said = sweep.get("argv")
     if not isinstance(said, list) or not all(isinstance(word, str) for word in said):
         raise ArchiveError(f"{folder.name}: sweep.json: argv is not a list of words")
-    old, flags, valued = cli.arrange(said)
+    old, flags, valued = cli.split_argv(said)
     flags = [flag for flag in flags if flag in ("-m", "--multirun")]  # Hydra has some that read pickles
     given = {key_of(o) for o in overrides} | {"hydra.sweep.dir"}
     overrides = [o for o in overrides if not o.startswith("hydra.sweep.dir=")]

@@ -26,9 +26,9 @@ from capsexp import interrupts, lifeline
 from capsexp.config import Config, literal, resolve, worker_count
 from capsexp.errors import ConfigError, StorageError
 from capsexp.experiment import expected
-from capsexp.experiment.record import JOB, Record, finished
+from capsexp.experiment.record import JOB, RunRecord, finished
 from capsexp.experiment.repeats import foretold, settle
-from capsexp.experiment.run import Run, attempt
+from capsexp.experiment.run import RunExecution, attempt
 from capsexp.files import note, read_json, tell
 from capsexp.lock import locked
 from capsexp.machine import usable_cpus
@@ -73,7 +73,7 @@ def _once(run_dir: Path) -> int:
 
     def act() -> None:
         _prepare(record, config)
-        Run(record, note).perform()
+        RunExecution(record, note).perform()
 
     try:
         status = attempt(record, act)
@@ -91,7 +91,7 @@ def _clear(run_dir: Path) -> None:
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
-def _planned(run_dir: Path) -> tuple[Record, Config]:
+def _planned(run_dir: Path) -> tuple[RunRecord, Config]:
     """What is known of the run, and what it is to do: that is what was asked for where its load was settled."""
     try:
         tree: Any = OmegaConf.load(run_dir / "replay.yaml")
@@ -107,10 +107,10 @@ def _planned(run_dir: Path) -> tuple[Record, Config]:
         job = read_json(run_dir / JOB)
         num, key = job["num"], job["key"]
         asked = replace(config, trials=job["trials"], load=replace(config.load, **job["load"]))
-    return Record(num, key, asked, config.load, run_dir), config
+    return RunRecord(num, key, asked, config.load, run_dir), config
 
 
-def _prepare(record: Record, config: Config) -> None:
+def _prepare(record: RunRecord, config: Config) -> None:
     """The reference, and the load that it lets us settle on: there already in a sweep, which has them for all runs."""
     counts = [n for n in [worker_count(config.workers)] if n]
     record.reference, pace = expected.ensure(config, record.dir.parent, counts, lambda line: note(f"      {line}"))

@@ -399,10 +399,10 @@ def test_whoever_calls_main_gets_their_signals_back(audio_dir: Path, tmp_path: P
 
 
 def test_flags_and_overrides_in_any_order() -> None:
-    from capsexp.cli import arrange
+    from capsexp.cli import split_argv
 
     line = ["workers=1,2", "-m", "trials=2", "--config-dir", "x", "name=y", "--cfg", "job"]
-    assert arrange(line) == (["workers=1,2", "trials=2", "name=y"], ["-m", "--cfg=job"], {"--config-dir": "x"})
+    assert split_argv(line) == (["workers=1,2", "trials=2", "name=y"], ["-m", "--cfg=job"], {"--config-dir": "x"})
 
 
 def test_a_config_folder_of_ones_own_shadows_the_shipped_one(bench: Bench, tmp_path: Path) -> None:

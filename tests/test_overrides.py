@@ -17,7 +17,7 @@ from capsexp.compose import compose
 from capsexp.config import resolve, to_yaml
 from capsexp.errors import ConfigError
 from capsexp.experiment.sweep import each_differs, plan
-from capsexp.overrides import assign, pasted, spell, unquoted
+from capsexp.overrides import assign, pasted, quote_override, unquoted
 from tests.support import PATIENCE
 
 TEXT = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), min_size=1)
@@ -41,7 +41,7 @@ def test_a_path_as_typed_is_the_path_used(path: str) -> None:
     assume("," not in path)  # several values, tested below
     assume(not (path.strip()[:1] in "'\"" and path.strip()[-1:] == path.strip()[:1]))  # quoted already
     assume(not path.startswith(("choice(", "tag(", "glob(", "sort(", "shuffle(", "range(", "interval(", "str(")))
-    assert meant(spell(f"samples.dir={path}")) == path
+    assert meant(quote_override(f"samples.dir={path}")) == path
 
 
 @given(TEXT | AWKWARD)
@@ -50,14 +50,14 @@ def test_a_path_as_typed_is_the_path_used(path: str) -> None:
 def test_what_capsexp_assigns_is_exactly_that(text: str) -> None:
     line = assign("hydra.sweep.dir", text)
     assert meant(line) == text
-    assert spell(line) == line
+    assert quote_override(line) == line
 
 
 @given(TEXT | AWKWARD)
 def test_a_line_to_paste_is_taken_as_it_stands(text: str) -> None:
     assume("${" not in text)
     [word] = shlex.split(pasted(f"samples.dir={text}"))
-    assert meant(spell(word)) == text
+    assert meant(quote_override(word)) == text
     assert unquoted(word.partition("=")[2]) == text
 
 

@@ -16,8 +16,8 @@ import pytest
 from capsexp import run as job
 from capsexp.compose import compose
 from capsexp.errors import ConfigError, HarnessError
-from capsexp.experiment.executors import EXECUTORS, Ended, local
-from capsexp.experiment.record import Record
+from capsexp.experiment.executors import EXECUTORS, JobEnd, local
+from capsexp.experiment.record import RunRecord
 from capsexp.report.build import figures_of, rebuild
 from capsexp.results.read import read_facts, read_run
 from capsexp.results.run import SCHEMA
@@ -112,14 +112,14 @@ def test_an_executor_is_chosen_by_name() -> None:
 
 THEIRS = """
 import os, subprocess, sys
-from capsexp.experiment.executors import Ended
+from capsexp.experiment.executors import JobEnd
 
 def execute(run_dir, secrets, within_s, options, meanwhile):
     (run_dir.parent / "executed").write_text(f"{run_dir.name} {options['partition']} {within_s > 0}")
     meanwhile()
     done = subprocess.run([sys.executable, "-m", "capsexp.run", run_dir], stdout=subprocess.PIPE, text=True,
                           env={**os.environ, **secrets})
-    return Ended(done.returncode, done.stdout.strip())
+    return JobEnd(done.returncode, done.stdout.strip())
 """
 
 
@@ -147,7 +147,7 @@ def command(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_the_local_executor_says_how_a_run_ended(command: list[str], tmp_path: Path) -> None:
     command.append("import os; print('one'); print('failed: ' + os.environ['SECRET']); raise SystemExit(1)")
-    assert local.execute(tmp_path, {"SECRET": "x"}, PATIENCE, {}, lambda: None) == Ended(1, "failed: x")
+    assert local.execute(tmp_path, {"SECRET": "x"}, PATIENCE, {}, lambda: None) == JobEnd(1, "failed: x")
 
 
 def test_a_run_that_does_not_end_is_stopped(
@@ -176,6 +176,6 @@ def test_whatever_ends_the_wait_stops_the_run_first(command: list[str], tmp_path
 def test_a_run_that_was_interrupted_before_its_load_was_settled_can_be_read(tmp_path: Path) -> None:
     """load.repeats is still `auto` then, and no number."""
     config = compose(["engine=null"])
-    record = Record(0, "workers=1", config, config.load, tmp_path, status="interrupted", error="interrupted")
+    record = RunRecord(0, "workers=1", config, config.load, tmp_path, status="interrupted", error="interrupted")
     record.finish()
     assert (read_facts(tmp_path).status, read_facts(tmp_path).repeats) == ("interrupted", None)

@@ -221,7 +221,7 @@ def test_what_replays_without_a_question_only_measures(
         except (ArchiveError, ConfigError) as error:
             assert "\n" not in str(error)  # noqa: PT017 (most are refused)
             return
-    overrides, _, valued = cli.arrange(given[0])
+    overrides, _, valued = cli.split_argv(given[0])
     seen: list[Any] = []
 
     def job(config: Any) -> None:

@@ -16,8 +16,8 @@ from capsexp.analysis.faults import Effect
 from capsexp.analysis.figures import Figures
 from capsexp.results.report import (
     Configuration,
-    EqualCore,
     GpuUse,
+    IsoResource,
     Leak,
     Reason,
     Requests,
@@ -79,7 +79,7 @@ def configurations(
     firsts = [case.first for case in cases.values()]
     bases = baseline.find(firsts)
     found = {key: _compared(case, cases[bases[key]]) for key, case in cases.items()}
-    found = _with_equal_core(found, cases)
+    found = _with_iso_resource(found, cases)
     for key, unharmed in baseline.without_fault(firsts).items():
         found[key] = replace(found[key], fault=fault_effects.against_unharmed(found[key], found[unharmed]))
     return [_judged(one, found[one.baseline or key], thresholds) for key, one in found.items()]
@@ -195,20 +195,20 @@ def _compared(case: _Case, base: _Case) -> Configuration:
     return replace(one, role="baseline") if base is case else one
 
 
-def _with_equal_core(found: dict[str, Configuration], cases: Mapping[str, _Case]) -> dict[str, Configuration]:
-    """`equal_core` of each configuration with more than one worker, and the rows compared with marked."""
+def _with_iso_resource(found: dict[str, Configuration], cases: Mapping[str, _Case]) -> dict[str, Configuration]:
+    """`iso_resource` of each configuration with more than one worker, and the rows compared with marked."""
     wide = {key: baseline.group_key(case.first.config, "threads") for key, case in cases.items()}
     changed = dict(found)
     for key, one in found.items():
         if (one.workers or 1) == 1 or one.value("throughput_rtfx") is None or one.fault.kind != "none":
             continue
         singles = [c for c in found.values() if c.workers == 1 and wide[c.key] == wide[key]]
-        best, why = baseline.equal_core(one, singles, cases[key].first.one_core)
+        best, why = baseline.iso_resource(one, singles, cases[key].first.one_core)
         against = speedup(cases[key].evidence, cases[best.key].evidence if best else None)
-        equal = EqualCore(baseline=best.key if best else None, speedup=against, reason=why)
-        changed[key] = replace(changed[key], equal_core=equal)
+        equal = IsoResource(baseline=best.key if best else None, speedup=against, reason=why)
+        changed[key] = replace(changed[key], iso_resource=equal)
         if best is not None and best.key != one.baseline:
-            changed[best.key] = replace(changed[best.key], role="equal-core baseline")
+            changed[best.key] = replace(changed[best.key], role="iso-resource baseline")
     return changed
 
 

@@ -49,7 +49,7 @@ def _rank(run: Run) -> tuple[int, bool]:
     return run.workers or 1 << 30, run.pool != "process"
 
 
-def equal_core(
+def iso_resource(
     one: Configuration, singles: Sequence[Configuration], one_core: bool
 ) -> tuple[Configuration | None, str | None]:
     """Of `singles`, configurations with one worker and the same settings but for `threads`, the one with the highest

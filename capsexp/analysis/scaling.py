@@ -23,7 +23,7 @@ from capsexp.results import report as results
 from capsexp.results.report import Configuration, Machine, MemoryLine, Prediction, Scaling
 
 LEAST_COUNTS = 3  # the law has as many coefficients: from fewer worker counts nothing is predicted
-FEWEST_COUNTS = 5  # below this many worker counts a fit is a guess
+FEWEST_COUNTS = 5  # below this many worker counts a fit is uncertain
 MOST_ROWS = 8
 MEMORY_GB = (8, 16, 24, 32)
 CORES = (2, 4, 8, 16)
@@ -113,7 +113,7 @@ class Law:
         return factor * count / high, factor * count / low
 
 
-class Line:
+class MemoryModel:
     """Memory of the server in MB over its workers: what there is once, and what each worker adds."""
 
     def __init__(self, points: Mapping[int, float]) -> None:
@@ -167,7 +167,7 @@ def extrapolate(
     first, cores = configurations[0], needs_cores(configurations, cpus)
     threads = first.threads or 1
     cap = max(1, int(cpus // threads)) if cores is not False else None
-    law, line = Law(speeds, cap), Line(peaks) if len(peaks) > 1 else None
+    law, line = Law(speeds, cap), MemoryModel(peaks) if len(peaks) > 1 else None
     enough, largest = len(speeds) >= LEAST_COUNTS, max(speeds)
     # On more cores the law goes on where it ended here: it has to be known by itself.
     known = law.counts >= LEAST_COUNTS
@@ -191,14 +191,14 @@ def extrapolate(
     )
 
 
-def _memory(line: Line, limit_mb: float | None) -> MemoryLine:
+def _memory(line: MemoryModel, limit_mb: float | None) -> MemoryLine:
     largest = line.largest(limit_mb) if limit_mb else None
     return MemoryLine(
         base_mb=line.base_mb, per_worker_mb=line.per_worker_mb, limit_mb=limit_mb, largest_within_limit=largest
     )
 
 
-def _row(law: Law, line: Line | None, workers: int) -> Prediction:
+def _row(law: Law, line: MemoryModel | None, workers: int) -> Prediction:
     return Prediction(
         workers=workers,
         throughput_rtfx=law.at(workers),
@@ -209,7 +209,7 @@ def _row(law: Law, line: Line | None, workers: int) -> Prediction:
 
 
 def _by_machine(
-    law: Law, line: Line | None, threads: int, cores: bool, tolerance: float, reserve_mb: float
+    law: Law, line: MemoryModel | None, threads: int, cores: bool, tolerance: float, reserve_mb: float
 ) -> list[Machine]:
     """Recommended workers for machines of other sizes, were their cores like these: the fewest within `tolerance` of
     the best throughput, of those that fit into the memory less what is left to everything else; 0: none fits."""

@@ -12,6 +12,6 @@ class ArchiveConfig:
     samples: bool | None = None  # None: pack shipped sets, leave the user's own audio out
     transcripts: bool = True  # False: hashes in place of texts and of the names of samples
 
-    def faults(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
         if self.samples and not self.transcripts:
             yield "archive.transcripts=false: keeps texts and names out, and archive.samples=true the audio in"

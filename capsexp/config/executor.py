@@ -16,6 +16,6 @@ class ExecutorConfig:
     name: str = "local"
     options: dict[str, Any] = field(default_factory=dict)
 
-    def faults(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
         EXECUTORS.check("executor", self.name)
         return iter(())

@@ -27,7 +27,7 @@ class FaultConfig:
     slowdown: float = number(10.0, low=1)
     room_mb: float = 0.0
 
-    def faults(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
         yield from one_of("fault", self.name, ("none", *WORKER_FAULTS, *CLIENT_FAULTS))
         if self.name == "memory_limit" and sys.platform != "linux":
             yield "fault=memory_limit: needs Linux"

@@ -19,7 +19,7 @@ class MonitorConfig:
     live: bool = True
     probes: list[str] | None = None  # what a run asks: see monitor/probes/; null: all that can be asked here
 
-    def faults(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
         if self.probes is not None:
             _check("monitor.probes", self.probes)
         return iter(())

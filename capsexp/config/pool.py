@@ -16,7 +16,7 @@ POOLS = ("process", "prefork", "thread")
 class PoolConfig:
     name: str = "process"
 
-    def faults(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
         yield from one_of("pool", self.name, POOLS)
 
     def unfit(self, engine: EngineConfig, threads: int) -> Iterator[str]:

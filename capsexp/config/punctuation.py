@@ -16,7 +16,7 @@ class PunctuationConfig:
     model_dir: str | None = None
     quantize: bool = False
 
-    def faults(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
         yield from one_of("punctuation", self.name, ("none", "ct_transformer"))
         if self.name != "none" and self.model_dir is None:
             yield (

@@ -20,7 +20,7 @@ class ReferenceConfig:
     name: str = "engine"
     processes: Any = field(default_factory=lambda: [1])
 
-    def faults(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
         yield from one_of("reference", self.name, REFERENCES)
         given = self.processes
         if given != "sweep" and not (isinstance(given, list) and all(type(p) is int and p >= 1 for p in given)):

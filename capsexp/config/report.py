@@ -25,7 +25,7 @@ class ReportConfig:
     max_rows: int = number(20_000, low=100)  # of requests and of segments; a quarter as many ticks of the monitor
     reserve_mb: float = 2048.0  # left to everything else in the table of worker counts by memory size
 
-    def faults(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
         if self.lang not in LANGUAGES:
             yield f"report.lang: {self.lang!r} is not one of {', '.join(LANGUAGES)}"
         for name in self.formats:

@@ -55,7 +55,7 @@ class ServerConfig:
         """What the command is told."""
         return mentioned_in((self.cmd or "", *self.env.values()))
 
-    def faults(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
         yield from one_of("server", self.name, SERVERS)
         yield from one_of("server.dispatch", self.dispatch, DISPATCH)
         yield from one_of("server.schedule", self.schedule, SCHEDULES)

@@ -72,7 +72,7 @@ def worker_count(value: object) -> int | None:
 
 
 def trial_count(value: object) -> int:
-    """How many trials a sweep begins with; raises ConfigError for what is no number of trials and not `auto`."""
+    """How many trials a sweep begins with. Raises ConfigError where `trials` is neither a count nor `auto`."""
     return count("trials", value, "a number of trials") or AUTO_TRIALS
 
 
@@ -88,26 +88,26 @@ def check(config: Config) -> None:
 def _faults(config: Config) -> Iterator[str]:
     """`key: what is wrong; what to do`, each in one line: of the groups and, where both are known to be right, of two
     that do not go together."""
-    yield from bounds.faults(config)
-    yield from config.archive.faults()
+    yield from bounds.problems(config)
+    yield from config.archive.problems()
     if config.redo not in (None, "changed"):
         yield f"redo: {config.redo!r} is neither `changed` nor null"
-    yield from config.pool.faults()
+    yield from config.pool.problems()
     if config.server.name == "local" and (worker_count(config.workers) or 0) * WORKER_MB > (there := total_mb()):
         yield (
             f"workers: {config.workers} are more than this machine's {there:.0f} MB of memory could ever hold; at most "
             f"{there // WORKER_MB:.0f}"
         )
     yield from config.pool.unfit(config.engine, config.threads)
-    yield from config.engine.faults()
-    yield from config.server.faults()
+    yield from config.engine.problems()
+    yield from config.server.problems()
     yield from _spoken(config)
-    yield from config.reference.faults()
-    yield from config.executor.faults()
-    yield from config.report.faults()
-    yield from config.monitor.faults()
-    yield from config.punctuation.faults()
-    yield from config.load.faults()
+    yield from config.reference.problems()
+    yield from config.executor.problems()
+    yield from config.report.problems()
+    yield from config.monitor.problems()
+    yield from config.punctuation.problems()
+    yield from config.load.problems()
     if config.hours is not None and not config.load.counted:
         yield f"hours: load={config.load.name} says itself how long it lasts; use load=all or closed"
     most, longest = config.server.max_segment_s, config.load.longest_segment_s
@@ -116,14 +116,14 @@ def _faults(config: Config) -> Iterator[str]:
             f"load.seg_duration: up to {longest:g} s with the overlap on both sides is more than "
             f"server.max_segment_s={most:g}"
         )
-    yield from config.fault.faults()
+    yield from config.fault.problems()
     if config.fault.name in WORKER_FAULTS and config.server.name == "external":
         yield f"fault={config.fault.name}: a server that runs already is not to be harmed; use server=command"
 
 
 def _spoken(config: Config) -> Iterator[str]:
     target = config.target
-    yield from target.faults()
+    yield from target.problems()
     if target.transport not in TRANSPORTS:
         yield f"target={target.name}: speaks over {target.transport}; there is {', '.join(TRANSPORTS)}"
         return

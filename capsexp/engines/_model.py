@@ -63,7 +63,7 @@ class ModelConfig(EngineConfig):
         """Whether it is the shipped model that is used."""
         return not self.named and self.kind(vars(self)) == "paraformer"
 
-    def faults(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
         if not self.named and not self.shipped:
             yield (
                 f"engine={self.name}: no model named; give its folder as engine.model_dir=FOLDER, or try the speed "

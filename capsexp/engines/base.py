@@ -40,7 +40,7 @@ class EngineConfig:
         said = settings.get("language")
         return (said,) if said and said not in ("auto", "nospeech") else ()
 
-    def faults(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
         """What types and bounds cannot say: `engine.key: what is wrong; what to do`, each in one line."""
         return iter(())
 

@@ -46,8 +46,8 @@ class SherpaConfig(ModelConfig):
     def kind(cls, settings: Mapping[str, Any]) -> str:
         return str(settings.get("model_type", "paraformer"))
 
-    def faults(self) -> Iterator[str]:
-        yield from super().faults()
+    def problems(self) -> Iterator[str]:
+        yield from super().problems()
         if self.model_type not in PARTS:
             yield f"engine.model_type: unknown value {self.model_type!r}{nearest(self.model_type, PARTS)}"
         if self.twin is not None and (self.twin in SENSEVOICES) != (self.model_type == "sense_voice"):

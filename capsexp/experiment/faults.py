@@ -30,13 +30,13 @@ PERIOD_S = 0.1  # of stopping and continuing a slow worker
 
 
 @dataclass(frozen=True)
-class Victim:
+class FaultTarget:
     worker: int | None
     process: psutil.Process
 
 
 @dataclass
-class Deed:
+class FaultEvent:
     """One thing done to one process. Times are time.monotonic(); `until` is None for what is done in an instant."""
 
     fault: int
@@ -66,8 +66,8 @@ class Injector:
         fault: FaultConfig,
         url: str,
         way: ConnectionOptions,
-        victims: Callable[[], list[Victim]],
-        say: Callable[[Deed], None] = lambda deed: None,
+        victims: Callable[[], list[FaultTarget]],
+        say: Callable[[FaultEvent], None] = lambda deed: None,
         trial: int = 1,
     ) -> None:
         self._fault, self._url, self._way, self._victims, self._say = fault, url, way, victims, say
@@ -75,10 +75,10 @@ class Injector:
         self._number = 0
         self._stop = threading.Event()
         self._lasting: list[threading.Thread] = []
-        self._clients: list[tuple[Deed, Supervised]] = []
+        self._clients: list[tuple[FaultEvent, Supervised]] = []
         self._frozen: list[psutil.Process] = []
 
-    def strike(self) -> list[Deed]:
+    def inject(self) -> list[FaultEvent]:
         """One fault; the deeds it consists of, none where there is nobody to do it to."""
         kind = self._fault.name
         self._number += 1
@@ -92,13 +92,13 @@ class Injector:
         struck = living if kind == "kill_all_workers" else [self._rng.choice(living)]
         deeds = []
         for victim in struck:
-            deed = Deed(self._number, kind, time.monotonic(), victim.worker, victim.process.pid)
+            deed = FaultEvent(self._number, kind, time.monotonic(), victim.worker, victim.process.pid)
             with contextlib.suppress(psutil.NoSuchProcess):
                 self._harm(kind, victim, deed)
                 deeds.append(deed)
         return deeds
 
-    def _harm(self, kind: str, victim: Victim, deed: Deed) -> None:
+    def _harm(self, kind: str, victim: FaultTarget, deed: FaultEvent) -> None:
         process = victim.process
         if kind in ("kill_worker", "kill_all_workers"):
             process.kill()
@@ -120,7 +120,7 @@ class Injector:
             return  # told of when it is over
         self._say(deed)
 
-    def _slow(self, process: psutil.Process, deed: Deed) -> None:
+    def _slow(self, process: psutil.Process, deed: FaultEvent) -> None:
         running = PERIOD_S / self._fault.slowdown
         until = deed.time + self._fault.for_s
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -135,14 +135,14 @@ class Injector:
         deed.until = time.monotonic()
         self._say(deed)
 
-    def _send_client(self, kind: str) -> Deed:
-        client = Supervised(python("capsexp.client.misbehave"), "a client that misbehaves")
+    def _send_client(self, kind: str) -> FaultEvent:
+        client = Supervised(python("capsexp.client.chaos_clients"), "a client that misbehaves")
         told = {
             "kind": kind, "url": self._url, "token": self._way.token, "certfile": self._way.certfile,
             "seed": self._rng.randrange(2**31), "seconds": self._fault.for_s, "parent": os.getpid(),
         }  # fmt: skip
         client.say(json.dumps(told))
-        deed = Deed(self._number, kind, time.monotonic(), None, client.pid)
+        deed = FaultEvent(self._number, kind, time.monotonic(), None, client.pid)
         self._clients.append((deed, client))
         self.reap()
         return deed
@@ -175,13 +175,13 @@ def _runs(process: psutil.Process) -> bool:
         return False
 
 
-def workers_below(root: int, pids_dir: Path | None) -> list[Victim]:
+def workers_below(root: int, pids_dir: Path | None) -> list[FaultTarget]:
     """The workers of the server whose gateway is `root`: as it names them, else as they look."""
     found = {}
     for row in processes.start(Watch({root: "gateway"}, pids_dir)).look(time.monotonic(), []):
         if row["role"] == "worker":
             with contextlib.suppress(psutil.NoSuchProcess):
-                found[row["pid"]] = Victim(row["worker"], psutil.Process(row["pid"]))
+                found[row["pid"]] = FaultTarget(row["worker"], psutil.Process(row["pid"]))
     return list(found.values())
 
 
@@ -193,7 +193,7 @@ def main(argv: Sequence[str]) -> int:
     with (run_dir / "faults.csv").open("w", newline="") as file:
         table, lock = CsvFile(file, COLUMNS), threading.Lock()
 
-        def say(deed: Deed) -> None:
+        def say(deed: FaultEvent) -> None:
             row = {name: getattr(deed, name) for name in ("fault", "kind", "worker", "pid")}
             row["time_s"] = deed.time - call.zero
             row["until_s"] = None if deed.until is None else deed.until - call.zero
@@ -219,7 +219,7 @@ def main(argv: Sequence[str]) -> int:
             for moment in moments(config.fault, config.trial):
                 if stop.wait(max(0.0, began + moment - time.monotonic())):
                     break
-                injector.strike()
+                injector.inject()
             while not stop.wait(0.1):
                 injector.reap()
         finally:

@@ -19,10 +19,10 @@ from capsexp.files import sha256
 
 HASH = 16  # characters of one
 # What only watches, judges or files a run does not make another one of it.
-ASIDE = SWEEP_KEYS | {"thresholds", "validity", "report", "archive"}
+IGNORED_KEYS = SWEEP_KEYS | {"thresholds", "validity", "report", "archive"}
 # Likewise of our own code: it composes and checks what is asked for, and judges, shows and files what came of it. All
 # else may change a figure, whatever is new included.
-ASIDE_CODE = (
+IGNORED_CODE = (
     "__init__.py", "__main__.py", "analysis/*", "archive/*", "bounds.py", "cli.py", "compare.py", "compose.py",
     "config/__init__.py", "config/archive.py", "config/checks.py", "config/executor.py", "config/names.py",
     "config/report.py", "config/thresholds.py", "config/validity.py", "counts.py", "debug.py", "doctor/*", "errors.py",
@@ -39,7 +39,7 @@ ASIDE_CODE = (
 def fingerprint(config: Config) -> dict[str, str]:
     """What a run's figures depend on, besides the machine: hashes of configuration, samples, models, packages and
     code, of which comments, docstrings and what is in ASIDE_CODE do not count."""
-    kept = {key: value for key, value in without_labels(config).items() if key not in ASIDE}
+    kept = {key: value for key, value in without_labels(config).items() if key not in IGNORED_KEYS}
     return {
         "configuration": _hash(json.dumps(kept, sort_keys=True).encode()),
         "samples": of_samples(config.samples),
@@ -76,7 +76,7 @@ def _content(path: Path) -> str:
 def code(root: Path) -> str:
     """Of what is done by the modules of a package that can change a run's figures."""
     every = sorted((path.relative_to(root).as_posix(), path) for path in root.rglob("*.py"))
-    counted = [(name, path) for name, path in every if not any(fnmatch(name, a) for a in ASIDE_CODE)]
+    counted = [(name, path) for name, path in every if not any(fnmatch(name, a) for a in IGNORED_CODE)]
     return _hash("".join(f"{name}\n{_done_by(path.read_bytes())}\n" for name, path in counted).encode())
 
 

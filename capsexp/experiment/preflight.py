@@ -14,7 +14,7 @@ from capsexp.engines import EngineConfig
 from capsexp.engines.base import model_files
 from capsexp.errors import ConfigError, EngineError, SampleError, ServerError
 from capsexp.experiment.reachability import unreachable
-from capsexp.experiment.sweep import Sweep
+from capsexp.experiment.sweep import PlannedSweep
 from capsexp.files import note
 from capsexp.monitor import probes
 from capsexp.report.write import doubts
@@ -22,7 +22,7 @@ from capsexp.report.write import doubts
 REACH_S = 5.0  # for a server that runs already to take a connection
 
 
-def check(sweep: Sweep) -> tuple[list[EngineConfig], list[str]]:
+def check(sweep: PlannedSweep) -> tuple[list[EngineConfig], list[str]]:
     """Its engines, prepared, and what the user should be told before it begins. Raises ConfigError, ServerError."""
     configs = [planned.config for planned in sweep.planned]
     engines = list({repr(c.engine): c.engine for c in configs}.values())

@@ -27,7 +27,7 @@ JOB = "job.json"  # what a run is to its sweep; without it the folder's name tel
 
 
 @dataclass
-class Record:
+class RunRecord:
     """What is known of a run so far. `config` is what was asked for, `load` what that came to."""
 
     num: int
@@ -103,7 +103,7 @@ def finished(run_dir: Path) -> str | None:
     return status if status in ("ok", "failed", "refused") else None
 
 
-def job(record: Record) -> dict[str, Any]:
+def job(record: RunRecord) -> dict[str, Any]:
     """What job.json holds: all that replay.yaml, in which everything is settled, does not tell."""
     load: LoadConfig = record.config.load
     return {

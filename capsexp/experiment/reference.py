@@ -30,7 +30,7 @@ from capsexp.samples import Sample
 from capsexp.samples import load as load_samples
 from capsexp.segments import Cut, Merger, Recognition, Segment, cut_all
 from capsexp.server import worker as worker_process
-from capsexp.server.messages import Done, Failed, Job, Ready, TextJob
+from capsexp.server.messages import Done, Failed, SegmentJob, TextJob, WorkerReady
 from capsexp.server.pools.base import patience as worker_patience
 from capsexp.server.worker import settings_of
 
@@ -216,7 +216,7 @@ def _recognize(
     def give(pipe: Connection) -> None:
         number, (name, index) = waiting.pop()
         segment = cuts[name][index]
-        pipe.send(Job(number, segment.audio, segment.start, segment.shared))
+        pipe.send(SegmentJob(number, segment.audio, segment.start, segment.shared))
         flight[pipe] += 1
 
     for depth in (1, 2):  # a second one ahead, so that no process waits for a copy; not at the end, as in the server
@@ -268,23 +268,23 @@ class _Beat:
 
 def _ready(pipe: Connection, until: float, told: str) -> float:
     message = _receive(pipe, until, told)
-    if isinstance(message, Ready):
+    if isinstance(message, WorkerReady):
         return message.load_s
     raise EngineError(message.reason if isinstance(message, Failed) else str(message))
 
 
-def _done(answer: Ready | Done | Failed) -> Done:
+def _done(answer: WorkerReady | Done | Failed) -> Done:
     if not isinstance(answer, Done):
         raise EngineError(f"a segment failed: {answer.reason if isinstance(answer, Failed) else answer}")
     return answer
 
 
-def _receive(pipe: Connection, until: float, told: str) -> Ready | Done | Failed:
+def _receive(pipe: Connection, until: float, told: str) -> WorkerReady | Done | Failed:
     """The next message; raises EngineError where none has come by then, with what was `told` of the limit."""
     try:
         if not pipe.poll(max(0.0, until - time.monotonic())):
             raise EngineError(f"a process of the reference said nothing within {told}")
-        message: Ready | Done | Failed = pipe.recv()
+        message: WorkerReady | Done | Failed = pipe.recv()
     except (EOFError, OSError):
         raise EngineError("a process of the reference died") from None
     return message

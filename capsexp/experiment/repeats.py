@@ -18,7 +18,7 @@ from capsexp.counts import counted
 from capsexp.experiment.fingerprint import of_samples
 
 REQUEST_S = 0.002  # of client and server, for a request of next to no audio
-CARRIED_XRT = 1500  # seconds of audio that they carry per second, however fast the workers are
+CARRIED_RTFX = 1500  # seconds of audio that they carry per second, however fast the workers are
 FILL = 0.5  # of load.timeout that the slowest configuration may be expected to take
 AHEAD = 4  # requests at once for each worker, so that none waits for the next
 
@@ -51,7 +51,7 @@ class Pace:
         often as there are CPUs; one that uses half of one twice as often."""
         share = max(self.cpu_s / self.took_s if self.took_s > 0 else 0.0, 1e-6)
         parallel = max(1.0, min(_workers(config, cpus) * config.threads / self.threads, cpus / share))
-        return max(self.took_s / parallel, self.samples * REQUEST_S + self.audio_s / CARRIED_XRT)
+        return max(self.took_s / parallel, self.samples * REQUEST_S + self.audio_s / CARRIED_RTFX)
 
 
 def _workers(config: Config, cpus: float) -> int:

@@ -16,8 +16,8 @@ from capsexp.config import resolve
 from capsexp.errors import ArchiveError, ConfigError
 from capsexp.experiment import signature
 from capsexp.experiment.combinations import split
-from capsexp.experiment.fingerprint import ASIDE, fingerprint
-from capsexp.experiment.sweep import Planned, Sweep, add, plan
+from capsexp.experiment.fingerprint import IGNORED_KEYS, fingerprint
+from capsexp.experiment.sweep import Planned, PlannedSweep, add, plan
 from capsexp.files import read_json
 from capsexp.overrides import key_of
 from capsexp.renamed import renewed
@@ -26,7 +26,7 @@ from capsexp.results.read import REFERENCE, read_plan
 
 def reopen(
     folder: Path, overrides: Sequence[str], config_dir: Path | None, config_name: str, trusted: bool = False
-) -> tuple[Sweep, list[str], list[str]]:
+) -> tuple[PlannedSweep, list[str], list[str]]:
     """The sweep of a folder as it was asked for, with more overrides if any, the command line that stands for all of it
     and its overrides. Raises ConfigError when the folder is not a sweep's, ArchiveError when it is somebody else's and
     would do more than measure, which is not `trusted`."""
@@ -44,7 +44,7 @@ def reopen(
     if not mine and (found := trust.written(tree, [asked, *(_words(run) or () for run in planned)], overrides)):
         trust.ask(folder.name, found, trusted)
     sweep = plan(asked, config_dir, config_name, _told(recorded))
-    if all(key_of(o).partition(".")[0] in ASIDE - {"trials", "trials_max", "trial"} for o in overrides):
+    if all(key_of(o).partition(".")[0] in IGNORED_KEYS - {"trials", "trials_max", "trial"} for o in overrides):
         known = {(before["key"], before["trial"]) for before in planned}
         sweep.planned[:] = [run for run in sweep.planned if (run.key, run.trial) in known]
     _as_before(sweep, planned, overrides, config_dir, config_name)
@@ -74,7 +74,7 @@ def _told(recorded: dict[str, Any]) -> list[str]:
 
 
 def _as_before(
-    sweep: Sweep,
+    sweep: PlannedSweep,
     recorded: Sequence[dict[str, Any]],
     overrides: Sequence[str],
     config_dir: Path | None,
@@ -123,7 +123,7 @@ def _words(recorded: dict[str, Any]) -> list[str] | None:
     return words if isinstance(words, list) and all(isinstance(word, str) for word in words) else None
 
 
-def _together(argv: list[str], sweep: Sweep) -> list[str]:
+def _together(argv: list[str], sweep: PlannedSweep) -> list[str]:
     """The command line that asks for all of it: of what tells runs apart every value that a run has."""
     values: dict[str, list[str]] = {}
     for run in sweep.planned:
@@ -151,7 +151,7 @@ def _at(run: Planned, recorded: dict[str, Any]) -> Planned:
     return replace(run, num=recorded["num"], dir=recorded["dir"])
 
 
-def outstanding(sweep: Sweep, redo: str | None) -> list[tuple[Planned, str]]:
+def outstanding(sweep: PlannedSweep, redo: str | None) -> list[tuple[Planned, str]]:
     """Runs that have to be made, each with the reason; what was there of them is removed, also of the reference where
     it heard something else. Raises ConfigError where that would be a finished run and `redo` does not say so."""
     found = [(planned, reason) for planned in sweep.planned if (reason := _why(sweep.folder / planned.dir, planned))]

@@ -18,7 +18,7 @@ from capsexp.experiment.child import POLL_S, Child
 from capsexp.experiment.launch import Started
 from capsexp.experiment.logs import LOG_BYTES
 from capsexp.experiment.readiness import Ready
-from capsexp.experiment.record import Record
+from capsexp.experiment.record import RunRecord
 from capsexp.files import bound_log, read_json
 from capsexp.results import recovery
 from capsexp.results.tables import read_rows
@@ -26,7 +26,7 @@ from capsexp.results.tables import read_rows
 SPARE_S = 30.0  # that a client may take beyond its own deadline
 
 
-def attempt(record: Record, act: Callable[[], None], last: bool = True) -> str:
+def attempt(record: RunRecord, act: Callable[[], None], last: bool = True) -> str:
     """Do `act` for a run, whose folder is there; returns its status. What goes wrong is recorded, and with `last` also
     that it went well. Raises KeyboardInterrupt and StorageError, after it was recorded, if it can be."""
     debug.keep(record.dir)
@@ -63,10 +63,10 @@ def attempt(record: Record, act: Callable[[], None], last: bool = True) -> str:
     return record.status
 
 
-class Run:
+class RunExecution:
     """What `perform` does, in a folder that holds nothing of a run yet; `say` is told what a user should see."""
 
-    def __init__(self, record: Record, say: Callable[[str], None]) -> None:
+    def __init__(self, record: RunRecord, say: Callable[[str], None]) -> None:
         self._record, self._config, self._dir, self._say = record, record.config, record.dir, say
         self._zero, self._saved = time.monotonic(), 0
 

@@ -15,13 +15,13 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 from capsexp import compose
 from capsexp.config import conf_dir
 from capsexp.errors import ConfigError
-from capsexp.experiment.sweep import Sweep
+from capsexp.experiment.sweep import PlannedSweep
 from capsexp.files import portable, storing
 
 LOCAL = PurePosixPath("local.yaml")  # what its user sets for every command
 
 
-def used(sweep: Sweep, config_dir: Path | None, config_name: str) -> list[PurePosixPath]:
+def used(sweep: PlannedSweep, config_dir: Path | None, config_name: str) -> list[PurePosixPath]:
     """The files of the user's own tree that the runs of a sweep were composed from. Raises ConfigError for what must
     not, or cannot, go into an archive."""
     local = conf_dir() / LOCAL  # beside the shipped files, of which it is none
@@ -69,7 +69,7 @@ def keep(folder: Path, config_dir: Path | None, names: list[PurePosixPath]) -> N
             kept.write_bytes(path.read_bytes() if path is not None else b"")
 
 
-def _check(path: Path, name: PurePosixPath, sweep: Sweep) -> None:
+def _check(path: Path, name: PurePosixPath, sweep: PlannedSweep) -> None:
     content = path.read_bytes()
     for run in sweep.planned:
         token = run.config.server.token

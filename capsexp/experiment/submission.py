@@ -8,7 +8,7 @@ from capsexp import interrupts
 from capsexp.config import Config
 from capsexp.errors import HarnessError, StorageError
 from capsexp.experiment.executors import EXECUTORS
-from capsexp.experiment.record import Record, finished
+from capsexp.experiment.record import RunRecord, finished
 from capsexp.experiment.run import SPARE_S
 from capsexp.files import read_json
 from capsexp.tool import TOKEN
@@ -16,7 +16,7 @@ from capsexp.tool import TOKEN
 PATIENCE_S = 600.0  # for a run to begin and to be recorded, on a slow disk
 
 
-def submit(record: Record, checkpoint: Callable[[], None]) -> str:
+def submit(record: RunRecord, checkpoint: Callable[[], None]) -> str:
     """Have a run made; its status, which run.json says. With hours=, `checkpoint` is called whenever that says more.
     Raises KeyboardInterrupt and StorageError, once the run was taken down."""
     config = record.config
@@ -38,7 +38,7 @@ def submit(record: Record, checkpoint: Callable[[], None]) -> str:
     return str(read_json(record.dir / "run.json")["status"])
 
 
-def _unless_recorded(record: Record, status: str, error: str) -> None:
+def _unless_recorded(record: RunRecord, status: str, error: str) -> None:
     """Record a run that did not come to record itself."""
     path = record.dir / "run.json"
     if finished(record.dir) is None and not (path.is_file() and read_json(path)["status"] == "interrupted"):
@@ -47,7 +47,7 @@ def _unless_recorded(record: Record, status: str, error: str) -> None:
             record.finish()
 
 
-def _looking_after(record: Record, checkpoint: Callable[[], None]) -> Callable[[], None]:
+def _looking_after(record: RunRecord, checkpoint: Callable[[], None]) -> Callable[[], None]:
     path, seen = record.dir / "run.json", 0
 
     def look() -> None:

@@ -14,7 +14,7 @@ from capsexp import compose
 from capsexp.config import Config, resolve, slug, trial_count, worker_count
 from capsexp.errors import ConfigError
 from capsexp.experiment.combinations import BASIC, OURS, combinations, countable, elsewhere, here, plain, split
-from capsexp.overrides import key_of, spell, unquoted
+from capsexp.overrides import key_of, quote_override, unquoted
 
 LONGEST_FOLDER = 230  # bytes of its name: <folder>.zip.sha256 stands beside it
 
@@ -32,7 +32,7 @@ class Planned:
 
 
 @dataclass(frozen=True)
-class Sweep:
+class PlannedSweep:
     """`overrides` is what Hydra is given; `folder` is where the runs go."""
 
     name: str
@@ -50,17 +50,17 @@ class Sweep:
     thresholds_before: dict[str, Any] | None = None  # that its runs were made with, where they were changed afterwards
     repeats: dict[str, dict[str, int]] = field(default_factory=dict)  # what load.repeats=auto came to
     expected: dict[str, float] = field(default_factory=dict)  # s that loads take, by key, going by the reference
-    mine: bool = True  # its user made it here, or trusted it (see mark)
+    mine: bool = True  # its user made it here, or trusted it (see signature)
 
     @property
     def worker_counts(self) -> list[int]:
         return sorted({n for p in self.planned if (n := worker_count(p.config.workers))})
 
 
-def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str, told: Sequence[str] = ()) -> Sweep:
+def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str, told: Sequence[str] = ()) -> PlannedSweep:
     """All runs of a command, in order; `told` are keys that tell runs apart even where they have one value now. Raises
     ConfigError for any of them that cannot be composed or used."""
-    overrides = [spell(o) for o in overrides]
+    overrides = [quote_override(o) for o in overrides]
     swept, fixed = split(overrides)
     here(fixed)
     base = compose.raw(fixed, config_dir, config_name, with_hydra=True)
@@ -70,7 +70,7 @@ def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str, to
     preset = {} if base.hydra.sweeper.params is None else OmegaConf.to_container(base.hydra.sweeper.params)
     assert isinstance(preset, dict)
     given = {key_of(o) for o in overrides}
-    swept = [spell(f"{k!s}={v}") for k, v in preset.items() if str(k) not in given] + swept
+    swept = [quote_override(f"{k!s}={v}") for k, v in preset.items() if str(k) not in given] + swept
     trials = trial_count(base.get("trials", 1))
     countable(swept, 1 if "trial" in given else trials)
     if trials > 1 and "trial" not in given:
@@ -98,7 +98,7 @@ def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str, to
         name = f"{num}-{key}" + (f",trial={config.trial}" if "trial" in keys else "")
         planned.append(Planned(num, name, key, config.trial, tuple(combination), config))
     first = planned[0].config
-    return Sweep(
+    return PlannedSweep(
         first.name,
         # The preset's own sweep is already among `everything`.
         [*everything, *(["hydra.sweeper.params=null"] if preset else [])],
@@ -165,7 +165,7 @@ _ALIKE = {
 
 
 def add(
-    sweep: Sweep, wanted: Sequence[tuple[str, int]], config_dir: Path | None, config_name: str
+    sweep: PlannedSweep, wanted: Sequence[tuple[str, int]], config_dir: Path | None, config_name: str
 ) -> list[tuple[Planned, list[str]]]:
     """Plan more runs of a sweep that has begun: (key, trial) each, numbered on; with what Hydra is given for each.
     A trial that was planned before is a repetition: the same order of requests, compared with the same partners."""
@@ -186,7 +186,7 @@ def alone(planned: Planned) -> list[str]:
     return [*planned.overrides, "hydra.sweeper.params=null"]
 
 
-def make_folder(sweep: Sweep) -> Path:
+def make_folder(sweep: PlannedSweep) -> Path:
     """Create the sweep's folder, which must be new: two sweeps of one second get two folders. Raises ConfigError."""
     folder = sweep.folder
     if "${" in str(folder):
@@ -208,7 +208,7 @@ def make_folder(sweep: Sweep) -> Path:
     raise ConfigError(f"hydra.sweep.dir: {folder} exists; give a new folder")
 
 
-def record(sweep: Sweep, argv: Sequence[str], folder: Path, interrupted: bool) -> dict[str, Any]:
+def record(sweep: PlannedSweep, argv: Sequence[str], folder: Path, interrupted: bool) -> dict[str, Any]:
     """sweep.json: what was asked for, so that the report can say what is missing and a replay can ask again."""
     return {
         "schema": 1,

@@ -20,13 +20,13 @@ from capsexp.config import Config, LoadConfig, conf_dir, resolve, to_yaml
 from capsexp.counts import counted
 from capsexp.errors import ArchiveError, StorageError
 from capsexp.experiment import environment, expected, preflight, screen, signature
-from capsexp.experiment.record import JOB, Record, job
+from capsexp.experiment.record import JOB, RunRecord, job
 from capsexp.experiment.repeats import Pace, expected_s, key, measured, settle
 from capsexp.experiment.resume import outstanding
 from capsexp.experiment.run import attempt
 from capsexp.experiment.snapshot import keep, used
 from capsexp.experiment.submission import submit
-from capsexp.experiment.sweep import Planned, Sweep, add, alone, make_folder, record
+from capsexp.experiment.sweep import Planned, PlannedSweep, add, alone, make_folder, record
 from capsexp.files import clear_parts, from_here, note, remedy, tell, unwritten, write_json, write_text
 from capsexp.live.read import left_said
 from capsexp.lock import locked
@@ -48,7 +48,9 @@ class SweepRunner:
     Making one checks that models and samples are there, before anything starts, and raises ConfigError.
     """
 
-    def __init__(self, sweep: Sweep, argv: list[str], resumed: bool, config_dir: Path | None, config_name: str) -> None:
+    def __init__(
+        self, sweep: PlannedSweep, argv: list[str], resumed: bool, config_dir: Path | None, config_name: str
+    ) -> None:
         self._sweep, self._argv, self._resumed = sweep, argv, resumed
         self._begun = resumed
         self._config_dir, self._config_name = config_dir, config_name
@@ -198,7 +200,7 @@ class SweepRunner:
         note(f"[{planned.num + 1}/{len(self._sweep.planned)}] {planned.dir.partition('-')[2]}{left_said(self._folder)}")
 
         def perform() -> str:
-            run = Record(planned.num, planned.key, config, config.load, run_dir)
+            run = RunRecord(planned.num, planned.key, config, config.load, run_dir)
             begun = attempt(run, lambda: self._prepare(run), last=False)
             return submit(run, self._checkpoint) if begun == "ok" else begun
 
@@ -208,7 +210,7 @@ class SweepRunner:
         note(f"      {_told(run_dir, status)}")
         return status
 
-    def _prepare(self, run: Record) -> None:
+    def _prepare(self, run: RunRecord) -> None:
         """What runs share: the reference, and the load that it lets us settle on."""
         say, workers = (lambda line: note(f"      {line}")), self._sweep.worker_counts
         run.reference, pace = expected.ensure(run.config, self._folder, workers, say)
@@ -233,7 +235,7 @@ class SweepRunner:
         write_text(run_dir / "replay.yaml", _replay(config))
         return True
 
-    def _settle(self, run: Record, pace: Pace | None) -> LoadConfig:
+    def _settle(self, run: RunRecord, pace: Pace | None) -> LoadConfig:
         """What load a run makes: the same for all that are compared, and again when the sweep is resumed."""
         config, decided, planned = run.config, self._sweep.repeats, self._sweep.planned
         before = len(decided)

@@ -53,7 +53,7 @@ class LoadConfig:
         """The file that it reads, if any."""
         return getattr(self, self.reads) if self.reads else None
 
-    def faults(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
         """What types and bounds cannot say: `load.key: what is wrong; what to do`, each in one line."""
         if self.pacing not in PACINGS:
             yield f"load.pacing: unknown value {self.pacing!r}; valid: {', '.join(PACINGS)}"

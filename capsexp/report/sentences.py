@@ -25,7 +25,7 @@ def sentences(report: Report) -> list[str]:
     for advice in report.advice:
         said += _advice(advice)
     said += decide_lines(report)
-    said += equal_core_lines(report)
+    said += iso_resource_lines(report)
     if report.trials.stopped:
         said.append(report.trials.stopped + ".")
     for key, causes in report.diagnosis.items():
@@ -100,20 +100,20 @@ def start_lines(report: Report) -> list[str]:
             where, server = f" ({advice.group})" if advice.group else "", chosen.server
             what = server.command or server.note
             note = f"   ({server.note})" if server.command and server.note else ""
-            found.append(f"Start it so{where}: {what}{note}")
+            found.append(f"Start it with{where}: {what}{note}")
     return list(dict.fromkeys(found))
 
 
-def equal_core_lines(report: Report) -> list[str]:
+def iso_resource_lines(report: Report) -> list[str]:
     """Processes against one worker that may use as many cores."""
     found = []
     for c in report.configurations:
-        equal = c.equal_core
+        equal = c.iso_resource
         if equal is None or equal.baseline == c.baseline:
             continue
         speedup = equal.speedup
         if equal.baseline is None:
-            found.append(f"{c.key} has no equal-core baseline: {equal.reason}.")
+            found.append(f"{c.key} has no iso-resource baseline: {equal.reason}.")
         elif speedup.value is not None:
             known = f" (95 % interval {interval(speedup.ci95)})" if speedup.ci95 else ""
             found.append(f"{c.key} is {speedup.value:.2f}x of one worker, {equal.baseline}{known}.")

@@ -158,7 +158,7 @@ def predicted_rows(report: Report) -> list[list[str]]:
                     f"workers={row.workers}{others}",
                     number(row.throughput_rtfx), interval(row.throughput_ci95),
                     number(row.peak_memory_mb, 0), interval(row.peak_ci95, 0),
-                    "predicted, a guess" if scaling.guess else "predicted",
+                    "predicted, uncertain" if scaling.guess else "predicted",
                 ]
             )  # fmt: skip
     return found
@@ -182,7 +182,7 @@ def scaling_lines(report: Report) -> list[str]:
             line += f"; {memory.base_mb:.0f} MB + {memory.per_worker_mb:.0f} MB per worker"
             if memory.largest_within_limit is not None and memory.limit_mb is not None:
                 line += f": {memory.largest_within_limit} fit in {memory.limit_mb:.0f} MB (predicted)"
-        guess = f" (a guess: the law is fitted to {counted(s.fitted, 'count')} of workers)" if s.guess else ""
+        guess = f" (uncertain: the law is fitted to {counted(s.fitted, 'count')} of workers)" if s.guess else ""
         found.append(line + guess)
     return found
 

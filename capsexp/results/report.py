@@ -88,7 +88,7 @@ class Validity(msgspec.Struct, frozen=True, kw_only=True):
     runs: tuple[RunValidity, ...] = ()
 
 
-class EqualCore(msgspec.Struct, frozen=True, kw_only=True):
+class IsoResource(msgspec.Struct, frozen=True, kw_only=True):
     """Against one worker that may use as many cores; `reason`: why there is none."""
 
     baseline: str | None = None
@@ -205,7 +205,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     wrong: tuple[Wrong, ...] = ()
     wrong_count: int = 0
     validity: Validity = Validity()
-    equal_core: EqualCore | None = None
+    iso_resource: IsoResource | None = None
     timeline: Timeline | None = None
     leak: Leak = Leak()
     gpu: GpuUse | None = None

@@ -36,10 +36,10 @@ from capsexp.server.listener import OPEN_S, Listener, bind
 from capsexp.server.log_limit import LogLimit
 from capsexp.server.memory_budget import MemoryBudget
 from capsexp.server.pools import launcher
-from capsexp.server.pools.base import GaveUp, Outcome, Ticket, WorkerInfo, patience
+from capsexp.server.pools.base import PendingWork, Recognized, RetriesExhausted, WorkerInfo, patience
 from capsexp.server.pools.pool import WorkerPool
 from capsexp.server.receive_throttle import ReceiveThrottle
-from capsexp.server.record import Record
+from capsexp.server.record import ServerTables
 from capsexp.server.worker import settings_of
 
 log = logging.getLogger(__name__)
@@ -72,14 +72,14 @@ class _Server:
         self.run_dir, self.zero, self.guarded = call.run_dir, call.zero, call.guarded
         self.warnings: list[str] = []
         self.connections = self.config.server.max_connections
-        self.record: Record | None = None
+        self.record: ServerTables | None = None
         self.stop = asyncio.Event()
 
     async def run(self) -> int:
         config, stop = self.config, self.stop
         self._stop_on_request(stop)
         if self.run_dir is not None:
-            self.record = Record(self.run_dir, self.zero, config.report.max_rows, stop.set)
+            self.record = ServerTables(self.run_dir, self.zero, config.report.max_rows, stop.set)
         with bind(config.server.host, config.server.port) as listener:
             count = worker_count(config.workers) or max(1, whole_cpus() // config.threads)
             longest = longest_segment_s(config, self.run_dir is not None)
@@ -171,7 +171,7 @@ class _Server:
             server.close(reason=reason)
         throttle.close()
 
-    def _scheduler(self, workers: int) -> Scheduler[Ticket]:
+    def _scheduler(self, workers: int) -> Scheduler[PendingWork]:
         config = self.config.server
         ordered = order(config.schedule, config.passed_over_s)
         return Scheduler(workers, config.max_queue or 4 * workers, config.dispatch, ordered)
@@ -218,7 +218,9 @@ class _Server:
         if self.record is not None:
             self.record.name(pid, "loader 0")
 
-    def _on_segment(self, task_id: str, segment: Segment, outcome: Outcome | GaveUp | None, queued: float) -> None:
+    def _on_segment(
+        self, task_id: str, segment: Segment, outcome: Recognized | RetriesExhausted | None, queued: float
+    ) -> None:
         if self.record is not None:
             self.record.segment(task_id, segment, outcome, queued)
 

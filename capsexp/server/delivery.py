@@ -17,14 +17,14 @@ from capsexp.protocol import AudioMessage, encode_error, encode_result
 from capsexp.segments import Merger, Segment
 from capsexp.server.core.order import Flow
 from capsexp.server.core.task import Came, Encoded, Task
-from capsexp.server.pools.base import GaveUp, Outcome
+from capsexp.server.pools.base import Recognized, RetriesExhausted
 
 if TYPE_CHECKING:
     from capsexp.server.conversation import Conversation
 
 log = logging.getLogger(__name__)
 
-SegmentDone: TypeAlias = Callable[[str, Segment, "Outcome | GaveUp | None", float], None]
+SegmentDone: TypeAlias = Callable[[str, Segment, "Recognized | RetriesExhausted | None", float], None]
 
 
 class Delivery:
@@ -33,7 +33,7 @@ class Delivery:
         self.flow: Flow | None = self.gateway.pool.scheduler.flow(task.id, task.mic)
         self._untaken = 0  # results that were begun and not taken
         self._held = 0  # bytes, as counted
-        self._futures: set[asyncio.Future[Outcome]] = set()
+        self._futures: set[asyncio.Future[Recognized]] = set()
         self._news = asyncio.Event()
         self._running = asyncio.create_task(self._run())
 
@@ -70,8 +70,8 @@ class Delivery:
 
     def _leaves_pool(
         self, segment: Segment, queued: float, submitted: float, place: asyncio.Event
-    ) -> Callable[[asyncio.Future[Outcome]], None]:
-        def leaves(future: asyncio.Future[Outcome]) -> None:
+    ) -> Callable[[asyncio.Future[Recognized]], None]:
+        def leaves(future: asyncio.Future[Recognized]) -> None:
             place.set()
             self._futures.discard(future)
             if future.cancelled():
@@ -83,7 +83,7 @@ class Delivery:
                 self.gateway.on_segment(self.task.id, segment, outcome, queued)
                 self.task.came(Came(kept, submitted, outcome.heard, outcome.worker))
             else:
-                gave_up = failure if isinstance(failure, GaveUp) else GaveUp(str(failure), 0)
+                gave_up = failure if isinstance(failure, RetriesExhausted) else RetriesExhausted(str(failure), 0)
                 self.gateway.on_segment(self.task.id, segment, gave_up, queued)
                 self.task.came(Came(kept, submitted, gave_up))
             self._news.set()

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Job:
+class SegmentJob:
     id: int
     audio: Audio
     start: int
@@ -66,7 +66,7 @@ class Started:
 
 
 @dataclass(frozen=True)
-class Ready:
+class WorkerReady:
     load_s: float
     about: dict[str, Any]
 

@@ -1,9 +1,10 @@
-"""Who is read from: as many messages in memory as can be used, whatever the number of connections; and who has left.
+"""Which connections are read: as many messages in memory as can be used, whatever the number of connections; and which
+clients have left.
 
 websockets reads a connection until its message is complete, and a message holds up to a minute of audio: of a thousand
 clients that begin to send at once, a thousand messages. So a connection whose next message is large is read when its
 turn has come. Small ones (a dictating client's, the end of a connection) need no turn, and a slow sender passes its
-turn on; when too many dawdle, those of whom nothing comes any more are let go. A client that leaves is seen at once,
+turn on; when too many are slow, those of whom nothing comes any more are let go. A client that leaves is seen at once,
 although nobody reads from it.
 
 Nobody waits for a turn for long, as a ping may stand behind what is unread, and its sender gives up when no answer
@@ -33,7 +34,7 @@ SETTLE_S = 0.005  # without more bytes: then a small message is whole, and not t
 LOOK_AGAIN_S = 0.02  # a small message that is not there by then is a large one all the same
 TURN_S = 0.25  # a sender of which less than FAST comes in that time cannot fill the memory soon: the turn passes on
 FAST = 131_072  # bytes
-SLOW = 4  # times as many as have a turn may dawdle
+SLOW = 4  # times as many as have a turn may be slow
 STALL_S = 10.0  # without a byte, while others wait: such a client is let go
 OVERDUE_S = 5.0  # that a client waits for its turn
 
@@ -54,7 +55,7 @@ class Permit:
         """Let the next message in, when its turn comes, or at once."""
 
     def pause_reading(self) -> None:
-        """Read nothing more until `arm`."""
+        """Read nothing more until `resume_reading`."""
 
     def done(self) -> None:
         """The message that came in is out of the way: somebody else's turn."""

@@ -11,7 +11,7 @@ from capsexp.csvfile import BoundedCsv, CsvFile
 from capsexp.errors import StorageError
 from capsexp.files import storing, write_json
 from capsexp.segments import Segment
-from capsexp.server.pools.base import GaveUp, Outcome, WorkerInfo
+from capsexp.server.pools.base import Recognized, RetriesExhausted, WorkerInfo
 
 SEGMENT_COLUMNS = (
     "task_id", "segment", "offset_s", "audio_s", "new_s", "worker", "pid", "queued_s", "started_s", "finished_s",
@@ -21,7 +21,7 @@ WORKER_COLUMNS = ("time_s", "worker", "pid", "event", "reason")
 STORE_S = 5.0  # at most, until a row is in its file
 
 
-class Record:
+class ServerTables:
     """Times count from `zero` (time.monotonic()), of segments at most `max_rows` are kept. When nothing can be written
     any more, `lost` says why and `on_lost` is called: the server ends in order, not in the middle of a result."""
 
@@ -46,7 +46,9 @@ class Record:
         self._write(lambda: self._events.write({"time_s": time.monotonic() - self._zero, **row}))
         self._write(self._events.flush)
 
-    def segment(self, task_id: str, segment: Segment, outcome: Outcome | GaveUp | None, queued: float) -> None:
+    def segment(
+        self, task_id: str, segment: Segment, outcome: Recognized | RetriesExhausted | None, queued: float
+    ) -> None:
         """A segment left the pool: recognized, given up, or wanted by nobody any more (None)."""
         row: dict[str, object] = {
             "task_id": task_id, "segment": segment.index, "offset_s": segment.offset_s, "audio_s": segment.audio_s,
@@ -56,7 +58,7 @@ class Record:
         if outcome is not None:
             row["retries"] = outcome.retries
             self._counts["retries"] += outcome.retries
-        if isinstance(outcome, Outcome):
+        if isinstance(outcome, Recognized):
             row |= {
                 "status": "ok",
                 "worker": outcome.worker, "pid": outcome.pid, "started_s": outcome.started - self._zero,

@@ -18,7 +18,7 @@ from capsexp.lifeline import die_with_parent
 from capsexp.pipes import Connection, shut
 from capsexp.segments import Recognition
 from capsexp.server.measuring import give_back, measure, warm_up
-from capsexp.server.messages import Done, Failed, Job, Measure, Ready, Skip, Skipped, TextJob, failure
+from capsexp.server.messages import Done, Failed, Measure, SegmentJob, Skip, Skipped, TextJob, WorkerReady, failure
 
 if TYPE_CHECKING:
     from capsexp.config import Config
@@ -104,16 +104,16 @@ def load(settings: dict[str, Any], threads: int) -> Loaded:
 
 
 def serve(engine: Loaded, pipe: Connection, began: float, warm: bool = True) -> None:
-    """Say Ready, then recognize what comes until the pipe ends, and close it. `warm`: the engine was loaded elsewhere,
-    and what it allocates per process or thread is still to come."""
-    jobs: queue.SimpleQueue[Job | TextJob | Measure | None] = queue.SimpleQueue()
+    """Say that it is ready, then recognize what comes until the pipe ends, and close it. `warm`: the engine was loaded
+    elsewhere, and what it allocates per process or thread is still to come."""
+    jobs: queue.SimpleQueue[SegmentJob | TextJob | Measure | None] = queue.SimpleQueue()
     skipped: set[int] = set()
     reading = threading.Thread(target=_read, args=(pipe, jobs, skipped), daemon=True)
     with contextlib.ExitStack() as stack:
         stack.callback(pipe.close)
         if warm:
             warm_up(engine, 0.25)  # little is left to be paid for, and a worker that died is waited for
-        pipe.send(Ready(time.monotonic() - began, engine.about))
+        pipe.send(WorkerReady(time.monotonic() - began, engine.about))
         reading.start()
         stack.callback(reading.join)
         stack.callback(shut, pipe)  # the process may live on, and the gateway must see that this worker does not
@@ -124,7 +124,7 @@ def serve(engine: Loaded, pipe: Connection, began: float, warm: bool = True) -> 
                 return
 
 
-def _answer(engine: Loaded, pipe: Connection, job: Job | TextJob | Measure, skipped: set[int]) -> None:
+def _answer(engine: Loaded, pipe: Connection, job: SegmentJob | TextJob | Measure, skipped: set[int]) -> None:
     """Raises OSError when the gateway has gone."""
     if isinstance(job, Measure):
         pipe.send(measure(engine, job.audio_s))
@@ -139,7 +139,7 @@ def _answer(engine: Loaded, pipe: Connection, job: Job | TextJob | Measure, skip
     skipped.difference_update([number for number in tuple(skipped) if number <= job.id])
 
 
-def _work(engine: Loaded, job: Job | TextJob) -> Done | Failed:
+def _work(engine: Loaded, job: SegmentJob | TextJob) -> Done | Failed:
     started = time.monotonic()
     try:
         if isinstance(job, TextJob):
@@ -151,7 +151,7 @@ def _work(engine: Loaded, job: Job | TextJob) -> Done | Failed:
         return failure(job.id, error)
 
 
-def _read(pipe: Connection, jobs: queue.SimpleQueue[Job | TextJob | Measure | None], skipped: set[int]) -> None:
+def _read(pipe: Connection, jobs: queue.SimpleQueue[SegmentJob | TextJob | Measure | None], skipped: set[int]) -> None:
     """Take the next segment off the pipe while this one is recognized; the gateway sends at most two."""
     try:
         while True:

@@ -54,7 +54,7 @@ class TargetConfig:
         """Where requests go, of a server at this address."""
         return url
 
-    def faults(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
         """What types and bounds cannot say: `target.key: what is wrong; what to do`, each in one line."""
         return iter(())
 

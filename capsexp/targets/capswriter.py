@@ -27,7 +27,7 @@ class Settings(TargetConfig):
     name: str = "capswriter"
     final: str = "with_data"
 
-    def faults(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
         if self.final not in FINALS:
             yield f"target.final: unknown value {self.final!r}{nearest(self.final, FINALS)}"
 

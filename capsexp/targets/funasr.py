@@ -33,7 +33,7 @@ class Settings(TargetConfig):
     itn: bool = True
     hotwords: str = ""
 
-    def faults(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
         for key, names in (("mode", MODES), ("end", ENDS)):
             if (value := getattr(self, key)) not in names:
                 yield f"target.{key}: unknown value {value!r}{nearest(value, names)}"

@@ -51,7 +51,7 @@ class Settings(TargetConfig):
     def at(self, url: str) -> str:
         return url.rstrip("/") + self.path
 
-    def faults(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
         if self.format not in FORMATS:
             yield f"target.format: unknown value {self.format!r}{nearest(self.format, FORMATS)}"
         if not re.fullmatch(r"/[!-~]*", self.path):

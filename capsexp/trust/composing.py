@@ -17,7 +17,7 @@ from capsexp import untrusted
 from capsexp.config import conf_dir
 from capsexp.errors import ArchiveError
 from capsexp.experiment.snapshot import LOCAL
-from capsexp.overrides import spell
+from capsexp.overrides import quote_override
 from capsexp.trust.allowed import measures
 from capsexp.trust.tree import Tree, flat
 
@@ -94,7 +94,7 @@ def _plainly(text: str) -> bool:
 def _of_override(override: str) -> Iterator[str]:
     """Of a word of its command line."""
     try:
-        [parsed] = OverridesParser.create().parse_overrides([spell(override)])
+        [parsed] = OverridesParser.create().parse_overrides([quote_override(override)])
     except HydraException:
         return  # composing will say so
     except (ValueError, RecursionError) as error:  # a number that nobody reads

@@ -102,13 +102,13 @@ def test_a_single_worker_with_as_many_threads_is_compared() -> None:
 
     narrow, wide, two = run(1, 1, 10.0, "narrow"), run(1, 2, 6.0, "wide"), run(2, 1, 5.0, "two")
     by_key = {c.key: c for c in report(narrow, wide, two)}
-    assert by_key["wide"].role == "equal-core baseline"
-    equal = by_key["two"].equal_core
+    assert by_key["wide"].role == "iso-resource baseline"
+    equal = by_key["two"].iso_resource
     assert equal and (equal.baseline, equal.speedup.value) == ("wide", pytest.approx(1.2))
-    equal = report(narrow, two)[1].equal_core
+    equal = report(narrow, two)[1].iso_resource
     assert equal and equal.baseline is None
     assert "threads=1,2 would add one" in (equal.reason or "")
-    equal = report(again(narrow, one_core=True), again(two, one_core=True))[1].equal_core  # more threads change nothing
+    equal = report(again(narrow, one_core=True), again(two, one_core=True))[1].iso_resource
     assert equal and (equal.baseline, equal.reason) == ("narrow", None)
 
 

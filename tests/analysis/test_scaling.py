@@ -39,12 +39,12 @@ def test_the_law_ends_where_the_cores_end() -> None:
 
 
 def test_memory_is_a_line() -> None:
-    line = scaling.Line({1: 229.0, 2: 354.0, 3: 487.0})
+    line = scaling.MemoryModel({1: 229.0, 2: 354.0, 3: 487.0})
     assert line.at(4) == pytest.approx(614, abs=5)
     assert line.largest(6144) == 47  # relative errors: a small server counts as much as a large one
-    assert scaling.Line({1: 100.0, 2: 100.0}).largest(50) is None
+    assert scaling.MemoryModel({1: 100.0, 2: 100.0}).largest(50) is None
     assert line.interval(4) is None  # from three counts: a guess
-    low, high = scaling.Line({n: 100.0 + 120 * n for n in (1, 2, 3, 4, 6)}).interval(12) or (0.0, 0.0)
+    low, high = scaling.MemoryModel({n: 100.0 + 120 * n for n in (1, 2, 3, 4, 6)}).interval(12) or (0.0, 0.0)
     assert (low, high) == pytest.approx((1540, 1540), rel=1e-6)
 
 

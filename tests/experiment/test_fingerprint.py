@@ -11,7 +11,7 @@ from capsexp import archive
 from capsexp.compose import compose
 from capsexp.config import SamplesConfig
 from capsexp.experiment import reference
-from capsexp.experiment.fingerprint import ASIDE_CODE, code, fingerprint, of_samples
+from capsexp.experiment.fingerprint import IGNORED_CODE, code, fingerprint, of_samples
 from capsexp.experiment.repeats import key
 
 
@@ -97,7 +97,7 @@ def test_code_that_only_judges_or_shows_a_run_makes_no_other_of_it(
 
 def test_what_is_left_aside_of_the_code_is_there() -> None:
     root = Path(capsexp.__file__).parent
-    assert [name for name in ASIDE_CODE if not list(root.glob(name))] == []
+    assert [name for name in IGNORED_CODE if not list(root.glob(name))] == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no FIFO in a folder")

@@ -23,7 +23,7 @@ SEEDS = st.integers(0, 2**32)
 
 def planned(name: str, clips: tuple[Clip, ...] = CLIPS, text: str = "", trial: int = 1, **own: Any) -> Plan:
     load = LOADS.settings(name)(**{"timeout": 1e6, **own})
-    assert list(load.faults()) == []
+    assert list(load.problems()) == []
     return plan(load, Given(clips, Seeds.of(load, trial), text))
 
 

@@ -19,7 +19,7 @@ def test_it_says_question_answer_why_and_what_to_do_in_a_dozen_lines() -> None:
     report = build.assemble(a_sweep([*trials(1, 10.0, 10.1, 9.9), *trials(2, 5.0, 5.1, 4.9)]))
     said = text.render(report).splitlines()
     words = [line.partition(":")[0] for line in said[3:] if ":" in line]
-    assert words == ["Question", "Verdict", "Why", "Recommended", "Start it so"]
+    assert words == ["Question", "Verdict", "Why", "Recommended", "Start it with"]
     assert said[3] == "Question: Do more recognizer workers pay on this machine, and how many?"
     assert "speedup 2.00x (1.95 to 2.05) (at least 1.50x: PASS)" in said[5]
 

@@ -1,5 +1,5 @@
-"""Clients that vanish, dawdle or never read, beside one that behaves: real sockets, the misbehaving in processes of
-their own where that matters."""
+"""Clients that vanish, send slowly or never read, beside one that behaves: real sockets, the misbehaving in processes
+of their own where that matters."""
 
 import asyncio
 import contextlib
@@ -17,8 +17,8 @@ import psutil
 import pytest
 from websockets.asyncio.client import connect
 
+from capsexp.client.chaos_clients import KINDS, RawWebSocket
 from capsexp.client.load import run
-from capsexp.client.misbehave import DEEDS, Line
 from capsexp.client.request import OPEN
 from capsexp.config import LoadConfig
 from capsexp.protocol import AudioMessage, encode_audio
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow  # real processes
 @contextlib.contextmanager
 def bad_client(kind: str, url: str, seconds: float = 30.0) -> Iterator["subprocess.Popen[bytes]"]:
     told = {"kind": kind, "url": url, "token": None, "certfile": None, "seed": 3, "seconds": seconds}
-    client = subprocess.Popen([sys.executable, "-m", "capsexp.client.misbehave"], stdin=subprocess.PIPE)
+    client = subprocess.Popen([sys.executable, "-m", "capsexp.client.chaos_clients"], stdin=subprocess.PIPE)
     assert client.stdin is not None
     client.stdin.write(json.dumps({**told, "parent": psutil.Process().pid}).encode() + b"\n")
     client.stdin.flush()
@@ -48,7 +48,7 @@ def message(task: str, seconds: float, final: bool = False) -> str:
     return encode_audio(AudioMessage(task, noise(seconds, 3), final, seg_duration=2, seg_overlap=0.5))
 
 
-@pytest.mark.parametrize("kind", sorted(DEEDS))
+@pytest.mark.parametrize("kind", sorted(KINDS))
 def test_one_that_misbehaves_costs_the_others_nothing(kind: str) -> None:
     with server("workers=2", "engine.rtf=0.02") as (url, process):
         before = psutil.Process(process.pid).memory_info().rss
@@ -66,7 +66,7 @@ def test_one_that_misbehaves_costs_the_others_nothing(kind: str) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="noticed by epoll")
 def test_one_that_leaves_while_the_server_does_not_read_is_noticed() -> None:
     with server("workers=1", "engine.rtf=0.05", "server.max_queue=2") as (url, _):
-        line = Line(url, OPEN)
+        line = RawWebSocket(url, OPEN)
         line.shake_hands()
         line.socket.sendall(line.frame(message("gone", 60)))  # more than fits: the server stops reading
         line.socket.settimeout(0.3)
@@ -90,7 +90,7 @@ def test_one_that_takes_no_result_is_let_go_and_its_place_is_free_again() -> Non
         raise AssertionError("no place")
 
     with server("workers=1", "server.send_timeout=1", "server.max_connections=2") as (url, process):
-        line = Line(url, OPEN, buffer=4096)
+        line = RawWebSocket(url, OPEN, buffer=4096)
         line.shake_hands()
         line.socket.settimeout(0.5)
         sent, began = 0, time.monotonic()

@@ -26,7 +26,7 @@ from capsexp.segments import Cut, Cutter, Merger, Recognition, cut_all
 from capsexp.server.core import session
 from capsexp.server.core.session import Limits
 from capsexp.server.gateway import Gateway
-from capsexp.server.pools.base import Outcome
+from capsexp.server.pools.base import Recognized
 from tests.support.fakes import FakeConnection, FakePool, message
 from tests.support.servers import server
 from tests.support.storm import KEYS, NASTY, malformed, script, storm
@@ -178,12 +178,12 @@ def test_a_task_in_crumbs_of_one_sample() -> None:
 
 def test_an_engine_that_answers_nonsense_is_an_error_for_its_task_alone() -> None:
     class Mad(FakePool):
-        def submit(self, work: Any, *more: Any) -> "asyncio.Future[Outcome]":
+        def submit(self, work: Any, *more: Any) -> "asyncio.Future[Recognized]":
             future = super().submit(work, *more)
             if work.audio.any():
                 future.cancel()
                 future = asyncio.get_running_loop().create_future()
-                future.set_result(Outcome(Recognition(["a"], ["secret"]), 0, 1, 0.0, 0.0, 0.0, 0))  # type: ignore[list-item]
+                future.set_result(Recognized(Recognition(["a"], ["secret"]), 0, 1, 0.0, 0.0, 0.0, 0))  # type: ignore[list-item]
             return future
 
     noise = encode_audio(AudioMessage("mad", np.ones(100, np.float32), True))

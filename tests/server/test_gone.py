@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from websockets.server import ServerProtocol
 
-from capsexp.client.misbehave import Line
+from capsexp.client.chaos_clients import RawWebSocket
 from capsexp.client.request import ConnectionOptions
 from capsexp.config import ServerConfig
 from capsexp.server.connection import Bounded
@@ -93,7 +93,7 @@ def test_who_leaves_after_its_request_under_tls_is_no_fault_of_ours(certificate:
     way = ConnectionOptions(certfile=str(certificate / "cert.pem"))
     with server("workers=1", "server.max_connections=5", *given) as (url, process):
         for _ in range(100):
-            line = Line(url, way)
+            line = RawWebSocket(url, way)
             line.socket.sendall(REQUEST)
             line.socket.close()
         assert asyncio.run(send_file(url, way, 1, 3)) == expected(noise(3, 1), LOAD)

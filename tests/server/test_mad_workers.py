@@ -22,12 +22,12 @@ from capsexp.errors import ServerError
 from capsexp.segments import Recognition, Segment
 from capsexp.server import worker
 from capsexp.server.core import supervisor
-from capsexp.server.messages import Done, Failed, Job, Measure, Measured, Ready, Skipped, Started
+from capsexp.server.messages import Done, Failed, Measure, Measured, SegmentJob, Skipped, Started, WorkerReady
 from capsexp.server.pools import launcher
-from capsexp.server.pools.answers import nonsense
-from capsexp.server.pools.base import Outcome, WorkerInfo, patience
+from capsexp.server.pools.answers import invalid_reply
+from capsexp.server.pools.base import Recognized, WorkerInfo, patience
 from capsexp.server.pools.pool import WorkerPool
-from capsexp.server.pools.process import ProcessHand, ProcessLauncher
+from capsexp.server.pools.process import ProcessLauncher, ProcessWorkerHandle
 from capsexp.server.pools.thread import ThreadLauncher
 from tests.support import PATIENCE, SLOW, noise
 
@@ -60,7 +60,7 @@ def mad(pipe: Connection, way: str, parent: int) -> None:
         time.sleep(3600)
     if way == "dies at start":
         os._exit(3)
-    pipe.send(Ready(0.01, {}))
+    pipe.send(WorkerReady(0.01, {}))
     job = pipe.recv()
     if way == "half an answer":
         os.write(pipe.fileno(), b"\0\0\1\0abc")
@@ -85,7 +85,7 @@ class MadLauncher(ProcessLauncher):
         self.way, self.started, self.mad = way, 0, range(first, first + count)
         self.went_mad: list[Any] = []
 
-    def start(self, number: int) -> ProcessHand:
+    def start(self, number: int) -> ProcessWorkerHandle:
         self.started += 1
         if self.started - 1 not in self.mad:
             return super().start(number)
@@ -95,7 +95,7 @@ class MadLauncher(ProcessLauncher):
         process.start()
         theirs.close()
         self.went_mad.append(process)
-        return ProcessHand(process, ours)
+        return ProcessWorkerHandle(process, ours)
 
     def left(self) -> int:
         """Mad workers that are still alive: nobody is to live on who was replaced."""
@@ -140,7 +140,7 @@ class Run:
 
 def assert_right(work: list[Segment], outcomes: list[Any]) -> None:
     for segment, outcome in zip(work, outcomes, strict=True):
-        assert isinstance(outcome, Outcome), outcome
+        assert isinstance(outcome, Recognized), outcome
         assert outcome.heard.tokens == heard(segment)
 
 
@@ -185,7 +185,7 @@ def test_who_is_stopped_together_with_its_workers_does_not_take_them_for_stuck()
 class LateLauncher(ProcessLauncher):
     """The first worker has the machine for itself, the others load all at once."""
 
-    def start(self, number: int) -> ProcessHand:
+    def start(self, number: int) -> ProcessWorkerHandle:
         settings = {**SETTINGS, "engine": vars(NullConfig(load_s=1.5 if number else 0.0))}
         return ProcessLauncher(settings, 1).start(number)
 
@@ -238,7 +238,7 @@ def test_a_pool_that_cannot_come_back_gives_up_with_the_reason(monkeypatch: pyte
 
     outcomes = run.put(work, strike)
     assert "3 times in a row while loading: exit code 3" in broken[0]
-    assert all(isinstance(o, (Outcome, ServerError)) for o in outcomes)
+    assert all(isinstance(o, (Recognized, ServerError)) for o in outcomes)
     assert any(isinstance(o, ServerError) and str(o) == broken[0] for o in outcomes)
     assert len(run.deaths()) <= 2 + 2 * 3
 
@@ -300,16 +300,16 @@ BELIEVED = Recognition(["a", "b"], [0.0, 0.5])
         (Failed(6, "x"), True, "due"),
         (Failed(None, "x"), False, None),
         (Skipped(5), True, None),
-        (Ready(0.1, {}), False, None),
-        (Ready(0.1, {}), True, "already"),
+        (WorkerReady(0.1, {}), False, None),
+        (WorkerReady(0.1, {}), True, "already"),
         (Started(7), False, None),
         (Measured(1.0, 1.0), True, "nobody asked"),
         (Measured(1.0, 1.0, float("nan")), True, "nobody asked"),
-        (Job(5, np.zeros(1, np.float32), 0, 0), True, "a Job"),
+        (SegmentJob(5, np.zeros(1, np.float32), 0, 0), True, "a Job"),
     ],
 )  # fmt: skip
 def test_what_can_be_believed(message: object, ready: bool, wrong: str | None) -> None:
-    said = nonsense(message, ready, {5: segments(1)[0], 6: segments(1)[0]})
+    said = invalid_reply(message, ready, {5: segments(1)[0], 6: segments(1)[0]})
     assert (said is None) == (wrong is None), said
     assert wrong is None or wrong in (said or "")
 
@@ -371,7 +371,7 @@ class Refusing(ProcessLauncher):
         super().__init__(SETTINGS, 1)
         self.sound, self.refused, self.error, self.started = sound, refused, error, 0
 
-    def start(self, number: int) -> ProcessHand:
+    def start(self, number: int) -> ProcessWorkerHandle:
         self.started += 1
         if self.sound < self.started <= self.sound + self.refused:
             raise self.error

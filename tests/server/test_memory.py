@@ -18,7 +18,7 @@ from capsexp.server.capacity import refuse_or_reduce
 from capsexp.server.measuring import measure
 from capsexp.server.messages import Failed, Measured
 from capsexp.server.pools import launcher
-from capsexp.server.pools.base import Outcome
+from capsexp.server.pools.base import Recognized
 from capsexp.server.pools.pool import WorkerPool
 from capsexp.server.worker import Loaded
 from tests.support import PATIENCE, noise
@@ -150,7 +150,7 @@ def test_workers_are_counted_by_what_the_longest_segment_takes(pool: str) -> Non
         found.append(each_mb)
         return 1
 
-    async def all_of_it() -> Outcome:
+    async def all_of_it() -> Recognized:
         made = launcher(pool, settings, 1, 3, lambda pid: None)
         workers = WorkerPool(made, 3, 0, fits=fits, longest_s=200.0, ample=lambda count, each_mb: False)
         try:

@@ -18,7 +18,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
-from capsexp.client.misbehave import Line
+from capsexp.client.chaos_clients import RawWebSocket
 from capsexp.client.request import OPEN, ConnectionOptions
 from tests.support import PATIENCE, SLOW, noise
 from tests.support.sending import LOAD, piece, send_file
@@ -50,7 +50,7 @@ def test_a_client_with_keepalive_keeps_its_file_while_the_audio_waits(
 
 def test_pings_whose_pongs_are_never_read_cost_no_memory() -> None:
     with server("workers=1") as (url, process):
-        line = Line(url, OPEN, buffer=4096)
+        line = RawWebSocket(url, OPEN, buffer=4096)
         line.shake_hands()
         line.socket.settimeout(0.5)
         pings = Frame(Opcode.PING, b"x" * 125).serialize(mask=True) * 2000
@@ -77,7 +77,7 @@ def test_large_messages_that_never_end_have_a_bound_together(tls: bool, request:
     with server("workers=1", "server.max_held_mb=64", *given) as (url, process):
         before, peak, lines = psutil.Process(process.pid).memory_info().rss, 0, []
         for _ in range(12):
-            line = Line(url, way)
+            line = RawWebSocket(url, way)
             line.shake_hands()
             line.socket.settimeout(0.5)
             with contextlib.suppress(OSError):

@@ -15,7 +15,7 @@ import pytest
 from capsexp.engines.null import NullConfig, NullEngine
 from capsexp.segments import Recognition
 from capsexp.server import worker
-from capsexp.server.messages import Done, Failed, Job, Ready
+from capsexp.server.messages import Done, Failed, SegmentJob, WorkerReady
 from capsexp.server.pools import wire as wire_module
 from capsexp.server.pools.wire import Wire
 from capsexp.server.worker import Loaded
@@ -36,7 +36,7 @@ def test_a_pipe_is_closed_only_when_nobody_writes_to_it_any_more() -> None:
     ours, theirs = multiprocessing.Pipe()
     number, ended = ours.fileno(), threading.Event()
     wire = Wire(ours, lambda message: None, ended.set)
-    wire.put(Job(1, LARGE, 0, 0))
+    wire.put(SegmentJob(1, LARGE, 0, 0))
     os.write(theirs.fileno(), b"\0\0\0\1x")  # a message that cannot be read
     assert ended.wait(PATIENCE)
     wire.finish()  # what the dispatcher says then
@@ -54,7 +54,7 @@ def test_what_is_written_when_a_worker_dies_ends_without_a_word() -> None:
         ended = threading.Event()
         wire = Wire(ours, lambda message: None, ended.set)
         for number in range(3):
-            wire.put(Job(number, LARGE, 0, 0))
+            wire.put(SegmentJob(number, LARGE, 0, 0))
         theirs.close()
         assert ended.wait(PATIENCE)
         wire.finish()
@@ -65,7 +65,7 @@ def test_what_is_written_when_a_worker_dies_ends_without_a_word() -> None:
 def test_what_has_been_put_arrives_before_the_end() -> None:
     ours, theirs = multiprocessing.Pipe()
     wire = Wire(ours, lambda message: None, lambda: None)
-    wire.put(Job(1, LARGE, 0, 0))
+    wire.put(SegmentJob(1, LARGE, 0, 0))
     wire.finish()
     assert len(theirs.recv().audio) == len(LARGE)
     with pytest.raises(EOFError):
@@ -114,14 +114,14 @@ def serve(answer: Callable[[], Any]) -> tuple[Connection, threading.Thread]:
 
     serving = threading.Thread(target=work, daemon=True)
     serving.start()
-    assert isinstance(ours.recv(), Ready)
+    assert isinstance(ours.recv(), WorkerReady)
     return ours, serving
 
 
 def test_an_answer_that_cannot_be_sent_is_a_failure_of_its_segment() -> None:
     pipe, serving = serve(lambda: Recognition([lambda: None]))  # type: ignore[list-item]
-    pipe.send(Job(1, noise(1, 1), 0, 0))
-    pipe.send(Job(2, noise(1, 1), 0, 0))
+    pipe.send(SegmentJob(1, noise(1, 1), 0, 0))
+    pipe.send(SegmentJob(2, noise(1, 1), 0, 0))
     failed, done = pipe.recv(), pipe.recv()
     assert isinstance(failed, Failed) and failed.id == 1 and failed.reason
     assert isinstance(done, Done) and done.id == 2
@@ -137,7 +137,7 @@ def test_a_worker_that_ends_in_a_process_that_lives_on_is_seen_to_end() -> None:
         raise SystemExit  # as a library may
 
     pipe, serving = serve(leave)
-    pipe.send(Job(1, noise(1, 1), 0, 0))
+    pipe.send(SegmentJob(1, noise(1, 1), 0, 0))
     assert pipe.poll(PATIENCE / 6)
     with pytest.raises(EOFError):
         pipe.recv()

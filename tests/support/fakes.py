@@ -13,7 +13,7 @@ from capsexp.engines.null import NullConfig, NullEngine
 from capsexp.protocol import RATE, AudioMessage, encode_audio
 from capsexp.server.core.order import Flow, order
 from capsexp.server.core.scheduler import Admitted, Scheduler
-from capsexp.server.pools.base import Outcome, Ticket
+from capsexp.server.pools.base import PendingWork, Recognized
 
 
 class FakePool:
@@ -21,21 +21,21 @@ class FakePool:
 
     def __init__(self, rng: random.Random) -> None:
         self.engine, self.rng = NullEngine(NullConfig()), rng
-        self.scheduler: Scheduler[Ticket] = Scheduler(2, 3, "task", order(rng.choice(SCHEDULES), 0.01))
+        self.scheduler: Scheduler[PendingWork] = Scheduler(2, 3, "task", order(rng.choice(SCHEDULES), 0.01))
         for worker in range(2):
             self.scheduler.open(worker)
 
     def submit(
         self, work: Any, flow: Flow, on_admitted: Callable[[], object] = lambda: None
-    ) -> "asyncio.Future[Outcome]":
-        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        ticket = Ticket(flow, work=work, queued=0.0, future=future, on_admitted=on_admitted)
+    ) -> "asyncio.Future[Recognized]":
+        future: asyncio.Future[Recognized] = asyncio.get_running_loop().create_future()
+        ticket = PendingWork(flow, work=work, queued=0.0, future=future, on_admitted=on_admitted)
         future.add_done_callback(lambda _: self._left(ticket))
         self.scheduler.submit(ticket)
         self._go_on()
         return future
 
-    def _left(self, ticket: Ticket) -> None:
+    def _left(self, ticket: PendingWork) -> None:
         if ticket.future.cancelled():
             self.scheduler.withdraw(ticket)
         else:
@@ -57,7 +57,7 @@ class FakePool:
         else:
             work: Any = ticket.work
             found = self.engine.recognize(work.audio, work.start, work.shared)
-            ticket.future.set_result(Outcome(found, worker, 1, 0.0, 0.0, 0.0, 0))
+            ticket.future.set_result(Recognized(found, worker, 1, 0.0, 0.0, 0.0, 0))
         self._go_on()
 
 

@@ -1,6 +1,6 @@
 """Where a run is executed, a file each."""
 
-from capsexp.experiment.executors.base import Ended, Executor
+from capsexp.experiment.executors.base import Executor, JobEnd
 from capsexp.plugpoints import EXECUTORS
 
-__all__ = ["EXECUTORS", "Ended", "Executor"]
+__all__ = ["EXECUTORS", "Executor", "JobEnd"]

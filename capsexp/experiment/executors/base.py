@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 
 @dataclass(frozen=True)
-class Ended:
+class JobEnd:
     """How that command ended: its exit code, and the last line that it printed."""
 
     code: int
@@ -24,7 +24,7 @@ class Executor(Protocol):
         within_s: float,
         options: Mapping[str, Any],
         meanwhile: Callable[[], None],
-    ) -> Ended:
+    ) -> JobEnd:
         """Have the run made, and wait until the command has ended, calling `meanwhile` now and then. `secrets` go into
         its environment and into no file; `options` are `executor.options`. Raises HarnessError where it cannot be
         started or has not ended `within_s` seconds; whatever is raised, also KeyboardInterrupt, and by `meanwhile`, the

@@ -11,7 +11,7 @@ from typing import Any
 from capsexp import interrupts
 from capsexp.errors import HarnessError
 from capsexp.experiment.child import Supervised, python
-from capsexp.experiment.executors.base import Ended
+from capsexp.experiment.executors.base import JobEnd
 
 POLL_S = 0.02
 STOP_S = 120.0  # for a run to take down and record what it has, before it is killed
@@ -23,7 +23,7 @@ def execute(
     within_s: float,
     options: Mapping[str, Any],
     meanwhile: Callable[[], None],
-) -> Ended:
+) -> JobEnd:
     """What the run tells its user goes where ours goes."""
     command = python("capsexp.run", str(run_dir), "--stdin-guard")
     run = Supervised(command, "the run", secrets, out=subprocess.PIPE)
@@ -40,4 +40,4 @@ def execute(
     assert run.process.stdout is not None
     with run.process.stdout as out:
         lines = out.read(1 << 16).decode("utf-8", "replace").splitlines()
-    return Ended(run.process.returncode, lines[-1] if lines else "it said nothing")
+    return JobEnd(run.process.returncode, lines[-1] if lines else "it said nothing")

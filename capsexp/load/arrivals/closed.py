@@ -14,7 +14,7 @@ class Settings(LoadConfig):
     name: str = "closed"
     concurrency: int = 4
 
-    def faults(self) -> Iterator[str]:
-        yield from super().faults()
+    def problems(self) -> Iterator[str]:
+        yield from super().problems()
         if self.concurrency < 1:
             yield "load.concurrency: load=closed has at least 1 request at a time; load=all has no bound"

@@ -24,8 +24,8 @@ class Settings(LoadConfig):
     turns: int = number(4, low=1, high=100_000)  # of each
     think_s: float = number(3.0, high=1e6)  # the mean; each is drawn from an exponential distribution
 
-    def faults(self) -> Iterator[str]:
-        yield from super().faults()
+    def problems(self) -> Iterator[str]:
+        yield from super().problems()
         if self.concurrency:
             yield "load.concurrency: load=dictation has load.users; leave it out"
 

@@ -35,8 +35,8 @@ class Settings(LoadConfig):
     name: str = "mixed"
     classes: dict[str, Any] = field(default_factory=_usual)
 
-    def faults(self) -> Iterator[str]:
-        yield from super().faults()
+    def problems(self) -> Iterator[str]:
+        yield from super().problems()
         if all(said is None for said in self.classes.values()):
             yield "load.classes: there is none; give each a load, as load.classes.mic.name=dictation"
         if self.concurrency:
@@ -47,8 +47,8 @@ class Settings(LoadConfig):
             yield str(error)
             return
         for kind, part in parts.items():
-            for fault in (*bounds.faults(part.load, "load"), *part.load.faults()):
-                yield f"load.classes.{kind}.{fault.removeprefix('load.')}"
+            for problem in (*bounds.problems(part.load, "load"), *part.load.problems()):
+                yield f"load.classes.{kind}.{problem.removeprefix('load.')}"
 
     def parts(self) -> dict[str, Part]:
         return {kind: _part(self, kind, said) for kind, said in self.classes.items() if said is not None}

@@ -29,8 +29,8 @@ class Open(LoadConfig):
     cv: float = number(1.0, low=0.01, high=100)
     unit: str = "requests"  # per second; or rtfx: seconds of audio per second
 
-    def faults(self) -> Iterator[str]:
-        yield from super().faults()
+    def problems(self) -> Iterator[str]:
+        yield from super().problems()
         for key, names in (("process", PROCESSES), ("unit", UNITS)):
             if (value := getattr(self, key)) not in names:
                 yield f"load.{key}: unknown value {value!r}{nearest(value, names)}"
@@ -80,8 +80,8 @@ class Settings(Open):
     rate: float = number(1.0, above=True, high=1e5)
     duration_s: float = number(60.0, above=True, high=1e6)  # in which requests begin
 
-    def faults(self) -> Iterator[str]:
-        yield from super().faults()
+    def problems(self) -> Iterator[str]:
+        yield from super().problems()
         if self.duration_s >= self.timeout:
             yield f"load.duration_s: {self.duration_s:g} s is no less than load.timeout={self.timeout:g}"
 

@@ -29,8 +29,8 @@ class Settings(LoadConfig):
     csv: str | None = None
     speed: float = number(1.0, above=True, high=1e4)  # 2: in half the time
 
-    def faults(self) -> Iterator[str]:
-        yield from super().faults()
+    def problems(self) -> Iterator[str]:
+        yield from super().problems()
         if self.csv is None:
             yield "load.csv: give the table, with the columns due_s and sample"
         if self.concurrency:

@@ -21,8 +21,8 @@ class Settings(Open):
     )
     step_s: float = number(30.0, above=True, high=1e6)
 
-    def faults(self) -> Iterator[str]:
-        yield from super().faults()
+    def problems(self) -> Iterator[str]:
+        yield from super().problems()
         if not self.rates:
             yield "load.rates: give the rate of each step, as [1,2,4]"
         if (whole := self.step_s * len(self.rates)) >= self.timeout:

@@ -23,7 +23,7 @@ ALIVE = frozenset({State.STARTING, State.READY, State.BUSY, State.STUCK})
 
 
 @dataclass(eq=False, kw_only=True)
-class Job(Work):
+class RetriedWork(Work):
     """`retries`: how often it was begun again, `failures`: how often by a fault of its own or of its worker;
     `suspect`: it is one of several that may have taken their common process down."""
 
@@ -32,7 +32,7 @@ class Job(Work):
     suspect: bool = False
 
 
-J = TypeVar("J", bound=Job)
+J = TypeVar("J", bound=RetriedWork)
 
 
 @dataclass

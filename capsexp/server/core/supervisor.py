@@ -188,7 +188,7 @@ class Supervisor(Generic[J]):
         return [one for one in those if self.scheduler.flight[one]]
 
     def _blame(self, worker: int, reason: str) -> None:
-        """For a death that nobody ordered."""
+        """Of a worker that was not told to end."""
         busy = self._retire(worker)
         if len(busy) == 1:
             self._retry(self.scheduler.answered(busy[0]), reason)

@@ -6,17 +6,17 @@ import math
 from collections.abc import Mapping
 
 from capsexp.segments import Recognition, Segment
-from capsexp.server.messages import Done, Failed, Measured, Ready, Skipped, Started
+from capsexp.server.messages import Done, Failed, Measured, Skipped, Started, WorkerReady
 
 LATE_S = 1.0  # an engine's clock may run a little beyond the end of its segment
 
 
-def nonsense(message: object, ready: bool, flight: Mapping[int, Segment | str], asked: bool = False) -> str | None:
+def invalid_reply(message: object, ready: bool, flight: Mapping[int, Segment | str], asked: bool = False) -> str | None:
     """What is wrong with a message of a worker that is `ready` (or still loading) and has `flight` to do, in this
     order; None for one that can be believed. `asked`: it was told to measure a segment."""
     if isinstance(message, Started):
         return None if _is_number(message.pid) else "a pid that is none"
-    if isinstance(message, Ready):
+    if isinstance(message, WorkerReady):
         believed = not ready and _is_number(message.load_s) and isinstance(message.about, dict)
         return None if believed else "ready when it was so already"
     if isinstance(message, Failed) and message.id is None:

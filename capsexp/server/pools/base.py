@@ -10,13 +10,13 @@ from typing import Protocol
 from capsexp.errors import ServerError
 from capsexp.pipes import Connection
 from capsexp.segments import Recognition, Segment
-from capsexp.server.core.life import Job
+from capsexp.server.core.life import RetriedWork
 from capsexp.server.core.order import Flow
 from capsexp.server.core.scheduler import Scheduler
 from capsexp.server.messages import Measure, Measured
 
 
-class GaveUp(ServerError):
+class RetriesExhausted(ServerError):
     """A segment that failed as often as `server.max_retries` allows; `retries`: how often it was begun again."""
 
     def __init__(self, reason: str, retries: int) -> None:
@@ -33,7 +33,7 @@ def patience(work: Segment | str | Measure, stuck_s: float, stuck_rtf: float) ->
 
 
 @dataclass
-class Outcome:
+class Recognized:
     """A recognized segment. Times are time.monotonic()."""
 
     heard: Recognition
@@ -56,13 +56,13 @@ class WorkerInfo:
 
 
 @dataclass(eq=False, kw_only=True)
-class Ticket(Job):
+class PendingWork(RetriedWork):
     """A segment (or a final text, to be punctuated) on its way, and the future that ends with an Outcome or a
     ServerError."""
 
     work: Segment | str
     queued: float
-    future: asyncio.Future[Outcome] = field(repr=False)
+    future: asyncio.Future[Recognized] = field(repr=False)
     on_admitted: Callable[[], object] = field(repr=False)
 
 
@@ -72,13 +72,13 @@ class Pool(Protocol):
         ...
 
     @property
-    def scheduler(self) -> Scheduler[Ticket]:
+    def scheduler(self) -> Scheduler[PendingWork]:
         """It makes a flow for the segments of each task."""
         ...
 
     def submit(
         self, work: Segment | str, flow: Flow | None = None, on_admitted: Callable[[], object] = lambda: None
-    ) -> asyncio.Future[Outcome]:
+    ) -> asyncio.Future[Recognized]:
         """Queue a segment; cancel the future to take it out of the queue. Once `on_admitted` was called there is room
         for another. A text is to be punctuated and goes first, as somebody waits for it."""
         ...
@@ -90,7 +90,7 @@ class Pool(Protocol):
         ...
 
 
-class Hand(Protocol):
+class WorkerHandle(Protocol):
     """One worker as the gateway holds it. Its pipe ends when it has died, however it died."""
 
     pipe: Connection
@@ -110,11 +110,11 @@ class Hand(Protocol):
 class Launcher(Protocol):
     """A kind of pool: how its workers come to life. Called on the event loop's thread, and does not wait."""
 
-    def start(self, number: int) -> Hand:
+    def start(self, number: int) -> WorkerHandle:
         """Start worker `number`, or start it again. It says Ready over its pipe, or Failed."""
         ...
 
-    def each_mb(self, first: Hand, measured: Measured) -> float:
+    def each_mb(self, first: WorkerHandle, measured: Measured) -> float:
         """What a further worker takes, judged by the first one and by what its longest segment took."""
         ...
 

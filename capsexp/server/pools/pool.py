@@ -21,9 +21,9 @@ from capsexp.server.core.life import Act, Broken, Died, GivesUp, Kill, Start, St
 from capsexp.server.core.order import Flow
 from capsexp.server.core.scheduler import Admitted, Given, Scheduler
 from capsexp.server.core.supervisor import Supervisor
-from capsexp.server.messages import Done, Measure, Measured, Ready, Skip, Skipped, Started
-from capsexp.server.pools.answers import nonsense
-from capsexp.server.pools.base import GaveUp, Launcher, Outcome, Ticket, WorkerInfo
+from capsexp.server.messages import Done, Measure, Measured, Skip, Skipped, Started, WorkerReady
+from capsexp.server.pools.answers import invalid_reply
+from capsexp.server.pools.base import Launcher, PendingWork, Recognized, RetriesExhausted, WorkerInfo
 from capsexp.server.pools.running import Endings, Running, deliver, each_mb, end, fail, gone, job, name_of, said
 from capsexp.server.pools.wire import Wire
 from capsexp.server.spawn_reserve import SpawnReserve, is_passing
@@ -48,7 +48,7 @@ class WorkerPool:
         load_patience: float = 3600.0,
         longest_s: float = 1.0,
         ample: Callable[[int, float], bool] = lambda count, each_mb: True,
-        scheduled: Callable[[int], Scheduler[Ticket]] = lambda count: Scheduler(count, 4 * count),
+        scheduled: Callable[[int], Scheduler[PendingWork]] = lambda count: Scheduler(count, 4 * count),
     ) -> None:
         self.count = count
         self.about: dict[str, Any] = {}  # what the engine says of itself
@@ -57,7 +57,7 @@ class WorkerPool:
         self._reserve = SpawnReserve()
         self._endings = Endings()
         self._workers: list[Running] = []
-        self._supervisor: Supervisor[Ticket] = Supervisor(
+        self._supervisor: Supervisor[PendingWork] = Supervisor(
             scheduled(count), max_retries, lambda ticket: patience(ticket.work), load_patience
         )
         self._stopping = False
@@ -110,7 +110,7 @@ class WorkerPool:
         return each_mb(self._launcher, first, self._longest_s)
 
     @property
-    def scheduler(self) -> Scheduler[Ticket]:
+    def scheduler(self) -> Scheduler[PendingWork]:
         return self._supervisor.scheduler
 
     @property
@@ -120,8 +120,8 @@ class WorkerPool:
 
     def submit(
         self, work: Segment | str, flow: Flow | None = None, on_admitted: Callable[[], object] = lambda: None
-    ) -> asyncio.Future[Outcome]:
-        ticket = Ticket(
+    ) -> asyncio.Future[Recognized]:
+        ticket = PendingWork(
             flow or Flow(), isinstance(work, str), work=work, queued=time.monotonic(),
             future=self._loop.create_future(), on_admitted=on_admitted,
         )  # fmt: skip
@@ -163,7 +163,7 @@ class WorkerPool:
     def _is(self, worker: Running, *states: State) -> bool:
         return self._supervisor.lives[worker.number].state in states
 
-    def _left(self, ticket: Ticket) -> None:
+    def _left(self, ticket: PendingWork) -> None:
         """Its future is done. When that is because nobody wants it any more, nobody is to work on it either."""
         if self._stopping:
             return
@@ -214,14 +214,14 @@ class WorkerPool:
     def _received(self, worker: Running, message: Any) -> None:
         life, now = self._supervisor.lives[worker.number], self._loop.time()
         flight = {number: ticket.work for number, ticket in self.scheduler.flight[worker.number].items()}
-        wrong = nonsense(message, life.loaded, flight, worker.asked)
+        wrong = invalid_reply(message, life.loaded, flight, worker.asked)
         if wrong is not None:
             self._supervisor.failed(worker.number, f"worker {worker.number} answered nonsense: {wrong}")
         elif isinstance(message, Started):
             with self._reserve:
                 worker.hand.pid = life.group = message.pid
             self._on_event("started", self._info(worker))
-        elif isinstance(message, Ready):
+        elif isinstance(message, WorkerReady):
             self._supervisor.ready(worker.number, now)
             worker.load_s, self.about = message.load_s, message.about
             self._endings.all_well()
@@ -269,12 +269,12 @@ class WorkerPool:
         self._supervisor.tick(self._loop.time())
         self._go_on()
 
-    def _do(self, act: Act[Ticket]) -> None:
+    def _do(self, act: Act[PendingWork]) -> None:
         if isinstance(act, Admitted):
             act.work.on_admitted()
         elif isinstance(act, GivesUp):
             why = f"{name_of(act.work.work)} failed {act.work.failures} times: {act.reason}"
-            fail(act.work, GaveUp(why, act.work.retries))
+            fail(act.work, RetriesExhausted(why, act.work.retries))
         elif isinstance(act, Broken):
             for ticket in self.scheduler.unfinished():
                 fail(ticket, ServerError(act.reason))
@@ -282,7 +282,7 @@ class WorkerPool:
         else:
             self._do_to(self._workers[act.worker], act)
 
-    def _do_to(self, worker: Running, act: Given[Ticket] | Start | Kill | Died | Waits) -> None:
+    def _do_to(self, worker: Running, act: Given[PendingWork] | Start | Kill | Died | Waits) -> None:
         if isinstance(act, Given):
             worker.wire.put(job(act.number, act.work.work))
         elif isinstance(act, Start):

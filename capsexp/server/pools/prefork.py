@@ -31,7 +31,7 @@ from capsexp.server.spawn_reserve import is_passing
 assert sys.platform == "linux"  # config refuses pool=prefork elsewhere
 
 
-class ForkedHand:
+class ForkedWorkerHandle:
     """A worker that is not our own child. A descriptor of the process keeps us from signalling whoever gets its pid."""
 
     def __init__(self, pipe: Connection) -> None:
@@ -83,7 +83,7 @@ class PreforkLauncher:
         self._loader: SpawnProcess | None = None
         self._control: socket.socket | None = None
 
-    def start(self, number: int) -> ForkedHand:
+    def start(self, number: int) -> ForkedWorkerHandle:
         ours, theirs = multiprocessing.Pipe(duplex=True)
         with theirs:
             for _ in range(2):
@@ -99,7 +99,7 @@ class PreforkLauncher:
             else:
                 ours.close()
                 raise failed
-        return ForkedHand(ours)
+        return ForkedWorkerHandle(ours)
 
     def _begin(self) -> None:
         if self._control is not None:

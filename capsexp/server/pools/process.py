@@ -14,7 +14,7 @@ from capsexp.server import worker
 from capsexp.server.messages import Measured
 
 
-class ProcessHand:
+class ProcessWorkerHandle:
     """A process of ours and the pipe to it; several workers may share the process."""
 
     def __init__(self, process: SpawnProcess, pipe: Connection) -> None:
@@ -39,7 +39,7 @@ class ProcessLauncher:
     def __init__(self, settings: dict[str, Any], threads: int) -> None:
         self._settings, self._threads = settings, threads
 
-    def start(self, number: int) -> ProcessHand:
+    def start(self, number: int) -> ProcessWorkerHandle:
         # On the loop's thread: Linux ties the child's life to the thread that started it.
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe(duplex=True)
@@ -51,7 +51,7 @@ class ProcessLauncher:
         )
         process.start()
         theirs.close()
-        return ProcessHand(process, ours)
+        return ProcessWorkerHandle(process, ours)
 
     def each_mb(self, first: Any, measured: Measured) -> float:
         return uss_mb(first.pid) + measured.freed_mb

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from capsexp import cgroup
 from capsexp.errors import ServerError
 from capsexp.segments import Segment
-from capsexp.server.messages import Done, Failed, Job, Measured, TextJob
-from capsexp.server.pools.base import Hand, Launcher, Outcome, Ticket
+from capsexp.server.messages import Done, Failed, Measured, SegmentJob, TextJob
+from capsexp.server.pools.base import Launcher, PendingWork, Recognized, WorkerHandle
 from capsexp.server.pools.wire import Wire
 
 log = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 class Running:
     """`hand` and `wire` are there once it was started."""
 
-    hand: Hand
+    hand: WorkerHandle
     wire: Wire
 
     def __init__(self, number: int) -> None:
@@ -66,30 +66,30 @@ def said(error: BaseException) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
 
 
-def deliver(ticket: Ticket, worker: Running, done: Done) -> None:
+def deliver(ticket: PendingWork, worker: Running, done: Done) -> None:
     """To who waits for it, if anybody still does."""
     if not ticket.future.done():
         times = (ticket.queued, done.started, done.finished)
-        ticket.future.set_result(Outcome(done.heard, worker.number, worker.hand.pid or 0, *times, ticket.retries))
+        ticket.future.set_result(Recognized(done.heard, worker.number, worker.hand.pid or 0, *times, ticket.retries))
 
 
-def fail(ticket: Ticket, error: ServerError) -> None:
+def fail(ticket: PendingWork, error: ServerError) -> None:
     if not ticket.future.done():
         ticket.future.set_exception(error)
 
 
-def job(number: int, work: Segment | str) -> Job | TextJob:
+def job(number: int, work: Segment | str) -> SegmentJob | TextJob:
     """What a worker is told."""
     if isinstance(work, str):
         return TextJob(number, work)
-    return Job(number, work.audio, work.start, work.shared)
+    return SegmentJob(number, work.audio, work.start, work.shared)
 
 
 def name_of(work: Segment | str) -> str:
     return "the punctuation" if isinstance(work, str) else f"segment {work.index}"
 
 
-async def end(hands: Sequence[Hand], patience: float, grace: float) -> None:
+async def end(hands: Sequence[WorkerHandle], patience: float, grace: float) -> None:
     """They were asked to end: see to it that they do, after `patience`, with `grace` for each stronger word."""
     if await gone(hands, patience):
         return
@@ -101,7 +101,7 @@ async def end(hands: Sequence[Hand], patience: float, grace: float) -> None:
             return
 
 
-async def gone(these: Sequence[Hand | Launcher | Wire], patience: float) -> bool:
+async def gone(these: Sequence[WorkerHandle | Launcher | Wire], patience: float) -> bool:
     """Whether none of these is alive any more, within so many seconds."""
     deadline = time.monotonic() + patience
     while any(one.alive() for one in these):

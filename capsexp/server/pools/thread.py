@@ -11,7 +11,7 @@ from typing import Any
 from capsexp.pipes import Connection
 from capsexp.server import worker
 from capsexp.server.messages import Measured
-from capsexp.server.pools.process import ProcessHand
+from capsexp.server.pools.process import ProcessWorkerHandle
 
 
 class ThreadLauncher:
@@ -22,11 +22,11 @@ class ThreadLauncher:
         self._process: SpawnProcess | None = None
         self._unclaimed: dict[int, Connection] = {}
 
-    def start(self, number: int) -> ProcessHand:
+    def start(self, number: int) -> ProcessWorkerHandle:
         if number not in self._unclaimed:
             self._begin()
         assert self._process is not None
-        return ProcessHand(self._process, self._unclaimed.pop(number))
+        return ProcessWorkerHandle(self._process, self._unclaimed.pop(number))
 
     def _begin(self) -> None:
         self.kill()  # what is left of the last one

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from capsexp.pipes import Connection, half_close
-from capsexp.server.messages import Job, Measure, Skip, TextJob
+from capsexp.server.messages import Measure, SegmentJob, Skip, TextJob
 
 
 class Wire:
@@ -18,7 +18,7 @@ class Wire:
 
     def __init__(self, pipe: Connection, received: Callable[[Any], None], ended: Callable[[], None]) -> None:
         self._pipe, self._received, self._ended = pipe, received, ended
-        self._outbox: queue.SimpleQueue[Job | TextJob | Skip | Measure | None] = queue.SimpleQueue()
+        self._outbox: queue.SimpleQueue[SegmentJob | TextJob | Skip | Measure | None] = queue.SimpleQueue()
         self._was_read = threading.Event()
         self._writer = threading.Thread(target=self._write, daemon=True)
         try:
@@ -33,7 +33,7 @@ class Wire:
             self.finish()
             raise
 
-    def put(self, job: Job | TextJob | Skip | Measure) -> None:
+    def put(self, job: SegmentJob | TextJob | Skip | Measure) -> None:
         self._outbox.put(job)
 
     def finish(self) -> None:

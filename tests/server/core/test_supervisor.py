@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from capsexp.config.server import DISPATCH, SCHEDULES
-from capsexp.server.core.life import ALIVE, Broken, Died, GivesUp, Job, Kill, Start, State, Waits
+from capsexp.server.core.life import ALIVE, Broken, Died, GivesUp, Kill, RetriedWork, Start, State, Waits
 from capsexp.server.core.order import Flow, order
 from capsexp.server.core.scheduler import Admitted, Given, Scheduler
 from capsexp.server.core.supervisor import ASLEEP_S, GIVE_UP, LOADS, MOST_BACKOFF_S, START_S, Supervisor
@@ -26,21 +26,21 @@ class World:
     def __init__(self, workers: int, retries: int, shared: bool, dispatch: str = "segment", schedule: str = "fifo"):
         self.now, self.shared, self.starts = 0.0, shared, 0
         self.no_room = self.cannot_load = False
-        scheduler: Scheduler[Job] = Scheduler(workers, 4 * workers, dispatch, order(schedule, 5.0))
-        self.supervisor: Supervisor[Job] = Supervisor(scheduler, retries, lambda job: PATIENCE_S, LOAD_S)
+        scheduler: Scheduler[RetriedWork] = Scheduler(workers, 4 * workers, dispatch, order(schedule, 5.0))
+        self.supervisor: Supervisor[RetriedWork] = Supervisor(scheduler, retries, lambda job: PATIENCE_S, LOAD_S)
         self.retries = retries
         self.alive: set[int] = set()  # their processes
         self.loading: set[int] = set()
-        self.wanted: dict[Job, None] = {}
-        self.done: Counter[Job] = Counter()
-        self.given_up: Counter[Job] = Counter()
+        self.wanted: dict[RetriedWork, None] = {}
+        self.done: Counter[RetriedWork] = Counter()
+        self.given_up: Counter[RetriedWork] = Counter()
         for worker in range(workers):
             self.start(worker)
             self.ready(worker)
         self.supervisor.begun = True
 
     @property
-    def scheduler(self) -> Scheduler[Job]:
+    def scheduler(self) -> Scheduler[RetriedWork]:
         return self.supervisor.scheduler
 
     def start(self, worker: int) -> None:
@@ -74,8 +74,8 @@ class World:
                 else:
                     assert isinstance(act, (Admitted, Died, Waits, Broken))
 
-    def submit(self, flow: Flow) -> Job:
-        job = Job(flow)
+    def submit(self, flow: Flow) -> RetriedWork:
+        job = RetriedWork(flow)
         self.wanted[job] = None
         self.scheduler.submit(job)
         self.go_on()

@@ -1,5 +1,5 @@
 """Clients that do what no client should, for fault=client_vanishes, slow_client and garbage_client. Each is a process
-of its own (`python -m capsexp.client.misbehave`, told what to do in a line of JSON).
+of its own (`python -m capsexp.client.chaos_clients`, told what to do in a line of JSON).
 
 They speak through websockets' protocol without its input and output, so that what they do to the socket is up to them.
 """
@@ -32,7 +32,7 @@ TASK = "fault-"  # begins the task ids of all of them
 TIMEOUT_S = 10.0
 
 
-class Line:
+class RawWebSocket:
     """A connection to a WebSocket server, opened by hand."""
 
     def __init__(self, url: str, way: ConnectionOptions, buffer: int | None = None) -> None:
@@ -74,7 +74,7 @@ class Line:
 
 def vanish(url: str, way: ConnectionOptions, seed: int, seconds: float) -> None:
     """Send part of a long task, then die as by kill -9: between two messages, or in the middle of one."""
-    rng, line = random.Random(seed), Line(url, way)
+    rng, line = random.Random(seed), RawWebSocket(url, way)
     line.shake_hands()
     frames = [line.frame(message) for message in _task(rng, f"{TASK}{seed}", rng.randint(2, 4))]
     for frame in frames[:-1]:
@@ -83,9 +83,9 @@ def vanish(url: str, way: ConnectionOptions, seed: int, seconds: float) -> None:
     os.kill(os.getpid(), signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
 
 
-def dawdle(url: str, way: ConnectionOptions, seed: int, seconds: float) -> None:
+def slow_reader(url: str, way: ConnectionOptions, seed: int, seconds: float) -> None:
     """Send as fast as the server takes it, and read next to nothing, for `seconds`."""
-    rng, line = random.Random(seed), Line(url, way, buffer=4096)
+    rng, line = random.Random(seed), RawWebSocket(url, way, buffer=4096)
     line.shake_hands()
     until = time.monotonic() + seconds
     line.socket.settimeout(0.1)
@@ -100,20 +100,20 @@ def dawdle(url: str, way: ConnectionOptions, seed: int, seconds: float) -> None:
             line.socket.recv(1)
 
 
-def garble(url: str, way: ConnectionOptions, seed: int, seconds: float) -> None:
+def fuzz(url: str, way: ConnectionOptions, seed: int, seconds: float) -> None:
     """One kind of nonsense after another, each on a connection of its own, in an order of their own."""
     rng = random.Random(seed)
     kinds = [_noise, _no_upgrade, _half_a_handshake, _bad_frames, _endless_frame, _bad_messages]
     rng.shuffle(kinds)
     for kind in kinds:
         with contextlib.suppress(OSError, EOFError):  # thrown out, as it should be
-            kind(Line(url, way), rng)
+            kind(RawWebSocket(url, way), rng)
 
 
-DEEDS: dict[str, Callable[[str, ConnectionOptions, int, float], None]] = {
+KINDS: dict[str, Callable[[str, ConnectionOptions, int, float], None]] = {
     "client_vanishes": vanish,
-    "slow_client": dawdle,
-    "garbage_client": garble,
+    "slow_client": slow_reader,
+    "garbage_client": fuzz,
 }
 
 
@@ -135,20 +135,20 @@ def _tasks(rng: random.Random, seed: int) -> Iterator[str]:
         number += 1
 
 
-def _noise(line: Line, rng: random.Random) -> None:
+def _noise(line: RawWebSocket, rng: random.Random) -> None:
     line.socket.sendall(rng.randbytes(rng.randint(1, 100_000)))
 
 
-def _no_upgrade(line: Line, rng: random.Random) -> None:
+def _no_upgrade(line: RawWebSocket, rng: random.Random) -> None:
     line.socket.sendall(b"POST /" + rng.randbytes(8).hex().encode() + b" HTTP/1.1\r\nHost: x\r\n\r\n")
     line.socket.recv(4096)
 
 
-def _half_a_handshake(line: Line, rng: random.Random) -> None:
+def _half_a_handshake(line: RawWebSocket, rng: random.Random) -> None:
     line.socket.sendall(b"GET / HTTP/1.1\r\nUpgrade: websocket\r\nX: " + b"x" * rng.randint(0, 3000))
 
 
-def _bad_frames(line: Line, rng: random.Random) -> None:
+def _bad_frames(line: RawWebSocket, rng: random.Random) -> None:
     line.shake_hands()
     frame = bytearray(line.frame("{}"))
     frame[0] |= rng.choice((0x10, 0x20, 0x40, 0x0F))
@@ -156,13 +156,13 @@ def _bad_frames(line: Line, rng: random.Random) -> None:
     line.socket.recv(4096)
 
 
-def _endless_frame(line: Line, rng: random.Random) -> None:
+def _endless_frame(line: RawWebSocket, rng: random.Random) -> None:
     line.shake_hands()
     line.socket.sendall(b"\x81\xff" + (2**40).to_bytes(8, "big") + rng.randbytes(1000))
     line.socket.recv(4096)
 
 
-def _bad_messages(line: Line, rng: random.Random) -> None:
+def _bad_messages(line: RawWebSocket, rng: random.Random) -> None:
     line.shake_hands()
     nan = base64.b64encode(np.array([np.nan, np.inf], "<f4").tobytes()).decode()
     right = {"task_id": f"{TASK}bad", "data": "AAAA", "is_final": False}
@@ -188,7 +188,7 @@ def main() -> int:
     told = json.loads(sys.stdin.readline())
     die_with_parent(told["parent"])
     with contextlib.suppress(OSError):
-        DEEDS[told["kind"]](
+        KINDS[told["kind"]](
             told["url"], ConnectionOptions(told["token"], told["certfile"]), told["seed"], told["seconds"]
         )
     return 0
