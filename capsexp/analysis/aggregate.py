@@ -68,12 +68,16 @@ def _unjudged_verdict(status: str) -> str:
 
 
 def configurations(
-    observed: Sequence[Observed], references: Mapping[str, Reference], thresholds: Mapping[str, Any]
+    observed: Sequence[Observed],
+    references: Mapping[str, Reference],
+    thresholds: Mapping[str, Any],
+    looks: bool = False,
 ) -> list[Configuration]:
     """Runs of one key are trials of one configuration. A run that failed for a reason of the harness is a trial that is
-    missing; those that measured something else than the others (see `alike`) are left out."""
+    missing; those that measured something else than the others (see `alike`) are left out. `looks`: with trials=auto
+    they are looked at one by one."""
     cases = {
-        key: _case([o for o in observed if o.run.key == key], references)
+        key: _case([o for o in observed if o.run.key == key], references, looks)
         for key in dict.fromkeys(o.run.key for o in observed)
     }
     firsts = [case.first for case in cases.values()]
@@ -82,10 +86,10 @@ def configurations(
     found = _with_iso_resource(found, cases)
     for key, unharmed in baseline.without_fault(firsts).items():
         found[key] = replace(found[key], fault=fault_effects.against_unharmed(found[key], found[unharmed]))
-    return [_judged(one, found[one.baseline or key], thresholds) for key, one in found.items()]
+    return [_judged(one, found[one.baseline or key], thresholds, looks) for key, one in found.items()]
 
 
-def _case(every: list[Observed], references: Mapping[str, Reference]) -> _Case:
+def _case(every: list[Observed], references: Mapping[str, Reference], looks: bool) -> _Case:
     own = [o for o in every if not o.run.failed_by_us]
     same, left_out = alike.choose([o.run if o.figures else None for o in own])
     known = [own[at] for at in same]
@@ -103,6 +107,7 @@ def _case(every: list[Observed], references: Mapping[str, Reference]) -> _Case:
         judged=judged,
         leak=leak,
         reference_rtfx=_reference_rtfx(references.get(first.reference or ""), first.workers),
+        looks=looks,
     )
     out = {(left.trial, left.num) for left in left_out}
     kept = [o for o in every if (o.run.trial, o.run.num) not in out]
@@ -220,7 +225,7 @@ def invalid(one: Configuration) -> str | None:
     return f"no valid run ({', '.join(codes)})"
 
 
-def _judged(one: Configuration, base: Configuration, thresholds: Mapping[str, Any]) -> Configuration:
+def _judged(one: Configuration, base: Configuration, thresholds: Mapping[str, Any], looks: bool) -> Configuration:
     if one.status != "ok":
         return one
     none = None if base.value("makespan_s") else f"{base.key} did not complete its requests"
@@ -228,7 +233,7 @@ def _judged(one: Configuration, base: Configuration, thresholds: Mapping[str, An
         none = f"{base.key} was made with other {' and '.join(one.unlike_baseline)}"
     mine, theirs = invalid(one), invalid(base)
     unjudged = _unjudged(one, base)
-    results = gates.judge(one, thresholds, unjudged, none, mine, theirs)
+    results = gates.judge(one, thresholds, unjudged, none, mine, theirs, looks)
     caveats = gates.caveats(results, thresholds, one.validity.invalid, validity.kinds(validity.codes([one])))
     if left_out := alike.said(one.left_out):
         caveats.append(left_out)

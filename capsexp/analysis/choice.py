@@ -65,9 +65,13 @@ def choose(found: Sequence[Configuration], tolerance: float) -> Choice | None:
 
 
 def best(candidates: Sequence[Configuration], tolerance: float) -> Configuration:
-    """Of those as fast as the fastest, and as small as the smallest of these, the one with the fewest workers and
+    """The smallest of those as fast as the fastest."""
+    return smallest([c for c in candidates if speed(c) >= (1 - tolerance) * max(map(speed, candidates))], tolerance)
+
+
+def smallest(fast: Sequence[Configuration], tolerance: float) -> Configuration:
+    """Of equally fast ones, and of those of them as small as the smallest, the one with the fewest workers and
     threads."""
-    fast = [c for c in candidates if speed(c) >= (1 - tolerance) * max(map(speed, candidates))]
     small = [c for c in fast if (1 - tolerance) * memory(c) <= min(map(memory, fast))]
     return min(small, key=lambda c: (*_counts(c), -speed(c), c.key))
 

@@ -19,7 +19,8 @@ from capsexp.analysis import statistics
 from capsexp.analysis.correctness import Judgement
 from capsexp.analysis.figures import Figures
 from capsexp.analysis.latency import FEWEST
-from capsexp.results.report import Estimate, Leak
+from capsexp.analysis.sequential import DECIDES, shown
+from capsexp.results.report import Estimate, Leak, Unit
 
 # Requests a percentile needs before it says anything (MLPerf's early-stopping counts).
 PERCENTILES = FEWEST
@@ -28,7 +29,8 @@ PERCENTILES = FEWEST
 @dataclass(frozen=True)
 class Evidence:
     """What a configuration's metrics are computed from: the figures of each trial that counts; the verdicts on the
-    texts of all trials, the disturbed ones too; the RTFx of its reference with as many processes."""
+    texts of all trials, the disturbed ones too; the RTFx of its reference with as many processes. `looks`: after each
+    trial it was asked whether it is the last (see sequential)."""
 
     workers: int | None
     threads: int
@@ -37,6 +39,7 @@ class Evidence:
     judged: Sequence[Judgement] = ()
     leak: Leak = field(default_factory=Leak)
     reference_rtfx: float | None = None
+    looks: bool = False
 
     @property
     def figures(self) -> list[Figures]:
@@ -55,17 +58,20 @@ def mean_of(pick: Callable[[Figures], float | None]) -> Compute:
     """The geometric mean over trials that know it; the arithmetic one where a value is zero."""
 
     def found(own: Evidence, baseline: Evidence | None) -> Estimate:
-        return _mean([v for f in own.figures if (v := pick(f)) is not None])
+        return _mean([v for f in own.figures if (v := pick(f)) is not None], own.looks)
 
     return found
 
 
-def _mean(values: Sequence[float]) -> Estimate:
+def _mean(values: Sequence[float], looks: bool, of: Unit = "trials") -> Estimate:
     if not values:
-        return Estimate()
+        return Estimate(of=of)
     return Estimate(
-        value=statistics.centre(values), ci95=statistics.interval(values), n=len(values), values=tuple(values)
-    )
+        value=statistics.centre(values),
+        ci95=statistics.interval(values, shown(len(values), looks)),
+        decides=statistics.interval(values, DECIDES) if looks else None,
+        n=len(values), of=of, values=tuple(values),
+    )  # fmt: skip
 
 
 def paced(pick: Callable[[Figures], float | None], slower: bool) -> Compute:
@@ -80,7 +86,7 @@ def paced(pick: Callable[[Figures], float | None], slower: bool) -> Compute:
             trials, pace = sorted(shared), _pace(baseline)
             drift = statistics.centre([*pace.values()]) / statistics.centre([pace[trial] for trial in trials])
         factor = drift if slower else 1 / drift
-        return _mean([v * factor for trial in trials if (v := pick(own.trials[trial])) is not None])
+        return _mean([v * factor for trial in trials if (v := pick(own.trials[trial])) is not None], own.looks)
 
     return found
 
@@ -104,12 +110,6 @@ def highest_of(pick: Callable[[Figures], float | None]) -> Compute:
     return found
 
 
-def _of_pairs(values: Sequence[float]) -> Estimate:
-    """Of positive ratios."""
-    middle = statistics.centre(values) if values else None
-    return Estimate(value=middle, ci95=statistics.interval(values), n=len(values), of="pairs", values=tuple(values))
-
-
 def speedups(own: Evidence, other: Evidence) -> list[float]:
     """Makespan of the other / makespan, within each trial; per second of audio."""
     return statistics.ratios(_pace(other), _pace(own))
@@ -121,7 +121,7 @@ def speedup(own: Evidence, baseline: Evidence | None) -> Estimate:
     ratios = speedups(own, baseline)
     if not (own.whole and baseline.whole):
         return Estimate(n=len(ratios), of="pairs")
-    return _of_pairs(ratios)
+    return _mean(ratios, own.looks, "pairs")
 
 
 def efficiency(own: Evidence, baseline: Evidence | None) -> Estimate:
@@ -129,7 +129,7 @@ def efficiency(own: Evidence, baseline: Evidence | None) -> Estimate:
     if baseline is None or found.value is None or not own.workers or not baseline.workers:
         return Estimate(of="pairs")
     usable = [min(one.workers * one.threads, one.cpus) for one in (own, baseline) if one.workers]
-    return _of_pairs([ratio / (usable[0] / usable[1]) for ratio in found.values])
+    return _mean([ratio / (usable[0] / usable[1]) for ratio in found.values], own.looks, "pairs")
 
 
 def server_efficiency(own: Evidence, baseline: Evidence | None) -> Estimate:
@@ -145,7 +145,7 @@ def _steady(evidence: Evidence) -> dict[int, float]:
 
 
 def memory_growth(own: Evidence, baseline: Evidence | None) -> Estimate:
-    return _of_pairs(statistics.ratios(_steady(own), _steady(baseline)) if baseline else [])
+    return _mean(statistics.ratios(_steady(own), _steady(baseline)) if baseline else [], own.looks, "pairs")
 
 
 def marginal_memory(own: Evidence, baseline: Evidence | None) -> Estimate:
@@ -154,8 +154,12 @@ def marginal_memory(own: Evidence, baseline: Evidence | None) -> Estimate:
         return Estimate(of="pairs")
     mine, theirs = _steady(own), _steady(baseline)
     each = tuple((mine[trial] - theirs[trial]) / more for trial in sorted(mine.keys() & theirs.keys()))
-    ci95, middle = statistics.interval_of_mean(each), fmean(each) if each else None
-    return Estimate(value=middle, ci95=ci95, n=len(each), of="pairs", values=each)
+    return Estimate(
+        value=fmean(each) if each else None,
+        ci95=statistics.interval_of_mean(each, shown(len(each), own.looks)),
+        decides=statistics.interval_of_mean(each, DECIDES) if own.looks else None,
+        n=len(each), of="pairs", values=each,
+    )  # fmt: skip
 
 
 def share_of_requests(
@@ -202,8 +206,13 @@ def pooled(pick: Callable[[Figures], Iterable[float]], name: str) -> Compute:
         percent, needed = PERCENTILES[name]
         if len(values) < needed:
             return Estimate(n=len(values), of="requests")
-        ci95 = statistics.quantile_interval(values, percent / 100)
-        return Estimate(value=float(np.percentile(values, percent)), ci95=ci95, n=len(values), of="requests")
+        share, known = percent / 100, shown(len(own.trials), own.looks)
+        return Estimate(
+            value=float(np.percentile(values, percent)),
+            ci95=statistics.quantile_interval(values, share, known),
+            decides=statistics.quantile_interval(values, share, DECIDES) if own.looks else None,
+            n=len(values), of="requests",
+        )  # fmt: skip
 
     return found
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from capsexp.analysis import statistics
 from capsexp.analysis.metrics import BY_TAG, GATED, Gate, Metric
+from capsexp.analysis.sequential import DECIDES, FIRST_LOOK
 from capsexp.counts import counted
 from capsexp.results.report import Configuration, Estimate, GateResult
 
@@ -27,9 +28,11 @@ def judge(
     no_baseline: str | None,
     invalid: str | None = None,
     baseline_invalid: str | None = None,
+    looks: bool = False,
 ) -> tuple[GateResult, ...]:
     """Apply every limit that is set. `unjudged`: why what more workers bring is not asked of this configuration;
-    `no_baseline`: why there is nothing to compare with; `invalid`: why none of its runs counts."""
+    `no_baseline`: why there is nothing to compare with; `invalid`: why none of its runs counts; `looks`: it is asked
+    after each trial (trials=auto), which goes on until there is an interval."""
     found = []
     for tag, metric in GATED.items():
         limit, gate = thresholds.get(tag), metric.gate or Gate()
@@ -45,7 +48,7 @@ def judge(
             verdict, reason, value = NOT_JUDGED, f"no baseline: {no_baseline}", None
         elif gate.timed and (invalid or (gate.relative and baseline_invalid)):
             verdict, reason = NOT_JUDGED, invalid or f"the baseline: {baseline_invalid}"
-        elif gate.relative and (open_ := _pairs(estimate, configuration)):
+        elif gate.relative and (open_ := _pairs(estimate, configuration, FIRST_LOOK if looks else FEWEST_PAIRS)):
             verdict, (reason, enough) = INCONCLUSIVE, open_
         elif value is None:
             unfinished = tag == "speedup"
@@ -66,13 +69,13 @@ def judge(
     return tuple(found)
 
 
-def _pairs(estimate: Estimate, configuration: Configuration) -> tuple[str, int] | None:
-    """Why a comparison decides nothing, as there are too few trials in which both were measured; and how many trials
-    would do."""
-    if estimate.of != "pairs" or estimate.n >= FEWEST_PAIRS or configuration.value("makespan_s") is None:
+def _pairs(estimate: Estimate, configuration: Configuration, fewest: int) -> tuple[str, int] | None:
+    """Why a comparison decides nothing, as there are fewer trials than the `fewest` in which both were measured; and
+    how many trials would do."""
+    if estimate.of != "pairs" or estimate.n >= fewest or configuration.value("makespan_s") is None:
         return None
-    enough = max(FEWEST_PAIRS + 1, _trials(configuration) + FEWEST_PAIRS - estimate.n)
-    what = "1 pair of trials decides nothing"
+    enough = max(FEWEST_PAIRS + 1, _trials(configuration) + fewest - estimate.n)
+    what = f"{counted(estimate.n, 'pair')} of trials {'decides' if estimate.n == 1 else 'decide'} nothing"
     if not estimate.n:
         what = "no trial in which both it and its baseline were measured"
     return f"{what}; trials={enough} would settle it", enough
@@ -99,19 +102,21 @@ def compare(metric: Metric, limit: float, estimate: Estimate, made: int = 0) -> 
     pairs = f" from {counted(estimate.n, 'pair')}" if estimate.of == "pairs" and estimate.n else ""
     if estimate.ci95 is None:
         return verdict, f"{pairs.strip()} of trials" if pairs else None, None
-    low, high = estimate.ci95
-    known = f"95 % interval {_short(low)} to {_short(high)}{pairs}"
+    low, high = estimate.decides or estimate.ci95
+    level = DECIDES if estimate.decides else 0.95
+    known = f"{100 * level:g} % interval {_short(low)} to {_short(high)}{pairs}"
     if keeps(low) == keeps(high) == keeps(value):
         return verdict, known, None
     if estimate.of in ("requests", "samples"):
         return INCONCLUSIVE, f"{known} holds the limit; more {estimate.of} would settle it", None
     values = estimate.values
-    needed = statistics.trials_to_settle(values, limit, gate.logs) if values else None
+    needed = statistics.trials_to_settle(values, limit, gate.logs, level) if values else None
     if needed is None:
         return INCONCLUSIVE, f"{known} holds the limit; no reasonable number of trials would settle it", None
     more = needed - len(values)
     enough = max(made, len(values)) + more  # some of those that were made may not count
-    return INCONCLUSIVE, f"{known} holds the limit; trials={enough} ({more} more) would settle it", enough
+    key = "trials_max" if estimate.decides else "trials"
+    return INCONCLUSIVE, f"{known} holds the limit; {key}={enough} ({more} more) would settle it", enough
 
 
 def _keeps(metric: Metric, value: float, limit: float) -> bool:

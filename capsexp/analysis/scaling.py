@@ -18,7 +18,7 @@ from statistics import geometric_mean
 import numpy as np
 from numpy.typing import NDArray
 
-from capsexp.analysis.statistics import Interval, t975
+from capsexp.analysis.statistics import Interval, two_sided
 from capsexp.results import report as results
 from capsexp.results.report import Configuration, Machine, MemoryLine, Prediction, Scaling
 
@@ -55,7 +55,7 @@ class Fit:
         Applied Regression Analysis, 3.1)."""
         middle = max(float(row @ self._free), 1e-12)
         spread = self._squares / self._degrees * (middle**2 + float(row @ self._inverse @ row))
-        half = t975(self._degrees) * math.sqrt(spread)
+        half = two_sided(self._degrees) * math.sqrt(spread)
         return min(middle - half, self.at(row)), max(middle + half, self.at(row))
 
 

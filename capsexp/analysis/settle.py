@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from capsexp.analysis import gates, validity
-from capsexp.results.report import Configuration
+from capsexp.results.report import Configuration, TrialsAsked
+
+FIXED = TrialsAsked()
 
 
 def settle(
-    found: Sequence[Configuration], trials: int, unfinished: bool, most: int = 200
+    found: Sequence[Configuration], trials: int, unfinished: bool, asked: TrialsAsked = FIXED, most: int = 200
 ) -> tuple[list[str] | None, str] | None:
     """What would decide what is open: overrides to resume the sweep with (None: another sweep is needed), and a note.
-    None where more runs of this sweep decide nothing. `trials`: what was planned of each; `most`: runs that a sweep may
-    have."""
+    None where more runs of this sweep decide nothing. `trials`: what was planned of each; `asked`: how many were asked
+    for, and what trials=auto left open; `most`: runs that a sweep may have."""
     unsure = [c for c in found if c.fault.kind == "none" and c.verdict not in (*gates.SURE, gates.NOT_FEASIBLE)]
     if unfinished:
         return [], "makes the runs that are missing or were cut short"
@@ -26,12 +28,25 @@ def settle(
         runs = max(len(c.validity.runs) for c in useless) + trials
         return [f"trials_max={runs}"], "on a machine that is left alone"
     needed = [gate.trials for c in unsure for gate in c.gates if gate.verdict == gates.INCONCLUSIVE]
-    if not needed:
+    if not needed and not asked.open:
         return None
     counts = [n for n in needed if n]
-    if len(counts) < len(needed) or max(counts) * len(found) > most:
+    if len(counts) < len(needed) or max(counts, default=0) * len(found) > most:
         return None, "no reasonable number of trials: another sweep with longer runs (load.repeats)"
+    if asked.asked == "auto":
+        return _looking_on(found, max(counts, default=0), asked)
     return [f"trials={max(counts)}"], "if the spread of the trials stays what it is"
+
+
+def _looking_on(found: Sequence[Configuration], needed: int, asked: TrialsAsked) -> tuple[list[str], str]:
+    """How trials=auto goes on: with a new report.budget_s, and so many runs of each as would do, twice what it had
+    where nobody knows."""
+    keys = {key for one in asked.open for key in (one.key, *one.beside)}
+    runs = max((len(c.validity.runs) for c in found if c.key in keys), default=0)
+    if runs >= asked.max or needed > asked.max:
+        needed = max(needed, runs + 1) if needed else 2 * runs
+        return [f"trials_max={needed}"], "goes on until it is decided, for another report.budget_s at most"
+    return [], "goes on until it is decided, for another report.budget_s at most"
 
 
 def _longest(found: Sequence[Configuration]) -> str:

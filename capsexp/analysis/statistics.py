@@ -5,7 +5,7 @@ logarithms are near enough to normal for the few trials there are (a bootstrap o
 The paired form takes the ratio within each trial first, so that drift of the machine from trial to trial cancels:
 see Kalibera and Jones, "Rigorous Benchmarking in Reasonable Time", ISMM 2013, for both points. Peak memory has none:
 it is the highest of the trials, which more trials can only raise. Error rates vary with the utterance, not the trial:
-see `rate`.
+see `rate`. An interval is one of 95 %, unless `level` says otherwise: see sequential.py.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def student(share: float, degrees: float) -> float:
     return float(stdtrit(degrees, share))
 
 
-def t975(degrees: float) -> float:
-    """The 97.5 % quantile of Student's t."""
-    return student(0.975, degrees)
+def two_sided(degrees: float, level: float = 0.95) -> float:
+    """Within what of zero, on either side, Student's t stays with probability `level`."""
+    return student((1 + level) / 2, degrees)
 
 
 def centre(values: Sequence[float]) -> float:
@@ -44,12 +44,12 @@ def centre(values: Sequence[float]) -> float:
     return first * math.exp(mean(logs))
 
 
-def interval(values: Sequence[float]) -> Interval | None:
-    """95 % interval of the geometric mean of positive values; None below 3 of them."""
+def interval(values: Sequence[float], level: float = 0.95) -> Interval | None:
+    """Interval of the geometric mean of positive values; None below 3 of them."""
     if len(values) < FEWEST or min(values) <= 0:
         return None
     first, logs = _logs(values)
-    low, high = _student(logs)
+    low, high = _student(logs, level)
     return first * math.exp(low), first * math.exp(high)
 
 
@@ -59,13 +59,13 @@ def _logs(values: Sequence[float]) -> tuple[float, list[float]]:
     return values[0], [math.log(value / values[0]) for value in values]
 
 
-def interval_of_mean(values: Sequence[float]) -> Interval | None:
-    """95 % interval of the mean of values of any sign, such as differences; None below 3 of them."""
-    return _student(values) if len(values) >= FEWEST else None
+def interval_of_mean(values: Sequence[float], level: float = 0.95) -> Interval | None:
+    """Interval of the mean of values of any sign, such as differences; None below 3 of them."""
+    return _student(values, level) if len(values) >= FEWEST else None
 
 
-def _student(values: Sequence[float]) -> Interval:
-    middle, half = mean(values), t975(len(values) - 1) * stdev(values) / math.sqrt(len(values))
+def _student(values: Sequence[float], level: float) -> Interval:
+    middle, half = mean(values), two_sided(len(values) - 1, level) * stdev(values) / math.sqrt(len(values))
     return middle - half, middle + half
 
 
@@ -145,7 +145,7 @@ def rate(counts: Sequence[tuple[float, float]]) -> Interval | None:
         return None
     found = sum(errors for errors, _ in counts) / words
     variance = count / (count - 1) * sum((errors - found * n) ** 2 for errors, n in counts) / words**2
-    z, t = NormalDist().inv_cdf(0.975), t975(count - 1)
+    z, t = NormalDist().inv_cdf(0.975), two_sided(count - 1)
     if found >= 1:  # more insertions than words: no proportion
         half = t * math.sqrt(variance)
         return found - half, found + half
@@ -155,15 +155,16 @@ def rate(counts: Sequence[tuple[float, float]]) -> Interval | None:
     return max(0.0, middle - half), middle + half
 
 
-def quantile_interval(values: Sequence[float], share: float) -> Interval | None:
-    """95 % interval for a quantile, from the ordered values themselves (Conover, Practical Nonparametric Statistics,
+def quantile_interval(values: Sequence[float], share: float, level: float = 0.95) -> Interval | None:
+    """Interval for a quantile, from the ordered values themselves (Conover, Practical Nonparametric Statistics,
     3.2, by the normal approximation of the binomial); None where they are too few to hold it on both sides."""
-    ordered, half = sorted(values), NormalDist().inv_cdf(0.975) * math.sqrt(len(values) * share * (1 - share))
+    ordered, z = sorted(values), NormalDist().inv_cdf((1 + level) / 2)
+    half = z * math.sqrt(len(values) * share * (1 - share))
     low, high = math.floor(len(ordered) * share - half), math.ceil(len(ordered) * share + half)
     return (ordered[low - 1], ordered[high - 1]) if low >= 1 and high <= len(ordered) else None
 
 
-def trials_to_settle(values: Sequence[float], limit: float, logs: bool = True) -> int | None:
+def trials_to_settle(values: Sequence[float], limit: float, logs: bool = True, level: float = 0.95) -> int | None:
     """How many trials in all would bring the interval clear of `limit`, if their spread stays what it is; None where
     no reasonable number would. `logs`: positive values, compared on logarithms."""
     if len(values) < 2 or (logs and min(*values, limit) <= 0):
@@ -172,6 +173,6 @@ def trials_to_settle(values: Sequence[float], limit: float, logs: bool = True) -
     scaled = [scale(value) for value in values]
     distance, spread = abs(mean(scaled) - scale(limit)), stdev(scaled)
     for count in range(len(scaled) + 1, MOST_TRIALS):
-        if t975(count - 1) * spread / math.sqrt(count) < distance:
+        if two_sided(count - 1, level) * spread / math.sqrt(count) < distance:
             return count
     return None

@@ -1,14 +1,17 @@
-"""How many runs are enough: which to repeat because they were disturbed, and when trials=auto may stop."""
+"""How many runs are enough: which to repeat because they were disturbed, and which trials=auto adds. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from capsexp.analysis import statistics
+from capsexp.analysis import gates, statistics
+from capsexp.analysis.choice import Choice, smallest
 from capsexp.analysis.validity import TOO_SHORT
-from capsexp.results.report import Configuration, GateResult, RunValidity
+from capsexp.counts import counted
+from capsexp.results.report import Configuration, Open, RunValidity
 
 FRUITLESS = 3  # repetitions in a row that were disturbed again: the machine is not going to be quiet
+BUDGET = "budget_s"  # what ended a sweep, where it was the time
 RATIOS = ("speedup", "memory_growth", "efficiency")
 
 
@@ -28,56 +31,104 @@ def _too_short(runs: Sequence[RunValidity]) -> bool:
     return any(reason.code == TOO_SHORT for run in runs for reason in run.reasons)
 
 
-def _hopeless(configuration: Configuration) -> bool:
+def hopeless(configuration: Configuration) -> bool:
     """Whether more trials would only be too short again."""
     runs = configuration.validity.runs
     return not any(run.valid for run in runs) and _too_short(runs)
 
 
-def undecided(configurations: Sequence[Configuration], ci_width: float) -> dict[str, float | None]:
-    """Per configuration with a gated ratio that is known worse than +- `ci_width`: how well, None where unknown."""
-    found: dict[str, float | None] = {}
-    for c in configurations:
-        gated = {g.metric for g in c.gates if g.metric in RATIOS and _is_open(g)}
-        widths = [statistics.width(c.metric(name).ci95) for name in sorted(gated)]
-        known = [w for w in widths if w is not None]
-        if len(known) < len(widths):
-            found[c.key] = None
-        elif known and max(known) > ci_width:
-            found[c.key] = max(known)
-    return found
+def questions(
+    found: Sequence[Configuration], choices: Mapping[str, Choice], tolerance: float, ci_width: float | None
+) -> tuple[Open, ...]:
+    """What another trial can still change: a verdict, the recommendation, or a gated ratio that is to be known to
+    +- `ci_width`. `choices`: the choice that each configuration, by its key, takes part in."""
+    by_key = {c.key: c for c in found}
+    each: dict[str, Open] = {}
+    for one, others, why in (*_verdicts(found), *_recommended(choices, by_key, tolerance), *_widths(found, ci_width)):
+        keys = [c.key for c in (one, *others)]
+        beside = dict.fromkeys([*keys[1:], *(base for key in keys if (base := by_key[key].baseline))])
+        if all(by_key[key].status == "ok" for key in (*keys, *beside)):
+            beside.pop(one.key, None)
+            each.setdefault(one.key, Open(key=one.key, beside=tuple(beside), why=why))
+    return tuple(each.values())
 
 
-def _is_open(gate: GateResult) -> bool:
-    """Whether more trials would say more: it has a value, or lacks pairs of trials to have one."""
-    return gate.value is not None or gate.verdict == "INCONCLUSIVE"
+_Question = tuple[Configuration, Sequence[Configuration], str]  # about the first, between it and others
 
 
-def further(configurations: Sequence[Configuration], ci_width: float, most: int) -> list[tuple[str, int]]:
-    """(key, trial) of one more trial for all that is undecided, and its baselines: none when it is time to stop."""
+def _verdicts(found: Sequence[Configuration]) -> Iterator[_Question]:
+    """An error rate is known no better from the same samples again."""
+    for c in found:
+        waiting = [g for g in c.gates if g.verdict == gates.INCONCLUSIVE and c.metric(g.metric).of != "samples"]
+        if waiting and c.verdict == gates.INCONCLUSIVE and c.fault.kind == "none":
+            yield c, (), "; ".join(f"{g.metric}: {(g.reason or '').partition(';')[0]}" for g in waiting)
+
+
+def _recommended(
+    choices: Mapping[str, Choice], by_key: Mapping[str, Configuration], tolerance: float
+) -> Iterator[_Question]:
+    """Of those that may be recommended, each that is as likely to be too slow for it, or fast enough, by its trials
+    beside those of the one that is."""
+    for choice in {id(choice): choice for choice in choices.values()}.values():
+        for other in choice.candidates:
+            if other is choice.chosen:
+                continue
+            small = smallest([choice.chosen, other], tolerance)
+            big = other if small is choice.chosen else choice.chosen
+            gain = statistics.interval(statistics.ratios(_speeds(big, by_key), _speeds(small, by_key)))
+            if gain and gain[0] < 1 / (1 - tolerance) < gain[1]:
+                speed = " to ".join(f"{limit:.2f}" for limit in gain)
+                yield other, (choice.chosen,), f"{big.key} is {speed} times as fast as {small.key}"
+
+
+def _speeds(c: Configuration, by_key: Mapping[str, Configuration]) -> dict[int, float]:
+    """RTFx of each trial that its figures are of (see combine.paced); empty where that cannot be told."""
+    trials = _valid(c) & _valid(by_key[c.baseline or c.key])
+    values = c.metric("throughput_rtfx").values
+    return dict(zip(sorted(trials), values, strict=True)) if len(trials) == len(values) else {}
+
+
+def _valid(c: Configuration) -> set[int]:
+    return {run.trial for run in c.validity.runs if run.valid}
+
+
+def _widths(found: Sequence[Configuration], ci_width: float | None) -> Iterator[_Question]:
+    for c in found if ci_width is not None else ():
+        for gate in c.gates:
+            width = statistics.width(gate.ci95)
+            if gate.metric in RATIOS and width is not None and width > (ci_width or 0.0):
+                yield c, (), f"{gate.metric} is known to +-{100 * width:.1f} %"
+
+
+def further(configurations: Sequence[Configuration], open_: Sequence[Open], most: int) -> list[tuple[str, int]]:
+    """(key, trial) of one more trial of all that is open, with what it is compared with: none when it is time to
+    stop, as each has had `most` runs or would be too short again."""
     by_key = {c.key: c for c in configurations}
-    pairs = [(key, by_key[key].baseline or key) for key in undecided(configurations, ci_width)]
-    pairs = [pair for pair in pairs if all(_runs(by_key[key]) < most and not _hopeless(by_key[key]) for key in pair)]
-    needed = {key for pair in pairs for key in pair}
+    sets = [{one.key, *one.beside} for one in open_]
+    sets = [keys for keys in sets if all(_runs(by_key[key]) < most and not hopeless(by_key[key]) for key in keys)]
+    needed = {key for keys in sets for key in keys}
     trial = 1 + max((run.trial for c in configurations for run in c.validity.runs), default=0)
-    return [(c.key, trial) for c in configurations if c.key in needed and c.status == "ok"]
+    return [(c.key, trial) for c in configurations if c.key in needed]
 
 
 def _runs(configuration: Configuration) -> int:
     return len(configuration.validity.runs)
 
 
-def outcome(configurations: Sequence[Configuration], asked: int | str, ci_width: float, most: int) -> str | None:
-    """One sentence on why trials=auto stopped."""
-    if asked != "auto":
-        return None
-    open_ones = undecided(configurations, ci_width)
-    count = max((c.trials for c in configurations), default=0)
-    if not open_ones:
-        return f"trials=auto stopped at {count}: every gated ratio is known to +-{100 * ci_width:.0f} % or better"
-    if any(_hopeless(c) for c in configurations):
+def outcome(
+    configurations: Sequence[Configuration], open_: Sequence[Open], most: int, spent_s: float | None = None
+) -> str:
+    """One sentence on why trials=auto stopped. `spent_s`: it was the time, of which there was so much."""
+    count = counted(max((c.trials for c in configurations), default=0), "trial")
+    if any(hopeless(c) for c in configurations):
         return f"trials=auto stopped at {count}: runs are too short, and more of them would be as short"
-    shown = ", ".join(
-        f"{key} to +-{100 * w:.1f} %" if w is not None else f"{key} not at all" for key, w in open_ones.items()
-    )
-    return f"trials=auto stopped at trials_max={most} with {shown} where +-{100 * ci_width:.0f} % was wanted"
+    shown = [f"{one.key} ({one.why})" for one in open_]
+    shown += [f"{c.key} ({gates.INVALID})" for c in configurations if c.verdict == gates.INVALID]
+    if not shown:
+        return f"trials=auto stopped at {count}: another would change no verdict and nothing that is recommended"
+    by = ""
+    if spent_s is not None:
+        by = f" by report.budget_s={spent_s:g}"
+    elif open_ and not further(configurations, open_, most):
+        by = f" by trials_max={most}"
+    return f"trials=auto stopped at {count}{by}, with this open: {'; '.join(shown)}"

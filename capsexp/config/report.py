@@ -19,7 +19,8 @@ class ReportConfig:
     )  # what is written: see exporters/
     lang: str = "auto"  # of the page, until its reader chooses: auto (the browser's), en or zh
     tolerance: float = number(0.05, high=1)  # within this of the best throughput counts as equally fast
-    ci_width: float = number(0.05, low=0.001)  # trials=auto goes on until every gated ratio is known to +- this
+    ci_width: float | None = number(None, low=0.001)  # trials=auto goes on until every gated ratio is known to +- this
+    budget_s: float | None = number(480.0)  # that trials=auto may take beyond the first trials; None: any time
     leak_min_s: float = 1800.0  # of steady state, before a slope of memory is judged
     checkpoint_s: float = number(300.0, low=1)  # between reports of a run that is under way, with hours=
     max_rows: int = number(20_000, low=100)  # of requests and of segments; a quarter as many ticks of the monitor

@@ -17,7 +17,7 @@ class ValidityConfig:
     swap_in_mb: float | None = 16.0  # read back by the whole system
     steal_percent: float | None = 10.0  # taken by the host of a virtual machine
     other_cpu: float | None = 0.25  # share of all CPUs that processes of others used
-    interference: float | None = None  # by how much others made it slower, in report.ci_width
+    interference: float | None = None  # by how much, as a share, others made it slower by having a CPU it waited for
     frequency: float | None = 0.7  # of the later half of the run / of its earlier half
     monitor_gap_s: float | None = 3.0  # without a sample, beyond the interval
     warmup: float | None = 3.0  # a worker's first segment / its later ones, per second of audio

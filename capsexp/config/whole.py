@@ -31,7 +31,7 @@ from capsexp.targets import TARGETS, TargetConfig
 from capsexp.targets.base import TOLD
 
 WORKER_MB = 10  # that a worker takes before it has a model, at the very least
-AUTO_TRIALS = 5  # fewer leave the spread itself unknown
+AUTO_TRIALS = 3  # fewer leave the spread itself unknown
 # Keys that tell runs of one configuration apart, or that do not change what is measured.
 SWEEP_KEYS = frozenset({"trial", "trials", "trials_max", "cooldown", "name", "resume", "redo", "executor", "live"})
 
@@ -40,7 +40,7 @@ SWEEP_KEYS = frozenset({"trial", "trials", "trials_max", "cooldown", "name", "re
 class Config:
     workers: Any = 1  # int >= 1 or "auto"
     threads: int = number(1, low=1, high=1024)
-    trials: Any = 3  # int >= 1 or "auto"
+    trials: Any = "auto"  # or int >= 1
     trials_max: int = number(10, low=1)  # runs of a configuration, with those that are repeated or added
     trial: int = number(1, low=1)
     cooldown: float = 0.0  # between runs

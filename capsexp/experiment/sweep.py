@@ -51,6 +51,7 @@ class PlannedSweep:
     repeats: dict[str, dict[str, int]] = field(default_factory=dict)  # what load.repeats=auto came to
     expected: dict[str, float] = field(default_factory=dict)  # s that loads take, by key, going by the reference
     mine: bool = True  # its user made it here, or trusted it (see signature)
+    stopped: str | None = None  # the setting that ended trials=auto, where that was the time
 
     @property
     def worker_counts(self) -> list[int]:
@@ -71,7 +72,7 @@ def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str, to
     assert isinstance(preset, dict)
     given = {key_of(o) for o in overrides}
     swept = [quote_override(f"{k!s}={v}") for k, v in preset.items() if str(k) not in given] + swept
-    trials = trial_count(base.get("trials", 1))
+    trials = trial_count(base.get("trials", "auto"))
     countable(swept, 1 if "trial" in given else trials)
     if trials > 1 and "trial" not in given:
         swept = ["trial=" + ",".join(str(n + 1) for n in range(trials)), *swept]  # first: the slowest to change
@@ -232,6 +233,7 @@ def record(sweep: PlannedSweep, argv: Sequence[str], folder: Path, interrupted: 
         "expected_load_s": {key: round(seconds, 1) for key, seconds in sweep.expected.items()},
         "trials": sweep.trials,
         "trials_max": sweep.trials_max,
+        "stopped": sweep.stopped,
         "thresholds": sweep.thresholds,
         **({"thresholds_before": sweep.thresholds_before} if sweep.thresholds_before is not None else {}),
         "validity": sweep.validity,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -14,12 +13,12 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from capsexp import archive, compose, interrupts
-from capsexp.analysis import trials
 from capsexp.archive.audio import packed
 from capsexp.config import Config, LoadConfig, conf_dir, resolve, to_yaml
 from capsexp.counts import counted
 from capsexp.errors import ArchiveError, StorageError
 from capsexp.experiment import environment, expected, preflight, screen, signature
+from capsexp.experiment.further import Further, foretold
 from capsexp.experiment.record import JOB, RunRecord, job
 from capsexp.experiment.repeats import Pace, expected_s, key, measured, settle
 from capsexp.experiment.resume import outstanding
@@ -53,6 +52,7 @@ class SweepRunner:
     ) -> None:
         self._sweep, self._argv, self._resumed = sweep, argv, resumed
         self._begun = resumed
+        self._further = Further(sweep)
         self._config_dir, self._config_name = config_dir, config_name
         self._engines, self._doubts = preflight.check(sweep)
         self._tree = used(sweep, config_dir, config_name)
@@ -127,7 +127,7 @@ class SweepRunner:
             note(f"warning: {lacks}; until then resume= takes this sweep for somebody else's")
         for doubt in self._doubts:
             note(f"warning: {doubt}")
-        note(f"{counted(len(due), 'run')} into {from_here(folder)}")
+        note(f"{counted(len(due), 'run')} into {from_here(folder)}{foretold(self._sweep)}")
         if self._resumed:
             note(f"{len(self._sweep.planned) - len(due)} finished before and kept")
             for planned, reason in due:
@@ -148,27 +148,18 @@ class SweepRunner:
         return code or self._more()
 
     def _more(self) -> int:
-        """Repeat runs that are INVALID, and with trials=auto go on until the figures are known well enough."""
-        sweep, fruitless = self._sweep, 0
-        while True:
-            report = assemble(read_sweep(self._folder))
-            again = trials.repeats(report.configurations, sweep.trials_max) if fruitless < trials.FRUITLESS else []
-            wanted = again[:1]
-            if not again and sweep.trials == "auto":
-                wanted = trials.further(report.configurations, sweep.report["ci_width"], sweep.trials_max)
-            if not wanted:
-                return 0
-            if again:
-                note(f"{again[0][0]}, trial {again[0][1]} was disturbed and is repeated")
-            added = add(sweep, wanted, self._config_dir, self._config_name)
+        """What the figures of what was run ask for."""
+        while wanted := self._further.runs(assemble(read_sweep(self._folder))):
+            added = add(self._sweep, wanted, self._config_dir, self._config_name)
             self._record(interrupted=False)
             for planned, overrides in added:
                 code = self._launch([planned], overrides)
                 if code:
                     return code
-            if again:
-                now = trials.repeats(assemble(read_sweep(self._folder)).configurations, sys.maxsize)
-                fruitless = fruitless + 1 if again[0] in now else 0
+        if self._further.stopped:
+            self._sweep = replace(self._sweep, stopped=self._further.stopped)
+            self._record(interrupted=False)
+        return 0
 
     def _launch(self, planned: Sequence[Planned], overrides: Sequence[str]) -> int:
         """Some runs, by Hydra's launcher."""
@@ -186,10 +177,13 @@ class SweepRunner:
         from hydra.core.hydra_config import HydraConfig
 
         hydra = HydraConfig.get()
+        one, begun = planned[hydra.job.num], time.monotonic()
         try:
-            return self._make(planned[hydra.job.num], resolve(raw))
+            return self._make(one, resolve(raw))
         except (StorageError, OSError) as error:
             raise SweepAborted(self._lost(error)) from None
+        finally:
+            self._further.took_s[one.key] = time.monotonic() - begun
 
     def _make(self, planned: Planned, config: Config) -> str:
         run_dir = self._folder / planned.dir

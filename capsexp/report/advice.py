@@ -16,7 +16,15 @@ from capsexp.files import from_here
 from capsexp.report import start_command
 from capsexp.report.exporters import html, markdown, text
 from capsexp.results.read import SweepFiles
-from capsexp.results.report import Advice, Configuration, Decide, Recommendation, Report, Scaling
+from capsexp.results.report import (
+    Advice,
+    Configuration,
+    Decide,
+    Recommendation,
+    Report,
+    Scaling,
+    TrialsAsked,
+)
 
 
 def advise(
@@ -46,10 +54,12 @@ def only_one(advice: Sequence[Advice]) -> Recommendation | None:
     return next((one for one in chosen if not one.decided), chosen[0])
 
 
-def decide(files: SweepFiles, configurations: Sequence[Configuration], unfinished: bool) -> Decide | None:
+def decide(
+    files: SweepFiles, configurations: Sequence[Configuration], unfinished: bool, asked: TrialsAsked
+) -> Decide | None:
     """The line that makes the runs which would decide what is open."""
     planned = len({p.trial for p in files.sweep.planned})
-    found = settle.settle(configurations, planned, unfinished)
+    found = settle.settle(configurations, planned, unfinished, asked)
     if found is None:
         return None
     more, note = found

@@ -64,9 +64,9 @@ def assemble(files: SweepFiles, survive: Survivor | None = None) -> Report:
     settings, sweep = {**vars(ReportConfig()), **files.sweep.report}, files.sweep
     observed = observe(files, survive)
     seen = [Seen(one, run) for one, run in zip(files.runs, observed, strict=True)]
-    configurations = survive(
-        "configurations", _unanalysed(files), aggregate.configurations, observed, files.references, sweep.thresholds
-    )
+    looks = sweep.trials == "auto"
+    parts = (observed, files.references, sweep.thresholds, looks)
+    configurations = survive("configurations", _unanalysed(files), aggregate.configurations, *parts)
     planned, missing = [p.key for p in sweep.planned], [m.key for m in files.missing] + cut
     configurations = aggregate.incomplete(configurations, planned, missing)
     configurations += _missing(files, {c.key for c in configurations})
@@ -76,16 +76,16 @@ def assemble(files: SweepFiles, survive: Survivor | None = None) -> Report:
     unfinished = bool(sweep.interrupted or missing or cut_short)
     tolerance = settings["tolerance"]
     advice = survive("advice", [], advise, files, configurations, scalings, cpus, tolerance)
-    stopped = (configurations, sweep.trials, settings["ci_width"], sweep.trials_max)
+    asked = TrialsAsked(asked=sweep.trials, max=sweep.trials_max)
+    if looks:
+        asked = survive("trials", asked, _looked, asked, observed, configurations, settings, sweep.stopped)
     report = Report(
         name=sweep.name,
         verdict=aggregate.overall(configurations, unfinished),
         valid=not sweep.interrupted and all(c.status == "ok" and not aggregate.invalid(c) for c in configurations),
         interrupted=sweep.interrupted,
         unfinished=unfinished,
-        trials=TrialsAsked(
-            asked=sweep.trials, max=sweep.trials_max, stopped=survive("trials", None, trials.outcome, *stopped)
-        ),
+        trials=asked,
         warnings=tuple(warnings(files, seen, configurations, survive)),
         environment=files.environment,
         samples=tuple({(s.name, s.sha256): s for o in observed for s in o.run.samples}.values()),
@@ -98,9 +98,25 @@ def assemble(files: SweepFiles, survive: Survivor | None = None) -> Report:
         scaling=tuple(scalings),
         recommendation=only_one(advice),
         advice=tuple(advice),
-        decide=survive("what decides", None, decide, files, configurations, unfinished),
+        decide=survive("what decides", None, decide, files, configurations, unfinished, asked),
     )
     return msgspec.structs.replace(report, warnings=(*report.warnings, *survive.warnings))
+
+
+def _looked(
+    asked: TrialsAsked,
+    observed: Sequence[Observed],
+    configurations: Sequence[Configuration],
+    settings: Mapping[str, Any],
+    stopped: str | None,
+) -> TrialsAsked:
+    """What trials=auto asks further, and why it has stopped if it has."""
+    configs, tolerance = {o.run.key: o.run.config for o in observed}, settings["tolerance"]
+    choices = recommend.choices(configurations, configs, tolerance)
+    open_ = trials.questions(configurations, choices, tolerance, settings["ci_width"])
+    spent_s = settings["budget_s"] if stopped == trials.BUDGET else None
+    said = trials.outcome(configurations, open_, asked.max, spent_s)
+    return msgspec.structs.replace(asked, stopped=said, open=open_)
 
 
 _FAILED = Figures()
@@ -116,7 +132,7 @@ def observe(files: SweepFiles, survive: Survivor | None = None) -> list[Observed
 def _observed(files: RunFiles, sweep: SweepFiles, settings: Mapping[str, Any], survive: Survivor) -> Observed:
     """A run with what its tables say."""
     run, name = files.run, f"{files.run.key}, run {files.run.num}"
-    limits = _limits(run, sweep.sweep.validity or {}, settings["ci_width"])
+    limits = _limits(run, sweep.sweep.validity or {})
     found = survive(f"{name}: figures", _FAILED, figures_of, files)
     if found is _FAILED:  # says nothing of the server
         error, found = "its tables could not be analysed", None
@@ -160,13 +176,9 @@ def _judge(files: RunFiles, references: Mapping[str, Reference]) -> Judgement | 
     return replace(judged, errors={}) if meaningless else judged
 
 
-def _limits(run: Run, given: Tree, ci_width: float) -> dict[str, float | None]:
-    """What a run must keep to be VALID. Others may make it slower by so many times what ratios are to be known to. A
-    worker that took another's place is cold because it was made to be."""
-    limits = dict(given)
-    if limits.get("interference") is not None:
-        limits["interference"] *= ci_width
-    return {**limits, "warmup": None} if run.fault != "none" else limits
+def _limits(run: Run, given: Tree) -> dict[str, float | None]:
+    """What a run must keep to be VALID. A worker that took another's place is cold because it was made to be."""
+    return {**given, "warmup": None} if run.fault != "none" else dict(given)
 
 
 def _unanalysed(files: SweepFiles) -> list[Configuration]:

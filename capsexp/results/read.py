@@ -48,6 +48,7 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
     trials_max: int = 1
     thresholds_before: Tree | None = None
     folder: str | None = None
+    stopped: str | None = None  # the setting that ended trials=auto, where that was the time
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,10 +21,12 @@ Unit = Literal["trials", "pairs", "requests", "samples"]
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     """A metric's value, with its 95 % interval, from `n` of what `of` says (pairs: trials that both of the compared
-    have). `values`: those of the trials or pairs, where it is made of them."""
+    have). `values`: those of the trials or pairs, where it is made of them; `decides`: with trials=auto the wider
+    interval that verdicts go by, as it is looked at after each trial."""
 
     value: float | None = None
     ci95: Interval | None = None
+    decides: Interval | None = None
     n: int = 0
     of: Unit = "trials"
     values: tuple[float, ...] = ()
@@ -370,12 +372,21 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     now: Any = None
 
 
+class Open(msgspec.Struct, frozen=True, kw_only=True):
+    """What another trial of a configuration, `beside` one of those it is compared with, can still change."""
+
+    key: str
+    beside: tuple[str, ...]
+    why: str
+
+
 class TrialsAsked(msgspec.Struct, frozen=True, kw_only=True):
-    """`stopped`: why trials=auto made no more."""
+    """`stopped`: why trials=auto made no more; `open`: what more of them could change."""
 
     asked: int | str = 1
     max: int = 1
     stopped: str | None = None
+    open: tuple[Open, ...] = ()
 
 
 class Capacity(msgspec.Struct, frozen=True, kw_only=True):

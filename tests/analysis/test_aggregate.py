@@ -113,8 +113,8 @@ def test_no_common_trial_is_not_a_request_that_was_lost() -> None:
     assert verdict == "INCONCLUSIVE"
     assert "no trial in which both" in reason
     assert "not all requests" not in str(two.gates)
-    further = plan.further([_, two], 0.05, 10)
-    assert further == [("workers=1", 4), ("workers=2", 4)]  # trials=auto goes on
+    asked = plan.further([_, two], plan.questions([_, two], {}, 0.05, None), 10)
+    assert asked == [("workers=1", 4), ("workers=2", 4)]  # trials=auto goes on
     lost = counted(*trials(1, 10.0, 10.0), made_run(2, None), made_run(2, 3.0, trial=2))[1]
     assert gate_of(lost, "speedup") == ("FAIL", "not all requests completed")
 

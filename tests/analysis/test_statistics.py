@@ -3,13 +3,12 @@
 import math
 import random
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capsexp.analysis import leak, statistics, trials
-from capsexp.results.report import Configuration, Estimate, GateResult, RunValidity, Slope, Validity
+from capsexp.analysis import leak, statistics
+from capsexp.results.report import Slope
 
 positive = st.lists(st.floats(0.01, 1e4), min_size=3, max_size=12)
 
@@ -32,8 +31,8 @@ def test_swapping_two_groups_turns_their_ratio_over(one: list[float], other: lis
 @given(st.floats(1, 200), st.floats(1, 200))
 def test_more_degrees_of_freedom_never_widen_an_interval(one: float, other: float) -> None:
     few, many = sorted((one, other))
-    assert statistics.t975(few) >= statistics.t975(many) - 1e-4
-    assert statistics.t975(many) > 1.95
+    assert statistics.two_sided(few) >= statistics.two_sided(many) - 1e-4
+    assert statistics.two_sided(many) > 1.95
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(20, 60)), min_size=5, max_size=40))
@@ -74,45 +73,11 @@ def test_a_run_too_short_to_watch() -> None:
     assert leak.watch(rows, "pss", None, 1.0).steady_s is None
 
 
-def configuration(key: str, ratios: list[float], invalid: tuple[int, ...] = (), trials: int = 0) -> Configuration:
-    numbers = range(1, max(trials, len(ratios), *invalid, 1) + 1)
-    runs = tuple(RunValidity(num=n, trial=n, valid=n not in invalid) for n in numbers)
-    speedup = Estimate(ci95=statistics.interval(ratios), n=len(ratios), of="pairs", values=tuple(ratios))
-    gate = GateResult(metric="speedup", value=1.5, limit=1.5, verdict="PASS")
-    return Configuration(
-        key=key, baseline="workers=1", trials=len(ratios), validity=Validity(runs=runs),
-        gates=(gate,) if ratios else (), metrics={"speedup": speedup},
-    )  # fmt: skip
-
-
-def test_auto_goes_on_until_every_ratio_is_known() -> None:
-    base = configuration("workers=1", [], trials=5)
-    known = configuration("workers=2", [1.5, 1.51, 1.49, 1.5, 1.5])
-    open_one = configuration("workers=3", [1.5, 1.9, 1.2, 1.6, 1.4])
-    assert trials.further([base, known], 0.05, 10) == []
-    assert trials.further([base, known, open_one], 0.05, 10) == [("workers=1", 6), ("workers=3", 6)]
-    assert trials.further([base, known, open_one], 0.05, 5) == []
-    assert "stopped at 5: every gated ratio" in str(trials.outcome([base, known], "auto", 0.05, 10))
-    assert "trials_max=5 with workers=3 to +-" in str(trials.outcome([base, open_one], "auto", 0.05, 5))
-    assert trials.outcome([base], 3, 0.05, 10) is None
-    unknown = configuration("workers=3", [1.5, 1.9])  # too few for an interval
-    assert trials.further([base, known, unknown], 0.05, 10) == [("workers=1", 6), ("workers=3", 6)]
-    assert "with workers=3 not at all" in str(trials.outcome([base, unknown], "auto", 0.05, 5))
-
-
-def test_a_trial_is_repeated_until_it_was_valid_or_there_were_enough() -> None:
-    one = configuration("workers=2", [1.5] * 3, invalid=(2,))
-    assert trials.repeats([one], 10) == [("workers=2", 2)]
-    assert trials.repeats([one], 3) == []
-    runs = (*one.validity.runs, RunValidity(num=9, trial=2, valid=True))
-    assert trials.repeats([msgspec.structs.replace(one, validity=Validity(runs=runs))], 10) == []
-
-
 @pytest.mark.parametrize(
     ("degrees", "value"), [(1, 12.7062), (2, 4.3027), (10, 2.2281), (11, 2.2010), (30, 2.0423), (1000, 1.9623)]
 )
 def test_quantiles_of_student(degrees: int, value: float) -> None:
-    assert statistics.t975(degrees) == pytest.approx(value, abs=2e-4)
+    assert statistics.two_sided(degrees) == pytest.approx(value, abs=2e-4)
 
 
 def test_intervals_need_three_positive_values() -> None:

@@ -156,9 +156,10 @@ def test_what_one_worker_would_take_is_no_forecast_for_a_server_with_untold_work
 def test_trials_auto_does_not_go_on_with_runs_that_are_too_short() -> None:
     short = (Reason(code="TOO_SHORT", reason=""),)
     found = values.counted(*(values.made_run(w, s, disturbed=short) for w, s in ((1, 10.0), (2, 5.0))))
-    assert trials.further(found, 0.05, 10) == []
-    said = trials.outcome(found, "auto", 0.05, 10)
-    assert said == "trials=auto stopped at 1: runs are too short, and more of them would be as short"
+    asked = trials.questions(found, {}, 0.05, None)
+    assert (asked, trials.repeats(found, 10)) == ((), [])
+    said = trials.outcome(found, asked, 10)
+    assert said == "trials=auto stopped at 1 trial: runs are too short, and more of them would be as short"
 
 
 def runs(out: Path) -> list[dict[str, Any]]:

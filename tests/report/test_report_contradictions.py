@@ -23,8 +23,9 @@ ROW = st.tuples(
     st.sampled_from([None, 0.07, 0.5, 0.95]),
 )  # fmt: skip
 SWEEP = st.tuples(
-    st.lists(ROW, min_size=1, max_size=5, unique_by=lambda row: row[0]), st.integers(1, 4), st.integers(0, 4)
-)
+    st.lists(ROW, min_size=1, max_size=5, unique_by=lambda row: row[0]), st.integers(1, 4), st.integers(0, 4),
+    st.sampled_from([3, "auto"]),
+)  # fmt: skip
 
 
 def swept(rows: list[Any], trials: int, cut: int) -> dict[str, Any]:
@@ -76,11 +77,13 @@ SLOWED = [
 
 @pytest.mark.slow
 @settings(max_examples=150)
-@example((SLOWED, 3, 0))
+@example((SLOWED, 3, 0, 3))
+@example((SLOWED, 3, 0, "auto"))
 @given(SWEEP)
-def test_a_report_does_not_contradict_itself(spec: tuple[list[Any], int, int]) -> None:
-    made = swept(*spec)
-    report, said = reported(*made["runs"], missing=made["missing"], interrupted=made["interrupted"])
+def test_a_report_does_not_contradict_itself(spec: tuple[list[Any], int, int, int | str]) -> None:
+    *sweep, asked = spec
+    made = swept(*sweep)
+    report, said = reported(*made["runs"], missing=made["missing"], interrupted=made["interrupted"], trials=asked)
     rows = {c.key: c for c in report.configurations}
     verdicts = {c.verdict for c in rows.values()}
     unfinished = made["interrupted"] or made["missing"]
@@ -96,6 +99,19 @@ def test_a_report_does_not_contradict_itself(spec: tuple[list[Any], int, int]) -
         assert not (c.verdict in PASSES and judged & {"FAIL", "INCONCLUSIVE"})
         assert not (c.verdict in PASSES and c.incomplete)
         assert c.verdict != "FEASIBLE" or c.adds_workers or c.baseline != c.key
+
+    # What trials=auto asks further is open, can be run, and is told as such with the line that goes on.
+    open_ = {one.key: one for one in report.trials.open}
+    if asked == "auto":
+        for c in rows.values():
+            waits = "INCONCLUSIVE" in {g.verdict for g in c.gates} and c.verdict == "INCONCLUSIVE"
+            assert not waits or c.key in open_ or rows[c.baseline or c.key].status != "ok"
+        assert all(rows[key].status == "ok" and rows[key].baseline in (key, *open_[key].beside) for key in open_)
+        nothing = "another would change no verdict" in (report.trials.stopped or "")
+        assert nothing == (not open_ and "INVALID" not in verdicts)
+        assert report.decide or not open_
+    else:
+        assert (report.trials.open, report.trials.stopped) == ((), None)
 
     for advice in report.advice:
         chosen = advice.recommendation

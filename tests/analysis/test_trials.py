@@ -1,0 +1,163 @@
+"""Which trials are asked for further: where they can change an answer, and nowhere else."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from capsexp.analysis import recommend, settle, trials
+from capsexp.analysis.aggregate import Observed, configurations
+from capsexp.results.report import Configuration, Open, RunValidity, TrialsAsked, Validity
+from tests.support import values
+from tests.support.values import HOG, LIMITS, REFERENCES, RIGHT, made_run
+
+TOLERANCE = 0.05
+
+
+def looked(*runs: Observed, limits: Any = LIMITS) -> list[Configuration]:
+    """With trials=auto."""
+    from dataclasses import replace
+
+    return configurations([replace(one, judged=one.judged or RIGHT) for one in runs], REFERENCES, limits, looks=True)
+
+
+def asked(found: list[Configuration], ci_width: float | None = None) -> tuple[Open, ...]:
+    configs = {c.key: values.config(workers=c.workers, threads=c.threads) for c in found}
+    return trials.questions(found, recommend.choices(found, configs, TOLERANCE), TOLERANCE, ci_width)
+
+
+def sweep(**makespans: tuple[float, ...]) -> list[Configuration]:
+    """`w2=(5.0, 5.1)`: of two workers."""
+    runs = [run for name, each in makespans.items() for run in values.trials(int(name[1:]), *each)]
+    return looked(*runs)
+
+
+BASE = (10.0, 10.1, 9.9)
+CLEAR, SLOWED, SLOWER = (5.0, 5.05, 4.95), (5.0, 6.7, 4.95), (5.6, 5.6, 5.6)
+
+
+def test_three_trials_are_enough_where_they_decide_everything() -> None:
+    found = sweep(w1=BASE, w2=CLEAR, w3=SLOWER)
+    assert [c.verdict for c in found] == ["BASELINE", "FEASIBLE", "FEASIBLE"]
+    assert asked(found) == ()
+    said = trials.outcome(found, (), 10)
+    assert said == "trials=auto stopped at 3 trials: another would change no verdict and nothing that is recommended"
+
+
+def test_what_is_open_is_asked_again_beside_its_baseline_and_nothing_else() -> None:
+    found = sweep(w1=BASE, w2=SLOWED, w3=(8.0, 8.1, 7.9))
+    (one,) = asked(found)
+    assert (one.key, one.beside) == ("workers=2", ("workers=1",))
+    assert "speedup: 99.5 % interval" in one.why
+    assert trials.further(found, [one], 10) == [("workers=1", 4), ("workers=2", 4)]
+    assert trials.further(found, [one], 3) == []
+    assert "stopped at 3 trials by trials_max=3, with this open: workers=2 (speedup" in trials.outcome(found, [one], 3)
+    assert "stopped at 3 trials by report.budget_s=8, with this" in trials.outcome(found, [one], 10, 8.0)
+    assert "stopped at 3 trials, with this open" in trials.outcome(found, [one], 10)  # by Ctrl-C
+
+
+def test_a_spread_that_a_fixed_number_of_trials_decides_is_looked_at_again() -> None:
+    """1.9x in trials that spread by 6 %: at 95 % three decide, at each of several looks they do not."""
+    runs = [*values.trials(1, *BASE), *values.trials(2, 5.0, 5.3, 5.5)]
+    assert values.gates(values.counted(*runs)[1])["speedup"].verdict == "PASS"
+    gate = values.gates(looked(*runs)[1])["speedup"]
+    assert (gate.verdict, gate.trials) == ("INCONCLUSIVE", 4)
+    assert "trials_max=4 (1 more) would settle it" in (gate.reason or "")
+
+
+def test_a_recommendation_that_another_trial_can_change() -> None:
+    """Three workers are 4 % faster than two, give or take 3: by more than the tolerance, or not."""
+    found = sweep(w1=BASE, w2=CLEAR, w3=(4.85, 4.80, 4.75))
+    assert [c.verdict for c in found[1:]] == ["FEASIBLE", "FEASIBLE"]
+    (one,) = asked(found)
+    assert (one.key, one.beside) == ("workers=3", ("workers=2", "workers=1"))
+    assert "workers=3 is 1.02 to 1.07 times as fast as workers=2" in one.why
+    assert trials.further(found, [one], 10) == [("workers=1", 4), ("workers=2", 4), ("workers=3", 4)]
+
+
+def test_speeds_are_compared_within_the_trials_that_both_have() -> None:
+    runs = [*values.trials(1, *BASE), *values.trials(2, *CLEAR), *values.trials(3, 4.85, 4.80, 4.75)]
+    runs += [made_run(1, 10.0, trial=4), made_run(3, 4.8, trial=4)]
+    found = looked(*runs)
+    (one,) = asked(found)
+    assert "workers=3 is 1.02 to 1.07" in one.why
+    assert trials.further(found, [one], 10) == [("workers=1", 5), ("workers=2", 5), ("workers=3", 5)]
+
+
+def test_a_width_is_a_question_when_it_is_asked_for() -> None:
+    found = sweep(w1=BASE, w2=(5.0, 5.1, 5.0))
+    assert asked(found, 0.05) == ()
+    (one,) = asked(found, 0.01)
+    assert (one.key, one.why[:25]) == ("workers=2", "speedup is known to +-1.4")
+
+
+def test_what_trials_cannot_change_is_not_asked() -> None:
+    slow = sweep(w1=BASE, w2=(9.0, 9.1, 9.2))
+    assert (slow[1].verdict, asked(slow)) == ("NOT_FEASIBLE", ())
+    failed = looked(*values.trials(1, *BASE), made_run(2, None, figures=None, status="failed", error="no"))
+    assert asked(failed) == ()
+    alone = [made_run(1, None, figures=None, status="failed", error="no"), *values.trials(2, 5.0, 7.0, 6.0)]
+    without = looked(*alone, limits={"throughput_rtfx": 16.0})
+    assert (values.gates(without[1])["throughput_rtfx"].verdict, asked(without)) == ("INCONCLUSIVE", ())
+    assert asked(sweep(w1=BASE)) == ()
+    spoken = looked(*values.trials(1, *BASE, judged=_spoken()), limits={"wer": 0.1})
+    assert (spoken[0].verdict, asked(spoken)) == ("INCONCLUSIVE", ())  # the same samples again
+
+
+def _spoken() -> Any:
+    from dataclasses import replace
+
+    return replace(RIGHT, errors={f"s{n}": {"wer": (n % 3, 10)} for n in range(9)})
+
+
+@pytest.mark.parametrize(
+    ("most", "slower", "more"), [(10, 6.7, []), (3, 6.7, ["trials_max=10"]), (3, None, ["trials_max=6"])]
+)
+def test_what_goes_on_with_it_says_how_many_runs_that_may_take(
+    most: int, slower: float | None, more: list[str]
+) -> None:
+    """The time was spent, or the trials; `slower`: a verdict is open, whose gate tells, and not the recommendation."""
+    open_one = {"w2": (5.0, slower, 4.95)} if slower else {"w2": CLEAR, "w3": (4.85, 4.80, 4.75)}
+    found = sweep(w1=BASE, **open_one)
+    left = TrialsAsked(asked="auto", max=most, open=asked(found))
+    said = settle.settle(found, 3, False, left)
+    assert said == (more, "goes on until it is decided, for another report.budget_s at most")
+
+
+def test_nothing_goes_on_where_nothing_is_open() -> None:
+    assert settle.settle(sweep(w1=BASE, w2=CLEAR), 3, False, TrialsAsked(asked="auto", max=3)) is None
+
+
+def test_too_few_pairs_are_waited_for() -> None:
+    found = sweep(w1=BASE, w2=(5.0, 5.0))
+    assert values.gates(found[1])["speedup"].reason == "2 pairs of trials decide nothing; trials=3 would settle it"
+    (one,) = asked(found)
+    assert trials.further(found, [one], 10) == [("workers=1", 4), ("workers=2", 4)]
+
+
+def test_a_sweep_that_was_disturbed_to_its_end_says_so() -> None:
+    found = looked(*values.trials(1, *BASE), *values.trials(2, *CLEAR, disturbed=HOG))
+    assert (found[1].verdict, asked(found)) == ("INVALID", ())
+    assert trials.outcome(found, (), 10).endswith("stopped at 3 trials, with this open: workers=2 (INVALID)")
+
+
+def test_a_trial_is_repeated_until_it_was_valid_or_there_were_enough() -> None:
+    runs = tuple(RunValidity(num=n, trial=n, valid=n != 2) for n in (1, 2, 3))
+    one = Configuration(key="workers=2", status="ok", trials=2, verdict="FEASIBLE", validity=Validity(runs=runs))
+    assert trials.repeats([one], 10) == [("workers=2", 2)]
+    assert trials.repeats([one], 3) == []
+    runs = (*runs, RunValidity(num=9, trial=2, valid=True))
+    assert trials.repeats([msgspec.structs.replace(one, validity=Validity(runs=runs))], 10) == []
+
+
+@pytest.mark.parametrize("looks", [False, True])
+def test_intervals_after_further_looks_are_wider(looks: bool) -> None:
+    runs = [*values.trials(1, *BASE, 10.0), *values.trials(2, 5.0, 5.1, 5.0, 5.0)]
+    found = looked(*runs) if looks else values.counted(*runs)
+    speedup = found[1].metric("speedup")
+    low, high = speedup.ci95 or (0.0, 0.0)
+    fixed = values.counted(*runs)[1].metric("speedup").ci95 or (0.0, 0.0)
+    assert (high - low > fixed[1] - fixed[0]) == looks
+    assert (speedup.decides is not None) == looks
+    if speedup.decides:
+        assert speedup.decides[0] < low and high < speedup.decides[1]

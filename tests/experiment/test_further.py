@@ -1,0 +1,78 @@
+"""What a sweep adds to its planned runs, as values: a report in, runs out."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+
+from capsexp.experiment import further
+from capsexp.experiment.further import Further, foretold
+from capsexp.results.report import Open, Report, RunValidity, TrialsAsked, Validity
+from tests.support.harmed import trials
+from tests.support.reports import reported
+
+OPEN = (Open(key="workers=2", beside=("workers=1",), why="speedup: so and so"),)
+
+
+def a_sweep(trials: object = "auto", budget_s: float | None = 480.0, most: int = 10) -> Any:
+    return SimpleNamespace(trials=trials, trials_max=most, report={"budget_s": budget_s})
+
+
+def a_report(open_: tuple[Open, ...] = OPEN, disturbed: int = 0, runs: int = 3) -> Report:
+    """Of one and two workers, the first runs of which were disturbed."""
+    found, _ = reported(*trials(1, *[10.0] * runs), *trials(2, *[5.0] * runs))
+    rows = [msgspec.structs.replace(c, validity=_validity(disturbed, runs)) for c in found.configurations]
+    asked = TrialsAsked(asked="auto", max=10, open=open_)
+    return msgspec.structs.replace(found, trials=asked, configurations=tuple(rows))
+
+
+def _validity(disturbed: int, runs: int) -> Validity:
+    each = (RunValidity(num=n, trial=n, valid=n > disturbed) for n in range(1, runs + 1))
+    return Validity(valid=runs - disturbed, invalid=disturbed, runs=tuple(each))
+
+
+def test_what_is_open_is_run_and_said(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = Further(a_sweep())
+    assert asked.runs(a_report()) == [("workers=1", 4), ("workers=2", 4)]
+    assert "trial 4, as workers=2 is open: speedup: so and so" in capsys.readouterr().err
+    assert asked.runs(a_report(())) == []
+    assert asked.stopped is None
+
+
+def test_no_run_is_begun_that_would_end_after_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(further, "time", SimpleNamespace(monotonic=lambda: now))
+    asked = Further(a_sweep(budget_s=60.0))
+    asked.took_s.update({"workers=1": 20.0, "workers=2": 10.0})
+    assert asked.runs(a_report())
+    now = 130.0
+    assert asked.runs(a_report())  # ends at 160 s, which is 60 s after the first question
+    now = 130.1
+    assert asked.runs(a_report()) == []
+    assert asked.stopped == "budget_s"
+
+
+@pytest.mark.parametrize("sweep", [a_sweep(budget_s=None), a_sweep(trials=3, budget_s=0.0)])
+def test_time_bounds_what_is_automatic(sweep: Any) -> None:
+    asked = Further(sweep)
+    asked.took_s.update({"workers=1": 1e6})
+    assert asked.runs(a_report((), disturbed=1)) == [("workers=1", 1)]
+
+
+def test_repetitions_end_where_the_machine_stays_noisy() -> None:
+    asked = Further(a_sweep(trials=3))
+    made = [asked.runs(a_report((), disturbed=1)) for _ in range(4)]
+    assert made == [[("workers=1", 1)]] * 3 + [[]]
+    asked = Further(a_sweep(trials=3))
+    for _ in range(4):  # one in two helps
+        assert asked.runs(a_report((), disturbed=1)) == [("workers=1", 1)]
+        asked.runs(a_report((), disturbed=0))
+
+
+def test_what_may_be_added_is_said_before() -> None:
+    assert foretold(a_sweep(trials=3)) == ""
+    assert foretold(a_sweep()).endswith(
+        "can change an answer, up to 10 of each (trials_max) within 480 s (report.budget_s)"
+    )
+    assert foretold(a_sweep(budget_s=None)).endswith("up to 10 of each (trials_max)")
