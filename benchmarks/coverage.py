@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
+from multiprocessing import Pool
 
 import numpy as np
 from tabulate import tabulate
@@ -183,33 +184,40 @@ def until_decided(noise: Noise, truth: float, random: Random) -> tuple[bool, str
     raise AssertionError
 
 
+TRUTHS = (1.2, 1.45, 1.48, 1.5, 1.52, 1.55, 1.9)
+
+
+def ended(name: str) -> dict[float, list[tuple[bool, str, int]]]:
+    number = list(NOISES).index(name)
+    return {
+        truth: [
+            until_decided(NOISES[name], truth, np.random.default_rng([400, number, round(100 * truth), n]))
+            for n in range(TIMES)
+        ]
+        for truth in TRUTHS
+    }
+
+
 def one_by_one() -> None:
     print(
         f"\ntrials=auto: 3 to {MOST} trials, until the gate of {LIMIT} is decided; coverage of the interval shown, in %"
     )
-    truths = (1.2, 1.4, 1.45, 1.48, 1.5, 1.52, 1.55, 1.6, 1.9)
-    rows, wrong, used, every = [], [], [], []
-    for number, (name, noise) in enumerate(NOISES.items()):
-        ended = {
-            truth: [
-                until_decided(noise, truth, np.random.default_rng([400, number, round(100 * truth), n]))
-                for n in range(TIMES)
-            ]
-            for truth in truths
-        }
-        shares = {truth: 100 * sum(held for held, _, _ in each) / TIMES for truth, each in ended.items()}
-        every += shares.values()
-        rows.append([name, *(f"{share:.1f}" for share in shares.values())])
-        false = [
-            100 * sum(verdict == said for _, verdict, _ in ended[truth]) / TIMES
-            for truth, said in ((1.45, gates.PASS), (1.55, gates.FAIL))
-        ]
-        wrong.append(f"{name} {false[0]:.1f} and {false[1]:.1f}")
-        used.append([name, *(f"{sum(n for _, _, n in each) / TIMES:.1f}" for each in ended.values())])
-    print(tabulate(rows, ("planted speedup", *truths), disable_numparse=True))
-    print(f"lowest {min(every):.1f} %, highest {max(every):.1f} %")
-    print(f"PASS at 1.45 and FAIL at 1.55, in %: {'; '.join(wrong)}")
-    print(tabulate(used, ("trials on average", *truths), disable_numparse=True))
+    with Pool() as pool:
+        found = dict(zip(NOISES, pool.map(ended, NOISES), strict=True))
+
+    def share(each: list[tuple[bool, str, int]], wanted: Callable[[bool, str], bool]) -> float:
+        return 100 * sum(wanted(held, verdict) for held, verdict, _ in each) / TIMES
+
+    held = {name: [share(each, lambda held, _: held) for each in of.values()] for name, of in found.items()}
+    print(tabulate([[name, *map("{:.1f}".format, each)] for name, each in held.items()], ("planted", *TRUTHS)))
+    every = [one for each in held.values() for one in each]
+    print(f"lowest {min(every):.1f} %, highest {max(every):.1f} %\n")
+    rows = []
+    for name, of in found.items():
+        false = share(of[1.45], lambda _, said: said == gates.PASS), share(of[1.55], lambda _, said: said == gates.FAIL)
+        used = [sum(n for _, _, n in each) / TIMES for each in of.values()]
+        rows.append([name, *map("{:.1f}".format, (*false, *used))])
+    print(tabulate(rows, ("", "PASS at 1.45, %", "FAIL at 1.55, %", *(f"trials at {truth}" for truth in TRUTHS))))
 
 
 def until_known() -> None:

@@ -9,6 +9,7 @@ import pytest
 from capsexp.experiment import further
 from capsexp.experiment.further import Further, foretold
 from capsexp.results.report import Open, Report, RunValidity, TrialsAsked, Validity
+from tests.support.bench import Bench
 from tests.support.harmed import trials
 from tests.support.reports import reported
 
@@ -76,3 +77,19 @@ def test_what_may_be_added_is_said_before() -> None:
         "can change an answer, up to 10 of each (trials_max) within 480 s (report.budget_s)"
     )
     assert foretold(a_sweep(budget_s=None)).endswith("up to 10 of each (trials_max)")
+
+
+@pytest.mark.slow
+def test_a_sweep_ends_with_its_time_and_goes_on_when_it_is_resumed(bench: Bench) -> None:
+    given = ("trials=auto", "trials_max=4", "report.ci_width=0.001", "reference=off", "workers=1,2")
+    assert bench.run(*given, "report.budget_s=0", "-m") == 0, bench.stderr
+    assert "6 runs into" in bench.stderr
+    assert "up to 4 of each (trials_max) within 0 s (report.budget_s)" in bench.stderr
+    stopped = bench.report()["trials"]
+    assert "stopped at 3 trials by report.budget_s=0, with this open: " in stopped["stopped"]
+    assert [(one["key"], one["beside"]) for one in stopped["open"]] == [("workers=2", ["workers=1"])]
+    again = bench.start(f"resume={bench.out}", "report.budget_s=null", bare=True)
+    assert bench.finish(again) == 0, bench.stderr
+    assert "trial 4, as workers=2 is open: " in bench.stderr
+    assert [c["trials"] for c in bench.report()["configurations"]] == [4, 4]
+    assert "stopped at 4 trials by trials_max=4" in bench.report()["trials"]["stopped"]
