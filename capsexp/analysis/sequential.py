@@ -14,7 +14,7 @@ from __future__ import annotations
 from capsexp.analysis import statistics
 
 FIRST_LOOK = statistics.FEWEST  # trials
-SHOWN = 0.965
+SHOWN = 0.97
 DECIDES = 0.995
 
 
