@@ -29,6 +29,12 @@ def markdown(text: object) -> str:
     return one_line(str(text).replace("\n", " ")).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
 
 
+def xml(text: object) -> str:
+    """As `one_line`, and without what XML 1.0 has no way to hold; what its markup is made of is its writer's to
+    escape."""
+    return one_line(text).replace("\ufffe", "\\ufffe").replace("\uffff", "\\uffff")
+
+
 def encodable(text: str, out: TextIO) -> str:
     """The text with what the stream cannot write as `\\u4f60`: a report in an odd place beats a traceback."""
     encoding = getattr(out, "encoding", None) or "utf-8"

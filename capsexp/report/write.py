@@ -13,7 +13,7 @@ from capsexp.errors import ConfigError
 from capsexp.files import storing, write_text
 from capsexp.report.degrade import Survivor
 from capsexp.report.exporters import EXPORTERS, Exporter, json, text
-from capsexp.report.exporters.base import Drawing
+from capsexp.report.exporters.base import Drawing, Illustrated
 from capsexp.results.read import SweepFiles
 from capsexp.results.report import Report
 
@@ -33,10 +33,18 @@ def write(folder: Path, report: Report, files: SweepFiles, survive: Survivor) ->
         if exporter is not json:
             otherwise = f"{file} could not be written; {json.FILE} holds all of it\n"
             write_text(folder / file, survive(file, otherwise, _render, exporter, report, files))
-    for name in EXPORTERS.ours():
-        if (file := EXPORTERS.get(name).FILE) not in used:
-            with storing(file):
-                (folder / file).unlink(missing_ok=True)
+    pictures = {
+        name: whole
+        for file, exporter in used.items() if isinstance(exporter, Illustrated)
+        for name, whole in survive(f"pictures of {file}", {}, _pictures, exporter, report).items()
+    }  # fmt: skip
+    for name, drawn in pictures.items():
+        write_text(folder / name, drawn)
+    for exporter in map(EXPORTERS.get, EXPORTERS.ours()):
+        for file in {exporter.FILE, *(exporter.PICTURES if isinstance(exporter, Illustrated) else ())}:
+            if file not in used and file not in pictures:
+                with storing(file):
+                    (folder / file).unlink(missing_ok=True)
     report = msgspec.structs.replace(report, warnings=tuple(dict.fromkeys([*report.warnings, *survive.warnings])))
     write_text(folder / json.FILE, json.render(report))
     return report
@@ -70,6 +78,13 @@ def _render(exporter: Exporter, report: Report, files: SweepFiles) -> str:
     if not isinstance(rendered, str):
         raise TypeError(f"render gave {type(rendered).__name__}, not text")
     return rendered
+
+
+def _pictures(exporter: Illustrated, report: Report) -> dict[str, str]:
+    found = dict(exporter.pictures(report))
+    if wrong := [name for name in found if name not in exporter.PICTURES or not _NAME.fullmatch(name)]:
+        raise ValueError(f"{wrong[0]!r} is none of its PICTURES, or no name like report.speedup.svg")
+    return found
 
 
 def _named(formats: object) -> list[str]:

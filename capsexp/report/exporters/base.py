@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from capsexp.results.report import Report
@@ -19,6 +20,18 @@ class Exporter(Protocol):
         """The whole file. `report` is what report.json holds, typed and immutable. The same report gives
         the same text: no time, no path, no order that differs from run to run. What is foreign in it (names, errors,
         reasons) may hold any character: see `capsexp.escape`."""
+
+
+@runtime_checkable
+class Illustrated(Protocol):
+    """What an exporter may be as well: one whose file shows pictures that lie beside it."""
+
+    @property
+    def PICTURES(self) -> tuple[str, ...]:
+        """The names of all that there may be: `report.` and more."""
+
+    def pictures(self, report: Report) -> Mapping[str, str]:
+        """Those that there are, each whole, by name. What is said of `render` holds of them."""
 
 
 @runtime_checkable

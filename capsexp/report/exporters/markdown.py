@@ -1,4 +1,4 @@
-"""report.md: the same for a page."""
+"""report.md: the same for a page, with pictures beside it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from capsexp import escape
-from capsexp.report import sentences, tables
+from capsexp.report import drawings, sentences, tables
 from capsexp.results.report import Report
 
 FILE = "report.md"
+PICTURES = drawings.FILES
 
 
 def render(report: Report) -> str:
@@ -19,6 +20,7 @@ def render(report: Report) -> str:
         f"# {escape.markdown(report.name)}: {tables.spelled(report.verdict)}",
         escape.markdown(tables.headline(report)),
         *(escape.markdown(line) for line in sentences.sentences(report)),
+        *(f"![{_escaped(one.words)}]({one.file})" for one in drawings.of(report)),
         "## Configurations",
         _table(tables.rows(report), [header.replace("\n", " ") for header in tables.HEADERS]),
         *(escape.markdown(line) for line in (*tables.counted_lines(report), *tables.explained_lines(report))),
@@ -51,6 +53,15 @@ def render(report: Report) -> str:
     if report.warnings:
         sections += ["## Warnings", "\n".join(f"- {escape.markdown(line)}" for line in report.warnings)]
     return "\n\n".join(sections) + "\n"
+
+
+def pictures(report: Report) -> dict[str, str]:
+    return {one.file: drawings.drawn(one) for one in drawings.of(report)}
+
+
+def _escaped(words: str) -> str:
+    """Between brackets."""
+    return escape.markdown(words).replace("[", "\\[").replace("]", "\\]")
 
 
 def _table(rows: list[list[str]], headers: Sequence[str]) -> str:
