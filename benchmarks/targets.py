@@ -30,6 +30,7 @@ from capsexp.client.request import ConnectionOptions, Request
 from capsexp.config import LoadConfig
 from capsexp.protocol import RATE
 from capsexp.targets import TARGETS, Task
+from capsexp.targets.base import as_pcm16
 
 MOST = 1.5  # times the raw loop's CPU
 SECONDS, REQUESTS = 240, 6  # of audio in a request, which both send one by one; and how many
@@ -170,9 +171,10 @@ def measure(target: str, repeats: int) -> float:
 def _compared(target: str, way: ConnectionOptions, url: str, port: int, repeats: int) -> float:
     audio = (np.random.default_rng(0).normal(0, 0.1, SECONDS * RATE) * 32768).round().astype(np.float32) / 32768
     frames = frames_of(way, audio, url)
+    sample = as_pcm16(audio) if way.target.pcm16 else audio  # as the client has made it before the load
 
     async def ours() -> None:
-        requests = [Request(number, "t", "x", audio) for number in range(REQUESTS)]
+        requests = [Request(number, "t", "x", sample) for number in range(REQUESTS)]
         await load.run(requests, url, LoadConfig(concurrency=1), way=way)
         assert all(r.ok for r in requests), requests[0].error
 

@@ -13,6 +13,7 @@ import pkgutil
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Generic, TypeVar, cast
@@ -23,6 +24,12 @@ T = TypeVar("T")
 S = TypeVar("S")
 OURS = "capsexp."  # begins the names of our groups of entry points
 SHARED = "base"  # the module that holds the protocol; what else implementations share is named `_...`
+
+
+@cache  # a folder of ours does not change, and each request asks for its target
+def _modules(package: str) -> tuple[str, ...]:
+    folder = importlib.import_module(package).__path__
+    return tuple(sorted(m.name for m in pkgutil.iter_modules(folder) if m.name != SHARED and m.name[0] != "_"))
 
 
 @dataclass(frozen=True)
@@ -36,8 +43,7 @@ class PlugPoint(Generic[T]):
     needs: tuple[str, ...] = ()
 
     def ours(self) -> list[str]:
-        folder = importlib.import_module(self.package).__path__
-        return sorted(m.name for m in pkgutil.iter_modules(folder) if m.name != SHARED and m.name[0] != "_")
+        return list(_modules(self.package))
 
     def names(self) -> list[str]:
         """All that can be chosen, sorted."""

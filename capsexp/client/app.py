@@ -27,6 +27,8 @@ from capsexp.load.seeds import Seeds
 from capsexp.protocol import Result
 from capsexp.samples import SampleSet
 from capsexp.samples import load as load_samples
+from capsexp.targets import TargetConfig
+from capsexp.targets.base import as_pcm16
 
 PACKET_COLUMNS = ("request", "kind", "audio_s", "due_s", "at_s", "late_s")
 REQUEST_COLUMNS = (
@@ -47,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
         argv = ["samples=dir", *argv]
     call = tool.parse(argv, "python -m capsexp.client", "Send a set of samples to any CapsWriter server.", aliases)
     config = call.config
-    samples = load_samples(config.samples)
+    samples = _as_sent(load_samples(config.samples), config.target)
     if call.run_dir is not None:
         write_json(call.run_dir / "samples.json", described(samples))
     server = config.server
@@ -94,6 +96,13 @@ def _shown(call: tool.Call, requests: Sequence[Request]) -> progress.Shown:
     if call.run_dir is not None:
         return progress.File(call.run_dir, call.zero, requests)
     return progress.Line(requests) if call.config.load.progress else progress.Shown()
+
+
+def _as_sent(samples: SampleSet, target: TargetConfig) -> SampleSet:
+    """With audio as wide as the target sends it: made so once, however often a sample is sent."""
+    if not target.pcm16:
+        return samples
+    return replace(samples, samples=[replace(s, audio=as_pcm16(s.audio)) for s in samples.samples])
 
 
 def _room(wanted: int, requests: int, admitted: int | None) -> ConnectionLimit:

@@ -11,20 +11,20 @@ import numpy as np
 
 from capsexp.protocol import RATE, Audio, ProtocolError, Result
 from capsexp.segments import WIDE
-from capsexp.targets.base import Task
+from capsexp.targets.base import Task, as_pcm16
 
 LARGEST = 2**20  # bytes of a message that servers made with Python's websockets take
 FARTHEST_S = 1e9  # and in ms: more is no time in a sample
 BEGUN = 80  # characters of something strange that are shown
 
 
-def float32(piece: Audio) -> bytes:
-    return np.ascontiguousarray(piece, "<f4").tobytes()
+def float32(piece: Audio) -> memoryview:
+    return np.ascontiguousarray(piece, "<f4").data.cast("B")
 
 
-def pcm16(piece: Audio) -> bytes:
-    """Audio that was 16 bits wide comes out as it was."""
-    return bytes(np.clip(np.rint(piece * 32768.0), -32768, 32767).astype("<i2").data)
+def pcm16(piece: Audio) -> memoryview:
+    """Audio that was 16 bits wide comes out as it was; what is so already, as it is."""
+    return np.ascontiguousarray(as_pcm16(piece), "<i2").data.cast("B")
 
 
 def wav_header(samples: int) -> bytes:
@@ -34,15 +34,9 @@ def wav_header(samples: int) -> bytes:
     return struct.pack("<4sI4s", b"RIFF", 36 + size, b"WAVE") + form + struct.pack("<4sI", b"data", size)
 
 
-def parts(data: bytes, largest: int) -> Iterator[bytes]:
+def parts(data: memoryview, largest: int) -> Iterator[memoryview]:
     """In frames of at most so many bytes; nothing of nothing."""
     return (data[at : at + largest] for at in range(0, len(data), largest))
-
-
-def pieces(piece: Audio, seconds: float) -> Iterator[Audio]:
-    """In pieces of at most so many seconds; nothing of nothing."""
-    size = max(1, round(seconds * RATE))
-    return (piece[at : at + size] for at in range(0, len(piece), size))
 
 
 def json_object(frame: str | bytes) -> dict[str, Any]:

@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
 from omegaconf import MISSING
 
 from capsexp.bounds import number
 from capsexp.protocol import Audio, Result
 
-Frame = str | bytes  # a text or a binary message; over HTTP a part of the body, over TCP of the stream
+# A text or a binary message; over HTTP a part of the body, over TCP of the stream. What comes is text or bytes.
+Frame = str | bytes | memoryview
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class TargetConfig:
     transport: ClassVar[str] = "websocket"  # of capsexp.address.TRANSPORTS
     subprotocols: ClassVar[tuple[str, ...]] = ()  # that are offered
     local: ClassVar[bool] = False  # our own server speaks it
+    pcm16: ClassVar[bool] = False  # its audio is 16 bits wide: made so once for each sample, not for each request
     largest_frame: ClassVar[int | None] = None  # bytes that the target itself keeps to; else load.message_s decides
     partials: ClassVar[bool] = False  # such a server may send texts that still change
     tells: ClassVar[frozenset[str]] = frozenset(TOLD)  # of TOLD; what such a server does not tell, it is not judged by
@@ -72,6 +76,14 @@ class Task:
     spoken: bool = False
 
 
+def as_pcm16(audio: NDArray[Any]) -> NDArray[Any]:
+    """As 16-bit integers, with the loudest cut off; unchanged where it is that already."""
+    if audio.dtype == np.int16:
+        return audio
+    whole: NDArray[np.int16] = np.clip(np.rint(audio * 32768.0), -32768, 32767).astype("<i2")
+    return whole
+
+
 class Conversation(Protocol):
     """One request on a connection of its own: what is sent, in this order, and what comes back at any time.
 
@@ -82,15 +94,15 @@ class Conversation(Protocol):
         ...
 
     def audio(self, piece: Audio, last: bool) -> Iterable[Frame]:
-        """For the next piece (float32, 16 kHz, mono), in frames no larger than such a server takes; of a sample without
-        audio the one piece is empty."""
+        """For the next piece (16 kHz, mono; float32, or 16-bit integers where `pcm16` says so), in frames no larger
+        than such a server takes; of a sample without audio the one piece is empty."""
         ...
 
     def ending(self) -> Iterable[Frame]:
         """After the audio."""
         ...
 
-    def heard(self, frame: Frame) -> Sequence[Event]:
+    def heard(self, frame: str | bytes) -> Sequence[Event]:
         """What a message says, or over HTTP and TCP the next bytes: results with the `task_id` that they belong to,
         this one's where the server names none, the last one with `is_final`, the whole text and, as `duration`, the
         seconds that it covers: 0 where the server tells none (see `tells`). Raises ProtocolError for an error and for

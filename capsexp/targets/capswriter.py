@@ -46,7 +46,7 @@ class CapsWriter:
         if not self._with_data:
             yield self._message(np.zeros(0, np.float32), True)
 
-    def heard(self, frame: Frame) -> Sequence[Result]:
+    def heard(self, frame: str | bytes) -> Sequence[Result]:
         return (decode_result(frame),)
 
     def closed(self, code: int, reason: str) -> Sequence[Result]:

@@ -21,6 +21,7 @@ class Settings(TargetConfig):
     """`end`: how the last result is known. `is_end` fits the servers in Python, which say so, and the one in C++ for
     files, whose one result is not `is_final`; `is_final` fits the one in C++ for `2pass`."""
 
+    pcm16: ClassVar[bool] = True
     tells: ClassVar[frozenset[str]] = frozenset()
     largest_frame: ClassVar[int | None] = LARGEST
     partials: ClassVar[bool] = True
@@ -67,7 +68,7 @@ class FunAsr:
         self._ended = True
         yield json.dumps({"is_speaking": False, "is_end": True})
 
-    def heard(self, frame: Frame) -> Sequence[Event]:
+    def heard(self, frame: str | bytes) -> Sequence[Event]:
         fields = json_object(frame)
         if fields.get("error"):
             raise ProtocolError(str(fields["error"]))

@@ -34,6 +34,7 @@ class Settings(TargetConfig):
     """`model_key`: the form's field that `model` goes into; `fields`: what else goes into the form, as text."""
 
     transport: ClassVar[str] = "http"
+    pcm16: ClassVar[bool] = True
     tells: ClassVar[frozenset[str]] = frozenset()  # FunASR's `duration` is the time that it took
     measures: ClassVar[frozenset[str]] = frozenset(
         {"probe_timeout", "model", "model_key", "format", "language", "words", "fields"}
@@ -81,7 +82,7 @@ class OpenAi:
     def ending(self) -> Iterator[Frame]:
         yield self._after()
 
-    def heard(self, frame: Frame) -> Sequence[Result]:
+    def heard(self, frame: str | bytes) -> Sequence[Result]:
         self._come += frame if isinstance(frame, bytes) else frame.encode()
         return ()
 

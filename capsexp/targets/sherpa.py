@@ -38,7 +38,7 @@ class Sherpa:
     def ending(self) -> Sequence[Frame]:
         return ()
 
-    def heard(self, frame: Frame) -> Sequence[Result]:
+    def heard(self, frame: str | bytes) -> Sequence[Result]:
         if isinstance(frame, bytes):
             raise ProtocolError(f"a binary message: {shown(frame)}")
         try:

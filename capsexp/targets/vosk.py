@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from capsexp import bounds
 from capsexp.protocol import RATE, Audio, Result
-from capsexp.targets._speech import LARGEST, final, joined, json_object, pcm16, piece_of, pieces, text_of, timed
+from capsexp.targets._speech import LARGEST, final, joined, json_object, parts, pcm16, piece_of, text_of, timed
 from capsexp.targets.base import Event, Frame, Partial, TargetConfig, Task
 
 EOF = '{"eof" : 1}'  # to the letter: it is compared as text
@@ -19,6 +19,7 @@ EOF = '{"eof" : 1}'  # to the letter: it is compared as text
 class Settings(TargetConfig):
     """`frame_s`: seconds of audio that get one answer; an utterance ends between two of them."""
 
+    pcm16: ClassVar[bool] = True
     tells: ClassVar[frozenset[str]] = frozenset()
     largest_frame: ClassVar[int | None] = LARGEST
     partials: ClassVar[bool] = True
@@ -40,15 +41,15 @@ class Vosk:
         yield json.dumps({"config": {"sample_rate": RATE, "words": True}})
 
     def audio(self, piece: Audio, last: bool) -> Iterator[Frame]:
-        for part in pieces(piece, self._seconds):
+        for part in parts(pcm16(piece), 2 * max(1, round(self._seconds * RATE))):
             self._due += 1
-            yield pcm16(part)
+            yield part
 
     def ending(self) -> Iterator[Frame]:
         self._due, self._ended = self._due + 1, True
         yield EOF
 
-    def heard(self, frame: Frame) -> Sequence[Event]:
+    def heard(self, frame: str | bytes) -> Sequence[Event]:
         fields = json_object(frame)
         self._due -= 1
         last = self._ended and self._due == 0

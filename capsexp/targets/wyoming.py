@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from capsexp import bounds
 from capsexp.protocol import RATE, Audio, ProtocolError, Result
-from capsexp.targets._speech import final, joined, json_object, pcm16, pieces, shown, text_of
+from capsexp.targets._speech import final, joined, json_object, parts, pcm16, shown, text_of
 from capsexp.targets.base import Event, Frame, Partial, TargetConfig, Task
 
 FORM = {"rate": RATE, "width": 2, "channels": 1}
@@ -21,6 +22,7 @@ class Settings(TargetConfig):
     """`frame_s`: seconds of audio in an event. `model`, `language`: null leaves them to the server."""
 
     transport: ClassVar[str] = "tcp"
+    pcm16: ClassVar[bool] = True
     tells: ClassVar[frozenset[str]] = frozenset()
     measures: ClassVar[frozenset[str]] = frozenset({"probe_timeout", "frame_s", "model", "language"})
 
@@ -40,12 +42,14 @@ class Wyoming:
         yield _event("audio-start", FORM)
 
     def audio(self, piece: Audio, last: bool) -> Iterator[Frame]:
-        return (_event("audio-chunk", FORM, pcm16(part)) for part in pieces(piece, self._config.frame_s))
+        data, size = pcm16(piece), 2 * max(1, round(self._config.frame_s * RATE))
+        for part in parts(data, size):
+            yield b"".join((_chunk_head(len(part)), part))
 
     def ending(self) -> Iterator[Frame]:
         yield _event("audio-stop", {})
 
-    def heard(self, frame: Frame) -> Sequence[Event]:
+    def heard(self, frame: str | bytes) -> Sequence[Event]:
         self._come += frame if isinstance(frame, bytes) else frame.encode()
         return [event for kind, data in self._whole() for event in self._meaning(kind, data)]
 
@@ -78,11 +82,18 @@ class Wyoming:
             yield final(self._task, text_of(data, "text"))
 
 
-def _event(kind: str, data: dict[str, Any], payload: bytes = b"") -> bytes:
+@lru_cache(maxsize=64)
+def _chunk_head(size: int) -> bytes:
+    """Of an event with so many bytes of audio."""
+    return _event("audio-chunk", FORM, size)
+
+
+def _event(kind: str, data: Mapping[str, Any], payload: int = 0) -> bytes:
+    """All but the payload, which has so many bytes."""
     body = json.dumps(data).encode() if data else b""
-    sizes = {"data_length": len(body), "payload_length": len(payload)}
+    sizes = {"data_length": len(body), "payload_length": payload}
     line = {"type": kind, **{key: size for key, size in sizes.items() if size}}
-    return json.dumps(line).encode() + b"\n" + body + payload
+    return json.dumps(line).encode() + b"\n" + body
 
 
 def begin(config: Settings, task: Task) -> Wyoming:

@@ -38,7 +38,7 @@ class Connection(Protocol):
         """After the last frame."""
         ...
 
-    async def receive(self) -> Frame:
+    async def receive(self) -> str | bytes:
         """A message, or where there is none of these the bytes that have come; raises Ended at the end."""
         ...
 

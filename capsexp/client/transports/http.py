@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 import h11
@@ -28,14 +29,18 @@ class Http:
         self._first = self._state.send(request) or b""  # goes with the first frame
 
     async def send(self, frame: Frame) -> None:
-        await self._write(h11.Data(data=frame.encode() if isinstance(frame, str) else frame))
+        data: Any = frame.encode() if isinstance(frame, str) else frame
+        await self._write(h11.Data(data=data))
 
     async def finish(self) -> None:
         await self._write(h11.EndOfMessage())
 
     async def _write(self, event: h11.Event) -> None:
-        first, self._first = self._first, b""
-        self._writer.write(first + (self._state.send(event) or b""))
+        parts = self._state.send_with_data_passthrough(event) or []
+        if self._first:
+            parts, self._first = [b"".join((self._first, *parts))], b""
+        for part in parts:
+            self._writer.write(part)
         await self._writer.drain()
 
     async def receive(self) -> bytes:

@@ -24,7 +24,7 @@ class WebSocket:
     async def finish(self) -> None:
         pass  # the target's last message says it
 
-    async def receive(self) -> Frame:
+    async def receive(self) -> str | bytes:
         try:
             return await self._connection.recv()
         except ConnectionClosed as error:
