@@ -31,7 +31,7 @@ from capsexp.client.request import ConnectionOptions, Request
 from capsexp.config import LoadConfig
 from capsexp.protocol import RATE
 from capsexp.targets import TARGETS, Task
-from capsexp.targets.base import as_pcm16
+from capsexp.targets.base import Utf8, as_pcm16
 
 MOST = 1.5  # times the raw loop's CPU
 SECONDS, REQUESTS = 600, 3  # of audio in a request, which both send one by one; and how many
@@ -151,7 +151,8 @@ def frames_of(way: ConnectionOptions, audio: Any, url: str) -> list[str | bytes]
     step = round(LoadConfig().message_s * RATE)
     for at in range(0, len(audio), step):
         found += talk.audio(audio[at : at + step], at + step >= len(audio))
-    return found + list(talk.ending())
+    found += talk.ending()
+    return [frame.data.decode() if isinstance(frame, Utf8) else frame for frame in found]
 
 
 def measure(target: str, repeats: int) -> float:

@@ -14,8 +14,16 @@ from omegaconf import MISSING
 from capsexp.bounds import number
 from capsexp.protocol import Audio, Result
 
+
+@dataclass(frozen=True)
+class Utf8:
+    """A text message that is encoded already."""
+
+    data: bytes
+
+
 # A text or a binary message; over HTTP a part of the body, over TCP of the stream. What comes is text or bytes.
-Frame = str | bytes | memoryview
+Frame = str | bytes | memoryview | Utf8
 
 
 @dataclass(frozen=True)

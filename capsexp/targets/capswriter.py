@@ -9,8 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from capsexp.plugins import nearest
-from capsexp.protocol import SUBPROTOCOL, Audio, AudioMessage, Result, decode_result, encode_audio
-from capsexp.targets.base import Frame, TargetConfig, Task
+from capsexp.protocol import SUBPROTOCOL, Audio, AudioMessage, Result, decode_result, encode_audio_utf8
+from capsexp.targets.base import Frame, TargetConfig, Task, Utf8
 
 FINALS = ("with_data", "empty")
 
@@ -52,14 +52,15 @@ class CapsWriter:
     def closed(self, code: int, reason: str) -> Sequence[Result]:
         return ()
 
-    def _message(self, audio: Audio, is_final: bool) -> str:
+    def _message(self, audio: Audio, is_final: bool) -> Utf8:
         task = self._task
-        return encode_audio(
+        message = encode_audio_utf8(
             AudioMessage(
                 task.id, np.asarray(audio), is_final=is_final, source="mic" if task.spoken else "file",
                 time_start=task.time_start, seg_duration=task.seg_duration, seg_overlap=task.seg_overlap,
             )
         )  # fmt: skip
+        return Utf8(message)
 
 
 def begin(config: Settings, task: Task) -> CapsWriter:

@@ -17,13 +17,19 @@ from capsexp.config import LoadConfig, resolve
 from capsexp.errors import ConfigError
 from capsexp.protocol import RATE, ProtocolError, Result, decode_audio, encode_error, encode_result
 from capsexp.targets import TARGETS, Conversation, Task, capswriter
+from capsexp.targets.base import Frame, Utf8
 from tests.support import noise
 from tests.support.settings import changed
 
 TASK = Task("t", 1.5, 4.0, 1.0)
 
 
-def said(talk: Conversation, pieces: list[np.ndarray]) -> list[str | bytes]:
+def utf8(frame: Frame) -> str:
+    assert isinstance(frame, Utf8)
+    return frame.data.decode()
+
+
+def said(talk: Conversation, pieces: list[np.ndarray]) -> list[Frame]:
     frames = [*talk.opening()]
     for number, piece in enumerate(pieces):
         frames += talk.audio(piece, number == len(pieces) - 1)
@@ -33,7 +39,7 @@ def said(talk: Conversation, pieces: list[np.ndarray]) -> list[str | bytes]:
 @given(st.lists(st.integers(0, 400), min_size=1, max_size=5), st.sampled_from(capswriter.FINALS))
 def test_capswriter_gets_all_audio_and_one_end(sizes: list[int], final: str) -> None:
     pieces = [np.random.default_rng(n).random(size).astype(np.float32) for n, size in enumerate(sizes)]
-    told = [decode_audio(f) for f in said(capswriter.begin(capswriter.Settings(final=final), TASK), pieces)]
+    told = [decode_audio(utf8(f)) for f in said(capswriter.begin(capswriter.Settings(final=final), TASK), pieces)]
     assert np.array_equal(np.concatenate([m.audio for m in told]), np.concatenate(pieces))
     assert [m.is_final for m in told] == [False] * (len(told) - 1) + [True]
     assert len(told) == len(pieces) + (final == "empty")

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from capsexp.errors import ConfigError
 from capsexp.targets import TARGETS, TargetConfig
-from capsexp.targets.base import Frame
+from capsexp.targets.base import Frame, Utf8
 
 OPEN_S = 30.0  # for a connection to be opened
 
@@ -25,6 +25,13 @@ class Ended(Exception):
 
 class Garbled(Exception):
     """What came back is nothing of this transport's, or broke off in the middle."""
+
+
+def as_bytes(frame: Frame) -> bytes | memoryview:
+    """Of a frame that is a part of a stream."""
+    if isinstance(frame, Utf8):
+        return frame.data
+    return frame.encode() if isinstance(frame, str) else frame
 
 
 class Connection(Protocol):

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import h11
 
-from capsexp.client.transports.base import ConnectionOptions, Ended, Garbled
+from capsexp.client.transports.base import ConnectionOptions, Ended, Garbled, as_bytes
 from capsexp.client.transports.tcp import READ, stream
 from capsexp.targets.base import Frame
 
@@ -29,7 +29,7 @@ class Http:
         self._first = self._state.send(request) or b""  # goes with the first frame
 
     async def send(self, frame: Frame) -> None:
-        data: Any = frame.encode() if isinstance(frame, str) else frame
+        data: Any = as_bytes(frame)
         await self._write(h11.Data(data=data))
 
     async def finish(self) -> None:

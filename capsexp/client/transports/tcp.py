@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 from capsexp.address import is_secure, port_in
-from capsexp.client.transports.base import OPEN_S, ConnectionOptions, Ended
+from capsexp.client.transports.base import OPEN_S, ConnectionOptions, Ended, as_bytes
 from capsexp.targets.base import Frame
 
 READ = 64 * 1024  # bytes at a time
@@ -20,7 +20,7 @@ class Tcp:
         self._reader, self._writer = reader, writer
 
     async def send(self, frame: Frame) -> None:
-        self._writer.write(frame.encode() if isinstance(frame, str) else frame)
+        self._writer.write(as_bytes(frame))
         await self._writer.drain()
 
     async def finish(self) -> None:

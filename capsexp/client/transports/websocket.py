@@ -11,7 +11,7 @@ from websockets.typing import Subprotocol
 
 from capsexp.address import is_secure
 from capsexp.client.transports.base import OPEN_S, ConnectionOptions, Ended
-from capsexp.targets.base import Frame
+from capsexp.targets.base import Frame, Utf8
 
 
 class WebSocket:
@@ -19,7 +19,10 @@ class WebSocket:
         self._connection = connection
 
     async def send(self, frame: Frame) -> None:
-        await self._connection.send(frame)
+        if isinstance(frame, Utf8):
+            await self._connection.send(frame.data, text=True)
+        else:
+            await self._connection.send(frame)
 
     async def finish(self) -> None:
         pass  # the target's last message says it
