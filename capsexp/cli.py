@@ -12,9 +12,10 @@ from pathlib import Path
 
 from capsexp import __version__, compose, debug, escape, interrupts
 from capsexp.errors import CapsexpError, ConfigError
+from capsexp.experiment import foresee, preflight
 from capsexp.experiment.combinations import combinations, split
 from capsexp.experiment.resume import reopen
-from capsexp.experiment.sweep import each_differs, plan
+from capsexp.experiment.sweep import Sweep, each_differs, plan
 from capsexp.experiment.sweep_runner import SweepRunner
 from capsexp.files import note, read_json, tell, working_folder
 from capsexp.lock import locked
@@ -24,6 +25,7 @@ from capsexp.trust import TRUST
 
 _VALUED = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p")
 _SEVERAL = ("-m", "--multirun")
+DRY_RUN = "--dry-run"
 _QUESTIONS = (
     "--help",
     "-h",
@@ -117,11 +119,13 @@ def _main(argv: list[str], asked: list[int]) -> int:
     if any(flag.partition("=")[0] in _QUESTIONS for flag in flags):
         _one_configuration(overrides, flags)
         return compose.launch(config_dir, config_name, [*overrides, *flags], lambda config: None)
-    unknown = [flag for flag in flags if flag not in (*_SEVERAL, "-r", "--run", TRUST)]
+    unknown = [flag for flag in flags if flag not in (*_SEVERAL, "-r", "--run", TRUST, DRY_RUN)]
     if unknown:
         raise ConfigError(f"{unknown[0]}: unknown flag; settings are key=value, see --help")
 
     resumed = [o for o in overrides if o.startswith("resume=") and o not in ("resume=", "resume=null")]
+    if resumed and DRY_RUN in flags:
+        raise ConfigError(f"{DRY_RUN}: says what a new sweep would do; resume= says first what it is going to make")
     if resumed:
         rest = [o for o in overrides if o not in resumed]
         place = Path(unquoted(resumed[-1].partition("=")[2])).expanduser().absolute()
@@ -138,6 +142,8 @@ def _main(argv: list[str], asked: list[int]) -> int:
     sweep = plan(overrides, config_dir, config_name)
     each_differs(sweep.planned)
     interrupts.check()
+    if DRY_RUN in flags:
+        return _dry_run(sweep)
     try:
         runner = SweepRunner(sweep, argv, False, config_dir, config_name)
     except ConfigError as error:
@@ -146,6 +152,16 @@ def _main(argv: list[str], asked: list[int]) -> int:
             raise ConfigError(f"{error}; {hint}") from None
         raise
     return runner.run(asked)
+
+
+def _dry_run(sweep: Sweep) -> int:
+    """Say what would be done, after looking that it could be; nothing is made of it."""
+    _, doubts = preflight.check(sweep)
+    for doubt in doubts:
+        note(f"warning: {doubt}")
+    for line in foresee.lines(sweep, [planned.config for planned in sweep.planned]):
+        tell(line)
+    return 0
 
 
 def _one_configuration(overrides: list[str], flags: list[str]) -> None:

@@ -23,3 +23,17 @@ def ensure(
     else:
         name = reference.ensure(config, sweep_dir, sweep_workers)
     return name, Pace.of(read_json(sweep_dir / "reference" / name / "reference.json"))
+
+
+def earlier(outputs: Path, config: Config) -> tuple[Pace, Path] | None:
+    """What the newest sweep below `outputs` that has the same reference says of the pace, and that sweep's folder."""
+    if config.reference.name == "off":
+        return None
+    name = alone.digest(config) if config.reference.name == "server" else reference.digest(config)
+    found = outputs.glob(f"*/*/reference/{name}/reference.json")
+    for path in sorted(found, key=lambda path: path.parts, reverse=True):
+        try:
+            return Pace.of(read_json(path)), path.parents[2]
+        except (OSError, ValueError, KeyError, TypeError, StopIteration):
+            continue
+    return None

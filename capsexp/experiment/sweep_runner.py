@@ -17,7 +17,7 @@ from capsexp.archive.audio import packed
 from capsexp.config import Config, LoadConfig, conf_dir, resolve, to_yaml
 from capsexp.counts import counted
 from capsexp.errors import ArchiveError, StorageError
-from capsexp.experiment import environment, expected, preflight, screen, signature
+from capsexp.experiment import environment, expected, foresee, preflight, screen, signature
 from capsexp.experiment.further import Further, foretold
 from capsexp.experiment.record import JOB, RunRecord, job
 from capsexp.experiment.repeats import Pace, expected_s, key, measured, settle
@@ -127,6 +127,8 @@ class SweepRunner:
             note(f"warning: {lacks}; until then resume= takes this sweep for somebody else's")
         for doubt in self._doubts:
             note(f"warning: {doubt}")
+        for line in foresee.lines(self._sweep, [planned.config for planned, _ in due]):
+            note(line)
         note(f"{counted(len(due), 'run')} into {from_here(folder)}{foretold(self._sweep)}")
         if self._resumed:
             note(f"{len(self._sweep.planned) - len(due)} finished before and kept")

@@ -1,0 +1,101 @@
+"""What a command is going to do, before it does it: on which machine, which runs, and for about how long."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from capsexp import samples
+from capsexp.config import Config, worker_count
+from capsexp.counts import counted
+from capsexp.experiment import environment, expected, reference
+from capsexp.experiment.repeats import Decision, Pace, decide, expected_s, key
+from capsexp.experiment.sweep import Sweep
+from capsexp.files import from_here
+from capsexp.live.eta import BESIDE_S, BETWEEN_S, spoken
+from capsexp.machine import available_mb, usable_cpus
+
+OUTPUTS = Path("outputs")  # where earlier sweeps are looked for, which know how fast the engine is here
+MOST_NAMED = 6  # configurations
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Seconds that runs take with their references; `at_least`: of some no more is known than what is asked for."""
+
+    seconds: float
+    at_least: bool
+
+
+def forecast(
+    configs: Sequence[Config], pace_of: Callable[[Config], Pace | None], workers: Sequence[int], cpus: float
+) -> Forecast:
+    """Of all runs together. `pace_of`: what an earlier reference of the same work reached; `workers`: the counts of the
+    sweep, for which the reference is run."""
+    alike, decided = defaultdict[str, list[Config]](list), dict[str, Decision]()
+    for config in configs:
+        alike[key(config)].append(config)
+    seconds, at_least, references = 0.0, False, dict[str, float]()
+    for own, group in alike.items():
+        for config in group:
+            pace = pace_of(config)
+            if pace is not None and own not in decided:
+                decided[own] = decide(pace, group, cpus)
+            load_s = expected_s(config, pace, decided, cpus)
+            at_least |= load_s is None or (pace is None and config.reference.name != "off")
+            seconds += _asked_s(config, group, cpus) if load_s is None else load_s
+            seconds += BESIDE_S + BETWEEN_S + config.cooldown
+            if pace is not None and config.reference.name == "engine":
+                processes = reference.counts(config, workers)
+                references[reference.digest(config)] = sum(pace.took_s / min(n, max(1.0, cpus)) for n in processes)
+    return Forecast(seconds + sum(references.values()), at_least)
+
+
+def _asked_s(config: Config, alike: Sequence[Config], cpus: float) -> float:
+    """A load of which only is known that the fastest configuration is to take load.min_s."""
+    if config.load.repeats != "auto" or config.load.timed:
+        return 0.0
+    most = max(_parallel(one, cpus) for one in alike)
+    return float(config.load.min_s) * most / _parallel(config, cpus)
+
+
+def _parallel(config: Config, cpus: float) -> float:
+    return min(max(1.0, cpus), (worker_count(config.workers) or cpus) * config.threads)
+
+
+def lines(sweep: Sweep, due: Sequence[Config]) -> list[str]:
+    """For a user: machine, runs, duration; none where nothing is due."""
+    if not due:
+        return []
+    about, cpus = environment.machine(), usable_cpus()
+    free = f"{available_mb() / 1024:.1f} of {about['memory_mb'] / 1024:.1f} GB are free"
+    machine = f"{about['cpu'] or about['machine']}, {counted(cpus, 'CPU')} usable, {free}"
+    found = {id(config): expected.earlier(OUTPUTS, config) for config in due}
+    paces = {own: earlier[0] for own, earlier in found.items() if earlier is not None}
+    told = forecast(due, lambda config: paces.get(id(config)), sweep.worker_counts, cpus)
+    seen = [earlier[1] for earlier in found.values() if earlier is not None]
+    return [f"machine: {machine}", f"runs: {_runs(sweep, due)}", f"time: {_time(told, seen)}"]
+
+
+def _runs(sweep: Sweep, due: Sequence[Config]) -> str:
+    keys = list(dict.fromkeys(planned.key for planned in sweep.planned))
+    named = ", ".join(keys[:MOST_NAMED]) + (f" and {len(keys) - MOST_NAMED} more" if len(keys) > MOST_NAMED else "")
+    trials = len({planned.trial for planned in sweep.planned})
+    each = f", {counted(trials, 'trial')} of each{', more where they are needed' if sweep.trials == 'auto' else ''}"
+    first = due[0]
+    clips = counted(len(samples.paths(first.samples)), "sample")
+    what = {
+        "server": first.server.name, "engine": first.engine.name, "samples": f"{first.samples.name} ({clips})",
+        "load": first.load.name, "reference": first.reference.name,
+    }  # fmt: skip
+    return f"{len(due)}: {named}{each}; {', '.join(f'{name}={value}' for name, value in what.items())}"
+
+
+def _time(told: Forecast, seen: Sequence[Path]) -> str:
+    about = f"about {spoken(told.seconds)}"
+    if told.at_least:
+        return f"{about} at least; it is said anew once the reference has shown how fast the engine is here"
+    where = f", going by {from_here(seen[0])}" if seen else ""
+    return f"{about}{where}"
