@@ -11,11 +11,12 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from capsexp import __version__, compose, debug, escape, interrupts
+from capsexp.begin import WAYS
 from capsexp.errors import CapsexpError, ConfigError
 from capsexp.experiment import foresee, preflight
 from capsexp.experiment.combinations import combinations, split
 from capsexp.experiment.resume import reopen
-from capsexp.experiment.sweep import Sweep, each_differs, plan
+from capsexp.experiment.sweep import PlannedSweep, each_differs, plan
 from capsexp.experiment.sweep_runner import SweepRunner
 from capsexp.files import note, read_json, tell, working_folder
 from capsexp.lock import locked
@@ -106,6 +107,9 @@ def split_argv(argv: Sequence[str]) -> tuple[list[str], list[str], dict[str, str
 
 
 def _main(argv: list[str], asked: list[int]) -> int:
+    if not argv:
+        tell(WAYS)
+        return 0
     argv = _secret_aside(argv)
     overrides, flags, valued = split_argv(argv)
     chosen = valued.get("--config-dir", valued.get("-cd"))
@@ -154,7 +158,7 @@ def _main(argv: list[str], asked: list[int]) -> int:
     return runner.run(asked)
 
 
-def _dry_run(sweep: Sweep) -> int:
+def _dry_run(sweep: PlannedSweep) -> int:
     """Say what would be done, after looking that it could be; nothing is made of it."""
     _, doubts = preflight.check(sweep)
     for doubt in doubts:

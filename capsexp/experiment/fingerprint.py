@@ -23,17 +23,15 @@ IGNORED_KEYS = SWEEP_KEYS | {"thresholds", "validity", "report", "archive"}
 # Likewise of our own code: it composes and checks what is asked for, and judges, shows and files what came of it. All
 # else may change a figure, whatever is new included.
 IGNORED_CODE = (
-    "__init__.py", "__main__.py", "analysis/*", "archive/*", "bounds.py", "cli.py", "compare.py", "compose.py",
-    "config/__init__.py", "config/archive.py", "config/checks.py", "config/executor.py", "config/names.py",
-    "config/report.py", "config/thresholds.py", "config/validity.py", "counts.py", "debug.py", "doctor/*", "errors.py",
-    "escape.py",
-    "experiment/combinations.py", "experiment/environment.py", "experiment/executors/*", "experiment/fingerprint.py",
-    "experiment/further.py", "experiment/preflight.py", "experiment/resume.py", "experiment/screen.py",
-    "experiment/signature.py", "experiment/snapshot.py", "experiment/submission.py", "experiment/sweep.py",
-    "experiment/sweep_runner.py", "live/*",
-    "monitor/live.py", "names.py",
-    "overrides.py", "plugins.py", "redact.py", "replay.py", "report/*", "results/read.py", "results/report.py",
-    "results/run.py", "trust/*", "twin/*",
+    "__init__.py", "__main__.py", "analysis/*", "archive/*", "begin.py", "bounds.py", "cli.py", "compare.py",
+    "compose.py", "config/__init__.py", "config/archive.py", "config/checks.py", "config/executor.py",
+    "config/names.py", "config/report.py", "config/thresholds.py", "config/validity.py", "counts.py", "debug.py",
+    "doctor/*", "errors.py", "escape.py", "experiment/combinations.py", "experiment/environment.py",
+    "experiment/executors/*", "experiment/fingerprint.py", "experiment/foresee.py", "experiment/further.py",
+    "experiment/preflight.py", "experiment/resume.py", "experiment/screen.py", "experiment/signature.py",
+    "experiment/snapshot.py", "experiment/submission.py", "experiment/sweep.py", "experiment/sweep_runner.py",
+    "list.py", "live/*", "monitor/live.py", "names.py", "overrides.py", "plugins.py", "redact.py", "replay.py",
+    "report/*", "results/read.py", "results/report.py", "results/run.py", "trust/*", "twin/*",
 )  # fmt: skip
 
 

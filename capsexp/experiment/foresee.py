@@ -11,8 +11,9 @@ from capsexp import samples
 from capsexp.config import Config, worker_count
 from capsexp.counts import counted
 from capsexp.experiment import environment, expected, reference
+from capsexp.experiment.further import foretold
 from capsexp.experiment.repeats import Decision, Pace, decide, expected_s, key
-from capsexp.experiment.sweep import Sweep
+from capsexp.experiment.sweep import PlannedSweep
 from capsexp.files import from_here
 from capsexp.live.eta import BESIDE_S, BETWEEN_S, spoken
 from capsexp.machine import available_mb, usable_cpus
@@ -65,7 +66,7 @@ def _parallel(config: Config, cpus: float) -> float:
     return min(max(1.0, cpus), (worker_count(config.workers) or cpus) * config.threads)
 
 
-def lines(sweep: Sweep, due: Sequence[Config]) -> list[str]:
+def lines(sweep: PlannedSweep, due: Sequence[Config]) -> list[str]:
     """For a user: machine, runs, duration; none where nothing is due."""
     if not due:
         return []
@@ -76,14 +77,15 @@ def lines(sweep: Sweep, due: Sequence[Config]) -> list[str]:
     paces = {own: earlier[0] for own, earlier in found.items() if earlier is not None}
     told = forecast(due, lambda config: paces.get(id(config)), sweep.worker_counts, cpus)
     seen = [earlier[1] for earlier in found.values() if earlier is not None]
-    return [f"machine: {machine}", f"runs: {_runs(sweep, due)}", f"time: {_time(told, seen)}"]
+    said = [f"machine: {machine}", f"runs: {_runs(sweep, due)}", f"time: {_time(told, seen)}"]
+    return [*said, f"then: {further}"] if (further := foretold(sweep).removeprefix("; then ")) else said
 
 
-def _runs(sweep: Sweep, due: Sequence[Config]) -> str:
+def _runs(sweep: PlannedSweep, due: Sequence[Config]) -> str:
     keys = list(dict.fromkeys(planned.key for planned in sweep.planned))
     named = ", ".join(keys[:MOST_NAMED]) + (f" and {len(keys) - MOST_NAMED} more" if len(keys) > MOST_NAMED else "")
     trials = len({planned.trial for planned in sweep.planned})
-    each = f", {counted(trials, 'trial')} of each{', more where they are needed' if sweep.trials == 'auto' else ''}"
+    each = f", {counted(trials, 'trial')} of each"
     first = due[0]
     clips = counted(len(samples.paths(first.samples)), "sample")
     what = {

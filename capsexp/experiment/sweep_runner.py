@@ -18,7 +18,7 @@ from capsexp.config import Config, LoadConfig, conf_dir, resolve, to_yaml
 from capsexp.counts import counted
 from capsexp.errors import ArchiveError, StorageError
 from capsexp.experiment import environment, expected, foresee, preflight, screen, signature
-from capsexp.experiment.further import Further, foretold
+from capsexp.experiment.further import Further
 from capsexp.experiment.record import JOB, RunRecord, job
 from capsexp.experiment.repeats import Pace, expected_s, key, measured, settle
 from capsexp.experiment.resume import outstanding
@@ -129,7 +129,7 @@ class SweepRunner:
             note(f"warning: {doubt}")
         for line in foresee.lines(self._sweep, [planned.config for planned, _ in due]):
             note(line)
-        note(f"{counted(len(due), 'run')} into {from_here(folder)}{foretold(self._sweep)}")
+        note(f"{counted(len(due), 'run')} into {from_here(folder)}")
         if self._resumed:
             note(f"{len(self._sweep.planned) - len(due)} finished before and kept")
             for planned, reason in due:

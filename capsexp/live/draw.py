@@ -70,7 +70,9 @@ def _left(shown: Shown, now: float) -> str:
     if shown.sweep_left_s is None:
         return "how long it will take is not known yet"
     clock = time.strftime("%H:%M", time.localtime(now + shown.sweep_left_s))
-    return f"about {spoken(shown.sweep_left_s)} left{' at least' if shown.at_least else ''}, until {clock}"
+    least = " at least" if shown.at_least else ""
+    further = f"; then up to {spoken(shown.further_s)} of further trials" if shown.further_s else ""
+    return f"about {spoken(shown.sweep_left_s)} left{least}, until {clock}{further}"
 
 
 def _left_of_run(shown: Shown) -> str:

@@ -69,6 +69,7 @@ class Folder:
             cpus=self._cpus(),
             expected={k: v for k, v in self._plan.get("expected_load_s", {}).items() if isinstance(v, (int, float))},
             standings=self._standings,
+            further_s=self._further_s(),
             over=over or bool(self._plan.get("interrupted")),
         )
 
@@ -119,6 +120,11 @@ class Folder:
             return frozenset(path.name for path in folder.iterdir())
         except OSError:
             return frozenset()
+
+    def _further_s(self) -> float | None:
+        settings = self._plan.get("report")
+        budget_s = settings.get("budget_s") if isinstance(settings, dict) else None
+        return float(budget_s) if self._plan.get("trials") == "auto" and isinstance(budget_s, (int, float)) else None
 
     def _cpus(self) -> float | None:
         try:

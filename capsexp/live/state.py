@@ -90,13 +90,14 @@ class Known:
     cpus: float | None = None
     expected: Mapping[str, float] = field(default_factory=dict)  # s that loads take, by key
     standings: tuple[Standing, ...] = ()
+    further_s: float | None = None  # that trials=auto may add
     over: bool = False
 
 
 @dataclass(frozen=True)
 class Shown:
-    """`share`: of the load that is done. Seconds that are left are None where nothing tells; `at_least`: there may be
-    more runs than are planned."""
+    """`share`: of the load that is done. Seconds that are left are None where nothing tells; `at_least`: runs may be
+    repeated, as they were disturbed."""
 
     name: str
     where: str
@@ -106,6 +107,7 @@ class Shown:
     run_left_s: float | None = None
     sweep_left_s: float | None = None
     at_least: bool = False
+    further_s: float | None = None  # that trials may take which the answer turns out to need
     memory: tuple[float, ...] = ()
     memory_said: str = ""
     cpu: tuple[float, ...] = ()
@@ -126,7 +128,8 @@ def shown(known: Known) -> Shown:
         requests=_requests(progress) if progress is not None else "",
         run_left_s=left.now_s,
         sweep_left_s=left.sweep_s,
-        at_least=known.trials == "auto" or any(one.disturbed for one in known.standings),
+        at_least=any(one.disturbed for one in known.standings),
+        further_s=known.further_s,
         memory=memory,
         memory_said=f"{memory[-1]:.0f} MB, at most {max(memory):.0f}" if memory else "",
         cpu=cpu,

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from capsexp.live.standing import Standing
 from capsexp.live.state import Known, Look, Progress, RunSeen, Tick, phase, shown, time_left
 
 RUNS = (
@@ -58,9 +59,11 @@ def test_between_two_runs_nothing_is_at_work() -> None:
     assert time_left(replace(known, over=True)).sweep_s == 0
 
 
-def test_more_trials_may_come_where_nobody_said_how_many() -> None:
-    assert shown(replace(UNDER_LOAD, trials="auto")).at_least
+def test_more_runs_may_come_than_are_planned() -> None:
+    disturbed = Standing("workers=1", 1, "-", "-", "-", "-", "disturbed: others", "bad", disturbed=True)
+    assert shown(replace(UNDER_LOAD, standings=(disturbed,))).at_least
     assert not shown(UNDER_LOAD).at_least
+    assert shown(replace(UNDER_LOAD, further_s=480.0)).further_s == 480.0
 
 
 def test_others_that_use_the_cpus_are_told_when_they_are_seen() -> None:
