@@ -64,7 +64,7 @@ def rows(path: Path, columns: tuple[str, ...]) -> list[tuple[str, ...]]:
 def texts(path: Path) -> Any:
     read = json.loads(path.read_text())
     kept = ("request", "text", "text_accu", "tokens", "timestamps", "duration")
-    return [read["sample"], read["reference"], [{key: r[key] for key in kept} for r in read["results"]]]
+    return [read["sample"], read["transcript"], [{key: r[key] for key in kept} for r in read["results"]]]
 
 
 def essence(folder: Path) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from capsexp.results.tables import sizes
 
 LEFT_OUT = "[left out]"
 _TEXTS = ("text", "text_accu")
+_SAID = ("transcript", "reference")  # the latter before 0.2
 _GRAM, _HAN_GRAM = 12, 4  # characters in a row by which a text is known; of Chinese, fewer say as much
 _READABLE = (".json", ".csv", ".txt", ".md", ".html", ".xml", ".log", ".yaml", ".1")
 
@@ -36,10 +37,10 @@ class Redaction:
             reference = _json(path)
             said = reference.get("texts")
             names |= set(said) if isinstance(said, dict) else set()
-            texts |= set(_values([said, reference.get("again")], (*_TEXTS, "reference")))
+            texts |= set(_values([said, reference.get("again")], (*_TEXTS, *_SAID)))
         for path in sorted(folder.glob("*/transcripts/*.json")):
             names.add(path.stem)
-            texts |= set(_values(_json(path), (*_TEXTS, "reference")))
+            texts |= set(_values(_json(path), (*_TEXTS, *_SAID)))
         self._names = {name: _named(name) for name in names if name}
         self._names |= {place: "samples-left-out" for place in places if place}
         known = sorted(self._names, key=len, reverse=True)
@@ -78,7 +79,7 @@ class Redaction:
         held = _json(path)
         left = self._value(held)
         if path.name == "run.json" and isinstance(held, dict) and REFERENCE.fullmatch(str(held.get("reference"))):
-            left["reference"] = held["reference"]  # of a run it is a folder's name; elsewhere what was to be heard
+            left["reference"] = held["reference"]  # of a run it is a folder's name
         return left
 
     def _value(self, value: Any, key: str = "") -> Any:
@@ -88,7 +89,7 @@ class Redaction:
             return [] if key in ("tokens", "timestamps") else [self._value(inner, key) for inner in value]
         if not isinstance(value, str):
             return value
-        if key == "reference":
+        if key in _SAID:
             return None  # its hash would be taken for what was said
         return _hash(value) if key in _TEXTS else self._text(value)
 

@@ -36,7 +36,7 @@ class Sample:
     name: str
     audio: Audio = field(repr=False)
     sha256: str
-    reference: str | None = None
+    transcript: str | None = None
     path: Path | None = None
 
     @property
@@ -134,11 +134,11 @@ def join(clips: list[Sample], minutes: float) -> Sample:
     while length < minutes * 60 * RATE:
         clip = clips[turn % len(clips)]
         parts += [clip.audio, pause]
-        texts.append(clip.reference or "")
+        texts.append(clip.transcript or "")
         length += len(clip.audio) + len(pause)
         turn += 1
     whole = np.concatenate(parts)
-    known = all(clip.reference is not None for clip in clips)
+    known = all(clip.transcript is not None for clip in clips)
     digest = hashlib.sha256(whole.astype("<f4").tobytes()).hexdigest()
     return Sample(f"long-{minutes:g}min", whole, digest, " ".join(texts) if known else None)
 

@@ -53,5 +53,10 @@ def test_a_folder_of_an_earlier_version_is_read(bench: Bench) -> None:
     (bench.out / "reference").rename(bench.out / "control")
     for path in bench.out.glob("control/*/reference.json"):
         path.rename(path.with_name("control.json"))
+    for path in run_dir.glob("transcripts/*.json"):
+        said = json.loads(path.read_text())
+        said["reference"] = said.pop("transcript")
+        path.write_text(json.dumps(said))
+    assert read_sweep(bench.out).runs[0].transcripts == before.runs[0].transcripts != {}
     assert read_facts(run_dir).reference == before.runs[0].run.reference
     assert read_sweep(bench.out).references == before.references != {}

@@ -79,7 +79,7 @@ def test_load_a_shipped_set(name: str) -> None:
     files = MANIFEST["sets"][name]
     assert [s.name for s in loaded.samples] == [Path(f).name for f in files]
     for sample, file in zip(loaded.samples, files, strict=True):
-        assert (sample.sha256, sample.reference) == (CLIPS[file]["sha256"], CLIPS[file]["text"])
+        assert (sample.sha256, sample.transcript) == (CLIPS[file]["sha256"], CLIPS[file]["text"])
         assert sample.audio.dtype == np.float32 and sample.audio.ndim == 1
         assert 0.3 < np.abs(sample.audio).max() <= 1.0
 
@@ -95,7 +95,7 @@ def test_folder_with_a_transcript(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("hello world\n")
     (tmp_path / "notes.md").write_text("no audio")
     loaded = samples.load(SamplesConfig(set="dir", dir=str(tmp_path)))
-    assert [(s.name, s.reference) for s in loaded.samples] == [("a.wav", "hello world"), ("sub-b-c.flac", None)]
+    assert [(s.name, s.transcript) for s in loaded.samples] == [("a.wav", "hello world"), ("sub-b-c.flac", None)]
     assert [s.duration_s for s in loaded.samples] == pytest.approx([0.5, 1.0], abs=0.001)
     assert loaded.skipped == []
 
@@ -166,9 +166,9 @@ def test_joined_file_is_long_enough_and_ends_with_a_whole_clip() -> None:
     expected, length = [], 0.0
     while length < 30:
         clip = clips[len(expected) % len(clips)]
-        expected.append(clip.reference or "")
+        expected.append(clip.transcript or "")
         length += clip.duration_s + samples.PAUSE_S
-    assert joined.reference == " ".join(expected)
+    assert joined.transcript == " ".join(expected)
     assert joined.duration_s == pytest.approx(length)
     assert joined.sha256 == samples.load(config).samples[0].sha256
 
@@ -178,7 +178,7 @@ def test_joined_file_has_no_transcript_where_a_clip_has_none(tmp_path: Path) -> 
     tone(tmp_path / "b.wav")
     (tmp_path / "a.txt").write_text("hello")
     (joined,) = samples.load(SamplesConfig(set="dir", dir=str(tmp_path), minutes=0.05)).samples
-    assert joined.reference is None
+    assert joined.transcript is None
     assert joined.duration_s == pytest.approx(3.0, abs=0.01)
 
 
@@ -187,7 +187,7 @@ def test_a_transcript_in_any_usual_encoding_is_read(tmp_path: Path, encoding: st
     tone(tmp_path / "a.wav")
     (tmp_path / "a.txt").write_bytes("会议开始\r\n".encode(encoding))
     loaded = samples.load(folder(tmp_path))
-    assert [s.reference for s in loaded.samples] == ["会议开始"]
+    assert [s.transcript for s in loaded.samples] == ["会议开始"]
     assert bool(loaded.remarks) == (encoding == "gb18030")  # a guess is said
 
 
@@ -198,7 +198,7 @@ def test_a_bad_transcript_costs_one_reference(tmp_path: Path) -> None:
     (tmp_path / "b.txt").write_bytes(b"\x80\xff\xfe\xfd no text \x00")
     (tmp_path / "c.txt").touch()
     loaded = samples.load(folder(tmp_path))
-    assert [(s.name, s.reference) for s in loaded.samples] == [("a.wav", "hello"), ("b.wav", None), ("c.wav", "")]
+    assert [(s.name, s.transcript) for s in loaded.samples] == [("a.wav", "hello"), ("b.wav", None), ("c.wav", "")]
     ((name, remark),) = loaded.remarks
     assert name == "b.wav" and "b.txt" in remark and "UTF-8" in remark
 
@@ -208,7 +208,7 @@ def test_a_transcript_may_carry_the_whole_name(tmp_path: Path) -> None:
     for suffix in ("wav", "flac"):
         tone(tmp_path / f"a.{suffix}")
         (tmp_path / f"a.{suffix}.txt").write_text(suffix)
-    assert {s.name: s.reference for s in samples.load(folder(tmp_path)).samples} == {"a.wav": "wav", "a.flac": "flac"}
+    assert {s.name: s.transcript for s in samples.load(folder(tmp_path)).samples} == {"a.wav": "wav", "a.flac": "flac"}
 
 
 def folder(path: Path) -> SamplesConfig:

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from capsexp.analysis.figures import stands_for
 from capsexp.analysis.texts import normalise, words
-from capsexp.results.read import Answer, Transcript
+from capsexp.results.read import Answer, SampleTexts
 from capsexp.results.report import Wrong
 from capsexp.results.run import Reference, SampleFacts
 from capsexp.results.tables import Row
@@ -50,7 +50,7 @@ class Judgement:
 
 
 def judge(
-    transcripts: Mapping[str, Transcript],
+    transcripts: Mapping[str, SampleTexts],
     requests: list[Row],
     reference: Reference | None,
     samples: Iterable[SampleFacts],
@@ -169,7 +169,7 @@ def _changes(expected: str, heard: str) -> tuple[int, int]:
 
 
 def _errors_by_sample(
-    transcripts: Mapping[str, Transcript], requests: list[Row], answered: set[str]
+    transcripts: Mapping[str, SampleTexts], requests: list[Row], answered: set[str]
 ) -> dict[str, dict[str, tuple[int, int]]]:
     """See `Judgement`; by jiwer. Of a request that was lost every word is deleted. A transcript that is empty has no
     words: what is heard there is inserted."""
@@ -184,10 +184,10 @@ def _errors_by_sample(
             heard[names[request["sample"]]].append(("", stands_for(request)))
     errors: dict[str, dict[str, tuple[int, int]]] = {}
     for name, transcript in transcripts.items():
-        if transcript.reference is None or not heard[name]:
+        if transcript.transcript is None or not heard[name]:
             continue
         for kind, alike in (("wer", words), ("cer", normalise)):
-            said = alike(transcript.reference)
+            said = alike(transcript.transcript)
             each = [(_errors(said, alike(text), kind), n) for text, n in heard[name]]
             errors.setdefault(name, {})[kind] = (sum(e[0] * n for e, n in each), sum(e[1] * n for e, n in each))
     return errors

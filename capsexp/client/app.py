@@ -231,7 +231,7 @@ def write_run(
         write_text(folder / f"{sample.name}.txt", (answers[0][1].text if answers else "") + "\n")
         write_json(
             folder / f"{sample.name}.json",
-            {"sample": sample.name, "reference": sample.reference, "results": [_answer(*a) for a in answers]},
+            {"sample": sample.name, "transcript": sample.transcript, "results": [_answer(*a) for a in answers]},
         )
     write_json(
         run_dir / "client.json",

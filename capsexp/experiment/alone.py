@@ -137,7 +137,7 @@ def heard(transcripts: Mapping[str, Mapping[str, Any]]) -> tuple[Texts, Texts]:
     texts, again = Texts(), Texts()
     for name, held in transcripts.items():
         each = [{key: one[key] for key in ("text", "text_accu")} for one in _in_order(held["results"])]
-        texts[name] = {**each[0], "reference": held["reference"]}
+        texts[name] = {**each[0], "transcript": held["transcript"]}
         if other := next((one for one in each[1:] if one != each[0]), None):
             again[name] = other
     return texts, again

@@ -177,7 +177,7 @@ def _merged(
         "text": punctuated.get(merger.text, merger.text),
         "text_accu": punctuated.get(merger.text_accu, merger.text_accu),
         "tokens": merger.tokens, "timestamps": merger.times,
-        "duration": sample.duration_s, "reference": sample.reference,
+        "duration": sample.duration_s, "transcript": sample.transcript,
     }  # fmt: skip
 
 

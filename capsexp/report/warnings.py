@@ -74,7 +74,7 @@ def _language_doubt(one: RunFiles, cer: float | None) -> str | None:
     run = one.run
     engine = run.group("engine") if run.server == "local" else None
     answers = [
-        (name, kept.reference, kept.results[0].text) for name, kept in sorted(one.transcripts.items()) if kept.results
+        (name, kept.transcript, kept.results[0].text) for name, kept in sorted(one.transcripts.items()) if kept.results
     ]
     if not answers or run.twin:
         return None

@@ -61,12 +61,12 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     count: int | None = None
 
 
-class Transcript(msgspec.Struct, frozen=True, kw_only=True):
+class SampleTexts(msgspec.Struct, frozen=True, kw_only=True):
     """All answers for a sample, and what was said in it, where that is known."""
 
     results: tuple[Answer, ...]
     sample: str = ""
-    reference: str | None = None
+    transcript: str | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class RunFiles:
 
     run: Run
     requests: list[Row] = field(repr=False, default_factory=list)
-    transcripts: dict[str, Transcript] = field(repr=False, default_factory=dict)
+    transcripts: dict[str, SampleTexts] = field(repr=False, default_factory=dict)
     packets: list[Row] = field(repr=False, default_factory=list)
     segments: list[Row] = field(repr=False, default_factory=list)
     monitor: list[Row] = field(repr=False, default_factory=list)
@@ -172,7 +172,7 @@ def read_run(folder: Path) -> RunFiles:
     run = read_facts(folder)
     if run.status != "running":  # else they are being written
         _whole(folder, run)
-    texts = {p.stem: _named(p.name, read_json(p), Transcript) for p in sorted((folder / "transcripts").glob("*.json"))}
+    texts = {p.stem: _transcript(p) for p in sorted((folder / "transcripts").glob("*.json"))}
     tables = {name: read_rows(folder / f"{name}.csv") for name in TABLES}
     client, counts = _beside(folder / "client.json", ClientFacts), _beside(folder / "segments.json", SegmentCounts)
     probes = _probes(folder / "probes.json")
@@ -225,6 +225,14 @@ def _reference(raw: Any) -> Reference:
             if isinstance(run, dict) and "throughput_xrt" in run:
                 run["throughput_rtfx"] = run.pop("throughput_xrt")
     return _named("reference.json", raw, Reference)
+
+
+def _transcript(path: Path) -> SampleTexts:
+    """Versions before 0.2 called what was said in a sample its reference."""
+    raw = read_json(path)
+    if isinstance(raw, dict) and "reference" in raw and "transcript" not in raw:
+        raw["transcript"] = raw.pop("reference")
+    return _named(path.name, raw, SampleTexts)
 
 
 def _named(name: str, raw: Any, kind: type[T]) -> T:

@@ -6,14 +6,14 @@ import pytest
 
 from capsexp.analysis import correctness
 from capsexp.analysis.correctness import Judgement
-from capsexp.results.read import Answer, Transcript
+from capsexp.results.read import Answer, SampleTexts
 from tests.support.runs import REFERENCE, SAMPLES, answer, request
 
 
 def judged(change: dict[str, Any], said: dict[str, Any] | None = None, reference: Any = REFERENCE) -> Judgement:
     given = request(0, 0.0, 1.0, **change)
     results = (answer(0, **(said or {})),) if said is None or said else ()
-    texts = {"s0": Transcript(sample="s0", reference="So, it IS!", results=results)}
+    texts = {"s0": SampleTexts(sample="s0", transcript="So, it IS!", results=results)}
     return correctness.judge(texts, [given], reference, SAMPLES)
 
 
@@ -53,7 +53,7 @@ def test_every_way_to_be_wrong(change: dict[str, Any], said: dict[str, Any] | No
 def test_that_no_duration_is_told_is_no_fault() -> None:
     """Of a target that says so; all else is asked of it."""
     for told, text, ratio in ((True, "so it is", 0.0), (False, "so it is", 1.0), (False, "so", 0.0)):
-        texts = {"s0": Transcript(sample="s0", results=(answer(0, text=text),))}
+        texts = {"s0": SampleTexts(sample="s0", results=(answer(0, text=text),))}
         given = [request(0, 0.0, 1.0, result_duration_s=0.0)]
         assert correctness.judge(texts, given, REFERENCE, SAMPLES, told).ratio == ratio
 
@@ -65,7 +65,7 @@ def test_a_server_without_text_accu_is_judged_by_its_text() -> None:
 def test_without_a_reference_or_a_transcript() -> None:
     found = judged({}, reference=None)
     assert (found.identical, found.ratio, found.completed) == (None, None, 1)
-    unknown = {"s0": Transcript(sample="s0", reference=None, results=(answer(0),))}
+    unknown = {"s0": SampleTexts(sample="s0", transcript=None, results=(answer(0),))}
     nothing = correctness.judge(unknown, [], REFERENCE, SAMPLES)
     assert (nothing.rate("wer"), nothing.ratio) == (None, None)
 
@@ -80,6 +80,6 @@ def test_without_a_reference_or_a_transcript() -> None:
     ],
 )
 def test_chinese_is_counted_by_characters(said: str, heard: str, wer: float, cer: float) -> None:
-    texts = {"a": Transcript(reference=said, results=(Answer(task_id="1", text=heard, text_accu=heard),))}
+    texts = {"a": SampleTexts(transcript=said, results=(Answer(task_id="1", text=heard, text_accu=heard),))}
     judged = correctness.judge(texts, [], None, [])
     assert (judged.rate("wer"), judged.rate("cer")) == (pytest.approx(wer), pytest.approx(cer))

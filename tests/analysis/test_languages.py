@@ -115,7 +115,7 @@ def test_mandarin_for_the_default_engine(tmp_path: Path, capsys: pytest.CaptureF
     clip = next(s for s in samples.load(compose(["samples=zh"]).samples).samples if s.duration_s < 20)
     (tmp_path / "audio").mkdir()
     soundfile.write(tmp_path / "audio" / "a.wav", clip.audio[: 3 * RATE], RATE)
-    (tmp_path / "audio" / "a.txt").write_text(clip.reference or "", "utf-8")
+    (tmp_path / "audio" / "a.txt").write_text(clip.transcript or "", "utf-8")
     line = ["samples=dir", f"samples.dir={tmp_path / 'audio'}", "load.repeats=1", "trials=1", "validity=off", "-m"]
     more = ["reference=off", "archive.enabled=false", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
     assert cli.main([*line, *more]) == 0, capsys.readouterr()

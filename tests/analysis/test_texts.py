@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from capsexp.analysis import correctness
 from capsexp.analysis.correctness import Judgement
 from capsexp.analysis.texts import tokens
-from capsexp.results.read import Answer, Transcript
+from capsexp.results.read import Answer, SampleTexts
 from capsexp.results.run import Reference, SampleFacts, Text
 from tests.support.runs import REFERENCE, SAMPLES, answer, request
 
@@ -19,7 +19,7 @@ def said(text: str) -> Answer:
 
 
 def judged(reference: str | None, heard: str) -> Judgement:
-    return correctness.judge({"a": Transcript(reference=reference, results=(said(heard),))}, [], None, [])
+    return correctness.judge({"a": SampleTexts(transcript=reference, results=(said(heard),))}, [], None, [])
 
 
 @pytest.mark.parametrize(
@@ -51,8 +51,8 @@ def test_what_is_the_same_word(reference: str, heard: str, wer: float) -> None:
 
 def test_silence_counts_with_the_other_samples() -> None:
     texts = {
-        "a": Transcript(reference="", results=(said("er"),)),
-        "b": Transcript(reference="so it is", results=(said("so it is"),)),
+        "a": SampleTexts(transcript="", results=(said("er"),)),
+        "b": SampleTexts(transcript="so it is", results=(said("so it is"),)),
     }
     assert correctness.judge(texts, [], None, []).rate("wer") == pytest.approx(1 / 3)
     assert judged(None, "so").rate("wer") is None
@@ -110,7 +110,7 @@ def test_one_wrong_word_is_one_error(words: list[str], data: st.DataObject) -> N
 def lost_and_found(*statuses: str) -> Judgement:
     requests = [request(n, 0.0, 1.0, sample="s0", status=s) for n, s in enumerate(statuses)]
     results = tuple(answer(n) for n, s in enumerate(statuses) if s == "ok")
-    texts = {"s0": Transcript(sample="s0", reference="so it is", results=results)}
+    texts = {"s0": SampleTexts(sample="s0", transcript="so it is", results=results)}
     return correctness.judge(texts, requests, REFERENCE, SAMPLES)
 
 
@@ -123,7 +123,7 @@ def test_a_lost_request_is_lost_text() -> None:
 
 def test_a_row_of_many_lost_requests_counts_for_all_of_them() -> None:
     requests = [request(0, 0.0, 1.0, sample="s0"), request(1, 0.0, None, sample="s0", count=499, error="gone")]
-    texts = {"s0": Transcript(sample="s0", reference="so it is", results=(answer(0),))}
+    texts = {"s0": SampleTexts(sample="s0", transcript="so it is", results=(answer(0),))}
     found = correctness.judge(texts, requests, REFERENCE, SAMPLES)
     assert (found.requests, found.completed, found.wrong_count) == (500, 1, 499)
     assert (found.identical, found.rate("wer")) == (1, 499 / 500)
@@ -132,7 +132,7 @@ def test_a_row_of_many_lost_requests_counts_for_all_of_them() -> None:
 def unlike(*pairs: tuple[str, str]) -> str | None:
     expected = {f"s{n}": Text(text=text, text_accu=text) for n, (_, text) in enumerate(pairs)}
     reference = Reference(engine="null", threads=1, texts=expected, runs=())
-    texts = {f"s{n}": Transcript(sample=f"s{n}", results=(answer(n, heard),)) for n, (heard, _) in enumerate(pairs)}
+    texts = {f"s{n}": SampleTexts(sample=f"s{n}", results=(answer(n, heard),)) for n, (heard, _) in enumerate(pairs)}
     requests = [request(n, 0.0, 1.0) for n in range(len(pairs))]
     samples = [SampleFacts(name=f"s{n}", duration_s=10.0) for n in range(len(pairs))]
     return correctness.judge(texts, requests, reference, samples).unlike

@@ -93,10 +93,10 @@ def test_silence_depends_on_nothing_that_an_engine_heard_before(name: str) -> No
 
 @pytest.mark.slow
 def test_merging_costs_at_most_one_point_of_wer(sphinx: base.Engine) -> None:
-    assert LONG.reference is not None
+    assert LONG.transcript is not None
     whole = sphinx.recognize(LONG.audio)
     merged = recognized(sphinx, LONG.audio, Cut.of(15, 2))
-    reference = normalise(LONG.reference)
+    reference = normalise(LONG.transcript)
     once, text, accurate = (
         jiwer.wer(reference, normalise(t)) for t in (" ".join(whole.tokens), merged.text, merged.text_accu)
     )

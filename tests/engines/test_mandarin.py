@@ -51,11 +51,11 @@ def test_the_samples_are_what_they_are_said_to_be() -> None:
     files = [clip.path for clip in CLIPS if clip.path]
     assert {path.suffix for path in files} == {".wav", ".flac", ".mp3", ".ogg"}
     assert sum(path.stat().st_size for path in files) < 3e6
-    assert all(len(STARTS[f"zh/{clip.name}"]) == len(clip.reference or "") for clip in CLIPS)
+    assert all(len(STARTS[f"zh/{clip.name}"]) == len(clip.transcript or "") for clip in CLIPS)
 
 
 def test_it_recognizes_what_is_said(paraformer: base.Engine) -> None:
-    heard = [(clip.reference or "", text(paraformer, clip.audio)) for clip in CLIPS if clip.duration_s <= HEARD]
+    heard = [(clip.transcript or "", text(paraformer, clip.audio)) for clip in CLIPS if clip.duration_s <= HEARD]
     assert cer(heard) <= MOST_CER
 
 
@@ -65,7 +65,7 @@ def test_tokens_begin_when_they_are_said(paraformer: base.Engine, sherpa: base.E
         for clip in LOSSLESS:
             found = engine.recognize(clip.audio)
             assert found.times == sorted(found.times)
-            if "".join(found.tokens) == clip.reference:
+            if "".join(found.tokens) == clip.transcript:
                 off += list(np.abs(np.array(found.times) - STARTS[f"zh/{clip.name}"]))
         assert len(off) > 50
         assert np.median(off) <= most
@@ -91,7 +91,7 @@ def test_segments_merge_into_what_the_whole_file_gives(paraformer: base.Engine) 
         merger = Merger(cut)
         for segment in cut_all(clip.audio, cut):
             merger.add(segment.start, segment.last, paraformer.recognize(segment.audio, segment.start, segment.shared))
-        said = clip.reference or ""
+        said = clip.transcript or ""
         whole.append((said, text(paraformer, clip.audio)))
         merged.append((said, merger.text))
         timed.append((said, merger.text_accu))

@@ -14,7 +14,7 @@ from capsexp.files import write_json
 from capsexp.redact import Redaction
 from capsexp.report import build
 from capsexp.report.exporters import markdown
-from capsexp.results.read import Transcript
+from capsexp.results.read import SampleTexts
 from capsexp.results.run import Alone, Reference, Text
 from capsexp.targets import TARGETS
 from tests.support.reports import a_run, a_sweep
@@ -34,12 +34,12 @@ def test_the_first_failure_is_told_with_what_was_answered_before() -> None:
 def test_the_first_answer_counts_and_another_is_kept_beside_it() -> None:
     def held(*texts: tuple[int, str]) -> dict[str, Any]:
         results = [{"request": number, "text": text, "text_accu": "", "task_id": "t"} for number, text in texts]
-        return {"reference": "what was said", "results": results}
+        return {"transcript": "what was said", "results": results}
 
     texts, again = alone.heard({"a": held((4, "x"), (0, "x")), "b": held((5, "z"), (1, "y"))})
     assert texts == {
-        "a": {"text": "x", "text_accu": "", "reference": "what was said"},
-        "b": {"text": "y", "text_accu": "", "reference": "what was said"},
+        "a": {"text": "x", "text_accu": "", "transcript": "what was said"},
+        "b": {"text": "y", "text_accu": "", "transcript": "what was said"},
     }
     assert again == {"b": {"text": "z", "text_accu": ""}}
 
@@ -92,7 +92,7 @@ TEXTS = {"s0": "so it is", "s1": "and so on"}
 def test_a_text_is_compared_with_the_servers_own(
     heard: str, again: dict[str, str], identical: int, unsure: int, reason: str
 ) -> None:
-    texts = {"s0": Transcript(results=(answer(0, text=heard, text_accu=""),))}
+    texts = {"s0": SampleTexts(results=(answer(0, text=heard, text_accu=""),))}
     judged = correctness.judge(texts, [request(0, 0.0, 1.0)], reference(TEXTS, again), SAMPLES)
     assert (judged.identical, judged.unsure, judged.unlike) == (identical, unsure, None)
     assert judged.ratio == (None if unsure else identical)
@@ -100,7 +100,7 @@ def test_a_text_is_compared_with_the_servers_own(
 
 
 def test_what_is_lost_is_wrong_however_unsure_the_text_is() -> None:
-    texts = {"s0": Transcript(results=())}
+    texts = {"s0": SampleTexts(results=())}
     judged = correctness.judge(
         texts, [request(0, 0.0, None, error="gone")], reference(TEXTS, {"s0": "so it was"}), SAMPLES
     )

@@ -23,7 +23,7 @@ from capsexp.csvfile import BoundedCsv
 from capsexp.errors import ConfigError
 from capsexp.files import bound_log, read_json
 from capsexp.protocol import Result
-from capsexp.results.read import Transcript, read_rows
+from capsexp.results.read import SampleTexts, read_rows
 from capsexp.results.run import ClientFacts, Reference, SampleFacts, Text
 from capsexp.samples import Sample, SampleSet
 from tests.support import PATIENCE, noise
@@ -86,7 +86,7 @@ def test_a_record_counts_every_request_and_keeps_few(tmp_path: Path) -> None:
     assert len(rows) <= 50
     assert (tmp_path / "transcripts" / "a.json").stat().st_size < 10_000
     kept = {n: read_json(tmp_path / "transcripts" / f"{n}.json") for n in "ab"}
-    transcripts = {n: msgspec.convert(one, Transcript) for n, one in kept.items()}
+    transcripts = {n: msgspec.convert(one, SampleTexts) for n, one in kept.items()}
     right = {n: Text(text="right", text_accu="right") for n in "ab"}
     reference = Reference(engine="null", threads=1, texts=right, runs=())
     judged = judge(transcripts, rows, reference, [SampleFacts(name=n, duration_s=1.0) for n in "ab"])

@@ -364,6 +364,6 @@ def test_the_headline_counts_the_samples_of_all_runs() -> None:
 def test_what_an_engine_without_words_says_has_no_word_errors(server: str, speaks: bool, told: bool) -> None:
     """The engine's settings say nothing of somebody else's server."""
     run = a_run(1, 10.0, speaks=speaks, settings={"server.name": server})
-    texts = {"s0": msgspec.structs.replace(run.transcripts["s0"], reference="so it was")}
+    texts = {"s0": msgspec.structs.replace(run.transcripts["s0"], transcript="so it was")}
     report, _ = reported(replace(run, transcripts=texts))
     assert (report.configurations[0].value("wer") is not None) == told

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from capsexp.results.read import Answer, RunFiles, SweepFiles, Transcript
+from capsexp.results.read import Answer, RunFiles, SampleTexts, SweepFiles
 from tests.support.reports import a_run, a_sweep
 
 MARKUP = (
@@ -30,7 +30,7 @@ def segmented(one: RunFiles, count: int, faults: int = 0) -> RunFiles:
         for n in range(faults)
     )
     answer = Answer(task_id="t0", text="so it is", text_accu="so it is", also=tuple(f"t{n}" for n in range(1, count)))
-    one.transcripts["s0"] = Transcript(sample="s0", results=(answer,))
+    one.transcripts["s0"] = SampleTexts(sample="s0", results=(answer,))
     return one
 
 
@@ -42,7 +42,7 @@ def hostile(count: int = 4) -> SweepFiles:
         for t in (1, 2)
     ]
     for run in runs:
-        run.transcripts["s0"] = Transcript(sample="s0", results=(Answer(task_id="t0", text=MARKUP, text_accu=MARKUP),))
+        run.transcripts["s0"] = SampleTexts(sample="s0", results=(Answer(task_id="t0", text=MARKUP, text_accu=MARKUP),))
     return a_sweep(runs, name=MARKUP, argv=[MARKUP])
 
 
@@ -55,5 +55,5 @@ def broken() -> SweepFiles:
     texts = whole[2].transcripts["s0"]
     right = tuple(f"t{n}" for n in range(1, 30) if n != 3)
     first = Answer(task_id="t0", text="so it is", text_accu="so it is", also=right)
-    whole[2].transcripts["s0"] = Transcript(sample=texts.sample, results=(first, lost))
+    whole[2].transcripts["s0"] = SampleTexts(sample=texts.sample, results=(first, lost))
     return a_sweep([*whole, dead], missing=missing)

@@ -8,7 +8,7 @@ import msgspec
 from capsexp.config import ThresholdsConfig
 from capsexp.report import build
 from capsexp.report.exporters import markdown, text
-from capsexp.results.read import Answer, PlannedRun, RunFiles, Sweep, SweepFiles, Transcript
+from capsexp.results.read import Answer, PlannedRun, RunFiles, SampleTexts, Sweep, SweepFiles
 from capsexp.results.report import Report
 from capsexp.results.run import ClientFacts, Run
 from tests.support import values
@@ -44,7 +44,7 @@ def a_run(workers: int | None, makespan: float | None, mb: float = 100.0, **more
         "status": "ok" if makespan else "failed", "error": None,
     }  # fmt: skip
     answer = Answer(task_id="t0", text=heard, text_accu=heard)
-    texts = {"s0": Transcript(sample="s0", results=(answer,))}
+    texts = {"s0": SampleTexts(sample="s0", results=(answer,))}
     monitor = [row for at in range(9) for row in _tick(at * (makespan or 8.0) / 8, at, mb, makespan, disturbed, cpu)]
     return RunFiles(run, [request], texts, monitor=monitor, client=ClientFacts(max_loop_lag_s=0.0))
 
