@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tabulate import tabulate
 
@@ -13,7 +13,7 @@ from capsexp.report import glance, sentences, tables
 from capsexp.results.report import Configuration, Report
 
 WIDTH = 100  # of a file, and of what is no terminal
-HEADERS = ("configuration", "trials", "speedup", "RTFx", "peak MB", "latency", "correct", "verdict")
+FELT = {"stop_to_text": "stop to\ntext", "turnaround": "turn-\naround"}  # what a user waits for
 _NARROWEST = 13  # of the first column, however narrow the terminal is
 _VERDICT = 12  # characters in a line of the last one
 MOST = 3  # of what may be many: groups with an advice of their own, what is not decided, warnings
@@ -53,17 +53,17 @@ def _because(report: Report) -> str | None:
 
 
 def table(report: Report, width: int = WIDTH) -> str:
-    """Eight columns within so many characters."""
-    p95 = any(c.value("latency_p95_s") is not None for c in report.configurations)
-    headers = [*HEADERS]
-    headers[HEADERS.index("latency")] = f"latency\n{'p95' if p95 else 'p50'} s"
-    rows = [_row(c, "latency_p95_s" if p95 else "latency_p50_s") for c in report.configurations]
+    """Eight columns at most within so many characters."""
+    felt = _felt(report.configurations)
+    waits = [f"{FELT[felt.rpartition('_p')[0]]} p{felt.split('_p')[1][:-2]} s"] if felt else []
+    headers = ["configuration", "trials", "speedup", "RTFx", "peak MB", *waits, "correct", "verdict"]
+    rows = [_row(c, felt) for c in report.configurations]
     widths = [max(map(_widest, cells)) for cells in zip(headers, *rows, strict=True)]
     room = max(_NARROWEST, width - sum(2 + wide for wide in widths[1:]))
     for row in rows:
         row[0] = _folded(row[0], room)
     widths[0] = max(_widest(cells[0]) for cells in (headers, *rows))
-    sides = ("left", *("right",) * (len(HEADERS) - 2), "left")
+    sides = ("left", *("right",) * (len(headers) - 2), "left")
     # Headers as a row like others: tabulate makes room beside its own, which is not there.
     lines = [headers, ["-" * wide for wide in widths], *rows]
     return tabulate(lines, tablefmt="plain", disable_numparse=True, colalign=sides)
@@ -73,7 +73,16 @@ def _widest(cell: str) -> int:
     return max(map(len, cell.split("\n")), default=0)
 
 
-def _row(c: Configuration, latency: str) -> list[str]:
+def _felt(configurations: Sequence[Configuration]) -> str | None:
+    """The tag of what users waited for, where requests had a time at which they were due: of a load that is sent at
+    once it only says where in the queue a request stood."""
+    if not any(c.value("offered_rtfx") is not None for c in configurations):
+        return None
+    tags = (f"{name}_{percentile}_s" for name in FELT for percentile in ("p95", "p50"))
+    return next((tag for tag in tags if any(c.value(tag) is not None for c in configurations)), None)
+
+
+def _row(c: Configuration, felt: str | None) -> list[str]:
     mark = f" ({c.role})" if c.role else ""
     speedup = tables.shown("speedup", c.value("speedup"))
     if ci95 := c.metric("speedup").ci95:
@@ -83,7 +92,7 @@ def _row(c: Configuration, latency: str) -> list[str]:
         escape.one_line(c.key + mark),
         tables.trials(c),
         speedup,
-        *(tables.shown(tag, c.value(tag)) for tag in ("throughput_rtfx", "peak_memory_mb", latency)),
+        *(tables.shown(tag, c.value(tag)) for tag in ("throughput_rtfx", "peak_memory_mb", felt) if tag),
         tables.right(c),
         "\n".join(textwrap.wrap(escape.one_line(verdict), _VERDICT)),
     ]

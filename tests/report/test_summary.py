@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from capsexp.report import advice, build, glance, summary, tables
 from capsexp.report.exporters import html, json, markdown, text
-from capsexp.results.report import Configuration
+from capsexp.results.report import Configuration, Estimate
 from tests.support.harmed import broken, trials
 from tests.support.reports import a_run, a_sweep, reported
 
@@ -52,9 +52,28 @@ def test_the_table_fits_the_terminal(key: str, width: int) -> None:
     two = msgspec.structs.replace(two, key=key, verdict="FEASIBLE_WITH_CAVEATS")
     made = summary.table(msgspec.structs.replace(report, configurations=(one, two)), width)
     assert max(map(len, made.splitlines())) <= width
-    assert len(summary.HEADERS) == 8
-    shown = re.sub(r"\s", "", "".join(line[: made.splitlines()[2].index("  ")] for line in made.splitlines()[3:]))
+    _, rule, *rows = made.splitlines()
+    shown = re.sub(r"\s", "", "".join(line[: rule.index("  ")] for line in rows))
     assert re.sub(r"\s", "", key) in shown or not key.isprintable() or not key.isascii()
+
+
+def test_what_users_waited_for_is_shown_where_they_had_a_time() -> None:
+    """Of files that are sent at once a latency says where in the queue each stood, which is nobody's experience."""
+    report = build.assemble(a_sweep(trials(1, 10.0, 10.1)))
+    (one,) = report.configurations
+    assert "latency" in " ".join(one.metrics)
+    assert "p50" not in summary.table(report)
+
+    def of(**values: float) -> str:
+        metrics = {**one.metrics, **{tag: Estimate(value=v, n=1) for tag, v in values.items()}}
+        return summary.table(
+            msgspec.structs.replace(report, configurations=(msgspec.structs.replace(one, metrics=metrics),))
+        )
+
+    spoken = of(offered_rtfx=2.0, stop_to_text_p50_s=1.25, turnaround_p50_s=7.5).splitlines()
+    assert "p50 s" in spoken[1] and "1.25" in spoken[3]
+    assert "7.5" in of(offered_rtfx=2.0, turnaround_p50_s=7.5).splitlines()[3]
+    assert "1.25" not in of(stop_to_text_p50_s=1.25)
 
 
 def test_the_screen_says_where_the_rest_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
