@@ -15,12 +15,12 @@ from capsexp.begin import WAYS
 from capsexp.errors import CapsexpError, ConfigError
 from capsexp.experiment import foresee, preflight
 from capsexp.experiment.combinations import combinations, split
-from capsexp.experiment.resume import reopen
 from capsexp.experiment.sweep import PlannedSweep, each_differs, plan
 from capsexp.experiment.sweep_runner import SweepRunner
 from capsexp.files import note, read_json, tell, working_folder
 from capsexp.lock import locked
 from capsexp.overrides import key_of, pasted, quote_override, several, unquoted
+from capsexp.resume import reopen
 from capsexp.tool import TOKEN
 from capsexp.trust import TRUST
 

@@ -7,7 +7,7 @@ import pytest
 from capsexp.analysis import differences
 from capsexp.analysis.figures import Figures, Memory
 from capsexp.compare import side_by_side
-from capsexp.config import SWEEP_KEYS
+from capsexp.keys import SWEEP_KEYS
 from capsexp.report.build import observe
 from capsexp.results.read import SweepFiles
 from capsexp.sweeps import Swept

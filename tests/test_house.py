@@ -13,26 +13,38 @@ import pytest
 import capsexp
 
 HOUSE = Path(capsexp.__file__).parent
-# From the ground up; a room knows those below it. Rooms of one line do not know each other.
+# All rooms of the house, from the ground up: a module is in the one whose name is the longest that it begins with. A
+# room knows those below it; rooms of one line do not know each other.
 FLOORS = (
-    ("errors", "bounds", "counts", "escape", "interrupts", "names", "pipes", "renamed", "lock"),
-    ("plugins", "plugpoints", "files", "csvfile", "lifeline", "machine", "cgroup"),
-    ("protocol", "segments", "extent", "audio"),
+    ("errors", "escape", "bounds", "counts", "interrupts", "keys", "names", "pipes", "renamed"),
+    ("lifeline", "cgroup", "extent", "protocol"),
+    ("files", "plugins", "segments", "commandline", "address", "machine", "audio"),
+    ("csvfile", "debug", "lock", "plugpoints"),
     ("engines", "targets", "load"),
-    ("config",),
-    ("samples", "overrides", "results"),
+    ("config", "results"),
+    ("samples", "overrides", "punctuation", "analysis"),
     ("compose",),
-    ("server", "client", "monitor", "analysis"),
+    ("tool",),
+    ("server", "client", "monitor", "twin"),
     ("report",),
+    ("redact",),
+    ("archive",),
     ("live",),
-    ("experiment",),
+    ("experiment", "sweeps", "report.__main__", "report.exporters.mlflow.__main__"),
+    ("untrusted",),
+    ("trust",),
+    ("resume", "run"),
     ("cli",),
+    ("replay", "compare", "check", "__main__"),
 )
 PURE = (
-    "analysis", "doctor/findings", "live/eta", "live/standing", "live/state", "load", "segments", "protocol", "targets",
-    "server/core",
+    "analysis", "doctor.findings", "live.eta", "live.standing", "live.state", "load", "segments", "protocol", "targets",
+    "server.core",
 )  # fmt: skip
-IMPURE = frozenset({"asyncio", "socket", "subprocess", "threading", "multiprocessing", "psutil", "websockets", "time"})
+IMPURE = frozenset({
+    "asyncio", "fcntl", "multiprocessing", "os", "psutil", "select", "shutil", "signal", "socket", "subprocess",
+    "tempfile", "threading", "time", "websockets",
+})  # fmt: skip
 
 
 @cache
@@ -76,34 +88,53 @@ def test_no_module_needs_one_that_needs_it() -> None:
         pytest.fail(f"these import each other: {' <- '.join(error.args[1])}")
 
 
+def room_of(name: str) -> str:
+    """Raises LookupError for a module that is in none."""
+    rooms = [room for rooms in FLOORS for room in rooms if f"{name}.".startswith(f"capsexp.{room}.")]
+    if not rooms:
+        raise LookupError(f"{name} is in no room of FLOORS")
+    return max(rooms, key=len)
+
+
 def test_no_import_leads_up() -> None:
     floor = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+    ours = modules().keys() - {"capsexp"}
+    assert {room_of(name) for name in ours} == floor.keys()
     up = []
-    for name in modules():
-        parts = name.split(".")
-        if len(parts) < 2 or parts[1] not in floor or parts[-1] == "__main__":  # a command may use what it likes
-            continue
-        for one in imported(name):
-            room = one.split(".")[1] if one.startswith("capsexp.") else None
-            if room in floor and room != parts[1] and floor[room] >= floor[parts[1]] and floor[room] > 2:
+    for name in ours:
+        own = room_of(name)
+        for one in imported(name) & ours:
+            if (room := room_of(one)) != own and floor[room] >= floor[own]:
                 up.append(f"{name} imports {one}")
     assert not up
 
 
-def test_what_is_pure_has_no_clock_process_or_socket() -> None:
-    found = []
-    for name, path in modules().items():
-        place = path.relative_to(HOUSE).with_suffix("").as_posix()
-        if any(place == pure or place.startswith(f"{pure}/") for pure in PURE):
-            found += [f"{name} imports {one}" for one in imported(name) if one.split(".")[0] in IMPURE]
-    assert not found
+def reached(name: str) -> dict[str, str]:
+    """Each module that importing this one brings along, those of packages on the way too, with who asks for it."""
+    by, waiting = {name: ""}, [name]
+    while waiting:
+        here = waiting.pop()
+        for one in sorted(imported(here)):
+            parts = one.split(".")
+            for module in (".".join(parts[:count]) for count in range(1, len(parts) + 1)):
+                if module in modules() and module not in by:
+                    by[module] = here
+                    waiting.append(module)
+    return by
+
+
+def test_what_is_pure_brings_no_clock_process_socket_or_file_along() -> None:
+    found = set()
+    for name in modules():
+        if any(f"{name}.".startswith(f"capsexp.{pure}.") for pure in PURE):
+            by = reached(name)
+            for module in by:
+                for one in imported(module):
+                    if one.partition(".")[0] in IMPURE:
+                        found.add(f"{name}: {by[module]} imports {module}, which imports {one}")
+    assert not sorted(found)
 
 
 def test_a_run_does_not_know_how_it_is_judged() -> None:
-    seen, waiting = set(), ["capsexp.run"]
-    while waiting:
-        name = waiting.pop()
-        seen.add(name)
-        waiting += [one for one in imported(name) if one in modules() and one not in seen]
-    judged = sorted(name for name in seen if name.startswith("capsexp.analysis"))
+    judged = sorted(name for name in reached("capsexp.run") if name.startswith("capsexp.analysis"))
     assert not judged

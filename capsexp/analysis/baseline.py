@@ -6,12 +6,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 
-from capsexp.config import SWEEP_KEYS
+from capsexp.keys import AFTERWARDS, SWEEP_KEYS
 from capsexp.results.report import Configuration
 from capsexp.results.run import Run, Tree
 
 # Keys that do not make another experiment of it: what is compared, and what only watches, judges or files it.
-_ASIDE = SWEEP_KEYS | {"workers", "pool", "thresholds", "validity", "report", "archive", "monitor", "reference"}
+_ASIDE = SWEEP_KEYS | {*AFTERWARDS, "workers", "pool", "monitor", "reference"}
 _SERVER_ASIDE = frozenset({"port", "grace", "ready_timeout", "on_low_memory", "stuck_s", "stuck_rtf"})
 
 

@@ -8,10 +8,8 @@ from functools import lru_cache
 
 from capsexp.analysis.figures import stands_for
 from capsexp.analysis.texts import normalise, words
-from capsexp.results.read import Answer, SampleTexts
 from capsexp.results.report import Wrong
-from capsexp.results.run import Reference, SampleFacts
-from capsexp.results.tables import Row
+from capsexp.results.run import Answer, Reference, Row, SampleFacts, SampleTexts
 from capsexp.segments import WIDE
 
 MOST_LISTED = 20

@@ -10,7 +10,7 @@ from typing import Any
 from capsexp.analysis import statistics
 from capsexp.analysis.aggregate import Observed
 from capsexp.analysis.figures import Figures
-from capsexp.config import SWEEP_KEYS
+from capsexp.keys import SWEEP_KEYS
 
 # What differs between any two runs, or says nothing about what was measured.
 _ASIDE = SWEEP_KEYS | {"archive", "report"}

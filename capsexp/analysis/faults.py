@@ -13,8 +13,7 @@ from capsexp.analysis.figures import Figures, stands_for
 from capsexp.analysis.timeline import covered
 from capsexp.results.recovery import back_at, by_fault, ends_worker, recoveries
 from capsexp.results.report import Configuration, FaultSummary, Recovery
-from capsexp.results.run import Run
-from capsexp.results.tables import Row
+from capsexp.results.run import Row, Run
 
 Span = tuple[float, float]
 

@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from capsexp.analysis.latency import NOTHING, Felt, felt
-from capsexp.results.run import ClientFacts, Run, SegmentCounts
-from capsexp.results.tables import Row
+from capsexp.results.run import ClientFacts, Row, Run, SegmentCounts
 
 SERVER_ROLES = frozenset({"gateway", "loader", "worker", "helper"})
 LEAST_SPIKE_MB = 8.0  # the kernel's counters of a process are off by about so much on many cores

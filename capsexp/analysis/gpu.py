@@ -9,7 +9,7 @@ from typing import Any
 
 from capsexp.analysis.figures import SERVER_ROLES
 from capsexp.results.report import GpuUse
-from capsexp.results.tables import Row
+from capsexp.results.run import Row
 
 
 def usage(rows: Sequence[Row], window: tuple[float, float] | None) -> GpuUse | None:

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from capsexp.results.report import LoadPart
-from capsexp.results.run import ClientFacts
-from capsexp.results.tables import Row
+from capsexp.results.run import ClientFacts, Row
 
 FEWEST = {"p50": (50, 1), "p90": (90, 64), "p95": (95, 130), "p99": (99, 662)}  # requests that a percentile needs
 

@@ -15,7 +15,7 @@ from statistics import fmean, median
 
 from capsexp.analysis.figures import SERVER_ROLES
 from capsexp.results.report import Leak, Slope
-from capsexp.results.tables import Row
+from capsexp.results.run import Row
 
 Points = Sequence[tuple[float, float]]
 

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 
 from capsexp.analysis.figures import Figures
 from capsexp.results.report import Timeline
-from capsexp.results.run import Run
-from capsexp.results.tables import Row
+from capsexp.results.run import Row, Run
 
 Span = tuple[float, float]
 FEWEST_TICKS = 4  # of the monitor in the measured phase: its counters are read up to a tick before and after it

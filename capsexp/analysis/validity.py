@@ -17,8 +17,7 @@ from capsexp.analysis import interference
 from capsexp.analysis.figures import FEWEST_TICKS, Figures, difference
 from capsexp.analysis.latency import late_p99
 from capsexp.results.report import Configuration, Reason
-from capsexp.results.run import Run
-from capsexp.results.tables import Row
+from capsexp.results.run import Row, Run
 
 Window = tuple[float, float]
 Limits = Mapping[str, float | None]

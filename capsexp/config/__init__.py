@@ -20,7 +20,7 @@ from capsexp.config.samples import SamplesConfig
 from capsexp.config.server import DISPATCH, SERVERS, ServerConfig
 from capsexp.config.thresholds import ThresholdsConfig
 from capsexp.config.validity import ValidityConfig
-from capsexp.config.whole import AUTO_TRIALS, SWEEP_KEYS, Config, check, trial_count, worker_count
+from capsexp.config.whole import AUTO_TRIALS, Config, check, trial_count, worker_count
 
 __all__ = [
     "AUTO_TRIALS",
@@ -29,7 +29,6 @@ __all__ = [
     "LONGEST",
     "POOLS",
     "SERVERS",
-    "SWEEP_KEYS",
     "WORKER_FAULTS",
     "ArchiveConfig",
     "Config",

@@ -32,8 +32,6 @@ from capsexp.targets.base import TOLD
 
 WORKER_MB = 10  # that a worker takes before it has a model, at the very least
 AUTO_TRIALS = 3  # fewer leave the spread itself unknown
-# Keys that tell runs of one configuration apart, or that do not change what is measured.
-SWEEP_KEYS = frozenset({"trial", "trials", "trials_max", "cooldown", "name", "resume", "redo", "executor", "live"})
 
 
 @dataclass

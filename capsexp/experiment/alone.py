@@ -27,7 +27,8 @@ from capsexp.experiment.child import POLL_S, Child
 from capsexp.experiment.fingerprint import of_samples
 from capsexp.files import read_json, storing, write_json
 from capsexp.load import LOADS
-from capsexp.results.tables import Row, read_rows
+from capsexp.results.run import Row
+from capsexp.results.tables import read_rows
 
 ASKINGS = 2  # of every sample: one says what is right, the next whether it is the same again
 SPARE_S = 30.0  # that the client may take beyond its own deadline

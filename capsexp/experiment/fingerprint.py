@@ -12,14 +12,15 @@ from pathlib import Path
 
 import capsexp
 from capsexp import samples
-from capsexp.config import SWEEP_KEYS, Config, SamplesConfig, without_labels
+from capsexp.config import Config, SamplesConfig, without_labels
 from capsexp.errors import CapsexpError
 from capsexp.experiment import environment
 from capsexp.files import sha256
+from capsexp.keys import AFTERWARDS, SWEEP_KEYS
 
 HASH = 16  # characters of one
 # What only watches, judges or files a run does not make another one of it.
-IGNORED_KEYS = SWEEP_KEYS | {"thresholds", "validity", "report", "archive"}
+IGNORED_KEYS = SWEEP_KEYS | {*AFTERWARDS}
 # Likewise of our own code: it composes and checks what is asked for, and judges, shows and files what came of it. All
 # else may change a figure, whatever is new included.
 IGNORED_CODE = (
@@ -28,10 +29,10 @@ IGNORED_CODE = (
     "config/names.py", "config/report.py", "config/thresholds.py", "config/validity.py", "counts.py", "debug.py",
     "doctor/*", "errors.py", "escape.py", "experiment/combinations.py", "experiment/environment.py",
     "experiment/executors/*", "experiment/fingerprint.py", "experiment/foresee.py", "experiment/further.py",
-    "experiment/preflight.py", "experiment/resume.py", "experiment/screen.py", "experiment/signature.py",
-    "experiment/snapshot.py", "experiment/submission.py", "experiment/sweep.py", "experiment/sweep_runner.py",
-    "list.py", "live/*", "monitor/live.py", "names.py", "overrides.py", "plugins.py", "redact.py", "replay.py",
-    "report/*", "results/read.py", "results/report.py", "results/run.py", "trust/*", "twin/*",
+    "experiment/outstanding.py", "experiment/preflight.py", "experiment/screen.py", "experiment/snapshot.py",
+    "experiment/submission.py", "experiment/sweep.py", "experiment/sweep_runner.py", "keys.py", "list.py", "live/*",
+    "monitor/live.py", "names.py", "overrides.py", "plugins.py", "redact.py", "replay.py", "report/*",
+    "results/read.py", "results/report.py", "results/run.py", "results/signature.py", "resume.py", "trust/*", "twin/*",
 )  # fmt: skip
 
 

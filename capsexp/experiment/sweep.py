@@ -14,6 +14,7 @@ from capsexp import compose
 from capsexp.config import Config, resolve, slug, trial_count, worker_count
 from capsexp.errors import ConfigError
 from capsexp.experiment.combinations import BASIC, OURS, combinations, countable, elsewhere, here, plain, split
+from capsexp.keys import AFTERWARDS
 from capsexp.overrides import key_of, quote_override, unquoted
 
 LONGEST_FOLDER = 230  # bytes of its name: <folder>.zip.sha256 stands beside it
@@ -116,8 +117,7 @@ def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str, to
     )
 
 
-# What judges or describes a sweep as a whole.
-_JUDGING = ("thresholds", "validity", "report", "archive")
+# What describes a sweep as a whole.
 _WHOLE = frozenset({"trials", "trials_max", "name", "resume", "executor"})
 # What our own server is told and no other.
 _OF_OURS = ("workers", "threads", "pool", "engine", "punctuation", "server")
@@ -135,7 +135,7 @@ def each_differs(planned: Sequence[Planned]) -> None:
         if len(_values(planned, key)) < 2:
             continue
         group = key.partition(".")[0]
-        if group in _JUDGING:
+        if group in AFTERWARDS:
             raise ConfigError(
                 f"{key}: judges what was measured and changes nothing of it, so it has one value in a sweep; to judge "
                 f"the same runs by another: resume=FOLDER {key}=VALUE"

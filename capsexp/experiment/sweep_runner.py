@@ -17,11 +17,11 @@ from capsexp.archive.audio import packed
 from capsexp.config import Config, LoadConfig, conf_dir, resolve, to_yaml
 from capsexp.counts import counted
 from capsexp.errors import ArchiveError, StorageError
-from capsexp.experiment import environment, expected, foresee, preflight, screen, signature
+from capsexp.experiment import environment, expected, foresee, preflight, screen
 from capsexp.experiment.further import Further
+from capsexp.experiment.outstanding import outstanding
 from capsexp.experiment.record import JOB, RunRecord, job
 from capsexp.experiment.repeats import Pace, expected_s, key, measured, settle
-from capsexp.experiment.resume import outstanding
 from capsexp.experiment.run import attempt
 from capsexp.experiment.snapshot import keep, used
 from capsexp.experiment.submission import submit
@@ -33,6 +33,7 @@ from capsexp.machine import usable_cpus
 from capsexp.overrides import assign
 from capsexp.report.advice import as_seen_from_here
 from capsexp.report.build import assemble, figures_of, rebuild
+from capsexp.results import signature
 from capsexp.results.read import read_facts, read_run, read_sweep
 from capsexp.results.report import Report
 

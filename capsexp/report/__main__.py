@@ -13,18 +13,16 @@ from omegaconf import OmegaConf
 
 from capsexp import archive
 from capsexp.errors import ConfigError
-from capsexp.experiment import signature
 from capsexp.files import tell, write_json
+from capsexp.keys import JUDGING
 from capsexp.lock import locked
 from capsexp.overrides import key_of
 from capsexp.report.advice import as_seen_from_here
 from capsexp.report.build import rebuild
+from capsexp.results import signature
 from capsexp.results.read import read_plan
 from capsexp.results.report import Report
 from capsexp.tool import entry
-
-# What a report can be made by anew, without its runs being made again.
-_JUDGES = ("thresholds", "validity", "report")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -65,11 +63,11 @@ def _judged(sweep: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     from capsexp.compose import compose
 
     for override in overrides:
-        if override.partition(".")[0] not in _JUDGES:
-            raise ConfigError(f"{override}: a report is made anew by {', '.join(f'{key}.*' for key in _JUDGES)} alone")
+        if override.partition(".")[0] not in JUDGING:
+            raise ConfigError(f"{override}: a report is made anew by {', '.join(f'{key}.*' for key in JUDGING)} alone")
     before = sweep.get("thresholds_before") or sweep["thresholds"]
     config = OmegaConf.structured(compose(overrides))
-    now = OmegaConf.create({key: sweep.get(key) or {} for key in _JUDGES})
+    now = OmegaConf.create({key: sweep.get(key) or {} for key in JUDGING})
     for key in (override.partition("=")[0] for override in overrides):
         OmegaConf.update(now, key, OmegaConf.select(config, key))
     judged: Any = OmegaConf.to_container(now)

@@ -16,8 +16,8 @@ from capsexp.errors import ArchiveError
 from capsexp.files import read_json
 from capsexp.renamed import renewed
 from capsexp.results.report import SCHEMA, Report
-from capsexp.results.run import READ, ClientFacts, Reference, Run, SegmentCounts, Tree
-from capsexp.results.tables import TABLES, Row, ends, read_rows, sizes
+from capsexp.results.run import READ, ClientFacts, Reference, Row, Run, SegmentCounts, SampleTexts, Tree
+from capsexp.results.tables import TABLES, ends, read_rows, sizes
 
 RUN_DIR = re.compile(r"\d+-[A-Za-z0-9=.,_+-]+")
 REFERENCE = re.compile(r"[0-9a-f]{6,64}")  # a reference's folder
@@ -49,24 +49,6 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
     thresholds_before: Tree | None = None
     folder: str | None = None
     stopped: str | None = None  # the setting that ended trials=auto, where that was the time
-
-
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """A final result. `also`: other requests that were answered the same, of which it stands for `count`."""
-
-    task_id: str
-    text: str
-    text_accu: str | None = ""
-    also: tuple[str, ...] = ()
-    count: int | None = None
-
-
-class SampleTexts(msgspec.Struct, frozen=True, kw_only=True):
-    """All answers for a sample, and what was said in it, where that is known."""
-
-    results: tuple[Answer, ...]
-    sample: str = ""
-    transcript: str | None = None
 
 
 @dataclass(frozen=True)

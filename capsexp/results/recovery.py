@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from capsexp.results.tables import Row
+from capsexp.results.run import Row
 
 # After these a worker has to be replaced; after the others it is when it could not go on.
 REPLACED = frozenset({"kill_worker", "kill_all_workers", "crash_engine", "freeze_worker"})

@@ -10,6 +10,7 @@ import msgspec
 SCHEMA = 2  # of run.json; 1 held figures beside the facts, which are not looked at
 READ = (1, 2)
 Tree: TypeAlias = Mapping[str, Any]  # settings that any version wrote
+Row: TypeAlias = dict[str, Any]  # of a table, by column; an empty cell is None
 
 
 class SampleFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,6 +117,24 @@ class SegmentCounts(msgspec.Struct, frozen=True, kw_only=True):
     every: int = 1
     ok: int = 0
     retries: int = 0
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """A final result. `also`: other requests that were answered the same, of which it stands for `count`."""
+
+    task_id: str
+    text: str
+    text_accu: str | None = ""
+    also: tuple[str, ...] = ()
+    count: int | None = None
+
+
+class SampleTexts(msgspec.Struct, frozen=True, kw_only=True):
+    """All answers for a sample, and what was said in it, where that is known."""
+
+    results: tuple[Answer, ...]
+    sample: str = ""
+    transcript: str | None = None
 
 
 class Text(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
-Row: TypeAlias = dict[str, Any]  # by column; an empty cell is None
+from capsexp.results.run import Row
 
 TABLES = ("requests", "packets", "segments", "monitor", "workers", "faults", "neighbours", "gpu")
 _ROLES = {"front": "gateway"}  # what older runs' tables say

@@ -1,7 +1,7 @@
 """What a configuration is compared with."""
 
 from capsexp.analysis import baseline
-from capsexp.config import SWEEP_KEYS
+from capsexp.keys import SWEEP_KEYS
 from tests.support.values import a_run, config
 
 

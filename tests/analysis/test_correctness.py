@@ -6,7 +6,7 @@ import pytest
 
 from capsexp.analysis import correctness
 from capsexp.analysis.correctness import Judgement
-from capsexp.results.read import Answer, SampleTexts
+from capsexp.results.run import Answer, SampleTexts
 from tests.support.runs import REFERENCE, SAMPLES, answer, request
 
 

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from capsexp.results.read import Answer, RunFiles, SampleTexts, SweepFiles
+from capsexp.results.read import RunFiles, SweepFiles
+from capsexp.results.run import Answer, SampleTexts
 from tests.support.reports import a_run, a_sweep
 
 MARKUP = (

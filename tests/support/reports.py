@@ -8,9 +8,9 @@ import msgspec
 from capsexp.config import ThresholdsConfig
 from capsexp.report import build
 from capsexp.report.exporters import markdown, text
-from capsexp.results.read import Answer, PlannedRun, RunFiles, SampleTexts, Sweep, SweepFiles
+from capsexp.results.read import PlannedRun, RunFiles, Sweep, SweepFiles
 from capsexp.results.report import Report
-from capsexp.results.run import ClientFacts, Run
+from capsexp.results.run import Answer, ClientFacts, Run, SampleTexts
 from tests.support import values
 from tests.support.values import LIMITS, REFERENCE, config
 

@@ -6,9 +6,8 @@ import msgspec
 
 from capsexp.analysis.figures import Figures
 from capsexp.config import ValidityConfig
-from capsexp.results.read import Answer
 from capsexp.results.report import Configuration
-from capsexp.results.run import Reference, Run, SampleFacts
+from capsexp.results.run import Answer, Reference, Run, SampleFacts
 from tests.support.values import TEXTS, a_run, cpu, figures, with_value
 
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from capsexp import archive, cli
 from capsexp.config import SamplesConfig, conf_dir
-from capsexp.experiment import signature
 from capsexp.experiment.sweep import plan, record
+from capsexp.results import signature
 from tests.support import PATIENCE
 from tests.support.bench import Bench
 
