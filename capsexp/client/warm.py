@@ -11,6 +11,7 @@ from capsexp.client.request import ConnectionOptions, Request, perform
 from capsexp.config import LoadConfig
 from capsexp.protocol import RATE
 from capsexp.samples import Sample
+from capsexp.targets import TargetConfig
 
 ROUNDS = 2  # of as many requests as there are workers: who takes which is up to the server
 CLIP_S = 3.0
@@ -30,6 +31,11 @@ async def warm(
         if errors := [request.error for request in firsts if request.error]:
             return f"target={way.target.name}: a first request, before the load, failed: {errors[0]}"
     return None
+
+
+def longest_s(target: TargetConfig) -> float:
+    """How long `warm` takes at most."""
+    return ROUNDS * target.probe_timeout
 
 
 async def _ask(request: Request, url: str, way: ConnectionOptions, load: LoadConfig) -> None:

@@ -10,13 +10,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
 from capsexp.errors import EngineError
 
 SHIPPED = Path(__file__).resolve().parent.parent / "data" / "paraformer-mini"  # what training/ makes
+FETCH_S = 7200.0  # s, for a gigabyte over a slow line
 BUILD_S = 900.0  # s, for a twin of the largest shape on a slow disk
+BY_HAND = "download that model and give its folder as engine.model_dir"
 DEPTH = 6  # levels below the given folder; ModelScope's cache has five
 Needs = Sequence[Sequence[str]]  # each entry: names of which one must be there, the preferred first
 
@@ -75,7 +78,7 @@ def _root(config: Named) -> tuple[Path, str]:
             raise EngineError(f"engine.twin={config.twin}: not built yet; python -m capsexp does it")
         return root, f"engine.twin={config.twin}"
     if config.model_id is not None:
-        return _downloaded(config.model_id, local_only=True), f"engine.model_id={config.model_id}"
+        return _fetched(config.model_id), f"engine.model_id={config.model_id}"
     if config.shipped:
         return SHIPPED, f"engine={config.name}"
     raise EngineError(f"engine={config.name}: no model named")  # refused when the configuration was checked
@@ -89,7 +92,7 @@ def prepare(config: Named, say: Callable[[str], None]) -> None:
         say(f"building a model of the shape of {config.twin}, once")
         _build(config, twin_folder(config))
     elif config.twin is None and config.model_id is not None:
-        _downloaded(config.model_id, local_only=False)
+        _fetch(config.model_id)
 
 
 def twin_folder(config: Named) -> Path:
@@ -127,18 +130,37 @@ def _build(config: Named, folder: Path) -> None:
         raise EngineError(f"engine.twin={config.twin}: {said.removeprefix('capsexp.twin: ')}")
 
 
-def _downloaded(model_id: str, local_only: bool) -> Path:
-    by_hand = "or download that model and give its folder as engine.model_dir"
+def _fetch(model_id: str) -> None:
+    """In a process of its own, which can be ended: nobody knows how long its network stack waits."""
+    _need_hub(model_id)
+    command = [sys.executable, "-m", "capsexp.engines._fetch", model_id]
     try:
-        from modelscope.hub.snapshot_download import snapshot_download
-    except ImportError:
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=FETCH_S)  # its progress is on stderr
+    except subprocess.TimeoutExpired:
+        raise EngineError(f"engine.model_id={model_id}: was not fetched within {FETCH_S:.0f} s; {BY_HAND}") from None
+    if done.returncode:
+        raise _unfetched(model_id, (done.stdout.splitlines() or [f"it ended with code {done.returncode}"])[-1])
+
+
+def _need_hub(model_id: str) -> None:
+    if find_spec("modelscope") is None:
         raise EngineError(
-            f"engine.model_id={model_id}: needs the package modelscope (pip install modelscope), {by_hand}"
-        ) from None
+            f"engine.model_id={model_id}: needs the package modelscope (pip install modelscope), or {BY_HAND}"
+        )
+
+
+def _unfetched(model_id: str, reason: str) -> EngineError:
+    return EngineError(
+        f"engine.model_id={model_id}: cannot be fetched ({reason}); check the name and the network, or {BY_HAND}"
+    )
+
+
+def _fetched(model_id: str) -> Path:
+    """Where it is, once it was fetched."""
+    _need_hub(model_id)
+    from modelscope.hub.snapshot_download import snapshot_download
+
     try:
-        return Path(snapshot_download(model_id, local_files_only=local_only))
-    except Exception as error:  # whatever its network stack raises
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise EngineError(
-            f"engine.model_id={model_id}: cannot be fetched ({reason}); check the name and the network, {by_hand}"
-        ) from None
+        return Path(snapshot_download(model_id, local_files_only=True))
+    except Exception as error:
+        raise _unfetched(model_id, (str(error).splitlines() or [type(error).__name__])[0]) from None

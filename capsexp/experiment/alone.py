@@ -22,16 +22,16 @@ from capsexp.client.warm import ROUNDS
 from capsexp.config import Config, LoadConfig, without_labels, worker_count
 from capsexp.counts import counted
 from capsexp.errors import HarnessError, ServerError
-from capsexp.experiment import launch, readiness
+from capsexp.experiment import deadlines, launch, readiness
 from capsexp.experiment.child import POLL_S, Child
 from capsexp.experiment.fingerprint import of_samples
 from capsexp.files import read_json, storing, write_json
 from capsexp.load import LOADS
 from capsexp.results.run import Row
 from capsexp.results.tables import read_rows
+from capsexp.waiting import wait_until
 
 ASKINGS = 2  # of every sample: one says what is right, the next whether it is the same again
-SPARE_S = 30.0  # that the client may take beyond its own deadline
 _KEPT = ("reference.json", "server.log", "server.log.1", "client.log", "client.log.1")
 Texts = dict[str, dict[str, Any]]  # by sample
 
@@ -72,10 +72,7 @@ def _ask(config: Config, folder: Path, say: Callable[[str], None]) -> dict[str, 
         common = launch.told(asked, folder, time.monotonic())
         server, client, url = launch.of_one_user(asked, folder, common, stack, say)
         firsts = _make_ready(config, folder, server, client, url)
-        deadline = time.monotonic() + load.timeout + SPARE_S
-        while client.alive() and time.monotonic() < deadline:
-            interrupts.check()
-            time.sleep(POLL_S)
+        wait_until(lambda: not client.alive(), deadlines.load(asked), POLL_S, interrupts.check)
         client.check_storage()
         if client.alive() or client.process.returncode or not (folder / "client.json").is_file():
             raise HarnessError(f"the client that asked the server alone did not end well: {client.last_lines()}")
@@ -116,7 +113,7 @@ def _make_ready(config: Config, folder: Path, server: Child | None, client: Chil
     if not _ours(config):
         workers = (worker_count(config.workers) if wanted.name != "external" else None) or 1
         client.say(json.dumps({"url": ready.url, "workers": workers}))
-        readiness.of_first_requests(folder / WARM, client, server, look)
+        readiness.of_first_requests(folder / WARM, client, server, deadlines.first_requests(config), look)
         firsts = ROUNDS * workers
     client.say(json.dumps({"url": ready.url, "connections": ready.connections}))
     return firsts

@@ -10,7 +10,6 @@ import select
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from capsexp.errors import HarnessError, StorageError
 from capsexp.experiment.logs import BoundedLog, Pump
 from capsexp.files import remedy, try_room
 from capsexp.tool import PARENT
+from capsexp.waiting import wait_until
 
 POLL_S = 0.01
 DRAIN_S = 1.0  # for the last words of one that has ended to be in its log
@@ -85,12 +85,7 @@ class Supervised:
 
     def wait(self, seconds: float) -> bool:
         """Whether it ended by itself in that time."""
-        deadline = time.monotonic() + seconds
-        while self.alive():
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(POLL_S)
-        return True
+        return wait_until(lambda: not self.alive(), seconds, POLL_S)
 
     def stop(self, grace: float) -> None:
         """By request, then SIGTERM, then SIGKILL to the whole group, each after `grace` seconds; then none is left."""
@@ -120,12 +115,7 @@ class Supervised:
         self._signal(getattr(signal, "SIGKILL", signal.SIGTERM))
 
     def _gone(self, seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
-        while self.alive() or self._group_alive():
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(POLL_S)
-        return True
+        return wait_until(lambda: not (self.alive() or self._group_alive()), seconds, POLL_S)
 
     def _group_alive(self) -> bool:
         if sys.platform == "win32":

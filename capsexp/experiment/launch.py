@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from capsexp.experiment.child import Child, Foreign, python
 from capsexp.experiment.reachability import answers, free_port, listener
 from capsexp.files import storing, write_text
 from capsexp.tool import TOKEN
+from capsexp.waiting import wait_until
 
 SHIPPED = Path(__file__).parents[1] / "data"  # models
 PORT_S = 30.0  # for the port of a server that cannot be told one to be free
@@ -132,16 +132,10 @@ def _port(config: Config, say: Callable[[str], None]) -> int:
     if "port" in server.mentions():
         return free_port()
     url = _address(config, server.port)
-    deadline = time.monotonic() + min(PORT_S, server.ready_timeout)
     if answers(url):
         say(f"      waiting for port {server.port} to be free")
-    while answers(url):
-        interrupts.check()
-        if time.monotonic() > deadline:
-            owner = listener(url)
-            by = f" by process {owner}" if owner else ""
-            raise RunRefused(
-                f"server.port: {server.port} is taken{by}; end what has it, or let server.cmd take {{port}}"
-            )
-        time.sleep(0.1)
+    if not wait_until(lambda: not answers(url), min(PORT_S, server.ready_timeout), 0.1, interrupts.check):
+        owner = listener(url)
+        by = f" by process {owner}" if owner else ""
+        raise RunRefused(f"server.port: {server.port} is taken{by}; end what has it, or let server.cmd take {{port}}")
     return server.port

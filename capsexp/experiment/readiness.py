@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from capsexp.errors import HarnessError, RunRefused, ServerError
 from capsexp.experiment.child import POLL_S, Child
 from capsexp.experiment.reachability import answers, belongs, listener
 from capsexp.files import read_json
+from capsexp.waiting import wait_until
 
 DYING_S = 1.0  # for a server that has failed a request to be gone
 EXTERNAL_S = 10.0  # for a server that runs already to answer
@@ -36,11 +36,12 @@ def of_server(server: Child | None, url: str, wanted: ServerConfig, said: Path, 
     timeout = wanted.ready_timeout
     if server is None:
         timeout = min(timeout, EXTERNAL_S)  # it runs already
-    deadline = time.monotonic() + timeout
-    while True:
+
+    def ready() -> bool:
+        alive = server is None or server.alive()  # before looking: it may write, and end
         if not url and said.is_file():
-            return _ours(read_json(said), wanted)
-        if server is not None and not server.alive():
+            return True
+        if server is not None and not alive:
             server.check_storage()
             raise ServerError(
                 f"the server ended with code {server.process.returncode} before it was ready: {server.last_lines()}"
@@ -52,12 +53,13 @@ def of_server(server: Child | None, url: str, wanted: ServerConfig, said: Path, 
                     f"{url} is another process's (pid {stranger}), which took the port before server.cmd had it, "
                     "or server.cmd does not stay in the foreground; run again"
                 )
-            return Ready(url)
-        meanwhile()
-        if time.monotonic() > deadline:
-            what = f"{url}: no connection; is the server running?" if server is None else server.last_lines()
-            raise ServerError(f"the server was not ready in server.ready_timeout = {timeout:g} s: {what}")
-        time.sleep(POLL_S)
+            return True
+        return False
+
+    if not wait_until(ready, timeout, POLL_S, meanwhile):
+        what = f"{url}: no connection; is the server running?" if server is None else server.last_lines()
+        raise ServerError(f"the server was not ready in server.ready_timeout = {timeout:g} s: {what}")
+    return Ready(url) if url else _ours(read_json(said), wanted)
 
 
 def _ours(answer: dict[str, Any], wanted: ServerConfig) -> Ready:
@@ -69,24 +71,26 @@ def _ours(answer: dict[str, Any], wanted: ServerConfig) -> Ready:
 
 def of_tool(path: Path, child: Child, timeout: float, meanwhile: Callable[[], None]) -> None:
     """Wait until a process of ours has written `path`. That it fails says nothing of the server: HarnessError."""
-    deadline = time.monotonic() + timeout
-    while not path.is_file():
-        if not child.alive():
+
+    def ready() -> bool:
+        alive = child.alive()  # before looking: it may write, and end
+        if path.is_file():
+            return True
+        if not alive:
             child.check_storage()
             raise HarnessError(f"{child.log.stem} ended with code {child.process.returncode}: {child.last_lines()}")
-        meanwhile()
-        if time.monotonic() > deadline:
-            raise HarnessError(f"{path.stem} was not ready in time: {child.last_lines()}")
-        time.sleep(POLL_S)
+        return False
+
+    if not wait_until(ready, timeout, POLL_S, meanwhile):
+        raise HarnessError(f"{child.log.stem} was not ready within {timeout:g} s: {child.last_lines()}")
 
 
-def of_first_requests(path: Path, client: Child, server: Child | None, meanwhile: Callable[[], None]) -> None:
+def of_first_requests(
+    path: Path, client: Child, server: Child | None, within_s: float, meanwhile: Callable[[], None]
+) -> None:
     """Wait until the client has written to `path` what came of its first requests, which have limits of their own.
-    Raises ServerError where they failed."""
-    while not path.is_file() and client.alive():
-        meanwhile()
-        time.sleep(POLL_S)
-    of_tool(path, client, 0.0, meanwhile)
+    Raises ServerError where they failed, HarnessError where it does not come to say so."""
+    of_tool(path, client, within_s, meanwhile)
     error = read_json(path)["error"]
     if error is None:
         return

@@ -188,7 +188,7 @@ def _recognize(
     processes: int,
     finals: Callable[[dict[Key, Recognition]], list[str]],
     beat: Callable[[], None],
-    folder: Path,
+    folder: Path | None = None,
 ) -> tuple[dict[Key, Recognition], dict[str, float], dict[str, str]]:
     """What was heard, how long it took, and what became of the final texts where they are punctuated."""
     context = multiprocessing.get_context("spawn")

@@ -13,7 +13,7 @@ from capsexp import debug, interrupts
 from capsexp.client.orders import WARM
 from capsexp.counts import counted
 from capsexp.errors import CapsexpError, HarnessError, RunRefused, StorageError
-from capsexp.experiment import launch, readiness
+from capsexp.experiment import deadlines, launch, readiness
 from capsexp.experiment.child import POLL_S, Child
 from capsexp.experiment.launch import Started
 from capsexp.experiment.logs import LOG_BYTES
@@ -22,8 +22,7 @@ from capsexp.experiment.record import RunRecord
 from capsexp.files import bound_log, read_json
 from capsexp.results import recovery
 from capsexp.results.tables import read_rows
-
-SPARE_S = 30.0  # that a client may take beyond its own deadline
+from capsexp.waiting import wait_until
 
 
 def attempt(record: RunRecord, act: Callable[[], None], last: bool = True) -> str:
@@ -115,7 +114,8 @@ class RunExecution:
         if wanted.name != "local":  # ours loads and warms its workers by itself
             firsts = self._record.workers or 1
             started.client.say(json.dumps({"url": ready.url, "workers": firsts}))
-            readiness.of_first_requests(self._dir / WARM, started.client, started.server, look)
+            within_s = deadlines.first_requests(self._config)
+            readiness.of_first_requests(self._dir / WARM, started.client, started.server, within_s, look)
             self._record.ready = time.monotonic() - self._zero
         return ready
 
@@ -124,10 +124,7 @@ class RunExecution:
         for child in (client, started.injector):
             if child is not None:
                 child.say(json.dumps({"url": ready.url, "connections": ready.connections}))
-        deadline = time.monotonic() + 3600 * (config.hours or 0.0) + config.load.timeout + SPARE_S
-        while not client.wait(1.0) and time.monotonic() < deadline:
-            self._look_after()
-        if client.alive():
+        if not wait_until(lambda: client.wait(1.0), deadlines.load(config), 0.0, self._look_after):
             raise HarnessError(f"the client did not end within load.timeout = {config.load.timeout:g} s")
 
     def _check(self, started: Started, watched: bool) -> None:
@@ -170,12 +167,12 @@ class RunExecution:
                 f"fault={fault.name}: nothing was done, as the load ended before fault.at_s = {fault.at_s:g} s or "
                 f"there was no worker to be found: {injector.last_lines()}"
             )
-        deadline = time.monotonic() + self._config.server.grace
-        while time.monotonic() < deadline and server is not None and server.alive():
-            events = read_rows(self._dir / "workers.csv")
-            if not recovery.awaited(injected, events):
-                break
-            time.sleep(10 * POLL_S)
+
+        def whole() -> bool:
+            gone = server is None or not server.alive()
+            return gone or not recovery.awaited(injected, read_rows(self._dir / "workers.csv"))
+
+        wait_until(whole, self._config.server.grace, 10 * POLL_S)
 
     def _look_after(self) -> None:
         """While the client is at work: its folder is there, and hours do not pass without a report."""

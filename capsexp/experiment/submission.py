@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from capsexp import interrupts
-from capsexp.config import Config
 from capsexp.errors import HarnessError, StorageError
+from capsexp.experiment import deadlines
 from capsexp.experiment.executors import EXECUTORS
 from capsexp.experiment.record import RunRecord, finished
-from capsexp.experiment.run import SPARE_S
 from capsexp.files import read_json
 from capsexp.tool import TOKEN
-
-PATIENCE_S = 600.0  # for a run to begin and to be recorded, on a slow disk
 
 
 def submit(record: RunRecord, checkpoint: Callable[[], None]) -> str:
@@ -22,7 +19,7 @@ def submit(record: RunRecord, checkpoint: Callable[[], None]) -> str:
     config = record.config
     try:
         ended = EXECUTORS.get(config.executor.name).execute(
-            record.dir, {TOKEN: config.server.token or ""}, _limit_s(config), config.executor.options,
+            record.dir, {TOKEN: config.server.token or ""}, deadlines.run(config), config.executor.options,
             _looking_after(record, checkpoint),
         )  # fmt: skip
         if ended.code == StorageError.EXIT:
@@ -62,9 +59,3 @@ def _looking_after(record: RunRecord, checkpoint: Callable[[], None]) -> Callabl
             checkpoint()
 
     return look
-
-
-def _limit_s(config: Config) -> float:
-    """In which a run has ended, as it has a deadline for each of its waits."""
-    load_s = 3600 * (config.hours or 0.0) + config.load.timeout + SPARE_S
-    return load_s + 5 * config.server.ready_timeout + 20 * config.server.grace + PATIENCE_S

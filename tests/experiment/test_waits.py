@@ -1,6 +1,8 @@
 """Every wait has a deadline, and says which was missed."""
 
 import multiprocessing
+import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -19,10 +21,12 @@ from capsexp.engines import _folders as folders
 from capsexp.engines.null import NullConfig
 from capsexp.engines.paraformer import ParaformerConfig
 from capsexp.errors import EngineError, HarnessError
-from capsexp.experiment import reference
+from capsexp.experiment import deadlines, readiness, reference
 from capsexp.experiment.child import Child
+from capsexp.experiment.executors import local
 from capsexp.protocol import RATE
 from capsexp.segments import Cut, cut_all
+from capsexp.waiting import wait_until
 from tests.support import SLOW
 
 
@@ -81,6 +85,86 @@ def test_a_reference_that_goes_on_is_waited_for(tmp_path: Path, monkeypatch: pyt
         reference._wait(child, beat, quick(f"server.ready_timeout={2 * SLOW}"))  # raises nothing
     finally:
         child.stop(0.1)
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Somebody's modelscope; returns the file of the function that fetches."""
+    place = tmp_path / "modelscope" / "hub"
+    place.mkdir(parents=True)
+    for folder in (place.parent, place):
+        (folder / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return place / "snapshot_download.py"
+
+
+def test_a_model_is_not_fetched_for_ever(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.write_text("import time\ndef snapshot_download(name): time.sleep(600)")
+    monkeypatch.setattr(folders, "FETCH_S", 0.5)
+    with pytest.raises(EngineError, match=r"engine\.model_id=a/b: was not fetched within 0 s; download that model"):
+        ParaformerConfig(model_id="a/b").prepare(print)
+
+
+def test_why_a_model_cannot_be_fetched(hub: Path) -> None:
+    hub.write_text("def snapshot_download(name): print('looking'); raise OSError(f'no {name} there\\nat all')")
+    with pytest.raises(EngineError, match=r"engine\.model_id=a/b: cannot be fetched \(no a/b there\); check the name"):
+        ParaformerConfig(model_id="a/b").prepare(print)
+
+
+def test_a_model_that_is_fetched_is_there(hub: Path, tmp_path: Path) -> None:
+    at = tmp_path / "cache"
+    hub.write_text(
+        "import pathlib\n"
+        "def snapshot_download(name, local_files_only=False):\n"
+        f"    local_files_only or pathlib.Path({str(at)!r}).mkdir(); return {str(at)!r}"
+    )
+    ParaformerConfig(model_id="a/b").prepare(print)
+    assert folders._fetched("a/b") == at and at.is_dir()
+
+
+def test_a_wait_ends_when_it_is_over() -> None:
+    looked: list[int] = []
+    began = time.monotonic()
+    assert not wait_until(lambda: bool(looked.append(1)), 0.2, 0.05, lambda: None)
+    assert time.monotonic() - began >= 0.2
+    assert len(looked) >= 2  # the last time when it is over
+    assert wait_until(lambda: True, 0.0, 1.0)
+
+
+def test_a_client_that_is_stopped_does_not_hang_its_run(tmp_path: Path) -> None:
+    child = Child([sys.executable, "-c", "import time; time.sleep(600)"], tmp_path / "client.log")
+    try:
+        with pytest.raises(HarnessError, match=r"client was not ready within 0\.3 s"):
+            readiness.of_first_requests(tmp_path / ".warm", child, None, 0.3, lambda: None)
+    finally:
+        child.kill(1.0)
+
+
+def test_a_run_may_take_as_long_as_all_its_waits() -> None:
+    config = quick("server.ready_timeout=7", "server.grace=1", "load.timeout=100", "hours=2")
+    assert deadlines.load(config) == 7200 + 100 + deadlines.SPARE_S
+    assert deadlines.first_requests(config) > config.target.probe_timeout
+    parts = deadlines.load(config) + deadlines.first_requests(config)
+    assert deadlines.run(config) >= parts + 4 * 7 + 4 * 3 * 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="of process groups")
+def test_what_a_run_leaves_behind_does_not_hold_its_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has its stdout still, in a session of its own."""
+    pid = tmp_path / "pid"
+    left = "import time; time.sleep(600)"
+    code = (
+        "import subprocess, sys, pathlib; "
+        f"child = subprocess.Popen([sys.executable, '-c', {left!r}], start_new_session=True); "
+        f"pathlib.Path({str(pid)!r}).write_text(str(child.pid)); print('ok: all of it')"
+    )
+    monkeypatch.setattr(local, "python", lambda *_: [sys.executable, "-c", code])
+    try:
+        ended = local.execute(tmp_path, {}, 60.0 * SLOW, {}, lambda: None)
+        assert (ended.code, ended.said) == (0, "ok: all of it")
+    finally:
+        os.kill(int(pid.read_text()), signal.SIGKILL)
 
 
 def test_a_twin_is_not_made_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import time
+import os
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,10 @@ from capsexp import interrupts
 from capsexp.errors import HarnessError
 from capsexp.experiment.child import Supervised, python
 from capsexp.experiment.executors.base import JobEnd
+from capsexp.waiting import wait_until
 
 POLL_S = 0.02
+LAST_BYTES = 1 << 16  # of what it said, that hold its last line
 STOP_S = 120.0  # for a run to take down and record what it has, before it is killed
 
 
@@ -26,18 +28,14 @@ def execute(
 ) -> JobEnd:
     """What the run tells its user goes where ours goes."""
     command = python("capsexp.run", str(run_dir), "--stdin-guard")
-    run = Supervised(command, "the run", secrets, out=subprocess.PIPE)
-    until = time.monotonic() + within_s
-    try:
-        while run.alive():
-            if time.monotonic() > until:
+    with tempfile.TemporaryFile() as said:  # no pipe: it would be open for as long as anybody holds its other end
+        run = Supervised(command, "the run", secrets, out=said.fileno())
+        try:
+            if not wait_until(lambda: not run.alive(), within_s, POLL_S, meanwhile):
                 raise HarnessError(f"the run had not ended after {within_s:.0f} s")
-            meanwhile()
-            time.sleep(POLL_S)
-    finally:
-        with interrupts.deferred():
-            run.stop(STOP_S)  # what it started itself ends with it
-    assert run.process.stdout is not None
-    with run.process.stdout as out:
-        lines = out.read(1 << 16).decode("utf-8", "replace").splitlines()
+        finally:
+            with interrupts.deferred():
+                run.stop(STOP_S)  # what it started itself ends with it
+        said.seek(max(0, said.seek(0, os.SEEK_END) - LAST_BYTES))
+        lines = said.read().decode("utf-8", "replace").splitlines()
     return JobEnd(run.process.returncode, lines[-1] if lines else "it said nothing")
