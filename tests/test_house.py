@@ -29,7 +29,7 @@ FLOORS = (
     ("report",),
     ("redact",),
     ("archive",),
-    ("live",),
+    ("live", "doctor"),
     ("experiment", "sweeps", "report.__main__", "report.exporters.mlflow.__main__"),
     ("untrusted",),
     ("trust",),
