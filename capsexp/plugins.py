@@ -71,6 +71,11 @@ class PlugPoint(Generic[T]):
             raise ConfigError(f"{self.what} {name!r} ({where}) has no {' and no '.join(lacks)}")
         return cast(T, loaded)
 
+    def distribution(self, name: str) -> str | None:
+        """The package of somebody else's that adds it; None of ours, and of what nobody has."""
+        other = None if name in self.ours() else self._others().get(name)
+        return other.dist.name if other is not None and other.dist is not None else None
+
     def _unknown(self, name: object) -> str:
         return f"unknown {self.what} {name!r}{nearest(str(name), self.names())}"
 

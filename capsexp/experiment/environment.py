@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import platform
+import re
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -15,26 +16,27 @@ import psutil
 from capsexp import __version__
 from capsexp import punctuation as punctuator
 from capsexp.config import Config, PunctuationConfig
-from capsexp.engines import EngineConfig, base
+from capsexp.engines import ENGINES, EngineConfig, base
 from capsexp.errors import CapsexpError
 from capsexp.files import sha256
+from capsexp.load import LOADS
 from capsexp.machine import total_mb, usable_cpus
+from capsexp.plugpoints import EXECUTORS, PROBES
 from capsexp.results.run import Run, Tree
+from capsexp.targets import TARGETS
 
-PACKAGES = (
-    "hydra-core", "omegaconf", "psutil", "websockets", "numpy", "pocketsphinx", "soundfile", "soxr", "funasr-onnx",
-    "onnxruntime", "kaldi-native-fbank", "sherpa-onnx", "jiwer", "tabulate",
-)  # fmt: skip
+NOT_OF_RUNS = frozenset({"twin", "train", "mlflow", "dev"})  # extras by which things are built, shown or tested
 
 
-def describe(engines: list[EngineConfig]) -> dict[str, Any]:
+def describe(engines: Sequence[EngineConfig], runs: Iterable[Config]) -> dict[str, Any]:
     """Machine, system, packages, commit and the hashes of the engines' model files."""
-    return {**machine(), "models": {engine.name: models(engine) for engine in engines}}
+    used = {name: version for run in runs for name, version in packages(run).items()}
+    return {**machine(), "packages": used, "models": {engine.name: models(engine) for engine in engines}}
 
 
 def of_run(config: Config) -> dict[str, Any]:
     """The environment of one run, which its run.json keeps: others of its sweep may be made in another."""
-    return {**machine(), "models": models(config.engine, config.punctuation)}
+    return {**machine(), "packages": packages(config), "models": models(config.engine, config.punctuation)}
 
 
 @cache
@@ -54,13 +56,52 @@ def machine() -> dict[str, Any]:
         "cpus_usable": usable_cpus(),
         "cpus_physical": psutil.cpu_count(logical=False),
         "memory_mb": round(total_mb()),
-        "packages": {name: version for name in PACKAGES if (version := _version(name))},
     }
 
 
-def software() -> dict[str, Any]:
-    """What of it is replaced by an upgrade."""
-    return {key: machine()[key] for key in ("python", "packages")}
+def software(config: Config) -> dict[str, Any]:
+    """What is replaced by an upgrade."""
+    return {"python": platform.python_version(), "packages": packages(config)}
+
+
+def packages(config: Config) -> dict[str, str]:
+    """The versions of all that a run is made with: what we need and what that needs, with the extras that are
+    installed, and the packages of other people's that its plug-ins come from, with what they need."""
+    chosen = [
+        ENGINES.distribution(config.engine.name), TARGETS.distribution(config.target.name),
+        LOADS.distribution(config.load.name), EXECUTORS.distribution(config.executor.name),
+        *(PROBES.distribution(name) for name in config.monitor.probes or PROBES.names()),
+    ]  # fmt: skip
+    return dict(_installed(tuple(sorted({name for name in chosen if name is not None}))))
+
+
+@cache
+def _installed(others: tuple[str, ...]) -> dict[str, str]:
+    """By name, sorted, with `others` and what they need."""
+    found: dict[str, str | None] = {}
+    waiting = [*_needed("capsexp", aside=NOT_OF_RUNS), *others]
+    while waiting:
+        name = re.sub(r"[-_.]+", "-", waiting.pop()).lower()
+        if name not in found:
+            found[name] = _version(name)
+            waiting += _needed(name)
+    return {name: version for name, version in sorted(found.items()) if version is not None}
+
+
+_REQUIREMENT = re.compile(r"\s*(?P<name>[\w.-]+)[^;]*(?:;(?P<marker>.*))?")
+_EXTRA = re.compile(r"""\bextra\s*==\s*["']([^"']+)["']""")
+
+
+def _needed(package: str, aside: Collection[str] | None = None) -> list[str]:
+    """The names of what an installed package says that it needs, also on other systems (it is not installed here), and
+    for its extras but those `aside`; None: for none of them."""
+    try:
+        lines = metadata.requires(package) or []
+    except metadata.PackageNotFoundError:
+        return []
+    found = [match for line in lines if (match := _REQUIREMENT.fullmatch(line))]
+    extras = [(one["name"], _EXTRA.findall(one["marker"] or "")) for one in found]
+    return [name for name, of in extras if not of or (aside is not None and not set(of) & set(aside))]
 
 
 def models(engine: EngineConfig, punctuation: PunctuationConfig | None = None) -> dict[str, dict[str, Any]]:

@@ -44,7 +44,7 @@ def fingerprint(config: Config) -> dict[str, str]:
         "configuration": _hash(json.dumps(kept, sort_keys=True).encode()),
         "samples": of_samples(config.samples),
         "models": _hash(json.dumps(environment.models(config.engine, config.punctuation), sort_keys=True).encode()),
-        "packages": _hash(json.dumps(environment.software(), sort_keys=True).encode()),
+        "packages": _hash(json.dumps(environment.software(config), sort_keys=True).encode()),
         "code": code(Path(capsexp.__file__).resolve().parent),
     }
 

@@ -121,7 +121,8 @@ class SweepRunner:
         if self._tree:
             note(f"conf/ keeps of {self._config_dir}: {', '.join(name.as_posix() for name in self._tree)}")
         if len(due) == len(self._sweep.planned) or not (folder / "environment.json").is_file():
-            write_json(folder / "environment.json", environment.describe(self._engines))  # else: of runs that are kept
+            made_by = environment.describe(self._engines, (p.config for p in self._sweep.planned))
+            write_json(folder / "environment.json", made_by)  # else: of runs that are kept
         self._record(interrupted=False)
         self._begun = True  # from here on it can be resumed
         if not self._resumed and (lacks := signature.lacking()):

@@ -254,10 +254,18 @@ def _elsewhere(environment: Tree, runs: list[Run]) -> list[str]:
         own = run.environment
         if own is None:
             continue
-        other = [key for key in own if key != "models" and key in environment and own[key] != environment[key]]
+        shared = [key for key in own if key != "models" and key in environment]
+        other = [key for key in shared if not _is_of(own[key], environment[key])]
         if other:
             found.append(f"{run.key}, run {run.num} was made in another environment: {', '.join(sorted(other))}")
     return found
+
+
+def _is_of(own: Any, all_of_them: Any) -> bool:
+    """Runs need not be made with all that others of their sweep are made with."""
+    if isinstance(own, dict) and isinstance(all_of_them, dict):
+        return own.items() <= all_of_them.items()
+    return bool(own == all_of_them)
 
 
 def thresholds_said(sweep: Sweep) -> list[str]:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ import pytest
 import capsexp
 from capsexp import archive
 from capsexp.compose import compose
-from capsexp.config import SamplesConfig
-from capsexp.experiment import reference
+from capsexp.config import Config, SamplesConfig
+from capsexp.engines import ENGINES
+from capsexp.experiment import environment, reference
 from capsexp.experiment.fingerprint import IGNORED_CODE, code, fingerprint, of_samples
 from capsexp.experiment.repeats import key
 
@@ -115,3 +117,47 @@ def test_what_never_ends_is_not_read(kind: str, tmp_path: Path) -> None:
     (tmp_path / "sweep").mkdir()
     archive.build(tmp_path / "sweep", [SamplesConfig(set="dir", dir=str(folder))])
     assert [path.name for path in (tmp_path / "sweep" / "samples" / "dir").iterdir()] == ["good.wav"]
+
+
+def now() -> str:
+    environment._installed.cache_clear()
+    return fingerprint(compose(["engine=null"]))["packages"]
+
+
+@pytest.mark.parametrize("package", ["pybase64", "h11", "msgspec", "scipy", "sherpa-onnx", "onnxruntime", "numba"])
+def test_an_upgrade_of_what_runs_are_made_with_makes_another_run(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, version = now(), metadata.version
+    assert now() == before
+    monkeypatch.setattr(metadata, "version", lambda name: "99" if name == package else version(name))
+    assert now() != before
+
+
+def test_what_only_builds_shows_or_tests_makes_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment._installed.cache_clear()
+    names = environment.packages(compose(["engine=null"]))
+    assert {"numpy", "websockets"} <= names.keys()
+    assert not {"pytest", "mypy", "ruff", "onnx", "mlflow-skinny", "capsexp"} & names.keys()
+
+
+def test_the_package_of_somebody_elses_engine_counts_where_it_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "their_engine-3.2.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: their.Engine\nVersion: 3.2\nRequires-Dist: their_model (>=1)\n"
+        'Requires-Dist: pytest ; extra == "test"\n'
+    )
+    (info / "entry_points.txt").write_text("[capsexp.engines]\ntheirs = their_engine\n")
+    model = tmp_path / "their_model-1.5.dist-info"
+    model.mkdir()
+    (model / "METADATA").write_text("Metadata-Version: 2.1\nName: their_model\nVersion: 1.5\n")
+    (tmp_path / "their_engine.py").write_text(
+        "from dataclasses import dataclass\nfrom capsexp.engines.base import EngineConfig\n"
+        "@dataclass\nclass Settings(EngineConfig):\n    name: str = 'theirs'\n"
+        "def load(config, threads): ...\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with_them = environment.packages(Config(engine=ENGINES.settings("theirs")()))
+    without = environment.packages(Config(engine=ENGINES.settings("null")()))
+    assert with_them == {**without, "their-engine": "3.2", "their-model": "1.5"}

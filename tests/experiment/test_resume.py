@@ -148,7 +148,7 @@ def test_swapped_models_and_upgraded_packages_are_seen(
     config = compose(["engine=paraformer", f"engine.model_dir={tmp_path / 'model'}", f"samples.dir={audio_dir}"])
 
     def now() -> dict[str, str]:
-        environment.machine.cache_clear()
+        environment._installed.cache_clear()
         return fingerprint(config)
 
     before = now()
