@@ -16,7 +16,7 @@ HOUSE = Path(capsexp.__file__).parent
 # All rooms of the house, from the ground up: a module is in the one whose name is the longest that it begins with. A
 # room knows those below it; rooms of one line do not know each other.
 FLOORS = (
-    ("errors", "escape", "bounds", "counts", "interrupts", "keys", "names", "pipes", "renamed", "waiting"),
+    ("begin", "errors", "escape", "bounds", "counts", "interrupts", "keys", "names", "pipes", "renamed", "waiting"),
     ("lifeline", "cgroup", "extent", "protocol"),
     ("files", "plugins", "segments", "commandline", "address", "machine", "audio"),
     ("csvfile", "debug", "lock", "plugpoints"),
@@ -29,7 +29,7 @@ FLOORS = (
     ("report",),
     ("redact",),
     ("archive",),
-    ("live", "doctor"),
+    ("live", "doctor", "list"),
     ("experiment", "sweeps", "report.__main__", "report.exporters.mlflow.__main__"),
     ("untrusted",),
     ("trust",),

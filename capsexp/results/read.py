@@ -16,7 +16,7 @@ from capsexp.errors import ArchiveError
 from capsexp.files import read_json
 from capsexp.renamed import renewed
 from capsexp.results.report import SCHEMA, Report
-from capsexp.results.run import READ, ClientFacts, Reference, Row, Run, SegmentCounts, SampleTexts, Tree
+from capsexp.results.run import READ, ClientFacts, Reference, Row, Run, SampleTexts, SegmentCounts, Tree
 from capsexp.results.tables import TABLES, ends, read_rows, sizes
 
 RUN_DIR = re.compile(r"\d+-[A-Za-z0-9=.,_+-]+")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from capsexp.analysis import correctness
 from capsexp.analysis.correctness import Judgement
 from capsexp.analysis.texts import tokens
-from capsexp.results.run import Answer, Reference, SampleFacts, Text, SampleTexts
+from capsexp.results.run import Answer, Reference, SampleFacts, SampleTexts, Text
 from tests.support.runs import REFERENCE, SAMPLES, answer, request
 
 

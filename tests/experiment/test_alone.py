@@ -14,7 +14,7 @@ from capsexp.files import write_json
 from capsexp.redact import Redaction
 from capsexp.report import build
 from capsexp.report.exporters import markdown
-from capsexp.results.run import Alone, Reference, Text, SampleTexts
+from capsexp.results.run import Alone, Reference, SampleTexts, Text
 from capsexp.targets import TARGETS
 from tests.support.reports import a_run, a_sweep
 from tests.support.runs import SAMPLES, answer, request
