@@ -3,8 +3,10 @@ differs in environment and configuration. Each is a sweep's folder or its zip; a
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from tabulate import tabulate
@@ -12,7 +14,7 @@ from tabulate import tabulate
 from capsexp import escape
 from capsexp.analysis import differences
 from capsexp.errors import ConfigError
-from capsexp.files import tell
+from capsexp.files import tell, write_text
 from capsexp.report.tables import interval, number
 from capsexp.sweeps import Swept, opened
 
@@ -21,11 +23,20 @@ WORDS = {True: "different", False: "no difference seen", None: "too few trials t
 
 
 def main(argv: Sequence[str]) -> int:
-    if len(argv) < 2 or any(word.startswith("-") for word in argv):
+    parser = argparse.ArgumentParser(prog="capsexp.compare", description=__doc__, allow_abbrev=False)
+    parser.add_argument("sweeps", nargs="+", metavar="SWEEP", help="a sweep's folder or its zip")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with plots, which works offline")
+    asked = parser.parse_args(argv)
+    if len(asked.sweeps) < 2:
         raise ConfigError("usage: python -m capsexp.compare A B [...], sweeps' folders or zips")
-    with opened(argv) as (first, *others):
+    with opened(asked.sweeps) as sweeps:
+        first, *others = sweeps
         for other in others:
             tell(side_by_side(first, other))
+        if asked.html:
+            from capsexp.report.exporters.html import compared
+
+            write_text(asked.html, compared.made(sweeps))
     return 0
 
 
@@ -70,4 +81,4 @@ def _said(value: Any) -> str:
 if __name__ == "__main__":
     from capsexp.tool import entry
 
-    sys.exit(entry(main, "capsexp.compare", __doc__))
+    sys.exit(entry(main, "capsexp.compare"))

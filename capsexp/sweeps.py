@@ -15,7 +15,7 @@ from capsexp.results.read import SweepFiles, read_sweep
 
 @dataclass(frozen=True)
 class Swept:
-    """`name`: of its folder or zip, as somebody gave it."""
+    """`name`: of its folder or zip; with its path where two would be called the same."""
 
     name: str
     files: SweepFiles
@@ -28,8 +28,9 @@ def opened(words: Sequence[str]) -> Iterator[list[Swept]]:
     with ExitStack() as stack:
         folders = [_folder(Path(word), stack) for word in words]
         stack.enter_context(archive.as_written(*folders))
-        files = [read_sweep(folder) for folder in folders]
-        yield [Swept(Path(word).name, one, observe(one)) for word, one in zip(words, files, strict=True)]
+        names, files = [Path(word).name for word in words], [read_sweep(folder) for folder in folders]
+        called = words if len(set(names)) < len(names) else names
+        yield [Swept(name, one, observe(one)) for name, one in zip(called, files, strict=True)]
 
 
 def _folder(path: Path, stack: ExitStack) -> Path:

@@ -89,6 +89,14 @@ def test_what_cannot_be_checked_is_told(sweeps: dict[str, SweepFiles], line: lis
         check.main(line)
 
 
+def test_what_failed_is_worse_and_not_another_thing(
+    sweeps: dict[str, SweepFiles], capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweeps["dead"] = a_sweep([a_run(1, None, status="failed", error="it died", samples=[])])
+    assert check.main(["base", "dead"]) == 3
+    assert "WORSE: the server got worse (workers=1: runs failed now: it died)." in capsys.readouterr().out
+
+
 def test_what_else_differs_is_told(sweeps: dict[str, SweepFiles], capsys: pytest.CaptureFixture[str]) -> None:
     runs = [a_run(1, s, trial=n, settings={"server.queue": 9}) for n, s in enumerate(STEADY, 1)]
     sweeps["more"] = a_sweep([*runs, a_run(2, 5.0, key="workers=2")])

@@ -99,3 +99,15 @@ def test_what_others_wrote_is_escaped() -> None:
     nasty = "\x1b[2Jverified"
     old, new = swept(10.0, key=nasty), swept(5.0, key=nasty, settings={"engine.model_dir": nasty})
     assert "\x1b" not in side_by_side(called(nasty, old), called(nasty, new))
+
+
+def test_memory_that_was_counted_otherwise_is_not_compared() -> None:
+    from dataclasses import replace
+
+    old, new = (observe(swept(10.0)) for _ in range(2))
+    one = new[0]
+    assert one.figures
+    uss = [replace(one, figures=replace(one.figures, memory=Memory("uss", 1.0)))]
+    assert differences.unlike(old, uss) == ["memory as PSS and USS"]
+    assert differences.unlike(old, [replace(one, figures=None)]) == []
+    assert differences.machines({"cpu": "a"}, {"cpu": "b"}) == ["cpu a and b"]

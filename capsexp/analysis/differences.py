@@ -129,16 +129,19 @@ def unlike(old: Sequence[Observed], new: Sequence[Observed]) -> list[str]:
         return ["no configuration is in both; a sweep of the same key is needed"]
     changed = {key.partition(".")[0] for key, _, _ in configurations(old, new)}
     found = [f"other settings of {name}" for name in _WORK if name in changed]
-    if _samples(old) != _samples(new):
+    samples = [_samples(observed) for observed in (old, new)]
+    if all(samples) and samples[0] != samples[1]:  # a run that failed early knows of none
         found.append("the samples")
-    units = [{o.figures.memory.metric for o in observed if o.figures} for observed in (old, new)]
-    if units[0] != units[1]:
+    units = [
+        {o.figures.memory.metric for o in observed if o.figures and o.figures.memory.metric} for observed in (old, new)
+    ]
+    if all(units) and units[0] != units[1]:
         found.append(f"memory as {_units(units[0])} and {_units(units[1])}")
     return found
 
 
-def _units(names: set[str | None]) -> str:
-    return "/".join(sorted(name.upper() for name in names if name)) or "nothing"
+def _units(names: set[str]) -> str:
+    return "/".join(sorted(name.upper() for name in names))
 
 
 def _samples(observed: Sequence[Observed]) -> set[str]:

@@ -144,7 +144,7 @@ def test_the_language_is_the_one_that_was_asked_for() -> None:
 
 
 def test_all_words_of_ours_are_known_in_chinese() -> None:
-    sources = [path.read_text("utf-8") for path in [*HERE.glob("*.py"), HERE / "page.html"]]
+    sources = [path.read_text("utf-8") for path in [*HERE.glob("*.py"), *HERE.glob("*.html")]]
     used = {m[1] for text in sources for m in re.finditer(r'(?:\bsay|\b_)\("((?:[^"\\]|\\.)+)"', text)}
     used |= {words.en for _, words in content.EXPLAINED} | {name for name, _ in content.EXPLAINED}
     headers = {h.replace("\n", " ") for h in (*tables.HEADERS, *tables.GATE_HEADERS, *tables.FAULT_HEADERS)}

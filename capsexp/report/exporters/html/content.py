@@ -27,8 +27,10 @@ def spelled(verdict: str) -> Words:
     return say(tables.spelled(verdict))
 
 
-def reading(cell: str) -> Any:
+def reading(cell: str | Words) -> Any:
     """A cell of a table: verdicts in their colours, anything else as it is."""
+    if isinstance(cell, Words):
+        return cell
     code = cell.replace(" ", "_")
     if code not in TONES:
         return cell

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -31,33 +31,37 @@ _HERE = Path(__file__).parent
 def made(report: Report, files: SweepFiles | None) -> str:
     """The whole page."""
     whole, single = _drawn(report, files)
-    drawn = [each for each in (*whole, *single) if each.spec is not None]
-    script, style = _text("vega.js"), _text("page.css")
-    specs = {each.name: each.spec for each in drawn}
     chosen = files.sweep.report.get("lang") if files else "auto"
     context = {
-        "report": report, "whole": whole, "single": single,
-        "choice": chosen if chosen in LANGUAGES else "auto", "command": _asked(files),
-        "vega": Markup(script), "script": Markup(_text("page.js")), "style": Markup(style), "policy": _policy(),
-        "specs": Markup(_json({"config": plots.CONFIG, "plots": specs})),
-        "content": content, "glance": glance, "tables": tables, "sentences": sentences, "metrics": BY_TAG, "_": say,
-        "shown": shown, "differences": differences(report, files),
+        "report": report, "whole": whole, "single": single, "command": _asked(files), "glance": glance,
+        "tables": tables, "sentences": sentences, "metrics": BY_TAG, "differences": differences(report, files),
     }  # fmt: skip
-    return str(_template().render(context))
+    return rendered("page.html", (*whole, *single), chosen, context)
+
+
+def rendered(template: str, drawn: Iterable[Plot], language: object, context: Mapping[str, Any]) -> str:
+    """A whole page: what is the same in all of them, and `context`, which is this one's."""
+    specs = {each.name: each.spec for each in drawn if each.spec is not None}
+    common = {
+        "choice": language if language in LANGUAGES else "auto", "vega": Markup(_text("vega.js")),
+        "script": Markup(_text("page.js")), "style": Markup(_text("page.css")), "policy": _policy(),
+        "specs": Markup(_json({"config": plots.CONFIG, "plots": specs})), "content": content, "_": say, "shown": shown,
+    }  # fmt: skip
+    return str(_templates().get_template(template).render({**common, **context}))
 
 
 def _drawn(report: Report, files: SweepFiles | None) -> tuple[list[Plot], list[Plot]]:
     """What is drawn of the whole, and of single runs. A plot that fails costs itself: the tables of a run may be
     anybody's, and the page says so in its place."""
-    whole = [_survived(partial(make, report)) for make in plots.OF_REPORT]
+    whole = [survived(partial(make, report)) for make in plots.OF_REPORT]
     if files is None:
         without = say("Single runs are drawn where the sweep's files are at hand: python -m capsexp.report FOLDER")
         return whole, [Plot("runs", say("Single runs"), missing=without)]
-    whole.append(_survived(lambda: runs.latencies(report, files)))
-    return whole, [_survived(make) for one in runs.shown(report, files) for make in runs.of_run(one)]
+    whole.append(survived(lambda: runs.latencies(report, files)))
+    return whole, [survived(make) for one in runs.shown(report, files) for make in runs.of_run(one)]
 
 
-def _survived(make: Callable[[], Plot]) -> Plot:
+def survived(make: Callable[[], Plot]) -> Plot:
     try:
         return make()
     except Exception as error:
@@ -107,14 +111,13 @@ def _text(name: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _template() -> Any:
+def _templates() -> Any:
     import jinja2
 
-    environment = jinja2.Environment(
+    return jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.StrictUndefined, finalize=_seen,
     )  # fmt: skip
-    return environment.get_template("page.html")
 
 
 def _seen(value: Any) -> Any:

@@ -88,7 +88,11 @@ _WORKERS = Column("workers", say("workers"), 0)
 
 def series(c: Configuration) -> str:
     """What a configuration is beside its number of workers."""
-    return ", ".join(part for part in c.key.split(",") if not re.fullmatch(r"workers=[\w.]+", part))
+    return beside_workers(c.key)
+
+
+def beside_workers(key: str) -> str:
+    return ", ".join(part for part in key.split(",") if not re.fullmatch(r"workers=[\w.]+", part))
 
 
 def _across(what: Sequence[str]) -> dict[str, Any]:
@@ -96,7 +100,7 @@ def _across(what: Sequence[str]) -> dict[str, Any]:
     return {"color": encoded("series", None, "nominal", sort=None)} if len(set(what)) > 1 else {}
 
 
-def _workers_axis(rows: Iterable[Sequence[Cell]], at: int) -> dict[str, Any]:
+def workers_axis(rows: Iterable[Sequence[Cell]], at: int) -> dict[str, Any]:
     counts = sorted({row[at] for row in rows if isinstance(row[at], int)})  # type: ignore[type-var]
     axis = {"values": counts, "format": "d", "grid": False} if len(counts) <= 20 else {"format": "d"}
     return encoded("workers", say("workers"), axis=axis, scale={"nice": False, "padding": 20})
@@ -113,7 +117,7 @@ def speedup(report: Report) -> Plot:
             rows.append((c.key, series(c), c.workers, 1.0 if base is c else one.value, low, high, ideal))
     several = len({row[2] for row in rows}) > 1
     axis = encoded("speedup", say("speedup (times the baseline)"), scale={"zero": True})
-    x = {"x": _workers_axis(rows, 2)}
+    x = {"x": workers_axis(rows, 2)}
     tip = tips(
         ("configuration", say("configuration")), ("speedup", say("speedup")), ("low", say("from")), ("high", say("to"))
     )
@@ -124,7 +128,7 @@ def speedup(report: Report) -> Plot:
                 "mark": {"type": "line", "strokeDash": [5, 4], "color": GREY},
                 "encoding": {"y": {**axis, "field": "ideal", "aggregate": "max"}, "color": {"value": GREY}},
             },
-            *_spread(rows, axis),
+            *spread(rows, axis),
             {"mark": {"type": "line"}, "encoding": {"y": axis}},
             {"mark": DOT, "encoding": {"y": axis, **tip}},
         ],
@@ -141,7 +145,7 @@ def speedup(report: Report) -> Plot:
     )  # fmt: skip
 
 
-def _spread(rows: Iterable[Sequence[Cell]], axis: Spec) -> list[Spec]:
+def spread(rows: Iterable[Sequence[Cell]], axis: Spec) -> list[Spec]:
     """The intervals, if there are any: of `low` and `high`, the fifth column and the sixth, or those after."""
     if not any(isinstance(row[5], float) for row in rows):
         return []
@@ -188,9 +192,9 @@ def throughput(report: Report) -> Plot:
         ("high", say("to")),
     )
     spec = {
-        "encoding": {"x": _workers_axis(rows, 2), **_across([str(row[1]) for row in rows])},
+        "encoding": {"x": workers_axis(rows, 2), **_across([str(row[1]) for row in rows])},
         "layer": [
-            *_spread(rows, y),
+            *spread(rows, y),
             *_where("kind", MEASURED, rows, {"type": "line"}, {"y": y}),
             *_where("kind", MEASURED, rows, DOT, {"y": y, **tip}),
             *_where("kind", PREDICTED, rows, {"type": "line", "strokeDash": [2, 4]}, {"y": y}),
@@ -223,7 +227,7 @@ def memory(report: Report) -> Plot:
     tip = tips(("configuration", say("configuration")), ("phase", say("phase")), ("mb", say("MB")))
     phase = encoded("phase", None, "nominal", scale={"domain": [LOADING.spec, STEADY.spec], "range": [[3, 3], [1, 0]]})
     spec = {
-        "encoding": {"x": _workers_axis(rows, 2), "y": y, **_across([str(row[1]) for row in rows])},
+        "encoding": {"x": workers_axis(rows, 2), "y": y, **_across([str(row[1]) for row in rows])},
         "layer": [
             {"mark": {"type": "line"}, "encoding": {"strokeDash": phase}},
             {"mark": DOT, "encoding": tip},
