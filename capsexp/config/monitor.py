@@ -16,6 +16,7 @@ class MonitorConfig:
     port: int | None = number(None, high=65535, hint="give 1 to 65535, or 0 for any that is free")
     pid: int | None = number(None, low=1)
     log: str | None = None
+    html: str | None = None
     live: bool = True
     probes: list[str] | None = None  # what a run asks: see monitor/probes/; null: all that can be asked here
 

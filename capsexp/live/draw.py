@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from itertools import pairwise
 
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
@@ -16,24 +15,12 @@ from capsexp.escape import one_line
 from capsexp.live.eta import spoken
 from capsexp.live.standing import Standing
 from capsexp.live.state import Shown
+from capsexp.monitor.sparkline import sparkline
 
-BARS = "▁▂▃▄▅▆▇█"
 NARROW = 100  # columns; below, what a standing has to say stands under its figures
 SPARK = 40  # columns of a sparkline at most
 TONES = {"good": "green", "bad": "bold red", "open": "yellow", "plain": "dim"}
 FIXED = 9  # rows that are there beside the standings
-
-
-def sparkline(values: Sequence[float], width: int, top: float | None = None) -> str:
-    """`width` columns at most, each the largest of its share of `values`; `top` is the full height (None: the largest),
-    the foot is 0."""
-    if not values or width < 1:
-        return ""
-    columns = min(width, len(values))
-    cut = [round(i * len(values) / columns) for i in range(columns + 1)]
-    peaks = [max(values[a:b]) for a, b in pairwise(cut)]
-    full = max(top or 0.0, *peaks) or 1.0
-    return "".join(BARS[min(len(BARS) - 1, int(max(0.0, peak) / full * len(BARS)))] for peak in peaks)
 
 
 def drawn(shown: Shown, width: int, height: int, now: float) -> RenderableType:

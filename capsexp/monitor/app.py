@@ -6,6 +6,7 @@ import contextlib
 import gc
 import queue
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,14 +21,20 @@ from capsexp.errors import ConfigError, ServerError
 from capsexp.files import storing, write_json, write_text
 from capsexp.monitor.probes.base import SERVER_ROLES, Row
 from capsexp.monitor.sampler import MONITOR, Sampler
+from capsexp.results.tables import read_rows
+
+Page = Callable[[str, Sequence[Mapping[str, Any]]], str]  # of what was watched, and its rows in monitor.csv
+MOST_TICKS = 2000  # of which a page is made
 
 # What asks us to stop is a thread or a signal handler; unlike an Event, a SimpleQueue may be used in the latter.
 Stop = queue.SimpleQueue[None]
 
 
-def main(argv: Sequence[str]) -> int:
+def main(argv: Sequence[str], page: Page | None = None) -> int:
+    """`page` makes the page that monitor.html asks for."""
     aliases = {
         "--port": "monitor.port", "--pid": "monitor.pid", "--interval": "monitor.interval", "--log": "monitor.log",
+        "--html": "monitor.html",
     }  # fmt: skip
     call = tool.parse(argv, "python -m capsexp.monitor", "Watch a server's processes: memory, CPU, disk.", aliases)
     stop: Stop = queue.SimpleQueue()
@@ -38,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
     if call.run_dir is not None:
         _in_run(call, call.run_dir, stop)
     else:
-        _alone(call, stop)
+        _alone(call, stop, page)
     return 0
 
 
@@ -76,7 +83,7 @@ def _bounded(path: Path, name: str, columns: Sequence[str], most: int) -> Bounde
     return BoundedCsv(path, columns, most, used_mb) if name == MONITOR else BoundedCsv(path, columns, most)
 
 
-def _alone(call: tool.Call, stop: Stop) -> None:
+def _alone(call: tool.Call, stop: Stop, page: Page | None) -> None:
     from capsexp.monitor.live import Live
 
     config = call.config.monitor
@@ -86,6 +93,11 @@ def _alone(call: tool.Call, stop: Stop) -> None:
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(_table(Path(config.log), sampler.tables[MONITOR], call.zero)) if config.log else None
+        seen = (
+            stack.enter_context(_recorded(Path(config.html), sampler.tables[MONITOR], server.pid, page))
+            if config.html and page
+            else None
+        )
         live = Live(server.pid, config.live)
         stack.callback(live.close)
         stack.callback(sampler.close)
@@ -99,6 +111,8 @@ def _alone(call: tool.Call, stop: Stop) -> None:
             live.show(now, rows)
             if log is not None:
                 log(now, rows)
+            if seen is not None:
+                seen([{**row, "time_s": now - began} for row in rows])
     name = column.removesuffix("_mb").upper()
     print(f"{why} after {time.monotonic() - began:.0f} s; peak {name} of the server's processes: {peak:.0f} MiB")
 
@@ -156,6 +170,22 @@ def _table(path: Path, columns: Sequence[str], zero: float) -> Iterator[Callable
             table.flush()
 
         yield write
+
+
+@contextlib.contextmanager
+def _recorded(path: Path, columns: Sequence[str], pid: int, page: Page) -> Iterator[Callable[[list[Row]], None]]:
+    """Takes the rows of each tick, of which in the end a page is made; however long it was, of so many of them."""
+    try:
+        path.open("w").close()  # said before anything is watched, and not in the end
+    except OSError as error:
+        raise ConfigError(f"monitor.html: cannot write {path}: {error.strerror}") from None
+    with tempfile.TemporaryDirectory() as folder:
+        table = BoundedCsv(Path(folder) / "monitor.csv", columns, MOST_TICKS, used_mb)
+        try:
+            yield table.write
+        finally:
+            table.close()
+            write_text(path, page(f"process {pid}", read_rows(Path(folder) / "monitor.csv")))
 
 
 def _find(config: Config) -> psutil.Process:

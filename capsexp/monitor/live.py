@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
 from capsexp.monitor.probes.base import SERVER_ROLES, Row
+from capsexp.monitor.sparkline import sparkline
 
+SPARK = 60  # ticks that are shown over time
 # Narrow enough for 80 characters.
 COLUMNS = (
     "pid", "PSS", "USS", "RSS", "CPU s", "CPU %", "threads", "faults", "read", "written",
@@ -22,6 +25,7 @@ class Live:
         self._began: float | None = None
         self._before: tuple[float, dict[int, float]] = (0.0, {})
         self._view: Any = None
+        self._memory, self._cpus = deque[float](maxlen=SPARK), deque[float](maxlen=SPARK)
         if table and sys.stdout.isatty():
             try:
                 from rich.live import Live as View
@@ -52,7 +56,9 @@ class Live:
         from rich.box import SIMPLE
         from rich.table import Table
 
-        caption = _machine(system)
+        self._memory.append(next((value for value in (sums[1], sums[2], sums[0]) if value is not None), 0.0))
+        self._cpus.append(cores)
+        caption = f"memory {sparkline(self._memory, SPARK)}\nCPU {sparkline(self._cpus, SPARK)}\n{_machine(system)}"
         table = Table(title=title, caption=caption, box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
         table.add_column("process", no_wrap=True)
         for name in COLUMNS:

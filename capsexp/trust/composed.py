@@ -30,6 +30,7 @@ _DOES = {
     "punctuation.model_dir": "load the model in {!r}",
     "samples.dir": "read the audio in {!r}",
     "monitor.log": "write {!r}",
+    "monitor.html": "write {!r}",
     "executor.name": "have its runs made by {!r}",
 }
 # What Hydra itself sets when it composes.

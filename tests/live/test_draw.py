@@ -3,11 +3,9 @@
 from io import StringIO
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from rich.console import Console
 
-from capsexp.live.draw import BARS, drawn, line, sparkline
+from capsexp.live.draw import drawn, line
 from capsexp.live.standing import Standing
 from capsexp.live.state import Shown
 
@@ -59,12 +57,3 @@ def test_names_cannot_act_on_the_terminal() -> None:
 
 def test_a_line_says_the_same() -> None:
     assert line(SEEN, 0.0).startswith("run 4 of 9: workers=2, trial 2; load 50 %; about 2 min left, until ")
-
-
-@given(st.lists(st.floats(0, 1e6), max_size=300), st.integers(1, 60))
-def test_a_sparkline_keeps_its_peak_and_its_width(values: list[float], width: int) -> None:
-    bars = sparkline(values, width)
-    assert len(bars) == min(width, len(values))
-    if values and max(values) > 0:
-        assert BARS[-1] in bars
-    assert set(bars) <= set(BARS)

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import itertools
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -254,6 +255,32 @@ def test_no_such_process_and_no_such_folder(tmp_path: Path) -> None:
     got = alone("--pid", str(os.getpid()), "--log", str(tmp_path / "none" / "x.csv"))
     assert got.returncode == 2
     assert got.stderr.startswith("capsexp.monitor: monitor.log: cannot write")
+
+
+def test_a_page_of_what_was_seen(tmp_path: Path, gateway: Obedient) -> None:
+    page = tmp_path / "x.html"
+    command = monitor("--pid", str(gateway.pid), "--interval", "0.1", "--html", str(page))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout is not None
+        for _ in range(12):  # ticks
+            watching.stdout.readline()
+        watching.send_signal(signal.SIGINT)
+        said, _ = watching.communicate(timeout=PATIENCE)
+    assert watching.returncode == 0
+    peak = re.search(r"peak (\w+) of the server's processes: (\d+) MiB", said)
+    text = page.read_text("utf-8")
+    assert peak is not None and f"at most {peak[2]} MB of {peak[1]}." in text
+    for table in ("table-memory-time-0", "table-cpu-time-0"):
+        rows = re.search(f'id="{table}".*?<tbody>(.*?)</tbody>', text, re.DOTALL)
+        assert rows is not None and rows[1].count("<tr>") >= 10
+    assert "Content-Security-Policy" in text and "<script src" not in text
+
+
+def test_a_page_that_cannot_be_written_is_told_before_anything_is_watched(tmp_path: Path) -> None:
+    got = alone("--pid", str(os.getpid()), "--html", str(tmp_path / "none" / "x.html"))
+    assert got.returncode == 2
+    assert got.stderr.startswith("capsexp.monitor: monitor.html: cannot write")
+    assert got.stdout == ""
 
 
 def test_alone_until_the_server_ends(tmp_path: Path) -> None:
