@@ -30,7 +30,7 @@ FLOORS = (
     ("redact",),
     ("archive",),
     ("live", "doctor", "list"),
-    ("experiment", "sweeps", "report.__main__", "report.exporters.mlflow.__main__"),
+    ("experiment", "sweeps", "monitor.__main__", "report.__main__", "report.exporters.mlflow.__main__"),
     ("untrusted",),
     ("trust",),
     ("resume", "run"),

@@ -133,7 +133,7 @@ ASKED = {
     "resume", "engine.model_dir", "engine.model_id", "punctuation.model_dir", "samples.dir", "server.host",
     "server.cmd", "server.url", "server.token", "server.allow_anonymous", "server.certfile", "server.keyfile",
     "server.env", "server.cwd", "server.model", "server.install", "target.path",
-    "monitor.port", "monitor.pid", "monitor.log", "load.csv",
+    "monitor.port", "monitor.pid", "monitor.log", "monitor.html", "load.csv",
 }  # fmt: skip
 
 
@@ -308,7 +308,7 @@ def test_a_run_outside_of_the_folder_is_not_read(tmp_path: Path) -> None:
 def test_the_settings_that_an_archive_of_ours_has_need_no_trust() -> None:
     """A setting that only measures has to be on the list, or every replay asks for --trust."""
     asks = {"resume", "redo", "samples.dir", "monitor.log", "monitor.pid", "monitor.port", "engine.model_dir"}
-    asks |= {"engine.model_id", "punctuation.model_dir", "executor.name", "executor.options"}
+    asks |= {"monitor.html", "engine.model_id", "punctuation.model_dir", "executor.name", "executor.options"}
     reach = ("host", "cmd", "url", "token", "allow_anonymous", "certfile", "keyfile", "origins")
     asks |= {f"server.{key}" for key in (*reach, "env", "cwd", "model", "install")}
     known = {f"{group}.{key}" if isinstance(value, dict) else group
