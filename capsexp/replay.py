@@ -16,7 +16,7 @@ from capsexp.errors import ArchiveError, ConfigError
 from capsexp.files import note, read_json, tell
 from capsexp.overrides import assign, key_of, unquoted
 from capsexp.report.tables import shown
-from capsexp.results.read import read_report
+from capsexp.results.read import known, read_report
 from capsexp.results.report import Configuration, Report
 
 _SHOWN = ("makespan_s", "speedup", "peak_memory_mb", "correctness")
@@ -88,7 +88,7 @@ def _own_audio(folder: Path) -> list[str]:
 def _read(path: Path) -> dict[str, Any]:
     """A JSON object of the archive; raises ArchiveError."""
     try:
-        found = read_json(path)
+        found = known(path)
     except (OSError, ValueError, RecursionError) as error:
         raise ArchiveError(f"{path.name} of the archive cannot be read: {error}") from None
     if not isinstance(found, dict):

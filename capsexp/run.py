@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
@@ -29,9 +30,11 @@ from capsexp.experiment import expected
 from capsexp.experiment.record import JOB, RunRecord, finished
 from capsexp.experiment.repeats import foretold, settle
 from capsexp.experiment.run import RunExecution, attempt
-from capsexp.files import note, read_json, tell
+from capsexp.files import note, tell
 from capsexp.lock import locked
 from capsexp.machine import usable_cpus
+from capsexp.results.handover import Job
+from capsexp.results.read import known, typed
 from capsexp.tool import PARENT, TOKEN
 
 USAGE = "usage: python -m capsexp.run RUN_DIR, the folder of a run with its replay.yaml"
@@ -104,9 +107,12 @@ def _planned(run_dir: Path) -> tuple[RunRecord, Config]:
     named = _NAME.fullmatch(run_dir.name)
     num, key, asked = int(named[1]) if named else 0, named[2] if named else run_dir.name, config
     if (run_dir / JOB).is_file():
-        job = read_json(run_dir / JOB)
-        num, key = job["num"], job["key"]
-        asked = replace(config, trials=job["trials"], load=replace(config.load, **job["load"]))
+        try:
+            job = typed(known(run_dir / JOB), Job)
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{run_dir.name}/{JOB} cannot be read: {error}") from None
+        num, key, load = job.num, job.key, job.load
+        asked = replace(config, trials=job.trials, load=replace(config.load, **msgspec.structs.asdict(load)))
     return RunRecord(num, key, asked, config.load, run_dir), config
 
 

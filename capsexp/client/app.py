@@ -25,6 +25,8 @@ from capsexp.errors import ServerError
 from capsexp.files import note, storing, tell, write_json, write_text
 from capsexp.load.seeds import Seeds
 from capsexp.protocol import Result
+from capsexp.results.run import CLIENT, ClientFacts, Remark, SampleFacts, SampleSetFacts
+from capsexp.results.write import write
 from capsexp.samples import SampleSet
 from capsexp.samples import load as load_samples
 from capsexp.targets import TargetConfig
@@ -51,7 +53,7 @@ def main(argv: Sequence[str]) -> int:
     config = call.config
     samples = _as_sent(load_samples(config.samples), config.target)
     if call.run_dir is not None:
-        write_json(call.run_dir / "samples.json", described(samples))
+        write(call.run_dir / "samples.json", described(samples))
     server = config.server
     url = server.url or address(config.target.transport, server.host, server.port, server.certfile is not None)
     admitted = None
@@ -174,14 +176,13 @@ def _so_far(record: soak.Record, took: float) -> str:
     )
 
 
-def described(samples: SampleSet) -> dict[str, Any]:
-    """The set as plain values, for run.json."""
-    return {
-        "samples": [{"name": s.name, "duration_s": s.duration_s, "sha256": s.sha256} for s in samples.samples],
-        "skipped": [{"file": name, "reason": reason} for name, reason in samples.skipped],
-        "remarks": [{"file": name, "reason": remark} for name, remark in samples.remarks],
-        "language": samples.language,
-    }
+def described(samples: SampleSet) -> SampleSetFacts:
+    return SampleSetFacts(
+        samples=tuple(SampleFacts(name=s.name, duration_s=s.duration_s, sha256=s.sha256) for s in samples.samples),
+        skipped=tuple(Remark(file=name, reason=reason) for name, reason in samples.skipped),
+        remarks=tuple(Remark(file=name, reason=remark) for name, remark in samples.remarks),
+        language=samples.language,
+    )
 
 
 def write_run(
@@ -233,17 +234,14 @@ def write_run(
             folder / f"{sample.name}.json",
             {"sample": sample.name, "transcript": sample.transcript, "results": [_answer(*a) for a in answers]},
         )
-    write_json(
-        run_dir / "client.json",
-        {
-            "start_s": since(outcome.start), "end_s": since(outcome.end), "cpu_s": round(outcome.cpu_s, 6),
-            "max_loop_lag_s": round(outcome.max_loop_lag_s, 6), "requests": outcome.total,
-            "thinned": outcome.thinned, "warnings": warnings, "packets_every": every,
-            "timed": config.load.timed,
-            "in_flight_s": outcome.in_flight_s,
-            "order_seed": seeds.order, "arrival_seed": seeds.arrivals, "think_seed": seeds.think,
-        },
+    facts = ClientFacts(
+        start_s=since(outcome.start), end_s=since(outcome.end), cpu_s=round(outcome.cpu_s, 6),
+        max_loop_lag_s=round(outcome.max_loop_lag_s, 6), requests=outcome.total,
+        thinned=outcome.thinned, warnings=tuple(warnings), packets_every=every, timed=config.load.timed,
+        in_flight_s=outcome.in_flight_s,
+        order_seed=seeds.order, arrival_seed=seeds.arrivals, think_seed=seeds.think,
     )  # fmt: skip
+    write(run_dir / CLIENT, facts)
 
 
 def _given_up(outcome: Outcome) -> Iterator[str]:

@@ -27,6 +27,7 @@ from capsexp.experiment.child import POLL_S, Child
 from capsexp.experiment.fingerprint import of_samples
 from capsexp.files import read_json, storing, write_json
 from capsexp.load import LOADS
+from capsexp.results.read import read_client
 from capsexp.results.run import Row
 from capsexp.results.tables import read_rows
 from capsexp.waiting import wait_until
@@ -74,7 +75,7 @@ def _ask(config: Config, folder: Path, say: Callable[[str], None]) -> dict[str, 
         firsts = _make_ready(config, folder, server, client, url)
         wait_until(lambda: not client.alive(), deadlines.load(asked), POLL_S, interrupts.check)
         client.check_storage()
-        if client.alive() or client.process.returncode or not (folder / "client.json").is_file():
+        if client.alive() or client.process.returncode or (took := read_client(folder)) is None:
             raise HarnessError(f"the client that asked the server alone did not end well: {client.last_lines()}")
         rows = read_rows(folder / "requests.csv")
         if failed := failure(rows, firsts):
@@ -84,12 +85,11 @@ def _ask(config: Config, folder: Path, say: Callable[[str], None]) -> dict[str, 
             raise ServerError(failed)
     texts, again = heard({p.stem: read_json(p) for p in sorted((folder / "transcripts").glob("*.json"))})
     described = read_json(folder / "samples.json")["samples"]
-    took = read_json(folder / "client.json")
     return {
         "kind": "server", "engine": None, "target": config.target.name, "workers": config.workers,
         "threads": config.threads, "texts": texts, "again": again, "deterministic": not again, "runs": [],
         "alone": {
-            "askings": ASKINGS, "makespan_s": (took["end_s"] - took["start_s"]) / ASKINGS if rows else 0.0,
+            "askings": ASKINGS, "makespan_s": (took.lasted_s or 0.0) / ASKINGS,
             "audio_s": sum(sample["duration_s"] for sample in described),
         },
     }  # fmt: skip

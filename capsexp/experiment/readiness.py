@@ -13,6 +13,8 @@ from capsexp.errors import HarnessError, RunRefused, ServerError
 from capsexp.experiment.child import POLL_S, Child
 from capsexp.experiment.reachability import answers, belongs, listener
 from capsexp.files import read_json
+from capsexp.results.handover import ServerFailed, ServerReady
+from capsexp.results.read import typed
 from capsexp.waiting import wait_until
 
 DYING_S = 1.0  # for a server that has failed a request to be gone
@@ -64,9 +66,11 @@ def of_server(server: Child | None, url: str, wanted: ServerConfig, said: Path, 
 
 def _ours(answer: dict[str, Any], wanted: ServerConfig) -> Ready:
     if "error" in answer:
-        raise (RunRefused if answer["refused"] else ServerError)(answer["error"])
-    url = address("websocket", wanted.host, answer["port"], wanted.certfile is not None)
-    return Ready(url, len(answer["workers"]), answer["engine"], answer.get("connections"), answer["warnings"])
+        failed = typed(answer, ServerFailed)
+        raise (RunRefused if failed.refused else ServerError)(failed.error)
+    said = typed(answer, ServerReady)
+    url = address("websocket", wanted.host, said.port, wanted.certfile is not None)
+    return Ready(url, len(said.workers), dict(said.engine), said.connections, list(said.warnings))
 
 
 def of_tool(path: Path, child: Child, timeout: float, meanwhile: Callable[[], None]) -> None:

@@ -15,10 +15,13 @@ from capsexp.config import Config, LoadConfig, repeat_count, to_dict, worker_cou
 from capsexp.experiment import environment
 from capsexp.experiment.fingerprint import fingerprint
 from capsexp.experiment.logs import LOG_BYTES
-from capsexp.files import bound_log, read_json, storing, sync_tree, write_json
+from capsexp.files import bound_log, read_json, storing, sync_tree
 from capsexp.machine import usable_cpus
-from capsexp.results.run import SCHEMA
+from capsexp.results.handover import Job, JobLoad
+from capsexp.results.read import read_client, typed
+from capsexp.results.run import SCHEMA, ClientFacts, Run, SampleSetFacts, Window
 from capsexp.results.tables import sizes
+from capsexp.results.write import write
 
 # What only the run itself needs, or who looks on.
 _PASSING = (".config.yaml", ".monitor-ready", ".faults-ready", "samples.json", WARM, progress.FILE)
@@ -51,7 +54,7 @@ class RunRecord:
 
     def write(self, status: str, error: str) -> None:
         """run.json as it is now; raises StorageError."""
-        write_json(self.dir / "run.json", self._described(status, error))
+        write(self.dir / "run.json", self._described(status, error))
 
     def finish(self) -> None:
         """run.json for good, without what only the run itself needed; raises StorageError."""
@@ -65,33 +68,28 @@ class RunRecord:
             for name in _PASSING:
                 (self.dir / name).unlink(missing_ok=True)
         sync_tree(self.dir)  # a run.json says that the others are there
-        write_json(self.dir / "run.json", run)
+        write(self.dir / "run.json", run)
 
-    def _described(self, status: str, error: str) -> dict[str, Any]:
+    def _described(self, status: str, error: str) -> Run:
         config = self.config
-        client = _json(self.dir / "client.json")
-        described = _json(self.dir / "samples.json") or {"samples": [], "skipped": []}
-        window = {"ready": self.ready, "start": client and client["start_s"], "end": client and client["end_s"]}
-        dispatch = config.server.dispatch if config.server.name == "local" else None  # nobody knows of others
-        return {
-            "schema": SCHEMA, "num": self.num, "key": self.key, "trial": config.trial, "name": config.name,
-            "status": status, "error": error or None, "failure": self.failure,
-            "workers": self.workers, "workers_requested": config.workers, "threads": config.threads,
-            "pool": config.pool.name, "engine": config.engine.name, "engine_about": self.about,
-            "twin": config.engine.is_twin(), "one_core": config.engine.one_core, "speaks": config.engine.speaks,
-            "tells": sorted(config.target.tells), "dispatch": dispatch,
-            "repeats": repeat_count(self.load.repeats), "concurrency": self.load.concurrency,
-            "server": config.server.name, "config": to_dict(config), "reference": self.reference,
-            "phases_s": {name: round(seconds, 6) for name, seconds in self.phases.items()},
-            "window_s": window, "order_seed": client and client["order_seed"], **described,
-            "cpu_count": usable_cpus(), "machine_cpus": psutil.cpu_count() or 1,
-            "warnings": self.warnings,
-            "fingerprint": self._fingerprint, "environment": environment.of_run(config), "tables": sizes(self.dir),
-        }  # fmt: skip
-
-
-def _json(path: Path) -> Any:
-    return read_json(path) if path.is_file() else None
+        client, path = read_client(self.dir) or ClientFacts(), self.dir / "samples.json"
+        sent = typed(read_json(path), SampleSetFacts) if path.is_file() else SampleSetFacts()
+        return Run(
+            schema=SCHEMA, num=self.num, key=self.key, trial=config.trial, name=config.name,
+            status=status, error=error or None, failure=self.failure,
+            workers=self.workers, workers_requested=config.workers, threads=config.threads,
+            pool=config.pool.name, engine=config.engine.name, engine_about=self.about,
+            twin=config.engine.is_twin(), one_core=config.engine.one_core, speaks=config.engine.speaks,
+            tells=tuple(sorted(config.target.tells)),
+            dispatch=config.server.dispatch if config.server.name == "local" else None,
+            repeats=repeat_count(self.load.repeats), concurrency=self.load.concurrency,
+            server=config.server.name, config=to_dict(config), reference=self.reference,
+            phases_s={name: round(seconds, 6) for name, seconds in self.phases.items()},
+            window_s=Window(ready=self.ready, start=client.start_s, end=client.end_s), order_seed=client.order_seed,
+            samples=sent.samples, skipped=sent.skipped, remarks=sent.remarks, language=sent.language,
+            cpu_count=usable_cpus(), machine_cpus=psutil.cpu_count() or 1, warnings=tuple(self.warnings),
+            fingerprint=self._fingerprint, environment=environment.of_run(config), tables=sizes(self.dir),
+        )  # fmt: skip
 
 
 def finished(run_dir: Path) -> str | None:
@@ -103,10 +101,7 @@ def finished(run_dir: Path) -> str | None:
     return status if status in ("ok", "failed", "refused") else None
 
 
-def job(record: RunRecord) -> dict[str, Any]:
-    """What job.json holds: all that replay.yaml, in which everything is settled, does not tell."""
+def job(record: RunRecord) -> Job:
     load: LoadConfig = record.config.load
-    return {
-        "schema": 1, "num": record.num, "key": record.key, "trials": record.config.trials,
-        "load": {"repeats": load.repeats, "concurrency": load.concurrency},
-    }  # fmt: skip
+    asked = JobLoad(repeats=load.repeats, concurrency=load.concurrency)
+    return Job(num=record.num, key=record.key, trials=record.config.trials, load=asked)

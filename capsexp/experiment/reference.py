@@ -24,8 +24,9 @@ from capsexp import interrupts, lifeline, tool
 from capsexp.config import Config, ServerConfig, to_yaml, without_labels
 from capsexp.errors import EngineError, HarnessError
 from capsexp.experiment.child import Child, python
-from capsexp.files import read_json, storing, tell, write_json, write_text
+from capsexp.files import storing, tell, write_json, write_text
 from capsexp.pipes import Connection
+from capsexp.results.read import known
 from capsexp.samples import Sample
 from capsexp.samples import load as load_samples
 from capsexp.segments import Cut, Merger, Recognition, Segment, cut_all
@@ -117,7 +118,7 @@ def _patience(config: Config) -> float:
 
 def _runs(folder: Path) -> set[int]:
     path = folder / "reference.json"
-    return {run["processes"] for run in read_json(path)["runs"]} if path.is_file() else set()
+    return {run["processes"] for run in known(path)["runs"]} if path.is_file() else set()
 
 
 def main(argv: Sequence[str]) -> int:
@@ -133,7 +134,7 @@ def main(argv: Sequence[str]) -> int:
     beat = _Beat(folder / BEAT)
     path = folder / "reference.json"
     record: dict[str, Any] = (
-        read_json(path)
+        known(path)
         if path.is_file()
         else {
             "schema": 1, "hash": digest(config), "engine": config.engine.name, "threads": config.threads,

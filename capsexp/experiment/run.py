@@ -19,8 +19,10 @@ from capsexp.experiment.launch import Started
 from capsexp.experiment.logs import LOG_BYTES
 from capsexp.experiment.readiness import Ready
 from capsexp.experiment.record import RunRecord
-from capsexp.files import bound_log, read_json
+from capsexp.files import bound_log
 from capsexp.results import recovery
+from capsexp.results.read import read_client
+from capsexp.results.run import CLIENT
 from capsexp.results.tables import read_rows
 from capsexp.waiting import wait_until
 
@@ -134,9 +136,9 @@ class RunExecution:
             child.check_storage()
         if not watched:
             raise HarnessError(f"the monitor ended with code {monitor.process.returncode}: {monitor.last_lines()}")
-        if client.process.returncode or not (self._dir / "client.json").is_file():
+        if client.process.returncode or (facts := read_client(self._dir)) is None:
             raise HarnessError(f"the client ended with code {client.process.returncode}: {client.last_lines()}")
-        for line in read_json(self._dir / "client.json")["warnings"]:
+        for line in facts.warnings:
             self._record.warnings.append(line)
             self._say(f"      warning: {line}")
 
@@ -177,7 +179,7 @@ class RunExecution:
     def _look_after(self) -> None:
         """While the client is at work: its folder is there, and hours do not pass without a report."""
         self._check_folder()
-        saved = self._dir / "client.json"
+        saved = self._dir / CLIENT
         if self._config.hours is not None and saved.is_file() and (now := saved.stat().st_mtime_ns) != self._saved:
             self._saved = now
             minutes = (time.monotonic() - self._zero) / 60

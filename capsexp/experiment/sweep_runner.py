@@ -36,6 +36,7 @@ from capsexp.report.build import assemble, figures_of, rebuild
 from capsexp.results import signature
 from capsexp.results.read import read_facts, read_run, read_sweep
 from capsexp.results.report import Report
+from capsexp.results.write import write
 
 
 class SweepAborted(BaseException):
@@ -213,7 +214,7 @@ class SweepRunner:
         say, workers = (lambda line: note(f"      {line}")), self._sweep.worker_counts
         run.reference, pace = expected.ensure(run.config, self._folder, workers, say)
         run.load = self._settle(run, pace)
-        write_json(run.dir / JOB, job(run))
+        write(run.dir / JOB, job(run))
 
     def _too_short(self, planned: Planned, config: Config, run_dir: Path) -> bool:
         """Whether the first run of those that send the same tells that more has to be sent; then it is taken away."""

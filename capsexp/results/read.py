@@ -4,6 +4,7 @@ one run that cannot be read costs that run, and a path that stands in a file lea
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +17,7 @@ from capsexp.errors import ArchiveError
 from capsexp.files import read_json
 from capsexp.renamed import renewed
 from capsexp.results.report import SCHEMA, Report
-from capsexp.results.run import READ, ClientFacts, Reference, Row, Run, SampleTexts, SegmentCounts, Tree
+from capsexp.results.run import CLIENT, READ, ClientFacts, Reference, Row, Run, SampleTexts, SegmentCounts, Tree
 from capsexp.results.tables import TABLES, ends, read_rows, sizes
 
 RUN_DIR = re.compile(r"\d+-[A-Za-z0-9=.,_+-]+")
@@ -92,7 +93,7 @@ def read_report(folder: Path) -> Report:
                 f"report.json has schema {schema!r} where this version reads {SCHEMA}: "
                 f"python -m capsexp.report {folder.name} writes it anew"
             )
-        return _typed(found, Report)
+        return typed(found, Report)
     except (OSError, ValueError, RecursionError) as error:
         raise ArchiveError(f"report.json cannot be read: {error}") from None
 
@@ -104,13 +105,13 @@ def read_plan(folder: Path) -> dict[str, Any]:
 
 def _plan(folder: Path) -> tuple[dict[str, Any], Sweep]:
     try:
-        raw = read_json(folder / "sweep.json")
+        raw = known(folder / "sweep.json")
     except (FileNotFoundError, NotADirectoryError):
         raise ArchiveError(f"{folder}: not the folder of a sweep (no sweep.json)") from None
     except (ValueError, OSError) as error:
         raise ArchiveError(f"{folder}: sweep.json cannot be read: {error}") from None
     try:
-        sweep = _typed(raw, Sweep)
+        sweep = typed(raw, Sweep)
     except ValueError as error:
         raise ArchiveError(f"{folder}: sweep.json is damaged or edited: {error}") from None
     for one in sweep.planned:
@@ -140,7 +141,7 @@ def read_sweep(folder: Path) -> SweepFiles:
     # control: as versions before 0.2 called it
     for path in sorted([*folder.glob("control/*/control.json"), *folder.glob("reference/*/reference.json")]):
         try:
-            references[path.parent.name] = _reference(read_json(path))
+            references[path.parent.name] = _reference(known(path))
         except (ValueError, OSError) as error:
             notes.append(f"reference {path.parent.name} is damaged or edited: {error}")
     environment = _environment(folder / "environment.json", notes)
@@ -156,23 +157,35 @@ def read_run(folder: Path) -> RunFiles:
         _whole(folder, run)
     texts = {p.stem: _transcript(p) for p in sorted((folder / "transcripts").glob("*.json"))}
     tables = {name: read_rows(folder / f"{name}.csv") for name in TABLES}
-    client, counts = _beside(folder / "client.json", ClientFacts), _beside(folder / "segments.json", SegmentCounts)
+    client, counts = read_client(folder), _beside(folder / "segments.json", SegmentCounts)
     probes = _probes(folder / "probes.json")
     return RunFiles(run=run, transcripts=texts, probes=probes, client=client, counts=counts, **tables)
 
 
 def read_facts(folder: Path) -> Run:
     """run.json. Raises FileNotFoundError where there is none, ValueError for what is damaged or of another version."""
-    raw = read_json(folder / "run.json")
-    schema = raw.get("schema", 1) if isinstance(raw, dict) else 1
-    if schema not in READ:
-        raise ValueError(f"run.json has schema {schema!r}, which this version of capsexp does not know")
+    raw = known(folder / "run.json", READ)
     if isinstance(raw, dict):
         engine = engines.known(raw.get("engine"))  # earlier versions did not say what the engine can do
         raw = {"one_core": engine.one_core, "speaks": engine.speaks, **renewed(raw)}
         if isinstance(raw.get("config"), dict):
             raw["config"] = renewed(raw["config"])
     return _named("run.json", raw, Run)
+
+
+def known(path: Path, schemas: Sequence[int] = (1,)) -> Any:
+    """What a file says whose form this version knows; before there were numbers it was the first. Raises OSError,
+    ValueError."""
+    raw = read_json(path)
+    schema = raw.get("schema", 1) if isinstance(raw, dict) else 1
+    if schema not in schemas:
+        raise ValueError(f"{path.name} has schema {schema!r}, which this version of capsexp does not know")
+    return raw
+
+
+def read_client(folder: Path) -> ClientFacts | None:
+    """client.json of a run; None where there is none. Raises OSError, ValueError."""
+    return _beside(folder / CLIENT, ClientFacts)
 
 
 def _probes(path: Path) -> dict[str, Tree]:
@@ -219,12 +232,12 @@ def _transcript(path: Path) -> SampleTexts:
 
 def _named(name: str, raw: Any, kind: type[T]) -> T:
     try:
-        return _typed(raw, kind)
+        return typed(raw, kind)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
 
 
-def _typed(raw: Any, kind: type[T]) -> T:
+def typed(raw: Any, kind: type[T]) -> T:
     """Raises ValueError, with the place of what is wrong."""
     if not isinstance(raw, dict):
         raise ValueError("is not a JSON object")

@@ -9,6 +9,7 @@ import msgspec
 
 SCHEMA = 2  # of run.json; 1 held figures beside the facts, which are not looked at
 READ = (1, 2)
+CLIENT = "client.json"  # the name of ClientFacts
 Tree: TypeAlias = Mapping[str, Any]  # settings that any version wrote
 Row: TypeAlias = dict[str, Any]  # of a table, by column; an empty cell is None
 
@@ -24,6 +25,15 @@ class Remark(msgspec.Struct, frozen=True, kw_only=True):
 
     file: str
     reason: str
+
+
+class SampleSetFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client has to send (samples.json): its part of run.json, before that is there."""
+
+    samples: tuple[SampleFacts, ...] = ()
+    skipped: tuple[Remark, ...] = ()
+    remarks: tuple[Remark, ...] = ()
+    language: str | None = None
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,40 +54,40 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     recognizes on one core whatever `threads` says; `speaks`, its texts are words of a language. `tells`: what its
     target tells beside the texts (see `targets`)."""
 
+    schema: int = 1
     num: int
     key: str
     trial: int
+    name: str = ""
     status: str
+    error: str | None = None
+    failure: str | None = None
     workers: int | None
+    workers_requested: int | str | None = None
     threads: int
     pool: str
     engine: str
-    dispatch: str | None  # how ours shares out segments; nobody knows of others
-    config: Tree
-    phases_s: dict[str, float]
-    window_s: Window
-    samples: tuple[SampleFacts, ...]
-    skipped: tuple[Remark, ...]
-    cpu_count: float
-    warnings: tuple[str, ...]
-    schema: int = 1
-    name: str = ""
-    error: str | None = None
-    failure: str | None = None
-    workers_requested: int | str | None = None
     engine_about: Tree | None = None
     twin: bool = False
     one_core: bool = False
     speaks: bool = True
     tells: tuple[str, ...] = ("duration", "id")
-    server: str = "local"
-    reference: str | None = None
-    remarks: tuple[Remark, ...] = ()
-    language: str | None = None
-    machine_cpus: int | None = None
+    dispatch: str | None  # how ours shares out segments; nobody knows of others
     repeats: int | None = None
     concurrency: int | None = None
+    server: str = "local"
+    config: Tree
+    reference: str | None = None
+    phases_s: dict[str, float]
+    window_s: Window
     order_seed: int | None = None
+    samples: tuple[SampleFacts, ...]
+    skipped: tuple[Remark, ...]
+    remarks: tuple[Remark, ...] = ()
+    language: str | None = None
+    cpu_count: float
+    machine_cpus: int | None = None
+    warnings: tuple[str, ...]
     fingerprint: dict[str, str] | None = None
     environment: Tree | None = None
     tables: dict[str, int] | None = None
@@ -99,16 +109,28 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClientFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the client says of itself (client.json); `thinned`: not all requests have a row; `timed`: its load lasts as
-    long as it says; `in_flight_s`: requests under way, summed over time as it counted them."""
+    """What the client says of itself (client.json): times on the run's clock; `thinned`: not all requests have a row;
+    `packets_every`: of how many packets one has a row; `timed`: its load lasts as long as it says; `in_flight_s`:
+    requests under way, summed over time as it counted them; the seeds of what it drew."""
 
     start_s: float | None = None
     end_s: float | None = None
     cpu_s: float | None = None
     max_loop_lag_s: float | None = None
+    requests: int | None = None
     thinned: bool = False
+    warnings: tuple[str, ...] = ()
+    packets_every: int = 1
     timed: bool = False
     in_flight_s: float | None = None
+    order_seed: int | None = None
+    arrival_seed: int | None = None
+    think_seed: int | None = None
+
+    @property
+    def lasted_s(self) -> float | None:
+        """None where nothing was sent."""
+        return None if self.start_s is None or self.end_s is None else self.end_s - self.start_s
 
 
 class SegmentCounts(msgspec.Struct, frozen=True, kw_only=True):

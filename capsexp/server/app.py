@@ -20,9 +20,11 @@ from websockets.http11 import Request, Response
 from capsexp import debug, lifeline, tool
 from capsexp.config import Config, worker_count
 from capsexp.errors import CapsexpError, RunRefused, ServerError, StorageError
-from capsexp.files import tell, write_json
+from capsexp.files import tell
 from capsexp.machine import whole_cpus
 from capsexp.protocol import SUBPROTOCOL, in_url
+from capsexp.results.handover import ReadyWorker, ServerFailed, ServerReady
+from capsexp.results.write import write
 from capsexp.segments import Segment
 from capsexp.server.capacity import is_ample, refuse_or_reduce
 from capsexp.server.connection import Bounded
@@ -62,7 +64,7 @@ def main(argv: Sequence[str]) -> int:
         return asyncio.run(_Server(call).run())
     except CapsexpError as error:
         if call.run_dir is not None and not isinstance(error, StorageError):  # which the exit code says
-            write_json(call.run_dir / "server.json", {"error": str(error), "refused": isinstance(error, RunRefused)})
+            write(call.run_dir / "server.json", ServerFailed(error=str(error), refused=isinstance(error, RunRefused)))
         raise
 
 
@@ -179,17 +181,17 @@ class _Server:
     def _announce(self, pool: WorkerPool, listener: Listener) -> None:
         host, port = listener.getsockname()[:2]
         if self.run_dir is not None:
-            write_json(
+            write(
                 self.run_dir / "server.json",
-                {
-                    "port": port,
-                    "pid": os.getpid(),
-                    "ready_s": round(time.monotonic() - self.zero, 6),
-                    "workers": [{"worker": w.worker, "pid": w.pid, "load_s": w.load_s} for w in pool.workers()],
-                    "engine": pool.about,
-                    "connections": self.connections,
-                    "warnings": self.warnings,
-                },
+                ServerReady(
+                    port=port,
+                    pid=os.getpid(),
+                    ready_s=round(time.monotonic() - self.zero, 6),
+                    workers=tuple(ReadyWorker(worker=w.worker, pid=w.pid, load_s=w.load_s) for w in pool.workers()),
+                    engine=pool.about,
+                    connections=self.connections,
+                    warnings=tuple(self.warnings),
+                ),
             )
         scheme, workers = "wss" if self.config.server.certfile else "ws", f"{pool.count} worker{'s' * (pool.count > 1)}"
         tell(f"listening on {scheme}://{in_url(host)}:{port} with {workers}; Ctrl-C stops it")

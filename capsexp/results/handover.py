@@ -1,0 +1,51 @@
+"""What the processes of a run write for each other: job.json by its sweep, server.json by our server."""
+
+from __future__ import annotations
+
+import msgspec
+
+from capsexp.results.run import Tree
+
+
+class JobLoad(msgspec.Struct, frozen=True, kw_only=True):
+    """The load that was asked for, before it was settled."""
+
+    repeats: int | str
+    concurrency: int | None
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """job.json: all that a run's replay.yaml, in which everything is settled, does not tell. Without it the folder's
+    name tells what the run is to its sweep."""
+
+    schema: int = 1
+    num: int
+    key: str
+    trials: int | str
+    load: JobLoad
+
+
+class ReadyWorker(msgspec.Struct, frozen=True, kw_only=True):
+    worker: int
+    pid: int | None
+    load_s: float | None
+
+
+class ServerReady(msgspec.Struct, frozen=True, kw_only=True):
+    """server.json of a server whose workers have all loaded; `ready_s` on the run's clock; `connections`: how many it
+    takes."""
+
+    port: int
+    pid: int
+    ready_s: float
+    workers: tuple[ReadyWorker, ...]
+    engine: Tree
+    connections: int | None = None
+    warnings: tuple[str, ...] = ()
+
+
+class ServerFailed(msgspec.Struct, frozen=True, kw_only=True):
+    """server.json of one that did not come so far; `refused`: it would not have been safe."""
+
+    error: str
+    refused: bool

@@ -1,0 +1,92 @@
+"""Files that processes write for each other are written by the structs that read them, and their forms are checked."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from capsexp import run as one_run
+from capsexp.compose import compose
+from capsexp.config import to_yaml
+from capsexp.errors import ArchiveError, ConfigError
+from capsexp.results import handover
+from capsexp.results import run as facts
+from capsexp.results.read import known, read_client, read_plan, read_sweep, typed
+from capsexp.results.write import write
+
+SWEEP = {
+    "schema": 1, "name": "sweep", "argv": [], "planned": [], "interrupted": False, "thresholds": {}, "report": {},
+}  # fmt: skip
+REFERENCE = {"schema": 1, "engine": "null", "threads": 1, "texts": {}, "runs": []}
+
+
+def put(path: Path, value: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value))
+
+
+@pytest.mark.parametrize("schema", [0, 2, 99, "1", [], None])
+def test_a_sweep_of_an_unknown_form_is_refused_in_a_line(tmp_path: Path, schema: Any) -> None:
+    put(tmp_path / "sweep.json", SWEEP)
+    assert read_plan(tmp_path)["name"] == "sweep"
+    put(tmp_path / "sweep.json", {**SWEEP, "schema": schema})
+    for read in (read_plan, read_sweep):
+        with pytest.raises(ArchiveError, match=r"sweep\.json has schema .*, which this version of capsexp does not"):
+            read(tmp_path)
+
+
+def test_a_reference_of_an_unknown_form_costs_itself(tmp_path: Path) -> None:
+    put(tmp_path / "sweep.json", SWEEP)
+    for name, schema in (("aaaaaa", 1), ("bbbbbb", 7)):
+        put(tmp_path / "reference" / name / "reference.json", {**REFERENCE, "schema": schema})
+    found = read_sweep(tmp_path)
+    assert list(found.references) == ["aaaaaa"]
+    [note] = found.notes
+    assert "reference bbbbbb" in note and "reference.json has schema 7" in note
+
+
+@pytest.mark.parametrize(
+    ("job", "said"),
+    [
+        ({"schema": 9, "num": 0, "key": "x", "trials": 1, "load": {"repeats": 1, "concurrency": 1}}, "has schema 9"),
+        ({"schema": 1, "num": "no", "key": "x", "trials": 1, "load": {"repeats": 1, "concurrency": 1}}, "Expected int"),
+        ([], "is not a JSON object"),
+    ],
+)
+def test_a_job_that_cannot_be_read_is_one_line(tmp_path: Path, job: Any, said: str) -> None:
+    (tmp_path / "replay.yaml").write_text(to_yaml(compose(["engine=null"])))
+    put(tmp_path / "job.json", job)
+    with pytest.raises(ConfigError, match=rf"job\.json cannot be read: .*{said}"):
+        one_run.main([str(tmp_path)])
+    assert not (tmp_path / "run.json").exists()
+
+
+def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
+    load = handover.JobLoad(repeats="auto", concurrency=None)
+    job = handover.Job(num=1, key="workers=2", trials="auto", load=load)
+    write(tmp_path / "job.json", job)
+    assert typed(known(tmp_path / "job.json"), handover.Job) == job
+    ready = handover.ServerReady(
+        port=1, pid=2, ready_s=0.5, workers=(handover.ReadyWorker(worker=0, pid=None, load_s=None),), engine={"a": 1}
+    )
+    write(tmp_path / "server.json", ready)
+    assert typed(known(tmp_path / "server.json"), handover.ServerReady) == ready
+    client = facts.ClientFacts(start_s=1.0, end_s=3.0, requests=4, warnings=("slow",), order_seed=7)
+    assert read_client(tmp_path) is None
+    write(tmp_path / facts.CLIENT, client)
+    assert read_client(tmp_path) == client
+    assert (client.lasted_s, facts.ClientFacts().lasted_s) == (2.0, None)
+
+
+def test_files_of_earlier_versions_are_still_read(tmp_path: Path) -> None:
+    """Which had fewer keys, and no number of their form."""
+    put(tmp_path / "client.json", {"start_s": 0.0, "end_s": 1.0, "cpu_s": 0.1, "unknown": 1})
+    assert read_client(tmp_path) == facts.ClientFacts(start_s=0.0, end_s=1.0, cpu_s=0.1)
+    put(tmp_path / "sweep.json", {key: value for key, value in SWEEP.items() if key != "schema"})
+    assert read_plan(tmp_path)["argv"] == []
+    assert {field.name for field in msgspec.structs.fields(facts.Run) if field.required} == {
+        "num", "key", "trial", "status", "workers", "threads", "pool", "engine", "dispatch", "config", "phases_s",
+        "window_s", "samples", "skipped", "cpu_count", "warnings",
+    }  # fmt: skip
