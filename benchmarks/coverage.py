@@ -90,7 +90,7 @@ def law(random: Random, counts: int) -> bool:
 def line(random: Random, counts: int) -> bool:
     points = {n: (150 + 120 * n) * math.exp(random.normal(0, 0.02)) for n in range(1, counts + 1)}
     at = 2 * counts
-    return holds(scaling.Fit(points).interval(at), (150 + 120 * at) * math.exp(random.normal(0, 0.02)))
+    return holds(scaling.MemoryModel(points).interval(at), (150 + 120 * at) * math.exp(random.normal(0, 0.02)))
 
 
 def share(trial: Trial, size: int, seed: int) -> float:

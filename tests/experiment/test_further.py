@@ -1,5 +1,6 @@
 """What a sweep adds to its planned runs, as values: a report in, runs out."""
 
+import signal
 from types import SimpleNamespace
 from typing import Any
 
@@ -93,3 +94,20 @@ def test_a_sweep_ends_with_its_time_and_goes_on_when_it_is_resumed(bench: Bench)
     assert "trial 4, as workers=2 is open: " in bench.stderr
     assert [c["trials"] for c in bench.report()["configurations"]] == [4, 4]
     assert "stopped at 4 trials by trials_max=4" in bench.report()["trials"]["stopped"]
+
+
+@pytest.mark.slow
+def test_an_interrupt_among_the_trials_that_are_added_loses_nothing(bench: Bench) -> None:
+    given = ("trials=auto", "trials_max=4", "report.ci_width=0.001", "reference=off", "workers=1,2", "engine.rtf=0.1")
+    process = bench.start(*given, "-m")
+    bench.until(process, "6-workers=1,trial=4/segments.csv")
+    process.send_signal(signal.SIGINT)
+    assert bench.finish(process) == 130, bench.stderr
+    report = bench.report()
+    assert (report["interrupted"], [c["trials"] for c in report["configurations"]]) == (True, [3, 3])
+    assert report["decide"]["overrides"] == []
+    again = bench.start(f"resume={bench.out}", bare=True)
+    assert bench.finish(again) == 0, bench.stderr
+    assert "6 finished before and kept" in bench.stderr
+    assert sorted(path.name for path in bench.out.glob("[67]-*")) == ["6-workers=1,trial=4", "7-workers=2,trial=4"]
+    assert [c["trials"] for c in bench.report()["configurations"]] == [4, 4]
