@@ -19,8 +19,8 @@ from capsexp.report import build, tables
 from capsexp.report.exporters import html
 from capsexp.report.exporters.html import __main__ as maker
 from capsexp.report.exporters.html import content, differences, overtime, runs
-from capsexp.report.exporters.html.words import CHINESE, Words, say
-from capsexp.results.read import SweepFiles
+from capsexp.report.exporters.html.words import CHINESE, Words, say, sentence
+from capsexp.results.read import RunFiles, SweepFiles
 from tests.support import PATIENCE
 from tests.support.harmed import MARKUP, broken, hostile, segmented
 from tests.support.reports import a_run, a_sweep
@@ -254,3 +254,48 @@ def test_the_environment_may_be_of_any_shape() -> None:
     )
     assert found["cpu"] == "<b>" and found["deep.x.x"] == "2 more values"
     assert len(found["long"]) == content.LONGEST_FACT + 1 and len(found) < 80
+
+
+def told() -> list[str]:
+    """What reports say at a glance, of sweeps that end in many ways."""
+    noisy, steady = (0.3, -0.4, 0.1), (0.0, 0.1, -0.1)
+    kinds: list[list[RunFiles]] = [
+        [
+            a_run(w, s / w**0.9 + n, trial=t)
+            for w, s in ((1, 10.0), (2, 10.0), (3, 10.0))
+            for t, n in enumerate(spread, 1)
+        ]
+        for spread in (noisy, steady, steady[:1])
+    ]
+    kinds.append([a_run(w, 10.0, trial=t) for w in (1, 2) for t in (1, 2, 3)])
+    kinds.append([a_run(w, 10.0 / w, trial=t, disturbed=99) for w in (1, 2) for t in (1, 2, 3)])
+    kinds.append([a_run(1, None, status="failed", error="x")])
+    kinds.append([a_run(w, 10.0 / w + 0.05 * t, mb=9000.0, trial=t) for w in (1, 2) for t in (1, 2, 3)])
+    found = []
+    for runs_ in kinds:
+        report = build.assemble(a_sweep(runs_))
+        for advice in report.advice:
+            found += [advice.recommendation.reason if advice.recommendation else advice.reason or ""]
+        found += [report.decide.note] if report.decide else []
+        found += [gate.reason for c in report.configurations for gate in c.gates if gate.reason]
+    return [each for each in dict.fromkeys(found) if each]
+
+
+def test_what_is_said_at_a_glance_is_known_in_chinese_with_the_same_numbers() -> None:
+    said = told()
+    assert len(said) > 12
+    for english in said:
+        chinese = sentence(english).zh
+        assert chinese != english, english
+        assert sorted(re.findall(r"\d[\d.]*\d|\d", chinese)) == sorted(
+            n for n in re.findall(r"\d[\d.]*\d|\d", english) if n != "95" or "95 %" in chinese
+        ), (english, chinese)
+
+
+def test_a_sentence_is_never_half_of_each_language() -> None:
+    mixed = sentence("this is the baseline; nobody knows this")
+    assert mixed.zh == mixed.en == "this is the baseline; nobody knows this"
+    assert content.told(mixed.en) == f'<span lang="en">{mixed.en}</span>'
+    assert content.reading("this is the baseline").zh == "这就是基线"
+    for english, chinese in json.loads((HERE / "sentences.json").read_text("utf-8")).items():
+        assert english.count("{}") == len(re.findall(r"\{\d?\}", chinese)), english

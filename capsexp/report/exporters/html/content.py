@@ -7,8 +7,9 @@ from typing import Any
 
 from markupsafe import Markup
 
+from capsexp import escape
 from capsexp.report import glance, sentences, tables
-from capsexp.report.exporters.html.words import Words, say
+from capsexp.report.exporters.html.words import Words, say, sentence
 from capsexp.results.report import Report
 
 MOST_FACTS, LONGEST_FACT = 60, 300  # of the environment: names at one place, characters of a value
@@ -23,6 +24,12 @@ def tone(verdict: str) -> str:
     return TONES.get(verdict, "bad")
 
 
+def told(english: str) -> Words | Markup:
+    """A sentence of the analysis, in the reader's language where it is known in that."""
+    words = sentence(english)
+    return words if words.zh != words.en else Markup('<span lang="en">{}</span>').format(escape.one_line(english))
+
+
 def spelled(verdict: str) -> Words:
     return say(tables.spelled(verdict))
 
@@ -33,7 +40,7 @@ def reading(cell: str | Words) -> Any:
         return cell
     code = cell.replace(" ", "_")
     if code not in TONES:
-        return cell
+        return told(cell) if sentence(cell).zh != cell else cell
     return Markup('<span class="badge {}">{}</span>').format(TONES[code], spelled(code))
 
 

@@ -1,9 +1,11 @@
-"""What the page says in its own words, in English and in Chinese. Sentences of the analysis are English in both."""
+"""What the page says, in English and in Chinese: its own words, and the sentences of the analysis that are known."""
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ from markupsafe import Markup
 
 from capsexp import escape
 
+_LONGEST = 400  # characters of a sentence: foreign names in one may be of any length
+NAMES = {"a second": "第二个", "a third": "第三个", "a fourth": "第四个", "a fifth": "第五个", "a sixth": "第六个"}
 CHINESE: dict[str, str] = json.loads(Path(__file__).with_name("chinese.json").read_text("utf-8"))  # by the English
 
 
@@ -47,3 +51,34 @@ class Words:
 def say(english: str) -> Words:
     """Words of ours, of which the Chinese is known (see chinese.json)."""
     return Words(english, CHINESE.get(english, english))
+
+
+def sentence(english: str) -> Words:
+    """What the analysis says: in Chinese where each clause of it is known (see sentences.json), else in English in
+    both. No sentence is half of each."""
+    if len(english) > _LONGEST:
+        return Words(english, english)
+    found = []
+    for each in re.split(r"(?<=\.) (?=[A-Z])", english):
+        clauses = [_clause(clause) for clause in each.removesuffix(".").split("; ")]
+        if None in clauses:
+            return Words(english, english)
+        found.append("；".join(clause for clause in clauses if clause))
+    return Words(english, "。".join(found))
+
+
+@lru_cache(maxsize=500)
+def _clause(english: str) -> str | None:
+    """The shortest texts that fit between a template's words; what is a word of ours itself is turned as well."""
+    for pattern, chinese in _patterns():
+        if match := pattern.fullmatch(english):
+            return chinese.format(*(NAMES.get(value, value) for value in match.groups()))
+    return None
+
+
+@lru_cache(maxsize=1)
+def _patterns() -> list[tuple[re.Pattern[str], str]]:
+    """Those with the most words of their own first."""
+    known: dict[str, str] = json.loads(Path(__file__).with_name("sentences.json").read_text("utf-8"))
+    order = sorted(known, key=lambda template: len(template.replace("{}", "")), reverse=True)
+    return [(re.compile(re.escape(one).replace(r"\{\}", "(.+?)"), re.DOTALL), known[one]) for one in order]
