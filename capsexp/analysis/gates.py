@@ -55,7 +55,7 @@ def judge(
             verdict = FAIL if unfinished else NOT_JUDGED
             reason = "not all requests completed" if unfinished else gate.unknown
         else:
-            verdict, reason, enough = compare(metric, limit, estimate, _trials(configuration))
+            verdict, reason, enough = compare(metric, limit, estimate, _trials(configuration), looks)
         found.append(
             GateResult(
                 metric=tag, value=value, limit=limit, verdict=verdict, reason=reason,
@@ -86,7 +86,9 @@ def _trials(configuration: Configuration) -> int:
     return max((run.trial for run in configuration.validity.runs), default=1)
 
 
-def compare(metric: Metric, limit: float, estimate: Estimate, made: int = 0) -> tuple[str, str | None, int | None]:
+def compare(
+    metric: Metric, limit: float, estimate: Estimate, made: int = 0, looks: bool = False
+) -> tuple[str, str | None, int | None]:
     """Verdict, reason and, where that is open, how many trials would decide it, `made` so far. Decided only when the
     value and its whole interval lie on one side of the limit."""
     value, gate = estimate.value, metric.gate or Gate()
@@ -102,6 +104,8 @@ def compare(metric: Metric, limit: float, estimate: Estimate, made: int = 0) -> 
     pairs = f" from {counted(estimate.n, 'pair')}" if estimate.of == "pairs" and estimate.n else ""
     if estimate.ci95 is None:
         return verdict, f"{pairs.strip()} of trials" if pairs else None, None
+    if looks and estimate.decides is None and estimate.of == "requests":
+        return INCONCLUSIVE, f"too few requests for a {100 * DECIDES:g} % interval; more of them would settle it", None
     low, high = estimate.decides or estimate.ci95
     level = DECIDES if estimate.decides else 0.95
     known = f"{100 * level:g} % interval {_short(low)} to {_short(high)}{pairs}"

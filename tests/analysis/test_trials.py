@@ -161,3 +161,20 @@ def test_intervals_after_further_looks_are_wider(looks: bool) -> None:
     assert (speedup.decides is not None) == looks
     if speedup.decides:
         assert speedup.decides[0] < low and high < speedup.decides[1]
+
+
+def test_a_percentile_waits_for_the_requests_that_decide_it() -> None:
+    """The 95th percentile of 140 requests has a 95 % interval, and none of 99.5 %."""
+    waits = values.durations(latency_s=[n / 100 for n in range(70)])
+    runs = [made_run(1, 10.0, trial=n, figures=values.figures(10.0, durations=waits)) for n in (1, 2)]
+    (few,) = looked(*runs, limits={"latency_p95_s": 5.0})
+    gate = values.gates(few)["latency_p95_s"]
+    assert (gate.verdict, gate.reason) == (
+        "INCONCLUSIVE", "too few requests for a 99.5 % interval; more of them would settle it",
+    )  # fmt: skip
+    (one,) = asked([few])
+    assert trials.further([few], [one], 10) == [("workers=1", 3)]
+    assert values.gates(values.counted(*runs, limits={"latency_p95_s": 5.0})[0])["latency_p95_s"].verdict == "PASS"
+    third = made_run(1, 10.0, trial=3, figures=values.figures(10.0, durations=waits))
+    (enough,) = looked(*runs, third, limits={"latency_p95_s": 5.0})
+    assert values.gates(enough)["latency_p95_s"].verdict == "PASS"
