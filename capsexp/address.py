@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from capsexp.errors import ConfigError
 from capsexp.protocol import in_url
 
 
@@ -35,6 +37,14 @@ def address(transport: str, host: str, port: int, secure: bool = False) -> str:
     way = TRANSPORTS[transport]
     scheme = way.secure if secure and way.secure else way.plain
     return f"{scheme}://{in_url(host)}:{port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether nobody but this machine reaches it."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def is_secure(url: str) -> bool:
@@ -81,3 +91,11 @@ def whole(transport: str) -> str:
     way = TRANSPORTS[transport]
     tls = f", or {way.secure}://HOST:PORT for TLS" if way.secure else ""
     return f"a full one is server.url={way.plain}://HOST:PORT, as {way.plain}://127.0.0.1:6016{tls}"
+
+
+def port_of(url: str) -> int:
+    """The port of an address, also where none is said; raises ConfigError for what is no port."""
+    try:
+        return port_in(url)
+    except ValueError:
+        raise ConfigError(f"server.url: {no_address(url)}") from None

@@ -20,9 +20,6 @@ from typing import IO, Any, TextIO
 from capsexp import escape
 from capsexp.errors import ConfigError, StorageError
 
-if sys.platform != "win32":
-    pass
-
 PART = ".part"  # ends the name of a file that is being written
 LITTLE = 1 << 16  # bytes
 LARGEST = 1 << 28  # bytes of a JSON file: that of a day's requests has 1 << 24

@@ -30,6 +30,28 @@ def whole_cpus() -> int:
     return max(1, int(usable_cpus()))
 
 
+def listener(port: int) -> int | None:
+    """The process that listens on a TCP port here; of several that share the socket, the one that began them. None
+    where nobody does. Raises PermissionError where it is another user's."""
+    pids: set[int] = set()
+    try:
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port:
+                if connection.pid is None:
+                    raise PermissionError(f"port {port} is another user's")
+                pids.add(connection.pid)
+    except psutil.AccessDenied:  # macOS shows all only to root, each user their own process by process
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in process.net_connections("tcp")):
+                    pids.add(process.pid)
+    for pid in sorted(pids):
+        with contextlib.suppress(psutil.Error):
+            if psutil.Process(pid).ppid() not in pids:
+                return pid
+    return None
+
+
 def total_mb() -> float:
     """The machine's memory, or the smallest limit of our control groups."""
     total, limited = psutil.virtual_memory().total, cgroup.memory()

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 RATE = 16_000
 SUBPROTOCOL = "binary"
-MESSAGE_SECONDS = 60.0
 MAX_SEGMENT_SECONDS = 600.0
 MAX_VALUES = 10_000  # of JSON in a client's message: a value may take 20 times its text, and seconds to be read
 PAYLOAD = 16_384  # characters of audio from which on a message is read around it

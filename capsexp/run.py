@@ -27,7 +27,7 @@ from capsexp import interrupts, lifeline
 from capsexp.config import Config, literal, resolve, worker_count
 from capsexp.errors import ConfigError, StorageError
 from capsexp.experiment import expected
-from capsexp.experiment.record import JOB, RunRecord, finished
+from capsexp.experiment.record import RunRecord, finished
 from capsexp.experiment.repeats import foretold, settle
 from capsexp.experiment.run import RunExecution, attempt
 from capsexp.files import note, tell
@@ -35,6 +35,7 @@ from capsexp.lock import locked
 from capsexp.machine import usable_cpus
 from capsexp.results.handover import Job
 from capsexp.results.read import known, typed
+from capsexp.runfiles import JOB
 from capsexp.tool import PARENT, TOKEN
 
 USAGE = "usage: python -m capsexp.run RUN_DIR, the folder of a run with its replay.yaml"

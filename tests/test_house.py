@@ -16,8 +16,21 @@ HOUSE = Path(capsexp.__file__).parent
 # All rooms of the house, from the ground up: a module is in the one whose name is the longest that it begins with. A
 # room knows those below it; rooms of one line do not know each other.
 FLOORS = (
-    ("begin", "errors", "escape", "bounds", "counts", "interrupts", "keys", "names", "pipes", "renamed", "waiting"),
-    ("lifeline", "cgroup", "extent", "protocol"),
+    (
+        "begin",
+        "errors",
+        "escape",
+        "bounds",
+        "counts",
+        "interrupts",
+        "keys",
+        "names",
+        "pipes",
+        "renamed",
+        "runfiles",
+        "waiting",
+    ),
+    ("begin", "lifeline", "cgroup", "extent", "protocol"),
     ("files", "plugins", "segments", "commandline", "address", "machine", "audio"),
     ("csvfile", "debug", "lock", "plugpoints"),
     ("engines", "targets", "load"),

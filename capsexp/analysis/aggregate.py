@@ -93,8 +93,7 @@ def _case(every: list[Observed], references: Mapping[str, Reference], looks: boo
     own = [o for o in every if not o.run.failed_by_us]
     same, left_out = alike.choose([o.run if o.figures else None for o in own])
     known = [own[at] for at in same]
-    # The valid ones or, as there is nothing better to show, all.
-    counted = [o for o in known if not o.disturbed] or known
+    counted = that_count(known)
     first = (counted or every)[0].run
     judged = [o.judged for o in own if o.judged]
     leaks = [o.leak for o in counted if o.leak]
@@ -143,6 +142,11 @@ def _case(every: list[Observed], references: Mapping[str, Reference], looks: boo
         verdict=_unjudged_verdict(status) if own else gates.INCONCLUSIVE,
     )
     return _Case(every, own, counted, first, evidence, configuration)
+
+
+def that_count(runs: Sequence[Observed]) -> Sequence[Observed]:
+    """The valid ones or, as there is nothing better to show, all."""
+    return [one for one in runs if not one.disturbed] or runs
 
 
 def typical(counted: Sequence[Observed]) -> Observed:

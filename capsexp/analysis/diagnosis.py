@@ -6,6 +6,7 @@ segments are given out, which no recommendation is about.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from capsexp.analysis import gates
@@ -85,11 +86,13 @@ def causes(
     baseline: Configuration,
     figures: Figures,
     cpus: float,
+    limits: Mapping[str, float | None],
     as_fast_with_fewer: str | None = None,
     concurrency: int = 0,
 ) -> list[str]:
     """Sentences, each with its figure, for a configuration that fails its speedup or efficiency gate or is no faster
-    than one with fewer workers; none for one that does well. `figures`: of its typical run."""
+    than one with fewer workers; none for one that does well. `figures`: of its typical run; `limits`: what a run is
+    held to (validity), as what is too much for that explains a loss."""
     missed = any(g.metric in ("speedup", "efficiency") and g.verdict == gates.FAIL for g in configuration.gates)
     if not missed and as_fast_with_fewer is None:
         return []
@@ -104,9 +107,9 @@ def causes(
         _bound(configuration, figures, used),
         _idle(figures, used),
         _slower_segments(configuration, baseline),
-        _paging(figures, makespan),
+        _paging(figures, makespan, limits),
         _disk(figures, makespan),
-        _client(figures, used),
+        _client(figures, used, limits),
         _gateway(used),
     ]
     said = [sentence for sentence in found if sentence]
@@ -175,9 +178,13 @@ def _slower_segments(configuration: Configuration, baseline: Configuration) -> s
     )
 
 
-def _paging(figures: Figures, makespan: float) -> str | None:
+def _above(value: float, limit: float | None) -> bool:
+    return limit is not None and value > limit
+
+
+def _paging(figures: Figures, makespan: float, limits: Mapping[str, float | None]) -> str | None:
     faults, swapped = figures.major_faults or 0.0, figures.swap_in_mb or 0.0
-    if faults / makespan <= 100 and swapped <= 1:
+    if not (_above(faults / makespan, limits.get("major_faults_per_s")) or _above(swapped, limits.get("swap_in_mb"))):
         return None
     return f"memory paging: {faults / makespan:.0f} major faults per second, {swapped:.0f} MB read back from swap"
 
@@ -187,9 +194,9 @@ def _disk(figures: Figures, makespan: float) -> str | None:
     return f"disk: the server read {rate:.0f} MB/s" if rate > 50 else None
 
 
-def _client(figures: Figures, u: Use) -> str | None:
+def _client(figures: Figures, u: Use, limits: Mapping[str, float | None]) -> str | None:
     lag = figures.client_max_loop_lag_s or 0.0
-    if (u.client or 0.0) <= FULL and lag <= 0.5:
+    if (u.client or 0.0) <= FULL and not _above(lag, limits.get("client_lag_s")):
         return None
     return (
         f"client the bottleneck: it used {100 * (u.client or 0.0):.0f} % of a CPU and kept results waiting for up to "

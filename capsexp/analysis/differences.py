@@ -8,7 +8,7 @@ from statistics import geometric_mean
 from typing import Any
 
 from capsexp.analysis import statistics
-from capsexp.analysis.aggregate import Observed
+from capsexp.analysis.aggregate import Observed, that_count
 from capsexp.analysis.figures import Figures
 from capsexp.keys import SWEEP_KEYS
 
@@ -105,7 +105,7 @@ def counting(observed: Sequence[Observed]) -> dict[str, list[Figures]]:
     found: dict[str, list[Figures]] = {}
     for key in dict.fromkeys(o.run.key for o in observed):
         own = [o for o in observed if o.run.key == key and o.figures]
-        found[key] = [o.figures for o in [o for o in own if not o.disturbed] or own if o.figures]
+        found[key] = [o.figures for o in that_count(own) if o.figures]
     return found
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from capsexp.analysis.latency import NOTHING, Felt, felt
 from capsexp.results.run import ClientFacts, Row, Run, SegmentCounts
+from capsexp.results.tables import SERVER_ROLES
 
-SERVER_ROLES = frozenset({"gateway", "loader", "worker", "helper"})
 LEAST_SPIKE_MB = 8.0  # the kernel's counters of a process are off by about so much on many cores
 FEWEST_TICKS = 3  # of the monitor in a window, before shares of its CPU time are known
 

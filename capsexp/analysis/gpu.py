@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from statistics import fmean, median
 from typing import Any
 
-from capsexp.analysis.figures import SERVER_ROLES
 from capsexp.results.report import GpuUse
 from capsexp.results.run import Row
+from capsexp.results.tables import SERVER_ROLES
 
 
 def usage(rows: Sequence[Row], window: tuple[float, float] | None) -> GpuUse | None:

@@ -13,9 +13,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from statistics import fmean, median
 
-from capsexp.analysis.figures import SERVER_ROLES
 from capsexp.results.report import Leak, Slope
 from capsexp.results.run import Row
+from capsexp.results.tables import SERVER_ROLES
 
 Points = Sequence[tuple[float, float]]
 

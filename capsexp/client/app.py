@@ -25,8 +25,9 @@ from capsexp.errors import ServerError
 from capsexp.files import note, storing, tell, write_json, write_text
 from capsexp.load.seeds import Seeds
 from capsexp.protocol import Result
-from capsexp.results.run import CLIENT, ClientFacts, Remark, SampleFacts, SampleSetFacts
+from capsexp.results.run import ClientFacts, Remark, SampleFacts, SampleSetFacts
 from capsexp.results.write import write
+from capsexp.runfiles import CLIENT, SAMPLES
 from capsexp.samples import SampleSet
 from capsexp.samples import load as load_samples
 from capsexp.targets import TargetConfig
@@ -53,7 +54,7 @@ def main(argv: Sequence[str]) -> int:
     config = call.config
     samples = _as_sent(load_samples(config.samples), config.target)
     if call.run_dir is not None:
-        write(call.run_dir / "samples.json", described(samples))
+        write(call.run_dir / SAMPLES, described(samples))
     server = config.server
     url = server.url or address(config.target.transport, server.host, server.port, server.certfile is not None)
     admitted = None

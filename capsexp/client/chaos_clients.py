@@ -23,8 +23,8 @@ from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
 from websockets.uri import parse_uri
 
-from capsexp.address import is_secure
-from capsexp.client.request import ConnectionOptions, port_of
+from capsexp.address import is_secure, port_of
+from capsexp.client.request import ConnectionOptions
 from capsexp.lifeline import die_with_parent
 from capsexp.protocol import RATE, AudioMessage, encode_audio
 

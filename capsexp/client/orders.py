@@ -15,9 +15,8 @@ from capsexp.client.request import ConnectionOptions
 from capsexp.client.warm import warm
 from capsexp.config import LoadConfig
 from capsexp.files import write_json
+from capsexp.runfiles import WARM
 from capsexp.samples import Sample
-
-WARM = ".warm"  # in the run's folder: what came of the first requests
 
 
 def word_to_go(

@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # whoever looks on needs the file's name alone
+from capsexp.runfiles import PROGRESS
+
+if TYPE_CHECKING:
     from capsexp.client.request import Request
 
-FILE = ".progress"  # in a run's folder: one JSON object, written over and over in place
 BYTES = 256  # of it, padded with blanks, so that a shorter one leaves nothing of a longer one
 LINE_S, FILE_S = 0.2, 0.5  # between two
 
@@ -86,7 +87,7 @@ class Note:
         self._zero, self._began, self._said = zero, time.monotonic(), float("-inf")
         self._file: IO[bytes] | None = None
         with contextlib.suppress(OSError):
-            self._file = (run_dir / FILE).open("wb", buffering=0)
+            self._file = (run_dir / PROGRESS).open("wb", buffering=0)
 
     def due(self) -> bool:
         return self._file is not None and time.monotonic() - self._said >= FILE_S

@@ -11,18 +11,17 @@ from typing import NamedTuple
 
 from websockets.exceptions import ConnectionClosed
 
-from capsexp.address import no_address, port_in
+from capsexp.address import no_address
 from capsexp.client.reasons import CAUGHT, why
 from capsexp.client.transports import OPEN, Connection, ConnectionOptions, Ended, opened
 from capsexp.config import LoadConfig
-from capsexp.errors import ConfigError
 from capsexp.load import Turn
 from capsexp.load.pacing import REALTIME, Lateness, packets
 from capsexp.protocol import RATE, Audio, ProtocolError, Result
 from capsexp.targets import TARGETS, Conversation, Task
 from capsexp.targets.base import Event, Frame, Posted
 
-__all__ = ["OPEN", "ConnectionOptions", "Request", "perform", "port_of"]
+__all__ = ["OPEN", "ConnectionOptions", "Request", "perform"]
 
 WATCH_S = 0.1  # after a final result, for a second one to show
 BROKEN = (ConnectionClosed, ConnectionError)  # of a connection: what was received says why
@@ -113,14 +112,6 @@ async def perform(
         if request.start is not None:
             raise
         request.error = no_address(url, target.transport)
-
-
-def port_of(url: str) -> int:
-    """The port of an address, also where none is said; raises ConfigError for what is no port."""
-    try:
-        return port_in(url)
-    except ValueError:
-        raise ConfigError(f"server.url: {no_address(url)}") from None
 
 
 async def _send(request: Request, connection: Connection, talk: Conversation, load: LoadConfig) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from capsexp.address import is_loopback
 from capsexp.bounds import number
 from capsexp.commandline import mentioned_in, words
 from capsexp.config.checks import one_of
@@ -73,15 +73,8 @@ class ServerConfig:
             yield "server.keyfile: needs server.certfile"
         if self.token is not None and not self.token:
             yield "server.token: is empty"
-        if self.name == "local" and not _is_loopback(self.host) and not self.token and not self.allow_anonymous:
+        if self.name == "local" and not is_loopback(self.host) and not self.token and not self.allow_anonymous:
             yield (
                 f"server.host={self.host}: others can reach it; set server.token=SECRET, "
                 "or server.allow_anonymous=true if anybody may use it"
             )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -99,6 +99,7 @@ def _faults(config: Config) -> Iterator[str]:
     yield from config.pool.unfit(config.engine, config.threads)
     yield from config.engine.problems()
     yield from config.server.problems()
+    yield from config.samples.problems()
     yield from _spoken(config)
     yield from config.reference.problems()
     yield from config.executor.problems()

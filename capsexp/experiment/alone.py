@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from capsexp import interrupts
-from capsexp.client.orders import WARM
 from capsexp.client.warm import ROUNDS
 from capsexp.config import Config, LoadConfig, without_labels, worker_count
 from capsexp.counts import counted
@@ -30,6 +29,7 @@ from capsexp.load import LOADS
 from capsexp.results.read import read_client
 from capsexp.results.run import Row
 from capsexp.results.tables import read_rows
+from capsexp.runfiles import SAMPLES, SERVER, WARM
 from capsexp.waiting import wait_until
 
 ASKINGS = 2  # of every sample: one says what is right, the next whether it is the same again
@@ -84,7 +84,7 @@ def _ask(config: Config, folder: Path, say: Callable[[str], None]) -> dict[str, 
                 failed += f"; the server ended with code {server.process.returncode}: {server.last_lines()}"
             raise ServerError(failed)
     texts, again = heard({p.stem: read_json(p) for p in sorted((folder / "transcripts").glob("*.json"))})
-    described = read_json(folder / "samples.json")["samples"]
+    described = read_json(folder / SAMPLES)["samples"]
     return {
         "kind": "server", "engine": None, "target": config.target.name, "workers": config.workers,
         "threads": config.threads, "texts": texts, "again": again, "deterministic": not again, "runs": [],
@@ -108,8 +108,8 @@ def _make_ready(config: Config, folder: Path, server: Child | None, client: Chil
     def look() -> None:
         interrupts.check()
 
-    ready = readiness.of_server(server, url, wanted, folder / "server.json", look)
-    readiness.of_tool(folder / "samples.json", client, wanted.ready_timeout, look)
+    ready = readiness.of_server(server, url, wanted, folder / SERVER, look)
+    readiness.of_tool(folder / SAMPLES, client, wanted.ready_timeout, look)
     if not _ours(config):
         workers = (worker_count(config.workers) if wanted.name != "external" else None) or 1
         client.say(json.dumps({"url": ready.url, "workers": workers}))

@@ -23,6 +23,7 @@ from capsexp.config import CLIENT_FAULTS, FaultConfig
 from capsexp.csvfile import CsvFile
 from capsexp.experiment.child import Supervised, python
 from capsexp.monitor.probes import Watch, processes
+from capsexp.runfiles import FAULTS_READY, PIDS
 
 COLUMNS = ("fault", "kind", "time_s", "until_s", "worker", "pid")
 END_S = 5.0  # for what is done to somebody to end once it has to
@@ -201,7 +202,7 @@ def main(argv: Sequence[str]) -> int:
                 table.write(row)
                 table.flush()
 
-        (run_dir / ".faults-ready").touch()
+        (run_dir / FAULTS_READY).touch()
         line = sys.stdin.readline()
         if not line:
             return 0
@@ -211,7 +212,7 @@ def main(argv: Sequence[str]) -> int:
             config.fault,
             json.loads(line)["url"],
             ConnectionOptions(config.server.token, config.server.certfile),
-            lambda: [v for root in roots for v in workers_below(root, run_dir / ".pids")],
+            lambda: [v for root in roots for v in workers_below(root, run_dir / PIDS)],
             say,
             config.trial,
         )

@@ -16,6 +16,7 @@ from capsexp.errors import RunRefused, ServerError
 from capsexp.experiment.child import Child, Foreign, python
 from capsexp.experiment.reachability import answers, free_port, listener
 from capsexp.files import storing, write_text
+from capsexp.runfiles import PIDS
 from capsexp.tool import TOKEN
 from capsexp.waiting import wait_until
 
@@ -68,8 +69,8 @@ def of_one_user(
     config: Config, run_dir: Path, common: Sequence[str], stack: ExitStack, say: Callable[[str], None]
 ) -> tuple[Child | None, Child, str]:
     """The server and the client alone, and the server's address, as `Started` has them."""
-    with storing(".pids"):
-        (run_dir / ".pids").mkdir(exist_ok=True)
+    with storing(PIDS):
+        (run_dir / PIDS).mkdir(exist_ok=True)
     server, url = _server(config, run_dir, common, stack, say)
     secret = {TOKEN: config.server.token or ""}
     client = Child(python("capsexp.client", *common), run_dir / "client.log", env=secret)
@@ -88,8 +89,8 @@ def told(config: Config, run_dir: Path, zero: float) -> tuple[str, ...]:
 
 def _known(run_dir: Path, child: Child, role: str) -> None:
     """For the monitor, which finds out whose a process is."""
-    with storing(".pids"):
-        (run_dir / ".pids" / str(child.pid)).write_text(f"{role} 0")
+    with storing(PIDS):
+        (run_dir / PIDS / str(child.pid)).write_text(f"{role} 0")
 
 
 def _server(

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from urllib.parse import urlsplit
 
 from capsexp import samples
+from capsexp.address import port_of
 from capsexp.analysis import languages
-from capsexp.client.request import port_of
 from capsexp.commandline import startable
 from capsexp.config import Config, engine_languages
 from capsexp.engines import EngineConfig

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
 from urllib.parse import urlsplit
 
 import psutil
 
-from capsexp.client.request import port_of
+from capsexp import machine
+from capsexp.address import port_of
 from capsexp.experiment.child import Child, group_of
 
 
@@ -34,16 +36,11 @@ def unreachable(url: str, timeout: float) -> str:
 
 def listener(url: str) -> int | None:
     """The process behind an external server's port, when it is on this machine and may be looked at."""
-    port = port_of(url)
     if not _is_here(urlsplit(url).hostname or "127.0.0.1"):
         return None
-    try:
-        found = (
-            c.pid for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN and c.laddr[1:] == (port,)
-        )
-        return next((pid for pid in found if pid), None)
-    except psutil.Error:
-        return None
+    with contextlib.suppress(psutil.Error, PermissionError):
+        return machine.listener(port_of(url))
+    return None
 
 
 def _is_here(host: str) -> bool:

@@ -9,8 +9,6 @@ from typing import Any
 import psutil
 
 from capsexp import debug
-from capsexp.client import progress
-from capsexp.client.orders import WARM
 from capsexp.config import Config, LoadConfig, repeat_count, to_dict, worker_count
 from capsexp.experiment import environment
 from capsexp.experiment.fingerprint import fingerprint
@@ -22,11 +20,10 @@ from capsexp.results.read import read_client, typed
 from capsexp.results.run import SCHEMA, ClientFacts, Run, SampleSetFacts, Window
 from capsexp.results.tables import sizes
 from capsexp.results.write import write
+from capsexp.runfiles import CONFIG, FAULTS_READY, MONITOR_READY, PIDS, PROGRESS, SAMPLES, WARM
 
 # What only the run itself needs, or who looks on.
-_PASSING = (".config.yaml", ".monitor-ready", ".faults-ready", "samples.json", WARM, progress.FILE)
-
-JOB = "job.json"  # what a run is to its sweep; without it the folder's name tells
+_PASSING = (CONFIG, MONITOR_READY, FAULTS_READY, SAMPLES, WARM, PROGRESS)
 
 
 @dataclass
@@ -61,10 +58,10 @@ class RunRecord:
         bound_log(self.dir / debug.FILE, LOG_BYTES)
         run = self._described(self.status, self.error)
         with storing(self.dir.name):
-            for pid in (self.dir / ".pids").glob("*"):
+            for pid in (self.dir / PIDS).glob("*"):
                 pid.unlink()
-            if (self.dir / ".pids").is_dir():
-                (self.dir / ".pids").rmdir()
+            if (self.dir / PIDS).is_dir():
+                (self.dir / PIDS).rmdir()
             for name in _PASSING:
                 (self.dir / name).unlink(missing_ok=True)
         sync_tree(self.dir)  # a run.json says that the others are there
@@ -72,7 +69,7 @@ class RunRecord:
 
     def _described(self, status: str, error: str) -> Run:
         config = self.config
-        client, path = read_client(self.dir) or ClientFacts(), self.dir / "samples.json"
+        client, path = read_client(self.dir) or ClientFacts(), self.dir / SAMPLES
         sent = typed(read_json(path), SampleSetFacts) if path.is_file() else SampleSetFacts()
         return Run(
             schema=SCHEMA, num=self.num, key=self.key, trial=config.trial, name=config.name,

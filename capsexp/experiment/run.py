@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from capsexp import debug, interrupts
-from capsexp.client.orders import WARM
 from capsexp.counts import counted
 from capsexp.errors import CapsexpError, HarnessError, RunRefused, StorageError
 from capsexp.experiment import deadlines, launch, readiness
@@ -22,8 +21,8 @@ from capsexp.experiment.record import RunRecord
 from capsexp.files import bound_log
 from capsexp.results import recovery
 from capsexp.results.read import read_client
-from capsexp.results.run import CLIENT
 from capsexp.results.tables import read_rows
+from capsexp.runfiles import CLIENT, FAULTS_READY, MONITOR_READY, SAMPLES, SERVER, WARM
 from capsexp.waiting import wait_until
 
 
@@ -70,6 +69,7 @@ class RunExecution:
     def __init__(self, record: RunRecord, say: Callable[[str], None]) -> None:
         self._record, self._config, self._dir, self._say = record, record.config, record.dir, say
         self._zero, self._saved = time.monotonic(), 0
+        self._stopping: float | None = None  # since when
 
     def perform(self) -> None:
         """Raises what `attempt` knows."""
@@ -90,7 +90,7 @@ class RunExecution:
                     self._look_for_deaths()
                 if started.server is not None and not started.server.alive():
                     self._record.warnings.append(self._death(started.server))
-                phases["stop"] = -time.monotonic()
+                self._stopping = time.monotonic()
                 watched = started.monitor.alive()
                 started.monitor.stop(config.server.grace)  # first, so that its last tick still sees everybody
             self._check(started, watched)
@@ -102,15 +102,15 @@ class RunExecution:
 
     def _wait_ready(self, started: Started) -> Ready:
         wanted, look = self._config.server, self._check_folder
-        ready = readiness.of_server(started.server, started.url, wanted, self._dir / "server.json", look)
+        ready = readiness.of_server(started.server, started.url, wanted, self._dir / SERVER, look)
         self._record.ready = time.monotonic() - self._zero
         self._record.about = ready.about
         self._record.warnings += ready.warnings
         if ready.workers is not None:
             self._record.workers = ready.workers
-        signs = [(started.monitor, ".monitor-ready"), (started.client, "samples.json")]
+        signs = [(started.monitor, MONITOR_READY), (started.client, SAMPLES)]
         if started.injector is not None:
-            signs.append((started.injector, ".faults-ready"))
+            signs.append((started.injector, FAULTS_READY))
         for child, name in signs:
             readiness.of_tool(self._dir / name, child, wanted.ready_timeout, look)
         if wanted.name != "local":  # ours loads and warms its workers by itself
@@ -201,5 +201,5 @@ class RunExecution:
             self._record.phases[name] = time.monotonic() - began
 
     def _end_stop(self) -> None:
-        if "stop" in self._record.phases:
-            self._record.phases["stop"] += time.monotonic()
+        if self._stopping is not None:
+            self._record.phases["stop"] = time.monotonic() - self._stopping

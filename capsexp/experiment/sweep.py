@@ -128,9 +128,6 @@ _TOLD_TO_ALL = frozenset(
 
 def each_differs(planned: Sequence[Planned]) -> None:
     """Raises ConfigError where several runs would measure one thing, under several names, or not what was named."""
-    for samples in (p.config.samples for p in planned):
-        if samples.dir is not None and samples.set != "dir":
-            raise ConfigError(f"samples.dir: is read with samples=dir only, and samples={samples.name} is chosen")
     for key in sorted({key_of(o) for p in planned for o in p.overrides}):
         if len(_values(planned, key)) < 2:
             continue

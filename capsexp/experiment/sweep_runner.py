@@ -20,7 +20,7 @@ from capsexp.errors import ArchiveError, StorageError
 from capsexp.experiment import environment, expected, foresee, preflight, screen
 from capsexp.experiment.further import Further
 from capsexp.experiment.outstanding import outstanding
-from capsexp.experiment.record import JOB, RunRecord, job
+from capsexp.experiment.record import RunRecord, job
 from capsexp.experiment.repeats import Pace, expected_s, key, measured, settle
 from capsexp.experiment.run import attempt
 from capsexp.experiment.snapshot import keep, used
@@ -37,6 +37,7 @@ from capsexp.results import signature
 from capsexp.results.read import read_facts, read_run, read_sweep
 from capsexp.results.report import Report
 from capsexp.results.write import write
+from capsexp.runfiles import JOB
 
 
 class SweepAborted(BaseException):

@@ -10,16 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from capsexp.client.progress import FILE as PROGRESS
 from capsexp.errors import ArchiveError
 from capsexp.files import read_json
 from capsexp.live.eta import spoken
 from capsexp.live.standing import Standing, standings
-from capsexp.live.state import JOB, Known, Look, Progress, RunSeen, Tick, time_left
+from capsexp.live.state import Known, Look, Progress, RunSeen, Tick, time_left
 from capsexp.live.table import Growing
-from capsexp.monitor.probes.base import SERVER_ROLES
 from capsexp.report.build import assemble
 from capsexp.results.read import read_plan, read_sweep
+from capsexp.results.tables import SERVER_ROLES
+from capsexp.runfiles import JOB, PROGRESS
 
 MOST_TICKS = 4000
 REST = 20  # times as long as the figures took to be made, before they are made again

@@ -8,12 +8,12 @@ from typing import Any
 
 from capsexp.counts import counted
 from capsexp.monitor.app import memory_column, total
-from capsexp.monitor.probes.base import SERVER_ROLES
 from capsexp.report.exporters.html import runs
 from capsexp.report.exporters.html.page import rendered
 from capsexp.report.exporters.html.words import say
 from capsexp.results.read import RunFiles
 from capsexp.results.run import Run, Window
+from capsexp.results.tables import SERVER_ROLES
 
 
 def page(watched: str, rows: Sequence[Mapping[str, Any]]) -> str:

@@ -9,10 +9,10 @@ from statistics import median
 
 from capsexp.live import eta
 from capsexp.live.standing import Standing
+from capsexp.runfiles import CLIENT, JOB, PIDS, PROGRESS
 
 NOTICED = 0.05  # of a CPU that others use, or share that the host takes, before it is told
 LOST_S = 10.0  # without a tick of the monitor under load, before that is told
-JOB, PIDS, PROGRESS, CLIENT = "job.json", ".pids", ".progress", "client.json"
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,15 @@ from typing import Any
 
 import psutil
 
-from capsexp import lifeline, tool
+from capsexp import lifeline, machine, tool
 from capsexp.config import Config
 from capsexp.csvfile import BoundedCsv, CsvFile
 from capsexp.errors import ConfigError, ServerError
 from capsexp.files import storing, write_json, write_text
-from capsexp.monitor.probes.base import SERVER_ROLES, Row
+from capsexp.monitor.probes.base import Row
 from capsexp.monitor.sampler import MONITOR, Sampler
-from capsexp.results.tables import read_rows
+from capsexp.results.tables import SERVER_ROLES, read_rows
+from capsexp.runfiles import MONITOR_READY, PIDS
 
 Page = Callable[[str, Sequence[Mapping[str, Any]]], str]  # of what was watched, and its rows in monitor.csv
 MOST_TICKS = 2000  # of which a page is made
@@ -56,7 +57,7 @@ def _in_run(call: tool.Call, run_dir: Path, stop: Stop) -> None:
         if not pid.isdigit():
             raise ConfigError(f"--watch {entry}: needs role:pid")
         watched[int(pid)] = role
-    sampler = Sampler(watched, run_dir / ".pids", call.config.monitor.probes)
+    sampler = Sampler(watched, run_dir / PIDS, call.config.monitor.probes)
     # Rows make no cycles, and a collection in a tick costs more than the tick.
     gc.collect()
     gc.disable()
@@ -76,7 +77,7 @@ def _in_run(call: tool.Call, run_dir: Path, stop: Stop) -> None:
                 told = dict(sampler.faults)
                 write_json(run_dir / "probes.json", sampler.about())
             if number == 0:
-                write_text(run_dir / ".monitor-ready", "")
+                write_text(run_dir / MONITOR_READY, "")
 
 
 def _bounded(path: Path, name: str, columns: Sequence[str], most: int) -> BoundedCsv:
@@ -192,7 +193,12 @@ def _find(config: Config) -> psutil.Process:
     pid, port = config.monitor.pid, config.monitor.port
     if pid is None:
         port = config.server.port if port is None else port
-        pid = _listener(port)
+        try:
+            pid = machine.listener(port)
+        except PermissionError:
+            raise ServerError(
+                f"the server on port {port} is another user's: run the monitor as them, or give monitor.pid"
+            ) from None
         if pid is None:
             raise ServerError(
                 f"no server listens on port {port}: "
@@ -202,26 +208,3 @@ def _find(config: Config) -> psutil.Process:
         return psutil.Process(pid)
     except (psutil.Error, ValueError, OverflowError):
         raise ServerError(f"there is no process {pid}: give the server's own as monitor.pid, or monitor.port") from None
-
-
-def _listener(port: int) -> int | None:
-    """The process that listens on `port`; of several that share the socket, the one that began them."""
-    pids: set[int] = set()
-    try:
-        for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port:
-                if connection.pid is None:
-                    raise ServerError(
-                        f"the server on port {port} is another user's: run the monitor as them, or give monitor.pid"
-                    )
-                pids.add(connection.pid)
-    except psutil.AccessDenied:  # macOS shows all only to root, each user their own process by process
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error):
-                if any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in process.net_connections("tcp")):
-                    pids.add(process.pid)
-    for pid in sorted(pids):
-        with contextlib.suppress(psutil.Error):
-            if psutil.Process(pid).ppid() not in pids:
-                return pid
-    return None

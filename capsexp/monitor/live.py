@@ -7,8 +7,9 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from capsexp.monitor.probes.base import SERVER_ROLES, Row
+from capsexp.monitor.probes.base import Row
 from capsexp.monitor.sparkline import sparkline
+from capsexp.results.tables import SERVER_ROLES
 
 SPARK = 60  # ticks that are shown over time
 # Narrow enough for 80 characters.

@@ -14,6 +14,7 @@ from capsexp import escape
 from capsexp.analysis import recommend, settle
 from capsexp.files import from_here
 from capsexp.report import start_command
+from capsexp.report.degrade import Survivor
 from capsexp.report.exporters import html, markdown, text
 from capsexp.results.read import SweepFiles
 from capsexp.results.report import (
@@ -82,14 +83,16 @@ def resuming(where: str, overrides: Sequence[str]) -> str:
 def as_seen_from_here(folder: Path, report: Report) -> str:
     """report.txt for a screen: as wide as it is, its commands name the folder as it is reached from here, and its last
     line says where the rest is. The file itself holds no path of this machine."""
-    said, decide = (folder / text.FILE).read_text("utf-8").removesuffix("\n"), report.decide
-    if sys.stdout is not None and sys.stdout.isatty():
-        said = text.render(report, shutil.get_terminal_size().columns).removesuffix("\n")
+    said, decide = (folder / text.FILE).read_text("utf-8"), report.decide
+    wide = sys.stdout is not None and sys.stdout.isatty()
+    if decide is not None and decide.overrides is not None:
+        here = resuming(from_here(folder), decide.overrides)
+        decide = msgspec.structs.replace(decide, command=here, note=decide.note.removesuffix(_PLACE))
+    if wide or decide != report.decide:
+        seen = msgspec.structs.replace(report, decide=decide)
+        width = (shutil.get_terminal_size().columns,) if wide else ()
+        said = Survivor()(text.FILE, said, text.render, seen, *width)
+    said = said.removesuffix("\n")
     if there := [name for name in (html.FILE, markdown.FILE) if (folder / name).is_file()]:
         said += f"\n\nMore: {escape.one_line(from_here(folder))}/{' and '.join(there)}"
-    if not decide or decide.overrides is None:
-        return said
-    here = resuming(from_here(folder), decide.overrides)
-    before = escape.lines(f"{decide.command}   ({decide.note})")
-    now = escape.lines(f"{here}   ({decide.note.removesuffix(_PLACE)})")
-    return said.replace(before, now)
+    return said

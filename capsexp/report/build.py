@@ -28,7 +28,7 @@ from capsexp.analysis.aggregate import Observed
 from capsexp.analysis.correctness import Judgement
 from capsexp.analysis.faults import Effect
 from capsexp.analysis.figures import Figures, figures
-from capsexp.config import ReportConfig
+from capsexp.config import ReportConfig, ValidityConfig
 from capsexp.debug import kept_once
 from capsexp.files import storing
 from capsexp.report.advice import advise, decide, only_one
@@ -75,6 +75,7 @@ def assemble(files: SweepFiles, survive: Survivor | None = None) -> Report:
     cut_short = any(one.run.status in validity.CUT_SHORT for one in observed)
     unfinished = bool(sweep.interrupted or missing or cut_short)
     tolerance = settings["tolerance"]
+    limits = {**vars(ValidityConfig()), **(sweep.validity or {})}
     advice = survive("advice", [], advise, files, configurations, scalings, cpus, tolerance)
     asked = TrialsAsked(asked=sweep.trials, max=sweep.trials_max)
     if looks:
@@ -94,7 +95,7 @@ def assemble(files: SweepFiles, survive: Survivor | None = None) -> Report:
         validity_limits=sweep.validity or {},
         reference=tuple(_references(files.references)),
         configurations=tuple(configurations),
-        diagnosis=survive("diagnosis", {}, _diagnose, observed, configurations, tolerance),
+        diagnosis=survive("diagnosis", {}, _diagnose, observed, configurations, tolerance, limits),
         scaling=tuple(scalings),
         recommendation=only_one(advice),
         advice=tuple(advice),
@@ -268,7 +269,10 @@ def _scalings(
 
 
 def _diagnose(
-    observed: Sequence[Observed], configurations: Sequence[Configuration], tolerance: float
+    observed: Sequence[Observed],
+    configurations: Sequence[Configuration],
+    tolerance: float,
+    limits: Mapping[str, float | None],
 ) -> dict[str, tuple[str, ...]]:
     """Per configuration that disappoints: what the data say is the cause."""
     by_key, found = {c.key: c for c in configurations}, {}
@@ -282,7 +286,7 @@ def _diagnose(
         better = chosen.dominating(one) if (chosen := choices.get(one.key)) else ()
         fewer = next((c.key for c in better if recommend.with_fewer_workers(c, one)), None)
         load = int(typical.run.group("load").get("concurrency") or 0)
-        causes = diagnosis.causes(one, base, typical.figures, typical.run.cpu_count, fewer, load)
+        causes = diagnosis.causes(one, base, typical.figures, typical.run.cpu_count, limits, fewer, load)
         if causes:
             found[one.key] = tuple(causes)
     return found
@@ -291,6 +295,4 @@ def _diagnose(
 def _typical(observed: Sequence[Observed], configuration: Configuration) -> Observed | None:
     """Of the runs that count, the one with the middle makespan."""
     own = [o for o in observed if o.run.key == configuration.key and o.figures]
-    valid = {run.num for run in configuration.validity.runs if run.valid}
-    own = [o for o in own if o.run.num in valid] or own
-    return aggregate.typical(own) if own else None
+    return aggregate.typical(aggregate.that_count(own)) if own else None

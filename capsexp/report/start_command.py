@@ -11,6 +11,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from capsexp.address import is_loopback
 from capsexp.commandline import fill, mentioned_in
 from capsexp.config import PunctuationConfig, ServerConfig
 from capsexp.engines import known
@@ -20,7 +21,6 @@ from capsexp.results.report import Start
 _NOT_OURS = frozenset({"name", "token", "cmd", "url", "env", "cwd", "model", "install"})
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./:-]*")
 _READ_AS_OTHER = frozenset({"null", "true", "false", "nan", "inf", "yes", "no", "on", "off"})
-_LOOPBACK = ("localhost", "::1")
 
 
 def start(config: Mapping[str, Any], workers: int | None) -> Start:
@@ -32,7 +32,7 @@ def start(config: Mapping[str, Any], workers: int | None) -> Start:
     if server["name"] == "command":
         return _of_theirs(config, server)
     groups, settings, note = _groups(config), list(_settings(config)), None
-    if not _stays_here(server["host"]) and not server.get("allow_anonymous"):
+    if not is_loopback(server["host"]) and not server.get("allow_anonymous"):
         settings.append(("server.token", "SECRET"))
         note = "SECRET: what clients must say"
     first = [("workers", workers or config["workers"]), ("threads", config["threads"])]
@@ -70,10 +70,6 @@ def _settings(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             taken = hasattr(default, key)  # what an older version had, this one may not take
             if key not in _NOT_OURS and taken and value != getattr(default, key):
                 yield f"{group}.{key}", value
-
-
-def _stays_here(host: str) -> bool:
-    return host in _LOOPBACK or host.startswith("127.")
 
 
 def spelled(value: Any) -> str:

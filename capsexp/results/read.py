@@ -17,8 +17,9 @@ from capsexp.errors import ArchiveError
 from capsexp.files import read_json
 from capsexp.renamed import renewed
 from capsexp.results.report import SCHEMA, Report
-from capsexp.results.run import CLIENT, READ, ClientFacts, Reference, Row, Run, SampleTexts, SegmentCounts, Tree
+from capsexp.results.run import READ, ClientFacts, Reference, Row, Run, SampleTexts, SegmentCounts, Tree
 from capsexp.results.tables import TABLES, ends, read_rows, sizes
+from capsexp.runfiles import CLIENT
 
 RUN_DIR = re.compile(r"\d+-[A-Za-z0-9=.,_+-]+")
 REFERENCE = re.compile(r"[0-9a-f]{6,64}")  # a reference's folder

@@ -89,6 +89,11 @@ class Validity(msgspec.Struct, frozen=True, kw_only=True):
     invalid: int = 0
     runs: tuple[RunValidity, ...] = ()
 
+    @property
+    def nums(self) -> frozenset[int]:
+        """Of the valid runs."""
+        return frozenset(run.num for run in self.runs if run.valid and run.num is not None)
+
 
 class IsoResource(msgspec.Struct, frozen=True, kw_only=True):
     """Against one worker that may use as many cores; `reason`: why there is none."""

@@ -9,7 +9,6 @@ import msgspec
 
 SCHEMA = 2  # of run.json; 1 held figures beside the facts, which are not looked at
 READ = (1, 2)
-CLIENT = "client.json"  # the name of ClientFacts
 Tree: TypeAlias = Mapping[str, Any]  # settings that any version wrote
 Row: TypeAlias = dict[str, Any]  # of a table, by column; an empty cell is None
 

@@ -9,6 +9,7 @@ from typing import Any
 from capsexp.results.run import Row
 
 TABLES = ("requests", "packets", "segments", "monitor", "workers", "faults", "neighbours", "gpu")
+SERVER_ROLES = ("gateway", "loader", "worker", "helper")  # of the processes of which a server is made
 _ROLES = {"front": "gateway"}  # what older runs' tables say
 _TEXT = frozenset({"task_id", "sample", "status", "error", "event", "reason", "kind", "name", "class"})
 

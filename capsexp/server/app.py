@@ -25,6 +25,7 @@ from capsexp.machine import whole_cpus
 from capsexp.protocol import SUBPROTOCOL, in_url
 from capsexp.results.handover import ReadyWorker, ServerFailed, ServerReady
 from capsexp.results.write import write
+from capsexp.runfiles import SERVER
 from capsexp.segments import Segment
 from capsexp.server.capacity import is_ample, refuse_or_reduce
 from capsexp.server.connection import Bounded
@@ -64,7 +65,7 @@ def main(argv: Sequence[str]) -> int:
         return asyncio.run(_Server(call).run())
     except CapsexpError as error:
         if call.run_dir is not None and not isinstance(error, StorageError):  # which the exit code says
-            write(call.run_dir / "server.json", ServerFailed(error=str(error), refused=isinstance(error, RunRefused)))
+            write(call.run_dir / SERVER, ServerFailed(error=str(error), refused=isinstance(error, RunRefused)))
         raise
 
 
@@ -182,7 +183,7 @@ class _Server:
         host, port = listener.getsockname()[:2]
         if self.run_dir is not None:
             write(
-                self.run_dir / "server.json",
+                self.run_dir / SERVER,
                 ServerReady(
                     port=port,
                     pid=os.getpid(),

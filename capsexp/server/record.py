@@ -10,6 +10,7 @@ from pathlib import Path
 from capsexp.csvfile import BoundedCsv, CsvFile
 from capsexp.errors import StorageError
 from capsexp.files import storing, write_json
+from capsexp.runfiles import PIDS
 from capsexp.segments import Segment
 from capsexp.server.pools.base import Recognized, RetriesExhausted, WorkerInfo
 
@@ -31,14 +32,14 @@ class ServerTables:
         self._counts: Counter[str] = Counter()  # of all segments, where the table holds not every one
         self._stored = time.monotonic()
         with storing(run_dir.name):
-            (run_dir / ".pids").mkdir(exist_ok=True)
+            (run_dir / PIDS).mkdir(exist_ok=True)
             self._events_file = (run_dir / "workers.csv").open("w", encoding="utf-8", newline="")
         self._events = CsvFile(self._events_file, WORKER_COLUMNS)
         self._segments = BoundedCsv(run_dir / "segments.csv", SEGMENT_COLUMNS, max_rows)
 
     def name(self, pid: int | None, part: str) -> None:
         """Tell the monitor what this process is."""
-        self._write(lambda: (self._dir / ".pids" / str(pid)).write_text(part))
+        self._write(lambda: (self._dir / PIDS / str(pid)).write_text(part))
 
     def worker(self, what: str, info: WorkerInfo) -> None:
         """A worker started, is ready or died."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from omegaconf import OmegaConf
 
 from capsexp import compose
+from capsexp.address import is_loopback
 from capsexp.config import Config, resolve, to_dict
 from capsexp.engines import ENGINES
 from capsexp.experiment.combinations import split
@@ -71,17 +71,10 @@ def _of_run(config: Config, given: Collection[str], users: Mapping[str, Any]) ->
     for key, value in flat(_plain(config)).items():
         if key in given or value in (own.get(key, ...), users.get(key, ...)) or measures(key, config):
             continue
-        if key == "server.host" and _loopback(value):
+        if key == "server.host" and is_loopback(value):
             continue
         yield f"{_DOES.get(key, 'use {!r}').format(value)} ({key})"
 
 
 def _plain(config: Config) -> Mapping[str, Any]:
     return mapping(OmegaConf.structured(config))
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -7,9 +7,12 @@ import msgspec
 import pytest
 
 from capsexp.analysis import diagnosis
+from capsexp.config import ValidityConfig
 from capsexp.results.report import Timeline
 from tests.support.runs import CPU, disappointing
 from tests.support.values import figures, made_run, report, with_value
+
+LIMITS = vars(ValidityConfig())
 
 
 @pytest.mark.parametrize(
@@ -46,7 +49,7 @@ def test_idle_workers_beside_segments_that_wait(timeline: dict[str, Any], said: 
     one, two = report(made_run(1, 10.0), made_run(2, 9.0))
     two, run = disappointing(two, worker_busy=(0.9, 0.1))
     two = msgspec.structs.replace(two, timeline=Timeline(**timeline))
-    assert diagnosis.causes(two, one, run, 4) == [said]
+    assert diagnosis.causes(two, one, run, 4, LIMITS) == [said]
 
 
 @pytest.mark.parametrize(
@@ -71,17 +74,17 @@ def test_why_it_disappoints(change: dict[str, Any], said: str) -> None:
     one, two = report(made_run(1, 10.0), made_run(2, 9.0))
     one = with_value(one, compute_p50_s=1.0)
     two, run = disappointing(two, **change)
-    assert any(said in sentence for sentence in diagnosis.causes(two, one, run, 4))
+    assert any(said in sentence for sentence in diagnosis.causes(two, one, run, 4, LIMITS))
 
 
 def test_workers_idle_says_what_they_waited_for() -> None:
     one, two = report(made_run(1, 10.0), made_run(2, 9.0))
     two, run = disappointing(two, worker_busy=(0.9, 0.1))
     two = msgspec.structs.replace(two, timeline=Timeline(queue_empty=0.6, client_waiting=0.7))
-    said = next(s for s in diagnosis.causes(two, one, run, 4) if s.startswith("workers idle"))
+    said = next(s for s in diagnosis.causes(two, one, run, 4, LIMITS) if s.startswith("workers idle"))
     assert "no segment waited during 60 % of the time, and for 70 % the client had nothing left to send" in said
     assert "load.repeats" in said
-    bounded = " ".join(diagnosis.causes(two, one, run, 4, concurrency=3))
+    bounded = " ".join(diagnosis.causes(two, one, run, 4, LIMITS, concurrency=3))
     assert "load.concurrency=3" in bounded
     assert "load.repeats" not in bounded
 
@@ -91,11 +94,11 @@ def test_counts_alone_are_no_cause(change: dict[str, Any]) -> None:
     """64 threads on 2 CPUs of which 7 % are used, or few segments for workers that are busy all the time."""
     one, two = report(made_run(1, 10.0), made_run(2, 9.0))
     two, run = disappointing(two, cpu=replace(CPU, utilisation=0.07, system_percent=7.0), **change)
-    assert diagnosis.causes(two, one, run, 2) == [
+    assert diagnosis.causes(two, one, run, 2, LIMITS) == [
         "none of the known causes shows in the data; look at segments.csv and monitor.csv of the run"
     ]
 
 
 def test_what_does_well_needs_no_cause() -> None:
     one, two = report(made_run(1, 10.0), made_run(2, 5.0))
-    assert diagnosis.causes(two, one, figures(5.0), 4) == []
+    assert diagnosis.causes(two, one, figures(5.0), 4, LIMITS) == []

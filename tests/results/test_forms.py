@@ -15,6 +15,7 @@ from capsexp.results import handover
 from capsexp.results import run as facts
 from capsexp.results.read import known, read_client, read_plan, read_sweep, typed
 from capsexp.results.write import write
+from capsexp.runfiles import CLIENT
 
 SWEEP = {
     "schema": 1, "name": "sweep", "argv": [], "planned": [], "interrupted": False, "thresholds": {}, "report": {},
@@ -75,7 +76,7 @@ def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
     assert typed(known(tmp_path / "server.json"), handover.ServerReady) == ready
     client = facts.ClientFacts(start_s=1.0, end_s=3.0, requests=4, warnings=("slow",), order_seed=7)
     assert read_client(tmp_path) is None
-    write(tmp_path / facts.CLIENT, client)
+    write(tmp_path / CLIENT, client)
     assert read_client(tmp_path) == client
     assert (client.lasted_s, facts.ClientFacts().lasted_s) == (2.0, None)
 

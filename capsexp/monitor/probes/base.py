@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from capsexp.results.tables import SERVER_ROLES
+
 Row = dict[str, Any]
 
-SERVER_ROLES = ("gateway", "loader", "worker", "helper")
 APART = ("client", "fault")  # not the server's, with all that they start
 PROCESS_ROLES = ("monitor", *SERVER_ROLES, *APART)
 

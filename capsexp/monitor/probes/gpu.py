@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from capsexp.machine import MB
-from capsexp.monitor.probes.base import SERVER_ROLES, Column, Row, Watch
+from capsexp.monitor.probes.base import Column, Row, Watch
+from capsexp.results.tables import SERVER_ROLES
 
 COLUMNS = (
     Column("gpu", "", "its number, as NVML counts"),

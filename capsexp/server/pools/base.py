@@ -49,9 +49,7 @@ class Recognized:
 class WorkerInfo:
     worker: int
     pid: int | None  # None until a worker that was forked has said so
-    state: str  # a value of core.life.State
     load_s: float | None = None
-    pending: int = 0  # segments given to it that are not done
     reason: str = ""  # how it died
 
 

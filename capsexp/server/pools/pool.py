@@ -156,9 +156,8 @@ class WorkerPool:
         await gone([w.wire for w in self._workers], grace)
 
     def _info(self, worker: Running) -> WorkerInfo:
-        life, number = self._supervisor.lives[worker.number], worker.number
-        state, pending = life.state.value, self.scheduler.pending(number)
-        return WorkerInfo(number, worker.hand.pid, state, worker.load_s, pending, life.reason)
+        reason = self._supervisor.lives[worker.number].reason
+        return WorkerInfo(worker.number, worker.hand.pid, worker.load_s, reason)
 
     def _is(self, worker: Running, *states: State) -> bool:
         return self._supervisor.lives[worker.number].state in states

@@ -45,7 +45,7 @@ def shown(report: Report, files: SweepFiles) -> list[RunFiles]:
 
 def _typical(report: Report, files: SweepFiles, key: str) -> RunFiles | None:
     own = [one for one in files.runs if one.run.key == key and one.run.window_s.span]
-    valid = {run.num for c in report.configurations if c.key == key for run in c.validity.runs if run.valid}
+    valid = {num for c in report.configurations if c.key == key for num in c.validity.nums}
     own = [one for one in own if one.run.num in valid] or own
     own.sort(key=lambda one: ((one.run.window_s.end or 0.0) - (one.run.window_s.start or 0.0), one.run.num))
     return own[(len(own) - 1) // 2] if own else None
@@ -198,7 +198,7 @@ def _phase(one: RunFiles) -> list[Spec]:
 
 def latencies(report: Report, files: SweepFiles) -> Plot:
     """How many requests had their text how soon."""
-    valid = {run.num for c in report.configurations for run in c.validity.runs if run.valid}
+    valid = {num for c in report.configurations for num in c.validity.nums}
     rows: list[tuple[Cell, ...]] = []
     for c in report.configurations[:LINES]:
         own = [one for one in files.runs if one.run.key == c.key]
