@@ -42,13 +42,16 @@ class Screen:
         sys.stderr.flush()
         self._terminal = os.dup(2)
         fd, name = tempfile.mkstemp(prefix="capsexp-", suffix=".said")
-        self._said, self._lock, self._open, self._over = Path(name), threading.Lock(), True, False
+        self._name, self._said = Path(name), open(name, "rb")  # noqa: SIM115
+        self._lock, self._open, self._over = threading.Lock(), True, False
         try:
             self._view = subprocess.Popen(
                 python("capsexp.live", str(folder), "--said", name, "--stdin-guard"),
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._terminal,
             )  # fmt: skip
             self._ready()
+            with contextlib.suppress(OSError):
+                self._name.unlink()  # both have it open: nothing is left of it if we are killed
             os.set_inheritable(fd, True)
             os.dup2(fd, 2)
         except BaseException:
@@ -92,8 +95,9 @@ class Screen:
             sys.stderr.flush()
             os.dup2(self._terminal, 2)
             os.close(self._terminal)
-            with contextlib.suppress(OSError):
-                if failed and (said := self._said.read_text("utf-8", "replace")):
+            with contextlib.suppress(OSError), self._said as file:
+                if failed and (said := file.read().decode("utf-8", "replace")):
                     sys.stderr.write("\x1b[?25h\n" + said)  # the cursor, which it may have hidden
                     sys.stderr.flush()
-                self._said.unlink()
+            with contextlib.suppress(OSError):
+                self._name.unlink()  # where what is open cannot be removed

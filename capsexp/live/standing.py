@@ -69,12 +69,16 @@ def _disturbed(c: Configuration) -> Iterator[str]:
 
 def _figure(gate: GateResult) -> str:
     value = "-" if gate.value is None else f"{gate.value:.2f}"
-    return f"{gate.metric} {value} (limit {gate.limit:g})"
+    return f"{_name(gate)} {value} (limit {gate.limit:g})"
+
+
+def _name(gate: GateResult) -> str:
+    return gate.metric.replace("_", " ")
 
 
 def _open(gate: GateResult, made: int) -> str:
     """What is not decided, and what would decide it."""
-    what = _figure(gate) if gate.value is not None else gate.metric
+    what = _figure(gate) if gate.value is not None else _name(gate)
     if gate.trials is not None:
         return f"{what}: about {counted(max(1, gate.trials - made), 'more trial')} would decide it"
     return f"{what}: {gate.reason}" if gate.reason else f"{what}: more trials"

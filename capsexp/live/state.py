@@ -146,11 +146,11 @@ def phase(known: Known) -> str:
         return "over" if known.over else "between two runs" if begun else "getting ready"
     if JOB not in known.files:
         return "making the reference"
-    if PIDS not in known.files:
-        return "starting"
     lasts = known.progress is not None and known.progress.lasts_s  # then client.json is a checkpoint
     if CLIENT in known.files and not lasts:
-        return "collecting"
+        return "collecting"  # what only the run itself needed is removed meanwhile
+    if PIDS not in known.files:
+        return "starting"
     return "load" if PROGRESS in known.files else "loading models"
 
 

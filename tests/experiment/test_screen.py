@@ -4,10 +4,12 @@ import os
 import pty
 import signal
 import subprocess
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 import pytest
@@ -52,16 +54,12 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
     os.close(found.end)
 
 
-def view_of(sweep: subprocess.Popen[str]) -> psutil.Process:
-    return wait_for(lambda: [p for p in psutil.Process(sweep.pid).children() if "capsexp.live" in p.cmdline()])
-
-
-def wait_for(find: Callable[[], list[psutil.Process]]) -> psutil.Process:
-    deadline = time.monotonic() + PATIENCE
-    while not (found := find()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return found[0]
+def view_of(sweep: "subprocess.Popen[str]") -> psutil.Process:
+    for child in psutil.Process(sweep.pid).children():
+        with suppress(psutil.Error):  # one that has ended
+            if "capsexp.live" in child.cmdline():
+                return child
+    raise AssertionError("no view")
 
 
 def test_it_shows_what_runs_and_what_the_sweep_says(bench: Bench, terminal: Terminal) -> None:
@@ -80,6 +78,7 @@ def test_a_view_that_is_killed_or_stands_still_costs_the_sweep_nothing(
     bench: Bench, terminal: Terminal, signum: signal.Signals
 ) -> None:
     sweep = bench.start(*SWEEP, terminal=terminal.end)
+    terminal.until("phase")
     view_of(sweep).send_signal(signum)
     assert bench.finish(sweep) == 0
     assert [c["status"] for c in bench.report()["configurations"]] == ["ok", "ok"]
@@ -98,3 +97,17 @@ def test_plain_lines_where_it_is_not_wanted(bench: Bench, terminal: Terminal) ->
     assert bench.finish(bench.start(*SWEEP, "live=false", terminal=terminal.end)) == 0
     assert "[2/2] workers=2" in terminal.seen
     assert "\x1b" not in terminal.seen and "memory" not in terminal.seen
+
+
+def test_of_a_sweep_that_is_killed_no_view_is_left(bench: Bench, terminal: Terminal) -> None:
+    before = set(Path(tempfile.gettempdir()).glob("capsexp-*.said"))
+    sweep = bench.start(*SWEEP, "engine.rtf=1", terminal=terminal.end)
+    terminal.until("of 8 requests")
+    sweep.kill()
+    sweep.wait()
+    deadline = time.monotonic() + PATIENCE
+    while bench.left():
+        assert time.monotonic() < deadline, bench.left()
+        time.sleep(0.1)
+    assert set(Path(tempfile.gettempdir()).glob("capsexp-*.said")) <= before
+    assert terminal.seen.rindex("\x1b[?25h") > terminal.seen.rindex("\x1b[?25l")  # the cursor is there again

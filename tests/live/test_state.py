@@ -28,6 +28,7 @@ UNDER_LOAD = Known(
         (("job.json", ".pids"), "loading models"),
         (("job.json", ".pids", ".progress"), "load"),
         (("job.json", ".pids", ".progress", "client.json"), "collecting"),
+        (("job.json", "client.json"), "collecting"),
     ],
 )
 def test_files_tell_the_phase(files: tuple[str, ...], said: str) -> None:
