@@ -19,7 +19,7 @@ from capsexp.experiment.sweep import PlannedSweep, each_differs, plan
 from capsexp.experiment.sweep_runner import SweepRunner
 from capsexp.files import note, read_json, tell, working_folder
 from capsexp.lock import locked
-from capsexp.overrides import key_of, pasted, quote_override, several, unquoted
+from capsexp.overrides import key_of, pasted, several, unquoted
 from capsexp.resume import reopen
 from capsexp.tool import TOKEN
 from capsexp.trust import TRUST
@@ -170,7 +170,7 @@ def _dry_run(sweep: PlannedSweep) -> int:
 
 def _one_configuration(overrides: list[str], flags: list[str]) -> None:
     """Hydra shows one configuration: raises ConfigError with the line for one of a sweep's."""
-    swept, _ = split([quote_override(o) for o in overrides])
+    swept, _ = split(overrides)
     if swept and any(flag.startswith(("--cfg", "--info")) for flag in flags):
         names = {key_of(o): o for o in combinations(swept)[0]}
         shown = [word for f in flags if f not in _SEVERAL for word in f.split("=")]

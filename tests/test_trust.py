@@ -315,3 +315,15 @@ def test_the_settings_that_an_archive_of_ours_has_need_no_trust() -> None:
              for group, value in to_dict(Config()).items()
              for key in (value if isinstance(value, dict) else [""])}  # fmt: skip
     assert {key for key in known if not trust.measures(key, Config())} == asks & known
+
+
+@pytest.mark.parametrize("cmd", ["server.cmd='touch /tmp/x {port}'", "server.cmd=touch /tmp/x {port}"])
+def test_a_command_is_asked_for_and_run_as_it_was_typed(cmd: str, tmp_path: Path, ran: list[list[str]]) -> None:
+    folder = made(tmp_path / "sweep", "server=command", cmd)
+    with pytest.raises(
+        ArchiveError,
+        match=r"would run the command 'touch /tmp/x \{port\}' \(server\.cmd\): if you trust it, add --trust",
+    ):
+        replay.main([str(folder)])
+    assert replay.main([str(folder), "--trust"]) == 0
+    assert cmd in ran[0]

@@ -57,6 +57,8 @@ def with_fewer_workers(c: Configuration, one: Configuration) -> bool:
 
 
 def _why_nothing(group: Sequence[Configuration], configs: Configs) -> str:
+    if not any(speed(c) for c in group):
+        return "no configuration completed its requests"
     if all(configs[c.key]["server"].get("name") == "external" for c in group):
         return (
             "a server that runs already was measured as it is; measure it again with another number of workers, and "
@@ -67,9 +69,7 @@ def _why_nothing(group: Sequence[Configuration], configs: Configs) -> str:
     failed = {g.metric: None for c in group for g in c.gates if g.verdict == gates.FAIL}
     if failed:
         return f"no configuration passes its gates ({', '.join(failed)})"
-    if any(speed(c) for c in group):
-        return "nothing that was measured keeps within its limits, as far as the runs tell"
-    return "no configuration completed its requests"
+    return "nothing that was measured keeps within its limits, as far as the runs tell"
 
 
 def recommend(

@@ -18,7 +18,8 @@ from statistics import NormalDist, mean, stdev
 
 Interval = tuple[float, float]
 
-FEWEST = 3  # below this many trials an interval says nothing
+FEWEST = 3  # trials, before two groups are told apart
+FEWEST_FOR_INTERVAL = 2  # one value says nothing of how it varies
 FEWEST_SAMPLES = 5
 MOST_TRIALS = 100
 
@@ -45,8 +46,8 @@ def centre(values: Sequence[float]) -> float:
 
 
 def interval(values: Sequence[float], level: float = 0.95) -> Interval | None:
-    """Interval of the geometric mean of positive values; None below 3 of them."""
-    if len(values) < FEWEST or min(values) <= 0:
+    """Interval of the geometric mean of positive values; None below 2 of them."""
+    if len(values) < FEWEST_FOR_INTERVAL or min(values) <= 0:
         return None
     first, logs = _logs(values)
     low, high = _student(logs, level)
@@ -60,8 +61,8 @@ def _logs(values: Sequence[float]) -> tuple[float, list[float]]:
 
 
 def interval_of_mean(values: Sequence[float], level: float = 0.95) -> Interval | None:
-    """Interval of the mean of values of any sign, such as differences; None below 3 of them."""
-    return _student(values, level) if len(values) >= FEWEST else None
+    """Interval of the mean of values of any sign, such as differences; None below 2 of them."""
+    return _student(values, level) if len(values) >= FEWEST_FOR_INTERVAL else None
 
 
 def _student(values: Sequence[float], level: float) -> Interval:

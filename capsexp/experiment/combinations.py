@@ -12,7 +12,7 @@ from hydra.errors import HydraException
 
 from capsexp import compose
 from capsexp.errors import ConfigError
-from capsexp.overrides import how_many, unquoted
+from capsexp.overrides import how_many, quote_override, unquoted
 
 MANY = 200  # runs: more than this is a slip of the keyboard
 # What launches runs and makes them of a command, for which ours wants Hydra's own.
@@ -52,10 +52,11 @@ def _parse(overrides: Sequence[str]) -> Any:
 
 
 def split(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Those with several values, and the others."""
+    """Those with several values, and the others, in Hydra's words."""
     swept: list[str] = []
     fixed: list[str] = []
-    for parsed, line in zip(_parse(overrides), overrides, strict=True):
+    lines = [quote_override(o) for o in overrides]
+    for parsed, line in zip(_parse(lines), lines, strict=True):
         (swept if parsed.is_sweep_override() else fixed).append(line)
     return swept, fixed
 

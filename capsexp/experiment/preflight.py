@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 from capsexp import samples
 from capsexp.address import port_of
 from capsexp.analysis import languages
+from capsexp.client.greeting import refusal
+from capsexp.client.transports import ConnectionOptions
 from capsexp.commandline import startable
 from capsexp.config import Config, engine_languages
 from capsexp.engines import EngineConfig
@@ -44,6 +46,10 @@ def check(sweep: PlannedSweep) -> tuple[list[EngineConfig], list[str]]:
         if why := unreachable(url, REACH_S):
             untold = "" if urlsplit(url).port else f" (no port is said, so {port_of(url)} was tried: ws://HOST:PORT)"
             raise ServerError(f"server.url={url}: nobody answers ({why}); is the server running?{untold}")
+    for config in {repr((c.server, c.target)): c for c in configs if c.server.name == "external"}.values():
+        way = ConnectionOptions(config.server.token, config.server.certfile, target=config.target)
+        if why := refusal(config.server.url or "", way, config.load.message_s):
+            raise ServerError(why)
     return engines, found
 
 

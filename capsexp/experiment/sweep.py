@@ -128,6 +128,12 @@ _TOLD_TO_ALL = frozenset(
 
 def each_differs(planned: Sequence[Planned]) -> None:
     """Raises ConfigError where several runs would measure one thing, under several names, or not what was named."""
+    servers = [p.config.server for p in planned]
+    for key, name in (("url", "external"), ("cmd", "command")):
+        given = any(getattr(server, key) is not None for server in servers)
+        if given and all(server.name != name for server in servers):
+            chosen = servers[0].name
+            raise ConfigError(f"server.{key}: is read with server={name} only, and server={chosen} is chosen")
     for key in sorted({key_of(o) for p in planned for o in p.overrides}):
         if len(_values(planned, key)) < 2:
             continue

@@ -37,16 +37,23 @@ def test_the_verdict_of_gates(said: list[str], verdict: str) -> None:
 
 @pytest.mark.parametrize(
     ("faster", "verdict"),
-    [((5.5, 5.6, 5.4), "PASS"), ((8.3, 8.4, 8.2), "FAIL"), ((6.6, 6.8, 6.5), "INCONCLUSIVE"), ((6.0, 7.0), "PASS")],
+    [
+        ((5.5, 5.6, 5.4), "PASS"),
+        ((8.3, 8.4, 8.2), "FAIL"),
+        ((6.6, 6.8, 6.5), "INCONCLUSIVE"),
+        ((5.5, 5.6), "PASS"),
+        ((6.0, 7.0), "INCONCLUSIVE"),
+        ((6.0,), "INCONCLUSIVE"),
+    ],
 )
 def test_the_speedup_gate_follows_the_interval(faster: tuple[float, ...], verdict: str) -> None:
     _, two = report(*trials(1, 10.0, 10.1, 9.9), *trials(2, *faster))
     gate = next(g for g in two.gates if g.metric == "speedup")
     assert gate.verdict == verdict
-    assert (two.metric("speedup").ci95 is None) == (len(faster) < 3)
+    assert (two.metric("speedup").ci95 is None) == (len(faster) < 2)
     assert two.verdict == {"PASS": "FEASIBLE", "FAIL": "NOT_FEASIBLE"}.get(verdict, verdict)
     if verdict == "INCONCLUSIVE":
-        assert "would settle it" in gate.reason
+        assert "settle it" in gate.reason
 
 
 @given(st.lists(st.floats(10, 20000), min_size=1, max_size=6), st.floats(10, 20000))

@@ -46,7 +46,7 @@ def test_the_interval_of_an_error_rate_holds_it_and_stays_above_zero(counts: lis
 def test_too_little_to_say() -> None:
     assert statistics.rate([(1, 10)] * 4) is None
     assert statistics.unpaired([1.0, 2.0], [1.0, 2.0, 3.0]) is None
-    assert statistics.interval_of_mean([1.0, 2.0]) is None
+    assert statistics.interval_of_mean([1.0]) is None
     assert statistics.width(None) is None
     assert statistics.trials_to_settle([-1.0, 1.0], 0.5) is None
     assert statistics.unpaired([2.0] * 3, [1.0] * 3) == pytest.approx((2.0, 2.0))
@@ -80,8 +80,10 @@ def test_quantiles_of_student(degrees: int, value: float) -> None:
     assert statistics.two_sided(degrees) == pytest.approx(value, abs=2e-4)
 
 
-def test_intervals_need_three_positive_values() -> None:
-    assert statistics.interval([1.0, 2.0]) is None
+def test_intervals_need_two_positive_values() -> None:
+    assert statistics.interval([1.0]) is None
+    low, high = statistics.interval([1.0, math.e]) or (0, 0)  # t of 1 degree of freedom is 12.706
+    assert (low * high, math.log(high)) == (pytest.approx(math.e), pytest.approx(0.5 + 12.7062 / 2, abs=1e-3))
     assert statistics.interval([1.0, 0.0, 2.0]) is None
     assert statistics.ratios({1: 4.0, 2: 6.0}, {2: 3.0, 3: 1.0}) == [2.0]
 
