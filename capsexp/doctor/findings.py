@@ -54,7 +54,7 @@ class Machine:
     port: int = 6016
     port_owner: str | None = None
     ffmpeg: bool = False
-    engine: tuple[str, str | None] = ("sphinx", None)
+    engine: tuple[str, str | None] = ("", "none was looked at")
     engines: Mapping[str, str | None] = field(default_factory=dict)
     gpu: str | None = None  # why there is none
     nvidia: bool = False  # a GPU of NVIDIA's is there, whether it can be asked or not

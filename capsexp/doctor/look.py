@@ -16,7 +16,7 @@ import psutil
 from capsexp import cgroup, machine
 from capsexp.config import Config
 from capsexp.doctor.findings import Machine
-from capsexp.engines import ENGINES
+from capsexp.engines import ENGINES, known
 from capsexp.escape import one_line
 from capsexp.monitor.probes import gpu
 from capsexp.monitor.probes.neighbours import OURS, Neighbours, everybody
@@ -54,7 +54,7 @@ def seen(config: Config, asked: Sequence[str]) -> Machine:
         port_owner=_owner(config.server.port),
         ffmpeg=shutil.which("ffmpeg") is not None,
         engine=(mine, _refused(asked)),
-        engines={name: _refused([f"engine={name}"]) for name in names if name not in (mine, "null")},
+        engines={name: _refused([f"engine={name}"]) for name in names if name != mine and known(name).speaks},
         gpu=gpu.missing(),
         nvidia=NVIDIA.exists(),
     )

@@ -9,7 +9,7 @@ from capsexp.doctor.findings import MEND, NOTE, OK, Finding, Machine, findings, 
 GOOD = Machine(
     cpus=4, allowed=(0, 1, 2, 3), cores={0: "0", 1: "1", 2: "2", 3: "3"}, total_mb=16_000, available_mb=12_000,
     governors=frozenset({"performance"}), busy=0.01, stolen=0.0, clock="tsc", files=4096, disk_mb=50_000, ffmpeg=True,
-    engines={"sherpa": None}, gpu="it needs nvidia-ml-py",
+    engine=("sphinx", None), engines={"sherpa": None}, gpu="it needs nvidia-ml-py",
 )  # fmt: skip
 
 
