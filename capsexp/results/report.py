@@ -1,7 +1,8 @@
 """The report: what report.json holds (schema 2), typed. Its JSON schema is shipped beside this file.
 
 Values are immutable; analyses make new ones with `msgspec.structs.replace`. Units are in the names; MB are 2**20 bytes,
-shares go from 0 to 1, and what is not known is None.
+shares go from 0 to 1, and what is not known is None. It is one long file, as it is one contract: the JSON schema that
+others rely on is made of it, and it is read beside that.
 """
 
 from __future__ import annotations

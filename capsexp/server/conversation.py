@@ -15,7 +15,7 @@ from capsexp.protocol import AudioMessage, ProtocolError, encode_error
 from capsexp.server.core.session import Session
 from capsexp.server.core.task import NaiveTask, Task
 from capsexp.server.delivery import Delivery
-from capsexp.server.receive_throttle import Permit
+from capsexp.server.permit import Permit
 
 if TYPE_CHECKING:
     from capsexp.server.gateway import Gateway

@@ -21,8 +21,8 @@ from capsexp.server.core.session import Limits
 from capsexp.server.delivery import SegmentDone
 from capsexp.server.log_limit import LogLimit
 from capsexp.server.memory_budget import MemoryBudget
+from capsexp.server.permit import Permit
 from capsexp.server.pools.base import Pool
-from capsexp.server.receive_throttle import Permit
 
 UNTAKEN = 64  # results that a client may be behind with, beyond what is at work, before it is read from no more
 

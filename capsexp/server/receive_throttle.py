@@ -22,9 +22,9 @@ import logging
 import socket
 import time
 from collections import deque
-from collections.abc import Callable
 
 from capsexp.server.memory_budget import MemoryBudget
+from capsexp.server.permit import Permit
 from capsexp.server.tcp_queues import TcpQueues, kernel
 
 log = logging.getLogger(__name__)
@@ -37,34 +37,6 @@ FAST = 131_072  # bytes
 SLOW = 4  # times as many as have a turn may be slow
 STALL_S = 10.0  # without a byte, while others wait: such a client is let go
 OVERDUE_S = 5.0  # that a client waits for its turn
-
-
-class Permit:
-    """Of one connection; this one is always open."""
-
-    gone = False  # the client has left
-    hurried = False  # the message that came in has no place: it is to be read on soon
-    on_gone: Callable[[], object] = staticmethod(lambda: None)
-
-    def leave(self) -> None:
-        """The client has left, or is to be taken for one that has."""
-        self.gone = True
-        self.on_gone()
-
-    def resume_reading(self, at_once: bool = False) -> None:
-        """Let the next message in, when its turn comes, or at once."""
-
-    def pause_reading(self) -> None:
-        """Read nothing more until `resume_reading`."""
-
-    def done(self) -> None:
-        """The message that came in is out of the way: somebody else's turn."""
-
-    def drop(self) -> None:
-        """Throw the client out, without ceremony."""
-
-    def close(self) -> None:
-        """The connection has ended."""
 
 
 class ReceiveThrottle:

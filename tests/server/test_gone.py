@@ -18,7 +18,8 @@ from capsexp.server.connection import Bounded
 from capsexp.server.gateway import Gateway
 from capsexp.server.handshake_policy import HandshakePolicy
 from capsexp.server.memory_budget import MemoryBudget
-from capsexp.server.receive_throttle import Permit, ReceiveThrottle
+from capsexp.server.permit import Permit
+from capsexp.server.receive_throttle import ReceiveThrottle
 from tests.support import PATIENCE, noise
 from tests.support.fakes import FakeConnection, FakePool, message
 from tests.support.sending import LOAD, send_file
