@@ -51,7 +51,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     """`failure`: `harness` where it says nothing of the server; `reference`: the name of its reference; `fingerprint`:
     hashes of what it was made with (configuration, code, models, packages). What its engine can do: `one_core`, it
     recognizes on one core whatever `threads` says; `speaks`, its texts are words of a language. `tells`: what its
-    target tells beside the texts (see `targets`)."""
+    target tells beside the texts (see `targets`).
+
+    What says again what `config` holds (`name`, `trial`, `threads`, `pool`, `engine`, `server`) is there for whoever
+    reads run.json without knowing the settings of the version that wrote it: it keeps its place when they move."""
 
     schema: int = 1
     num: int
@@ -164,12 +167,24 @@ class Text(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReferenceProcesses(msgspec.Struct, frozen=True, kw_only=True):
-    """The reference with so many processes at once."""
+    """The reference with so many processes at once. Earlier versions kept the speed itself, some without the audio."""
 
     processes: int
-    throughput_rtfx: float
     makespan_s: float
+    audio_s: float | None = None
     load_s: float | None = None
+    kept_rtfx: float | None = msgspec.field(default=None, name="throughput_rtfx")
+
+    def __post_init__(self) -> None:
+        if self.audio_s is None and self.kept_rtfx is None:
+            raise ValueError("has neither audio_s nor throughput_rtfx")
+
+    @property
+    def throughput_rtfx(self) -> float:
+        """Seconds of audio recognized per second."""
+        if self.audio_s is not None and self.makespan_s > 0:
+            return self.audio_s / self.makespan_s
+        return self.kept_rtfx or 0.0
 
 
 class Alone(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from capsexp.runfiles import PIDS
 from capsexp.segments import Segment
 from capsexp.server.pools.base import Recognized, RetriesExhausted, WorkerInfo
 
+# queue_wait_s and compute_s are differences of the times before them: for whoever opens the table in a spreadsheet.
 SEGMENT_COLUMNS = (
     "task_id", "segment", "offset_s", "audio_s", "new_s", "worker", "pid", "queued_s", "started_s", "finished_s",
     "queue_wait_s", "compute_s", "retries", "status",

@@ -91,3 +91,15 @@ def test_files_of_earlier_versions_are_still_read(tmp_path: Path) -> None:
         "num", "key", "trial", "status", "workers", "threads", "pool", "engine", "dispatch", "config", "phases_s",
         "window_s", "samples", "skipped", "cpu_count", "warnings",
     }  # fmt: skip
+
+
+def test_the_speed_of_a_reference_is_computed_and_that_of_an_earlier_version_read() -> None:
+    def of(run: dict[str, Any]) -> float:
+        [one] = typed({**REFERENCE, "runs": [{"processes": 1, "makespan_s": 4.0, **run}]}, facts.Reference).runs
+        return one.throughput_rtfx
+
+    assert of({"audio_s": 100.0, "load_s": 0.1, "cpu_s": 3.9}) == 25.0
+    assert of({"audio_s": 100.0, "throughput_rtfx": 7.0}) == 25.0
+    assert of({"throughput_rtfx": 7.0}) == 7.0
+    with pytest.raises(ValueError, match="neither audio_s nor throughput_rtfx"):
+        of({})

@@ -20,7 +20,7 @@ TEXTS = {f"s{n}": Text(text="so it is", text_accu="so it is") for n in range(3)}
 
 
 def processes(count: int, rtfx: float) -> ReferenceProcesses:
-    return ReferenceProcesses(processes=count, throughput_rtfx=rtfx, makespan_s=10.0, load_s=0.1)
+    return ReferenceProcesses(processes=count, audio_s=10.0 * rtfx, makespan_s=10.0, load_s=0.1)
 
 
 REFERENCE = Reference(engine="null", threads=1, texts=TEXTS, runs=(processes(1, 10.0), processes(3, 1.0)))
