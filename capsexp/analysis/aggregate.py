@@ -26,6 +26,7 @@ from capsexp.results.report import (
     Validity,
 )
 from capsexp.results.run import Reference, Run
+from capsexp.targets.base import IGNORABLE
 
 replace = msgspec.structs.replace
 
@@ -120,6 +121,7 @@ def _case(every: list[Observed], references: Mapping[str, Reference], looks: boo
         pool=first.pool,
         engine=first.engine,
         target=str(first.group("target").get("name", "capswriter")),  # before there were others
+        ignored=ignored(first, references),
         load=_load(first),
         dispatch=first.dispatch,
         schedule=str(first.group("server").get("schedule", "fifo")) if first.server == "local" else None,
@@ -147,6 +149,15 @@ def _case(every: list[Observed], references: Mapping[str, Reference], looks: boo
 def that_count(runs: Sequence[Observed]) -> Sequence[Observed]:
     """The valid ones or, as there is nothing better to show, all."""
     return [one for one in runs if not one.disturbed] or runs
+
+
+def ignored(run: Run, references: Mapping[str, Reference]) -> tuple[str, ...]:
+    """In what its texts may differ from the reference's: not from a server's own, but for how numbers are counted."""
+    found = run.group("target").get("ignore")
+    known = tuple(name for name in IGNORABLE if isinstance(found, (list, tuple)) and name in found)
+    reference = references.get(run.reference or "")
+    exact = reference is not None and reference.kind == "server"
+    return tuple(name for name in known if name == "numbers") if exact else known
 
 
 def typical(counted: Sequence[Observed]) -> Observed:

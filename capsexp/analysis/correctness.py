@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from capsexp.analysis.figures import stands_for
-from capsexp.analysis.texts import normalise, words
+from capsexp.analysis.texts import comparable, normalise, words
 from capsexp.results.report import Wrong
 from capsexp.results.run import Answer, Reference, Row, SampleFacts, SampleTexts
 from capsexp.segments import WIDE
@@ -21,7 +22,8 @@ SPELLING, ENGINE = "spelling", "engine"
 class Judgement:
     """Of one run. `identical`: requests that are right, None without a reference; `unsure`: requests that may be right,
     as the server alone answered their sample in two ways; `errors`: of each sample with a known transcript, by `wer`
-    and `cer`, the errors and the words (characters) that they were counted on."""
+    and `cer` of `text`, and `wer_accu` and `cer_accu` of `text_accu` where that is delivered, the errors and the words
+    (characters) that they were counted on."""
 
     requests: int = 0
     completed: int = 0
@@ -53,18 +55,25 @@ def judge(
     reference: Reference | None,
     samples: Iterable[SampleFacts],
     tells_duration: bool = True,
+    ignored: Collection[str] = (),
+    language: str | None = None,
 ) -> Judgement:
     """Count the requests that are right.
 
     Right: completed, exactly one final result with its own task id and none of another's, a duration that covers the
     whole sample (where the target tells one), and both texts equal to the reference's. Of what the server alone answers
-    in two ways the texts are not compared.
+    in two ways the texts are not compared. `ignored`: in what texts may differ from an engine's (see `texts`), in the
+    set's `language`; numbers that are spelled otherwise are no errors either.
     `unlike`: where (nearly) all texts that came differ from it,
     but nothing is missing in them: "spelling" for the same words written otherwise, "engine" for other words.
     """
     answers = {i: a for t in transcripts.values() for a in t.results for i in [a.task_id, *a.also]}
     durations = {s.name: s.duration_s for s in samples} if tells_duration else {}
     accurate = any(answer.text_accu for answer in answers.values())  # servers of 2025 have no text_accu
+    if reference is not None and reference.kind == "server":
+        alike: Callable[[str], str] = _itself  # what it said before it has to say again, to the letter
+    else:
+        alike = partial(comparable, ignored=frozenset(ignored), language=language)
     wrong, wrong_count, unsure, pairs = [], 0, 0, []
     for request in requests:
         sample = request["sample"]
@@ -73,9 +82,9 @@ def judge(
             unsure += stands_for(request)
         elif reason is None and reference is not None:
             answer = answers[request["task_id"]]
-            reason = _difference(answer, sample, reference, accurate)
+            reason = _difference(answer, sample, reference, accurate, alike)
             if (expected := reference.texts.get(sample)) is not None:
-                pairs.append((answer.text, expected.text, stands_for(request)))
+                pairs.append((alike(answer.text), alike(expected.text), stands_for(request)))
         if reason is not None:
             wrong.append(Wrong(request=request["request"], sample=request["sample"], reason=reason))
             wrong_count += stands_for(request)
@@ -88,7 +97,7 @@ def judge(
         unlike=_unlike(pairs) if reference is not None and reference.kind == "engine" else None,
         wrong=tuple(wrong[:MOST_LISTED]),
         wrong_count=wrong_count,
-        errors=_errors_by_sample(transcripts, requests, set(answers)),
+        errors=_errors_by_sample(transcripts, requests, set(answers), frozenset(ignored) & {"numbers"}, language),
     )
 
 
@@ -108,14 +117,20 @@ def _fault(request: Row, answer: Answer | None, duration: float | None) -> str |
     return None
 
 
-def _difference(answer: Answer, sample: str, reference: Reference, accurate: bool) -> str | None:
+def _itself(text: str) -> str:
+    return text
+
+
+def _difference(
+    answer: Answer, sample: str, reference: Reference, accurate: bool, alike: Callable[[str], str]
+) -> str | None:
     expected = reference.texts.get(sample)
     if expected is None:
         return "the reference does not know this sample"
     for name in ("text", "text_accu") if accurate else ("text",):
-        mine, theirs = getattr(answer, name), getattr(expected, name)
+        mine, theirs = alike(getattr(answer, name) or ""), alike(getattr(expected, name))
         if mine != theirs:
-            others = (other for other, text in reference.texts.items() if mine and getattr(text, name) == mine)
+            others = (other for other, text in reference.texts.items() if mine and alike(getattr(text, name)) == mine)
             if (whose := next(others, None)) is not None:
                 return f"{name} is that of another sample, {whose}: somebody else's answer"
             return f"{name} {_change(mine, theirs, reference.whose)}"
@@ -166,28 +181,39 @@ def _changes(expected: str, heard: str) -> tuple[int, int]:
     return found.substitutions + found.insertions, found.deletions
 
 
+_KINDS = (("wer", words), ("cer", normalise))
+_DELIVERED = (("text", ""), ("text_accu", "_accu"))  # each text that servers deliver, and what ends its metrics' names
+
+
 def _errors_by_sample(
-    transcripts: Mapping[str, SampleTexts], requests: list[Row], answered: set[str]
+    transcripts: Mapping[str, SampleTexts],
+    requests: list[Row],
+    answered: set[str],
+    ignored: frozenset[str],
+    language: str | None,
 ) -> dict[str, dict[str, tuple[int, int]]]:
     """See `Judgement`; by jiwer. Of a request that was lost every word is deleted. A transcript that is empty has no
     words: what is heard there is inserted."""
-    names = {transcript.sample or name: name for name, transcript in transcripts.items()}
-    heard: dict[str, list[tuple[str, int]]] = {}
     lost = {r["task_id"] for r in requests if r["status"] != "ok" or r["task_id"] not in answered}
-    for name, transcript in transcripts.items():
-        whole = [a for a in transcript.results if a.task_id not in lost]
-        heard[name] = [(a.text_accu or a.text, a.count or 1) for a in whole]
+    missing: Counter[str] = Counter()
     for request in requests:
-        if request["task_id"] in lost and request["sample"] in names:
-            heard[names[request["sample"]]].append(("", stands_for(request)))
+        if request["task_id"] in lost:
+            missing[request["sample"]] += stands_for(request)
     errors: dict[str, dict[str, tuple[int, int]]] = {}
-    for name, transcript in transcripts.items():
-        if transcript.transcript is None or not heard[name]:
-            continue
-        for kind, alike in (("wer", words), ("cer", normalise)):
-            said = alike(transcript.transcript)
-            each = [(_errors(said, alike(text), kind), n) for text, n in heard[name]]
-            errors.setdefault(name, {})[kind] = (sum(e[0] * n for e, n in each), sum(e[1] * n for e, n in each))
+    for text, ends in _DELIVERED:
+        if ends and not any(getattr(a, text) for t in transcripts.values() for a in t.results):
+            continue  # servers of 2025 and foreign ones have no text_accu
+        for name, transcript in transcripts.items():
+            heard = [(getattr(a, text) or "", a.count or 1) for a in transcript.results if a.task_id not in lost]
+            if count := missing[transcript.sample or name]:
+                heard.append(("", count))
+            if transcript.transcript is None or not heard:
+                continue
+            said = comparable(transcript.transcript, ignored, language)
+            for kind, alike in _KINDS:
+                each = [(_errors(alike(said), alike(comparable(t, ignored, language)), kind), n) for t, n in heard]
+                counts = sum(e[0] * n for e, n in each), sum(e[1] * n for e, n in each)
+                errors.setdefault(name, {})[f"{kind}{ends}"] = counts
     return errors
 
 

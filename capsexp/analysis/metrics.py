@@ -113,6 +113,7 @@ def _cpu_seconds(role: str, who: str, pick: Callable[[Figures], float | None]) -
 
 
 _TEXTS = Gate(timed=False, unknown="no reference transcripts")
+_ACCURATE = Gate(timed=False, unknown="no reference transcripts, or no text_accu")
 
 METRICS: tuple[Metric, ...] = (
     Metric(
@@ -181,12 +182,21 @@ METRICS: tuple[Metric, ...] = (
         share_of_requests(lambda j: j.completed), "completed", percent=True,
     ),
     Metric(
-        "wer", "", LOWER, "Word errors / words of the transcripts, after normalization; lost text is deletions.",
+        "wer", "", LOWER,
+        "Word errors of `text` / words of the transcripts, after normalization; lost text is deletions.",
         error_rate("wer"), "WER %", 1, True, _TEXTS,
     ),
     Metric(
-        "cer", "", LOWER, "Character errors / characters of the transcripts, after normalization.",
+        "cer", "", LOWER, "Character errors of `text` / characters of the transcripts, after normalization.",
         error_rate("cer"), "CER %", 1, True, _TEXTS,
+    ),
+    Metric(
+        "wer_accu", "", LOWER, "wer of `text_accu`, the text merged by times, where such a server delivers one.",
+        error_rate("wer_accu"), "WER % by times", 1, True, _ACCURATE,
+    ),
+    Metric(
+        "cer_accu", "", LOWER, "cer of `text_accu`, likewise.",
+        error_rate("cer_accu"), "CER % by times", 1, True, _ACCURATE,
     ),
     Metric(
         "offered_rtfx", "RTFx", NEITHER,

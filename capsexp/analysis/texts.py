@@ -69,6 +69,56 @@ def words(text: str) -> str:
     return " ".join(tokens(text))
 
 
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_HYPHEN = re.compile(r"(?<=[^\W\d_])-(?=[^\W\d_])")
+
+
+@lru_cache(maxsize=10_000)
+def comparable(text: str, ignored: frozenset[str], language: str | None = None) -> str:
+    """A text without what is `ignored` (of IGNORABLE, see `targets`): for comparing it with an engine's. `numbers`:
+    Chinese ones in digits (cn2an), others' in words (num2words; in English where nothing is known of the language)."""
+    if "numbers" in ignored:
+        text = _one_spelling(text, language)
+    if "case" in ignored:
+        text = text.casefold()
+    if "punctuation" in ignored:
+        text = " ".join("".join(" " if unicodedata.category(c)[0] in "PS" else c for c in text).split())
+    return _joined_han(text) if "spaces" in ignored else text
+
+
+def _joined_han(text: str) -> str:
+    whole = ""
+    for word in text.split():
+        close = not whole or WIDE.match(whole[-1]) or WIDE.match(word)
+        whole += word if close else f" {word}"
+    return whole
+
+
+def _one_spelling(text: str, language: str | None) -> str:
+    """Neither library knows every text: one that it cannot read stays as it is."""
+    if (language or "").startswith(("zh", "cmn", "yue")) or (language is None and WIDE.search(text)):
+        from cn2an import transform
+
+        try:
+            return str(transform(text, "cn2an"))
+        except ValueError:
+            return text
+    from num2words import num2words
+
+    def spelled(found: re.Match[str]) -> str:
+        try:
+            said = str(
+                num2words(
+                    float(found[0]) if "." in found[0] else int(found[0]), lang=re.split(r"[-_]", language or "en")[0]
+                )
+            )
+        except (NotImplementedError, OverflowError, ValueError):
+            return found[0]
+        return said.replace(",", "")
+
+    return _HYPHEN.sub(" ", _NUMBER.sub(spelled, text))
+
+
 def _begins_word(following: str) -> bool:
     return bool(following) and unicodedata.category(following)[0] in "LN" and not WIDE.match(following)
 

@@ -23,6 +23,8 @@ class ThresholdsConfig:
     correctness: float | None = 1.0
     wer: float | None = None
     cer: float | None = None
+    wer_accu: float | None = None
+    cer_accu: float | None = None
     throughput_rtfx: float | None = None
     efficiency: float | None = None
     turnaround_p50_s: float | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any
 
 from capsexp import bounds, engines
@@ -27,8 +28,9 @@ from capsexp.engines import EngineConfig
 from capsexp.errors import ConfigError
 from capsexp.load import LOADS
 from capsexp.machine import total_mb
+from capsexp.plugins import nearest
 from capsexp.targets import TARGETS, TargetConfig
-from capsexp.targets.base import TOLD
+from capsexp.targets.base import IGNORABLE, TOLD
 
 WORKER_MB = 10  # that a worker takes before it has a model, at the very least
 AUTO_TRIALS = 3  # fewer leave the spread itself unknown
@@ -131,6 +133,11 @@ def _spoken(config: Config) -> Iterator[str]:
         yield f"server.url: server=external needs an address: {whole(target.transport)}"
     if server.url is not None and not is_address(server.url, target.transport):
         yield f"server.url: {no_address(server.url, target.transport)}"
+    for name in target.ignore:
+        if name not in IGNORABLE:
+            yield f"target.ignore: unknown value {name!r}{nearest(name, IGNORABLE)}"
+    if "numbers" in target.ignore and not all(map(find_spec, ("num2words", "cn2an"))):
+        yield "target.ignore: to spell numbers alike takes more packages: pip install 'capsexp[numbers]'"
     if strange := sorted(target.tells - TOLD.keys()):
         yield f"target={target.name}: tells {', '.join(strange)}; there is {', '.join(TOLD)}"
     if server.name == "local" and not target.local:

@@ -172,7 +172,9 @@ def _judge(files: RunFiles, references: Mapping[str, Reference]) -> Judgement | 
         return None
     run = files.run
     reference = references.get(run.reference or "")
-    judged = correctness.judge(files.transcripts, files.requests, reference, run.samples, "duration" in run.tells)
+    ignored = aggregate.ignored(run, references)
+    told = "duration" in run.tells
+    judged = correctness.judge(files.transcripts, files.requests, reference, run.samples, told, ignored, run.language)
     meaningless = run.twin or (run.server == "local" and not run.speaks)  # random weights; no words of a language
     return replace(judged, errors={}) if meaningless else judged
 

@@ -8,6 +8,7 @@ from capsexp.analysis.metrics import BY_TAG
 from capsexp.analysis.texts import EXPLAINED
 from capsexp.counts import counted
 from capsexp.results.report import Configuration, ReferenceRun, Report, Slope, Timeline
+from capsexp.targets.base import IGNORABLE
 
 MACHINES = "Workers for machines of other sizes with cores like these, by throughput and memory alone (predicted)"
 # What the main table shows of each configuration, beside its key, trials and verdict; None: right / all requests.
@@ -105,6 +106,10 @@ def explained_lines(report: Report) -> list[str]:
         )
     if any(c.value("wer") is not None for c in report.configurations):
         found.append(EXPLAINED)
+    for ignored in dict.fromkeys(c.ignored for c in report.configurations if c.ignored):
+        targets = ", ".join(dict.fromkeys(str(c.target) for c in report.configurations if c.ignored == ignored))
+        what = ", ".join(IGNORABLE.get(name, name) for name in ignored)
+        found.append(f"target={targets}: no difference between texts is made by {what} (target.ignore).")
     return found
 
 

@@ -200,6 +200,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     pool: str | None = None
     engine: str | None = None
     target: str | None = None
+    ignored: tuple[str, ...] = ()  # in what texts may differ from the reference's (target.ignore)
     load: str | None = None
     dispatch: str | None = None
     schedule: str | None = None

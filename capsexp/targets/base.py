@@ -4,7 +4,7 @@ has the sockets and the clocks."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -38,6 +38,12 @@ TOLD = {  # what a server may tell beside its texts
     "duration": "how much of the audio a result covers",
     "id": "whose request a result belongs to",
 }
+IGNORABLE = {  # what need not be alike in two texts: `ignore`
+    "case": "capital and small letters",
+    "punctuation": "punctuation",
+    "spaces": "spaces beside Han characters and kana",
+    "numbers": "how numbers are spelled",
+}
 UNTOLD = {  # and what then is left
     "duration": "whether all of it was recognized shows in the texts alone",
     "id": "that an answer is somebody else's shows in its text alone",
@@ -60,6 +66,9 @@ class TargetConfig:
     measures: ClassVar[frozenset[str]] = frozenset({"probe_timeout"})
 
     name: str = MISSING
+    # Of IGNORABLE: in what its texts may differ from those of an engine of ours. What it answers itself has to be the
+    # same to the letter.
+    ignore: list[str] = field(default_factory=list)
     probe_timeout: float = number(60.0, low=0.1, high=86400)  # s for a first request, with what is loaded only then
 
     def at(self, url: str) -> str:

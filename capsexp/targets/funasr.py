@@ -28,6 +28,7 @@ class Settings(TargetConfig):
     measures: ClassVar[frozenset[str]] = frozenset({"probe_timeout", "mode", "end", "chunk_size", "itn", "hotwords"})
 
     name: str = "funasr"
+    ignore: list[str] = field(default_factory=lambda: ["case", "spaces"])
     mode: str = "offline"
     end: str = "is_end"
     chunk_size: list[int] = field(default_factory=lambda: [5, 10, 5])  # in 60 ms; without it audio is dropped

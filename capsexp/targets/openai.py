@@ -41,6 +41,7 @@ class Settings(TargetConfig):
     )
 
     name: str = "openai"
+    ignore: list[str] = field(default_factory=lambda: ["case", "punctuation", "spaces"])
     path: str = "/v1/audio/transcriptions"
     model: str | None = None
     model_key: str = "model"

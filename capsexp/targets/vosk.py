@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from capsexp import bounds
@@ -26,6 +26,7 @@ class Settings(TargetConfig):
     measures: ClassVar[frozenset[str]] = frozenset({"probe_timeout", "frame_s"})
 
     name: str = "vosk"
+    ignore: list[str] = field(default_factory=lambda: ["case", "punctuation", "spaces"])
     frame_s: float = bounds.number(0.25, low=0.01, high=30)  # of which 32 s are the largest frame
 
 

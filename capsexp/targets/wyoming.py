@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -27,6 +27,7 @@ class Settings(TargetConfig):
     measures: ClassVar[frozenset[str]] = frozenset({"probe_timeout", "frame_s", "model", "language"})
 
     name: str = "wyoming"
+    ignore: list[str] = field(default_factory=lambda: ["case", "punctuation", "spaces"])
     frame_s: float = bounds.number(1.0, low=0.01, high=60)
     model: str | None = None
     language: str | None = None

@@ -12,7 +12,7 @@ from capsexp.load import LoadConfig
 # engine, a target and a load say their own (`measures`).
 MEASURES = (
     "workers", "threads", "trial", "trials", "trials_max", "cooldown", "hours", "name", "live",
-    "engine.name", "target.name", "load.name", "pool.name", "punctuation.name", "punctuation.quantize",
+    "engine.name", "target.name", "target.ignore", "load.name", "pool.name", "punctuation.name", "punctuation.quantize",
     *(f"samples.{key}" for key in ("name", "set", "minutes", "concurrency", "language")),
     *(f"load.{each.name}" for each in fields(LoadConfig)),
     "reference.*", "control.*", "fault.*", "thresholds.*", "validity.*", "report.*", "archive.*",
