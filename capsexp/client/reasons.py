@@ -67,6 +67,8 @@ def _ended(error: Ended, message_s: float, way: ConnectionOptions) -> str:
         said += (
             f": its messages ({message_s:g} s of audio, {megabytes:.1f} MB) are too big for it; lower load.message_s"
         )
+    elif error.code == 1009:  # the target keeps to the largest message itself
+        said += ": so much audio is too much for it; leave the longest samples out"
     return said
 
 

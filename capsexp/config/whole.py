@@ -133,6 +133,8 @@ def _spoken(config: Config) -> Iterator[str]:
         yield f"server.url: server=external needs an address: {whole(target.transport)}"
     if server.url is not None and not is_address(server.url, target.transport):
         yield f"server.url: {no_address(server.url, target.transport)}"
+    if server.token and not target.tokens:
+        yield f"server.token: target={target.name} has no place for one; leave it out"
     for name in target.ignore:
         if name not in IGNORABLE:
             yield f"target.ignore: unknown value {name!r}{nearest(name, IGNORABLE)}"

@@ -26,6 +26,7 @@ REMEDIES = {
     429: "fewer at once (load.concurrency=N)",
     503: "fewer at once (load.concurrency=N), or later",
 }
+REFUSED = (400, 404, 422)  # what was asked for
 _TAG = re.compile(r"<[^>]*>")
 
 
@@ -90,7 +91,10 @@ class OpenAi:
     def closed(self, code: int, reason: str) -> Sequence[Result]:
         if not 200 <= code < 300:
             said = " ".join(part for part in (str(code), _said(self._come) or reason) if part)
-            raise ProtocolError(f"{said}; {REMEDIES[code]}" if code in REMEDIES else said)
+            remedy = REMEDIES.get(code)
+            if code in REFUSED and "model" in said.lower():  # by its name, in words of its own
+                remedy = f"name one that it has: target.model=NAME, sent as {self._config.model_key!r}"
+            raise ProtocolError(f"{said}; {remedy}" if remedy else said)
         if self._config.format == "text":
             return (final(self._task, _plain(self._come)),)
         fields = json_object(self._come)

@@ -23,6 +23,7 @@ class Settings(TargetConfig):
 
     transport: ClassVar[str] = "tcp"
     pcm16: ClassVar[bool] = True
+    tokens: ClassVar[bool] = False
     tells: ClassVar[frozenset[str]] = frozenset()
     measures: ClassVar[frozenset[str]] = frozenset({"probe_timeout", "frame_s", "model", "language"})
 

@@ -8,7 +8,9 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from capsexp.client.request import ConnectionOptions
 from capsexp.client.warm import CLIP_S, ROUNDS, warm
+from capsexp.compose import compose
 from capsexp.config import LoadConfig
+from capsexp.errors import ConfigError
 from capsexp.samples import Sample
 from capsexp.targets import TARGETS
 from tests.support import PATIENCE, foreign, noise
@@ -78,3 +80,15 @@ def test_what_speaks_over_another_transport_is_named(target: str) -> None:
     said = asyncio.run(main()) or ""
     assert said.startswith(f"target={target}: a first request, before the load, failed: ")
     assert "did not answer" not in said and "probe_timeout" not in said
+
+
+def test_a_message_that_is_too_large_for_a_target_that_keeps_its_messages_small_is_too_much_audio() -> None:
+    said = warmed(foreign.sherpa_python, "sherpa", max_size=1000) or ""
+    assert "(code 1009" in said and said.endswith("so much audio is too much for it; leave the longest samples out")
+
+
+def test_a_token_is_for_a_target_that_has_a_place_for_it() -> None:
+    line = ["server=external", "server.url=tcp://127.0.0.1:1", "target=wyoming", "server.token=secret"]
+    with pytest.raises(ConfigError, match=r"^server\.token: target=wyoming has no place for one"):
+        compose(line)
+    assert compose([*line[:1], "server.url=ws://127.0.0.1:1", "target=vosk", line[3]]).server.token == "secret"

@@ -152,6 +152,12 @@ def test_openais_answers_are_the_same_however_their_bytes_come(cuts: list[int]) 
         (404, b'{"detail":"Not Found"}', "404 Not Found; check target.path and target.model"),
         (401, b'{"error": {"message": "Incorrect API key"}}', "401 Incorrect API key; give its key as server.token"),
         (
+            404,
+            b'{"error": {"message": "The model `whisper-1` does not exist."}}',
+            "404 The model `whisper-1` does not exist.; name one that it has: target.model=NAME, sent as 'model'",
+        ),
+        (400, b"unknown model", "400 unknown model; name one that it has: target.model=NAME, sent as 'model'"),
+        (
             413,
             b"<html><h1>413 Request&nbsp;Entity Too Large</h1></html>",
             "413 413 Request Entity Too Large; the",
