@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from statistics import median
 
-from capsexp.analysis.figures import Figures
+from capsexp.analysis.figures import SERVER_ROLES, Figures
 from capsexp.results.report import Timeline
 from capsexp.results.run import Row, Run
 
@@ -12,7 +14,9 @@ Span = tuple[float, float]
 FEWEST_TICKS = 4  # of the monitor in the measured phase: its counters are read up to a tick before and after it
 
 
-def shares(run: Run, figures: Figures | None, requests: list[Row], segments: list[Row]) -> Timeline | None:
+def shares(
+    run: Run, figures: Figures | None, requests: list[Row], segments: list[Row], monitor: Sequence[Row] = ()
+) -> Timeline | None:
     """None for a run without a measured phase or of which not all rows were kept; a share is None where only our own
     server could say, or where the phase was too short for the monitor."""
     span = run.window_s.span
@@ -31,7 +35,18 @@ def shares(run: Run, figures: Figures | None, requests: list[Row], segments: lis
         gateway_busy=gateway / (end - start) if gateway is not None else None,
         client_busy=client / (end - start) if client is not None else None,  # it counts its own
         client_waiting=1 - covered(sending, (start, end)) / (end - start) if sending else None,
+        threads_at_work=_threads_at_work(monitor, span),
     )
+
+
+def _threads_at_work(monitor: Sequence[Row], span: Span) -> float | None:
+    """The median over ticks, of all of the server's processes together; None where the system does not tell."""
+    ticks: dict[float, int] = defaultdict(int)
+    for row in monitor:
+        busy = row.get("busy_threads")
+        if busy is not None and row["role"] in SERVER_ROLES and span[0] <= row["time_s"] <= span[1]:
+            ticks[row["time_s"]] += busy
+    return median(ticks.values()) if ticks else None
 
 
 def covered(spans: Iterable[Span], window: Span) -> float:

@@ -142,7 +142,7 @@ def _observed(files: RunFiles, sweep: SweepFiles, settings: Mapping[str, Any], s
     memory = found.memory.metric if found else None
     lost = judged.wrong_count if judged else None
     harm = (run, found, files.requests, files.segments, files.workers, files.faults, lost)
-    shares = (run, found, files.requests, files.segments)
+    shares = (run, found, files.requests, files.segments, files.monitor)
     slope = (files.monitor, memory, run.window_s.span, settings["leak_min_s"])
     return Observed(
         run=run,

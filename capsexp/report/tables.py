@@ -213,7 +213,10 @@ def timeline_lines(report: Report) -> list[str]:
         for name in ("queue empty", "gateway busy", "client busy", "client waiting"):
             share = getattr(t, name.replace(" ", "_"))
             shares[name] = "" if share is None else percent(share, 0)
-        if known := [f"{name} {said} %" for name, said in shares.items() if said]:
+        known = [f"{name} {said} %" for name, said in shares.items() if said]
+        if t.threads_at_work is not None:
+            known.append(f"threads of the server at work {t.threads_at_work:g}")
+        if known:
             found.append(f"{c.key}: {', '.join(known)}")
     return found
 

@@ -106,13 +106,15 @@ class IsoResource(msgspec.Struct, frozen=True, kw_only=True):
 
 class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     """Shares of a typical run's measured phase: each worker busy, no segment waiting, gateway and client busy (of one
-    CPU), the client waiting with nothing left to send."""
+    CPU), the client waiting with nothing left to send. `threads_at_work`: of the server's processes, the median over
+    the ticks of the monitor: what a server whose workers are threads does not tell otherwise."""
 
     workers_busy: tuple[float, ...] = ()
     queue_empty: float | None = None
     gateway_busy: float | None = None
     client_busy: float | None = None
     client_waiting: float | None = None
+    threads_at_work: float | None = None
 
 
 class GpuUse(msgspec.Struct, frozen=True, kw_only=True):

@@ -201,6 +201,42 @@ def test_what_threads_waited_stays_in_the_sum_when_they_end(tmp_path: Path) -> N
     assert delays.seconds(2) == 2.25
 
 
+def test_threads_at_work_are_those_that_used_a_cpu_since_the_tick_before(tmp_path: Path) -> None:
+    def ran(**threads: float) -> None:
+        for name, seconds in threads.items():
+            (tmp_path / name).mkdir(exist_ok=True)
+            (tmp_path / name / "schedstat").write_text(f"{int(seconds * 1e9)} 0 7\n")
+
+    delays = _linux._Delays(1, 0)
+    delays._folder = str(tmp_path)
+    ran(one=2.0, two=0.05)
+    delays.seconds(2)
+    assert delays.busy(100.0) == 0  # nobody knows since when
+    ran(one=3.0, two=0.1, three=0.9)
+    delays.seconds(3)
+    assert delays.busy(101.0) == 2
+    ran(one=3.0, two=1.0)
+    (tmp_path / "three" / "schedstat").unlink()
+    delays.seconds(2)
+    assert delays.busy(102.0) == 1
+    delays.seconds(2)
+    assert delays.busy(103.0) == 0
+
+
+def test_a_real_thread_that_works_is_counted(start: Callable[[], Told]) -> None:
+    if not _linux._counts_delays():
+        pytest.skip("this kernel does not count")
+    one = start()
+    probe, deadline, found = trees(one.pid), time.monotonic() + PATIENCE, 0
+    time.sleep(0.2)
+    look(probe, one.pid)
+    one(f"work {min(os.sched_getaffinity(0))}")
+    while found != 1 and time.monotonic() < deadline:
+        time.sleep(0.3)
+        found = look(probe, one.pid)["busy_threads"]
+    assert found == 1
+
+
 def test_files_stay_open_while_they_are_watched_and_no_longer(start: Callable[[], Told]) -> None:
     gc.collect()
     before, told = len(os.listdir("/proc/self/fd")), start()

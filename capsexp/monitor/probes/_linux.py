@@ -18,6 +18,7 @@ from capsexp.monitor.probes.base import Row
 
 MOST_OPEN = 2048  # files; what is beyond is opened each time
 MUCH_MB, MUCH = 4.0, 0.02  # of memory that moved, in MB and as a share of RSS: then PSS is read at once
+AT_WORK = 0.1  # of a CPU: a thread that uses less between two ticks waits for work
 FEW_FAULTS = 64  # pages: fewer say nothing
 SHARE, SHARE_MUCH = 1 / 4000, 1 / 100  # of a CPU, which one process's PSS may take; and where much has moved
 LONGEST_S = 10.0  # without reading PSS again
@@ -107,6 +108,7 @@ class Linux:
             }
             if one.delays is not None:
                 columns["runqueue_s"] = one.delays.seconds(int(stat[17]))
+                columns["busy_threads"] = one.delays.busy(time.monotonic())
         except (OSError, IndexError):
             self._forget(pid)
             raise ProcessLookupError(pid) from None
@@ -177,19 +179,23 @@ class _Watched:
 
 
 class _Delays:
-    """How long a process's threads waited for a CPU although they could run. What one that ended had waited stays in
-    the sum, up to the last tick that saw it."""
+    """How long a process's threads waited for a CPU although they could run, and how many of them were at work. What
+    one that ended had waited stays in the sum, up to the last tick that saw it."""
 
     def __init__(self, pid: int, most: int) -> None:
         self._folder, self._most = f"/proc/{pid}/task", most
         self._threads: dict[str, _File] = {}
         self._waited: dict[str, int] = {}  # ns
+        self._ran: dict[str, int] = {}  # ns
+        self._before: dict[str, int] = {}  # the same at the tick before
+        self._then = time.monotonic()
         self._ended = 0
 
     def seconds(self, threads: int) -> float:
         gone = [thread for thread, file in self._threads.items() if not self._read(thread, file)]
         for thread in gone:
             del self._threads[thread]
+            self._ran.pop(thread, None)
             self._ended += self._waited.pop(thread, 0)
         if gone or threads != len(self._threads):
             for thread in os.listdir(self._folder):
@@ -200,9 +206,17 @@ class _Delays:
                             self._threads[thread] = file
         return (self._ended + sum(self._waited.values())) / 1e9
 
+    def busy(self, now: float) -> int:
+        """Threads that have used more than AT_WORK of a CPU since the last time; none at the first."""
+        least, since = 1e9 * AT_WORK * (now - self._then), self._before
+        found = sum(ran - since.get(thread, 0) > least for thread, ran in self._ran.items()) if since else 0
+        self._before, self._then = dict(self._ran), now
+        return found
+
     def _read(self, thread: str, file: _File) -> bool:
         try:
-            self._waited[thread] = int(file.read().split()[1])  # CPU time, waiting time, time slices
+            ran, waited, _ = file.read().split()  # CPU time, waiting time, time slices
+            self._ran[thread], self._waited[thread] = int(ran), int(waited)
         except (FileNotFoundError, ProcessLookupError):
             return False
         return True

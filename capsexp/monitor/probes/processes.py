@@ -23,6 +23,7 @@ COLUMNS = (
     Column("write_mb", "MB", "written to disk since it began"),
     Column("peak_rss_mb", "MB", "the most that was ever resident, between ticks too (Linux)"),
     Column("runqueue_s", "s", "that its threads waited for a CPU although they could run, since they began (Linux)"),
+    Column("busy_threads", "", "of its threads those that used over a tenth of a CPU since the tick before (Linux)"),
 )
 ROLES = PROCESS_ROLES
 EVERY_S = 0.0
