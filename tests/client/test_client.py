@@ -78,7 +78,7 @@ def own_bug(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         raise KeyError("a bug")
 
     with monkeypatch.context() as patch:
-        patch.setattr(target_module, "encode_audio", broken)
+        patch.setattr(target_module, "encode_audio_utf8", broken)
         yield
 
 
@@ -89,7 +89,7 @@ def test_a_bug_of_the_client_is_no_failure_of_the_server(monkeypatch: pytest.Mon
     assert time.monotonic() - began < PATIENCE / 2
 
 
-@pytest.mark.parametrize("where", ["encode_audio", "decode_result"])
+@pytest.mark.parametrize("where", ["encode_audio_utf8", "decode_result"])
 def test_a_bug_of_the_client_ends_hours_of_load(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     def broken(*_: object) -> str:
         raise KeyError("a bug")
@@ -128,7 +128,7 @@ import sys
 from capsexp.targets import capswriter
 def broken(*_):
     raise KeyError("a bug of ours")
-capswriter.encode_audio = broken
+capswriter.encode_audio_utf8 = broken
 from capsexp.client.app import main
 from capsexp.tool import entry
 sys.exit(entry(main, "capsexp.client"))
