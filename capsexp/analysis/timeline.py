@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from statistics import median
 
-from capsexp.analysis.figures import SERVER_ROLES, Figures
+from capsexp.analysis.figures import Figures
 from capsexp.results.report import Timeline
 from capsexp.results.run import Row, Run
+from capsexp.results.tables import SERVER_ROLES
 
 Span = tuple[float, float]
 FEWEST_TICKS = 4  # of the monitor in the measured phase: its counters are read up to a tick before and after it
