@@ -105,6 +105,19 @@ def test_all_forms_say_the_same_numbers() -> None:
             assert cells and f"<td>{said}</td>" in cells[0]
             drawn = page[page.index('id="table-pareto"') :]
             assert tag == "speedup" or f"<td>{said}</td>" in drawn[: drawn.index("</table>")]
+        everywhere = [tag for tag in tables.COLUMNS if tag and not tag.endswith(".ci95")]
+        assert len(everywhere) > 10
+        for tag in everywhere:
+            said = tables.shown(tag, found[c.key]["metrics"][tag]["value"])
+            assert said in [cell.strip() for cell in md.split("|")]
+            assert cells and f"<td>{said}</td>" in cells[0]
+        if ci95 := found[c.key]["metrics"]["speedup"]["ci95"]:
+            assert tables.interval(ci95) in md and cells and tables.interval(ci95) in cells[0]
+            assert f"{ci95[0]:.2f}-{ci95[1]:.2f}" in short
+    pictures = "".join(markdown.pictures(report).values())
+    for tag in ("speedup", "steady_memory_mb"):
+        values = [one["metrics"][tag]["value"] for one in found.values()]
+        assert all(f">{tables.shown(tag, value)}</text>" in pictures for value in values if value is not None)
 
 
 def test_nothing_is_read_into_a_report_without_configurations() -> None:
