@@ -96,7 +96,7 @@ def _in_lines(reader: Folder, stop: queue.SimpleQueue[None]) -> None:
     while True:
         known = reader.look()
         now, seen = time.monotonic(), shown(known)
-        if seen.where != before or now >= due:
+        if seen.where != before or now >= due or known.over:
             tell(line(seen, known.now))
             before, due = seen.where, now + SELDOM_S
         if _ended(known, False) or _waited(stop, EVERY_S):

@@ -47,6 +47,8 @@ def drawn(shown: Shown, width: int, height: int, now: float) -> RenderableType:
 
 def line(shown: Shown, now: float) -> str:
     """The same in one line."""
+    if shown.phase == "over":
+        return one_line(f"{shown.where}; over")
     share = "" if shown.share is None else f" {100 * shown.share:.0f} %"
     return one_line(f"{shown.where}; {shown.phase}{share}; {_left(shown, now)}")
 

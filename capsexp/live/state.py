@@ -141,9 +141,11 @@ def shown(known: Known) -> Shown:
 
 def phase(known: Known) -> str:
     """Of the run at work, by the files that are there."""
-    if known.over or known.at_work is None:
-        begun = any(run.status is not None for run in known.runs)
-        return "over" if known.over else "between two runs" if begun else "getting ready"
+    if known.over:
+        return "over"
+    if known.at_work is None:
+        ended = [run.status is not None for run in known.runs]
+        return "making the report" if all(ended) else "between two runs" if any(ended) else "getting ready"
     if JOB not in known.files:
         return "making the reference"
     lasts = known.progress is not None and known.progress.lasts_s  # then client.json is a checkpoint

@@ -7,9 +7,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capsexp.client.progress import BYTES, FILE, File, Note, Tally
+from capsexp.client.progress import BYTES, File, Note, Tally
 from capsexp.client.request import Request
 from capsexp.protocol import RATE
+from capsexp.runfiles import PROGRESS
 
 
 def request(number: int, seconds: float) -> Request:
@@ -38,7 +39,7 @@ def test_a_run_finds_it_in_its_file(tmp_path: Path) -> None:
     requests[0].final = 1.0
     shown.on_result(requests[0])
     shown.end()
-    text = (tmp_path / FILE).read_bytes()
+    text = (tmp_path / PROGRESS).read_bytes()
     assert len(text) == BYTES
     said = json.loads(text)
     assert (said["done"], said["of"], said["heard_s"], said["of_s"]) == (1, 2, 10.0, 20.0)
@@ -50,7 +51,7 @@ def test_a_shorter_one_leaves_nothing_of_a_longer_one(tmp_path: Path) -> None:
     note.say(done=123456789, heard_s=9876543.2)
     note.say(done=1)
     note.close()
-    assert json.loads((tmp_path / FILE).read_bytes()).keys() == {"start_s", "at_s", "done"}
+    assert json.loads((tmp_path / PROGRESS).read_bytes()).keys() == {"start_s", "at_s", "done"}
 
 
 def test_it_is_worth_no_run(tmp_path: Path) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from capsexp.client.progress import FILE
 from capsexp.errors import ArchiveError
 from capsexp.live.read import Folder, left_said
 from capsexp.live.state import phase, time_left
+from capsexp.runfiles import PROGRESS
 
 KEYS = ("workers=1", "workers=2", "workers=1", "workers=2")
 
@@ -54,7 +54,7 @@ def under_load(folder: Path) -> Path:
     run = folder / "2-workers=1,trial=2"
     (run / ".pids").mkdir()
     said = {"start_s": 4.0, "at_s": 16.0, "done": 3, "of": 9, "heard_s": 80.0, "of_s": 160.0}
-    (run / FILE).write_text(json.dumps(said).ljust(255) + "\n")
+    (run / PROGRESS).write_text(json.dumps(said).ljust(255) + "\n")
     lines = ["time_s,role,worker,pid,rss_mb,pss_mb,uss_mb,cpu_s,busy_s,idle_s,steal_s,swap_in_mb"]
     for tick in range(4):
         lines += [
@@ -94,7 +94,7 @@ def test_a_progress_that_is_half_written_is_what_it_was(folder: Path) -> None:
     run = under_load(folder)
     reader = Folder(folder, figures=False)
     before = reader.look().progress
-    (run / FILE).write_text('{"start_s": 4.0, "at')
+    (run / PROGRESS).write_text('{"start_s": 4.0, "at')
     assert reader.look().progress == before
 
 

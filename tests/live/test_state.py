@@ -57,6 +57,8 @@ def test_between_two_runs_nothing_is_at_work() -> None:
     assert (phase(known), shown(known).where) == ("between two runs", "2 of 4 runs have ended")
     assert time_left(known).sweep_s == 30 + 18 + 2 * 2
     assert phase(replace(known, runs=RUNS[3:])) == "getting ready"
+    assert phase(replace(known, runs=RUNS[:2])) == "making the report"
+    assert phase(replace(known, over=True)) == "over"
     assert time_left(replace(known, over=True)).sweep_s == 0
 
 
