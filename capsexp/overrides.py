@@ -97,7 +97,7 @@ def unquoted(text: str) -> str:
     if len(text) < 2 or text[0] not in "'\"" or not _QUOTED.fullmatch(text):
         return text
     mark = text[0]
-    return re.sub(rf"(\\+)(?={mark}|$)", lambda found: "\\" * (len(found[1]) // 2), text[1:-1])
+    return re.sub(rf"(\\+)(?={mark}|\Z)", lambda found: "\\" * (len(found[1]) // 2), text[1:-1])
 
 
 def pasted(override: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -104,25 +105,40 @@ def listing(config: SamplesConfig) -> Listing:
 def load(config: SamplesConfig) -> SampleSet:
     """Decode a set; raises SampleError when nothing of it can be used."""
     listed = listing(config)
-    samples: list[Sample] = []
     skipped, remarks = list(listed.skipped), list(listed.remarks)
+    samples = list(_each(listed, skipped, remarks))
+    if not samples:
+        raise _none(skipped)
+    if config.minutes is not None:
+        samples = [join(samples, config.minutes)]
+    return SampleSet(samples, skipped, remarks, listed.language)
+
+
+def check(config: SamplesConfig) -> None:
+    """Raises SampleError where nothing of a set can be used; decodes no further than the first that can."""
+    listed = listing(config)
+    skipped = list(listed.skipped)
+    if next(_each(listed, skipped, []), None) is None:
+        raise _none(skipped)
+
+
+def _each(listed: Listing, skipped: list[tuple[str, str]], remarks: list[tuple[str, str]]) -> Iterator[Sample]:
+    """Each that can be decoded; what cannot be, and what is to be said of what can, is added to the lists."""
     for name, path, text in listed.found:
         try:
             decoded = audio.read(path)
-            samples.append(Sample(name, decoded.audio, sha256(path), text, path))
+            sample = Sample(name, decoded.audio, sha256(path), text, path)
         except SampleError as error:
             skipped.append((name, str(error)))
         except OSError as error:
             skipped.append((name, f"{escape.one_line(path.name)}: cannot be read ({error.strerror or error})"))
         else:
             remarks += [(name, decoded.remark)] if decoded.remark else []
-    if not samples:
-        raise SampleError(
-            f"samples: none of {counted(len(skipped), 'file')} can be decoded; the first: {skipped[0][1]}"
-        )
-    if config.minutes is not None:
-        samples = [join(samples, config.minutes)]
-    return SampleSet(samples, skipped, remarks, listed.language)
+            yield sample
+
+
+def _none(skipped: list[tuple[str, str]]) -> SampleError:
+    return SampleError(f"samples: none of {counted(len(skipped), 'file')} can be decoded; the first: {skipped[0][1]}")
 
 
 def join(clips: list[Sample], minutes: float) -> Sample:

@@ -54,6 +54,7 @@ def test_what_capsexp_assigns_is_exactly_that(text: str) -> None:
 
 
 @given(TEXT | AWKWARD)
+@example("\\\n")  # a dollar sign of a pattern matches before the last line's end, too
 def test_a_line_to_paste_is_taken_as_it_stands(text: str) -> None:
     assume("${" not in text)
     [word] = shlex.split(pasted(f"samples.dir={text}"))

@@ -340,3 +340,13 @@ def test_names_of_samples(paths: list[str]) -> None:
             assert name.endswith(path[-4:])
     assert names.unique(found) == found  # an archive's copy has the same names
     assert dict(zip(paths[::-1], names.unique(paths[::-1]), strict=True)) == dict(zip(paths, found, strict=True))
+
+
+def test_a_set_of_which_nothing_can_be_decoded_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    for name in ("a.wav", "b.ogg"):
+        (tmp_path / name).write_text("no audio")
+    folder = SamplesConfig(name="dir", set="dir", dir=str(tmp_path))
+    with pytest.raises(SampleError, match=r"none of 2 files can be decoded; the first: a\.wav"):
+        samples.check(folder)
+    soundfile.write(tmp_path / "c.wav", np.zeros(1600), 16_000)
+    samples.check(folder)

@@ -54,7 +54,7 @@ class Machine:
     port: int = 6016
     port_owner: str | None = None
     ffmpeg: bool = False
-    engine: tuple[str, str | None] = ("", "none was looked at")
+    engine: tuple[str, str | None] | None = None
     engines: Mapping[str, str | None] = field(default_factory=dict)
     gpu: str | None = None  # why there is none
     nvidia: bool = False  # a GPU of NVIDIA's is there, whether it can be asked or not
@@ -188,7 +188,9 @@ def _audio(seen: Machine) -> Iterator[Finding]:
 
 
 def _engines(seen: Machine) -> Iterator[Finding]:
-    name, why = seen.engine
+    name, why = seen.engine or ("", None)
+    if seen.engine is None:
+        return
     if why is None:
         yield Finding(OK, f"engine={name}", "recognizes")
     else:

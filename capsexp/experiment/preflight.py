@@ -33,7 +33,7 @@ def check(sweep: PlannedSweep) -> tuple[list[EngineConfig], list[str]]:
             engine.prepare(note)
             model_files(engine)
         for wanted in {repr(c.samples): c.samples for c in configs}.values():
-            samples.paths(wanted)
+            samples.check(wanted)
         found = list(dict.fromkeys(filter(None, map(_language_doubt, configs))))
         found += doubts(sweep.report["formats"])
         for names in {tuple(c.monitor.probes) for c in configs if c.monitor.probes is not None}:
