@@ -65,7 +65,7 @@ def test_what_is_wrong_is_said_with_what_to_do(
 
 
 def test_what_a_system_does_not_tell_is_no_fault() -> None:
-    silent = Machine(cpus=2, total_mb=8000, available_mb=4000, ffmpeg=True, gpu="none")
+    silent = Machine(cpus=2, total_mb=8000, available_mb=4000, ffmpeg=True, engine=("sphinx", None), gpu="none")
     assert fit(findings(silent))
     assert {finding.level for finding in findings(silent)} == {OK}
 
