@@ -95,6 +95,15 @@ def test_what_is_not_alike_is_named(change: dict[str, Any], named: str) -> None:
     assert named in said.partition("Unlike, so that the ratios are not of the same work: ")[2]
 
 
+def test_a_load_that_auto_came_to_is_the_one_that_a_replay_asks_for() -> None:
+    settled = {"repeats": 2, "concurrency": 8}
+    asked = swept(5.0, settings={"load.repeats": 2, "load.concurrency": 8}, **settled)
+    assert "Unlike" not in side_by_side(called("a", swept(10.0, **settled)), called("b", asked))
+    assert "other settings of load" in side_by_side(
+        called("a", swept(10.0, repeats=1, concurrency=8)), called("b", asked)
+    )
+
+
 def test_what_others_wrote_is_escaped() -> None:
     nasty = "\x1b[2Jverified"
     old, new = swept(10.0, key=nasty), swept(5.0, key=nasty, settings={"engine.model_dir": nasty})

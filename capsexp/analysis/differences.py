@@ -11,6 +11,7 @@ from capsexp.analysis import statistics
 from capsexp.analysis.aggregate import Observed, that_count
 from capsexp.analysis.figures import Figures
 from capsexp.keys import SWEEP_KEYS
+from capsexp.results.run import Run
 
 # What differs between any two runs, or says nothing about what was measured.
 _ASIDE = SWEEP_KEYS | {"archive", "report"}
@@ -111,9 +112,22 @@ def counting(observed: Sequence[Observed]) -> dict[str, list[Figures]]:
 
 def configurations(old: Sequence[Observed], new: Sequence[Observed]) -> list[tuple[str, Any, Any]]:
     """Of the keys that both have, each difference in settings once."""
-    before, after = ({o.run.key: o.run.config for o in observed} for observed in (old, new))
-    found = [change for key in before if key in after for change in changes(before[key], after[key])]
+    before, after = ({o.run.key: o.run for o in observed} for observed in (old, new))
+    found = [
+        change for key in before if key in after
+        for change in changes(before[key].config, after[key].config)
+        if not _came_to_one(change[0], before[key], after[key])
+    ]  # fmt: skip
     return list({repr(change): change for change in found}.values())
+
+
+def _came_to_one(key: str, before: Run, after: Run) -> bool:
+    """Whether what one left to `auto` is what the other asked for."""
+    group, _, name = key.partition(".")
+    if group != "load" or name not in ("repeats", "concurrency"):
+        return False
+    value = getattr(before, name)
+    return value is not None and value == getattr(after, name)
 
 
 def machines(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
