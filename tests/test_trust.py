@@ -88,7 +88,7 @@ def test_an_archive_of_ours_runs_without_a_question(tmp_path: Path, ran: list[li
         (["engine=paraformer", "engine.model_dir=/x"], {}, "load the model in '/x' (engine.model_dir)"),
         ([], {"engine__null": "defaults: [sherpa, _self_]\nname: sherpa\nmodel_dir: /x\n"}, "load the model in '/x'"),
         (["punctuation=ct_transformer", "punctuation.model_dir=/x"], {}, "(punctuation.model_dir)"),
-        (["samples.dir=/somebody/else"], {}, "read the audio in '/somebody/else'"),
+        (["samples=dir", "samples.dir=/somebody/else"], {}, "read the audio in '/somebody/else'"),
         (["monitor.log=/root/.profile"], {}, "write '/root/.profile'"),
         (["server.token=x"], {}, "server.token"),
         (["server.certfile=/x"], {}, "server.certfile"),
@@ -117,7 +117,7 @@ def test_what_it_would_do_is_said_and_not_done(
 ) -> None:
     folder = made(tmp_path / "sweep", *argv, **files)
     audio = "samples.dir=/the/audio"  # the user's own, which the archive may refer to but not load as something else
-    mine = [audio] if any("samples.dir}" in word for word in argv) else []
+    mine = ["samples=dir", audio] if any("samples.dir}" in word for word in argv) else []
     if says is None:  # it is there, but nobody chose it
         assert replay.main([str(folder), *mine]) == 0
         return

@@ -145,7 +145,8 @@ def test_swapped_models_and_upgraded_packages_are_seen(
     for name in ("model.onnx", "config.yaml", "am.mvn", "tokens.json"):
         (tmp_path / "model").mkdir(exist_ok=True)
         (tmp_path / "model" / name).write_text(f"the {name} of then")
-    config = compose(["engine=paraformer", f"engine.model_dir={tmp_path / 'model'}", f"samples.dir={audio_dir}"])
+    model, audio = f"engine.model_dir={tmp_path / 'model'}", f"samples.dir={audio_dir}"
+    config = compose(["engine=paraformer", model, "samples=dir", audio])
 
     def now() -> dict[str, str]:
         environment._installed.cache_clear()
