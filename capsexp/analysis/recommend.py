@@ -35,8 +35,8 @@ def advise(
     advice = []
     for name, group in asked.items():
         loads = {c.key: int(configs[c.key].get("load", {}).get("concurrency") or 0) for c in group}
-        chosen = recommend(group, tolerance, scalings, cpus, loads)
-        nothing = None if chosen else _why_nothing(group, configs)
+        chosen = None if _is_alone_yet(group, found) else recommend(group, tolerance, scalings, cpus, loads)
+        nothing = None if chosen else _why_nothing(group, configs, found)
         advice.append(Advice(group=name, recommendation=chosen, reason=nothing))
     return advice
 
@@ -56,9 +56,17 @@ def with_fewer_workers(c: Configuration, one: Configuration) -> bool:
     return alike and (c.workers or 0) < (one.workers or 0)
 
 
-def _why_nothing(group: Sequence[Configuration], configs: Configs) -> str:
+def _is_alone_yet(group: Sequence[Configuration], found: Sequence[Configuration]) -> bool:
+    """Whether one was measured and others are still to be, so that there is nothing to choose from."""
+    to_come = any(c.status in ("missing", "interrupted") and not speed(c) for c in found)
+    return to_come and sum(bool(speed(c)) for c in group) == 1
+
+
+def _why_nothing(group: Sequence[Configuration], configs: Configs, found: Sequence[Configuration]) -> str:
     if not any(speed(c) for c in group):
         return "no configuration completed its requests"
+    if _is_alone_yet(group, found):
+        return "so far one configuration was measured, so there is nothing to choose from"
     if all(configs[c.key]["server"].get("name") == "external" for c in group):
         return (
             "a server that runs already was measured as it is; measure it again with another number of workers, and "

@@ -277,7 +277,8 @@ class SweepRunner:
 
 def _told(run_dir: Path, status: str) -> str:
     if status != "ok":
-        return f"{status}: {read_facts(run_dir).error}"
+        error = read_facts(run_dir).error
+        return status if error in (None, status) else f"{status}: {error}"
     try:
         found = figures_of(read_run(run_dir))
     except (ValueError, OSError) as error:

@@ -29,18 +29,18 @@ def lines(report: Report) -> Iterator[str]:
     for advice in report.advice[:MOST]:
         first, *open_ = sentences.advised(advice)
         yield first
-        yield from _first(open_, "more that is not decided")
+        yield from _first(open_, "sentence", "of what is not decided")
     if (more := len(report.advice) - MOST) > 0:
         yield f"Of {counted(more, 'group')} more: see report.md."
     yield from sentences.decide_lines(report)
-    yield from _first(sentences.start_lines(report), "more ways to start it")
-    yield from _first([f"Warning: {line}" for line in report.warnings], "more warnings")
+    yield from _first(sentences.start_lines(report), "way", "to start it")
+    yield from _first([f"Warning: {line}" for line in report.warnings], "warning")
 
 
-def _first(found: list[str], what: str) -> Iterator[str]:
+def _first(found: list[str], noun: str, what: str = "") -> Iterator[str]:
     yield from found[:MOST]
-    if len(found) > MOST:
-        yield f"And {len(found) - MOST} {what}: see report.md."
+    if (more := len(found) - MOST) > 0:
+        yield f"And {counted(more, f'more {noun}')}{f' {what}' if what else ''}: see report.md."
 
 
 def _because(report: Report) -> str | None:

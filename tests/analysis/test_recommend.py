@@ -147,6 +147,8 @@ def test_why_nothing_is_recommended() -> None:
     assert why_nothing() == "no run was made"
     struck = [made_run(w, 10.0 / w, config=config(workers=w, fault={"name": "kill_worker"})) for w in (1, 2)]
     assert why_nothing(*struck) == "faults were injected in every run"
+    far = [made_run(1, None, config=config(server={"name": "external"}))]
+    assert why_nothing(*far) == "no configuration completed its requests"
     assert why_nothing(made_run(1, None)) == "no configuration completed its requests"
     heavy = made_run(1, 10.0, 7000.0)
     assert why_nothing(heavy) == "no configuration passes its gates (peak_memory_mb)"
@@ -163,7 +165,9 @@ def test_the_fewest_workers_are_the_baseline_and_one_that_did_not_complete_is_no
 
 def test_a_configuration_of_which_no_run_was_made_is_no_group_of_its_own() -> None:
     found = [*report(made_run(1, 10.0)), aggregate.empty("workers=9", "missing", "not run")]
-    assert [one.group for one in recommend.advise(found, {"workers=1": config()}, 0.05)] == [""]
+    (only,) = recommend.advise(found, {"workers=1": config()}, 0.05)
+    assert (only.group, only.recommendation) == ("", None)
+    assert only.reason == "so far one configuration was measured, so there is nothing to choose from"
 
 
 def open_sweep(*trial: tuple[float, float]) -> list[Configuration]:
