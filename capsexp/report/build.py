@@ -23,6 +23,7 @@ from capsexp.analysis import (
     timeline,
     trials,
     validity,
+    verdicts,
 )  # fmt: skip
 from capsexp.analysis.aggregate import Observed
 from capsexp.analysis.correctness import Judgement
@@ -68,7 +69,7 @@ def assemble(files: SweepFiles, survive: Survivor | None = None) -> Report:
     parts = (observed, files.references, sweep.thresholds, looks)
     configurations = survive("configurations", _unanalysed(files), aggregate.configurations, *parts)
     planned, missing = [p.key for p in sweep.planned], [m.key for m in files.missing] + cut
-    configurations = aggregate.incomplete(configurations, planned, missing)
+    configurations = verdicts.incomplete(configurations, planned, missing)
     configurations += _missing(files, {c.key for c in configurations})
     cpus = observed[0].run.cpu_count if observed else None
     scalings = survive("scaling", [], _scalings, observed, configurations, sweep.thresholds, settings)
@@ -82,8 +83,8 @@ def assemble(files: SweepFiles, survive: Survivor | None = None) -> Report:
         asked = survive("trials", asked, _looked, asked, observed, configurations, settings, sweep.stopped)
     report = Report(
         name=sweep.name,
-        verdict=aggregate.overall(configurations, unfinished),
-        valid=not sweep.interrupted and all(c.status == "ok" and not aggregate.invalid(c) for c in configurations),
+        verdict=verdicts.overall(configurations, unfinished),
+        valid=not sweep.interrupted and all(c.status == "ok" and not verdicts.invalid(c) for c in configurations),
         interrupted=sweep.interrupted,
         unfinished=unfinished,
         trials=asked,
@@ -256,7 +257,7 @@ def _scalings(
     groups: dict[tuple[str, str | None], list[Configuration]] = {}
     configs = {one.run.key: one.run.config for one in observed}
     for c in configurations:
-        sound = c.status == "ok" and c.workers and not aggregate.invalid(c)
+        sound = c.status == "ok" and c.workers and not verdicts.invalid(c)
         if sound and c.fault.kind == "none":
             groups.setdefault((baseline.group_key(configs[c.key]), c.pool), []).append(c)
     limit, cpus = thresholds.get("peak_memory_mb"), observed[0].run.cpu_count if observed else 1

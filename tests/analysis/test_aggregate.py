@@ -8,6 +8,7 @@ import pytest
 from capsexp.analysis import (
     aggregate,
     recommend,
+    verdicts,
 )
 from capsexp.analysis import trials as plan
 from capsexp.analysis.correctness import Judgement
@@ -33,7 +34,7 @@ def test_a_sweep_is_compared_with_its_baseline() -> None:
     assert [two.value(tag) for tag in ("speedup", "efficiency", "memory_growth")] == [2.0, 1.0, 1.8]
     assert (one.value("speedup"), one.value("server_efficiency"), two.value("server_efficiency")) == (None, 1.0, None)
     assert (one.verdict, two.verdict) == ("BASELINE", "FEASIBLE")
-    assert aggregate.overall([one, two]) == "FEASIBLE"
+    assert verdicts.overall([one, two]) == "FEASIBLE"
     chosen = recommend.recommend([one, two], 0.05)
     assert chosen
     assert chosen.workers == 2
@@ -47,7 +48,7 @@ def test_another_pool_with_as_many_workers_is_not_asked_for_a_speedup() -> None:
     said = {g.metric: (g.verdict, g.reason) for g in other.gates}
     assert said["speedup"] == ("NOT_JUDGED", "no more workers than the baseline")
     assert said["peak_memory_mb"][0] == "PASS"
-    assert aggregate.overall([one, other]) == "INCONCLUSIVE"  # nothing with more workers was run
+    assert verdicts.overall([one, other]) == "INCONCLUSIVE"  # nothing with more workers was run
 
 
 def test_trials_become_geometric_means_and_maxima() -> None:
@@ -66,7 +67,7 @@ def test_one_trial_with_a_lost_request_leaves_no_makespan() -> None:
 
 
 def test_a_sweep_of_baselines_only_decides_nothing() -> None:
-    assert aggregate.overall(report(made_run(1, 10.0))) == "INCONCLUSIVE"
+    assert verdicts.overall(report(made_run(1, 10.0))) == "INCONCLUSIVE"
 
 
 def test_failed_and_unknown_runs() -> None:
@@ -99,7 +100,7 @@ def test_one_pair_of_trials_decides_nothing() -> None:
     assert (two.metric("speedup").n, two.verdict) == (1, "INCONCLUSIVE")
     for name in ("speedup", "memory_growth"):
         assert gate_of(two, name) == ("INCONCLUSIVE", "1 pair of trials decides nothing; trials=3 would settle it")
-    assert aggregate.overall([_, two]) == "INCONCLUSIVE"
+    assert verdicts.overall([_, two]) == "INCONCLUSIVE"
     _, two = counted(*trials(1, 10.0, 10.0), *trials(2, 3.0, 3.0))
     assert (two.metric("speedup").n, two.verdict) == (2, "FEASIBLE")
     assert "2 pairs" in gate_of(two, "speedup")[1]

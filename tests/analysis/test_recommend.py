@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from capsexp.analysis import aggregate, binding, recommend, scaling, settle
+from capsexp.analysis import aggregate, binding, recommend, scaling, settle, verdicts
 from capsexp.analysis.aggregate import Observed
 from capsexp.analysis.correctness import Judgement
 from capsexp.files import write_json
@@ -223,7 +223,7 @@ def test_the_fewest_workers_that_are_as_fast() -> None:
 def test_when_nothing_pays_the_baseline_is_recommended() -> None:
     found = report(made_run(1, 10.0), made_run(2, 9.0))
     assert [c.verdict for c in found] == ["BASELINE", "NOT_FEASIBLE"]
-    assert aggregate.overall(found) == "NOT_FEASIBLE"
+    assert verdicts.overall(found) == "NOT_FEASIBLE"
     chosen = recommend.recommend(found, 0.05)
     assert chosen
     assert (chosen.workers, "1.11x (speedup)" in chosen.reason) == (1, True)

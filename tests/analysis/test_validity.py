@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capsexp.analysis import aggregate, timeline, validity
+from capsexp.analysis import timeline, validity, verdicts
 from capsexp.analysis.gates import CAVEATS, INVALID
 from capsexp.results.report import Reason, Timeline
 from tests.support.runs import DEFAULT, QUIET, run
@@ -159,11 +159,11 @@ def test_when_every_run_is_disturbed_the_figures_are_shown_and_decide_nothing() 
     assert {name: gate.verdict for name, gate in gates(two).items()} == {
         "speedup": "NOT_JUDGED", "memory_growth": "NOT_JUDGED", "peak_memory_mb": "NOT_JUDGED", "correctness": "PASS",
     }  # fmt: skip
-    assert aggregate.overall([one, two]) == INVALID
+    assert verdicts.overall([one, two]) == INVALID
     one, two = counted(made_run(1, 10.0, disturbed=HOG), made_run(2, 5.0))
     assert two.verdict == INVALID  # what it is compared with is unknown
-    assert "OTHER_CPU" in str(aggregate.invalid(one))
-    assert aggregate.overall(counted(made_run(1, 10.0, disturbed=HOG))) == INVALID  # a baseline, and that disturbed
+    assert "OTHER_CPU" in str(verdicts.invalid(one))
+    assert verdicts.overall(counted(made_run(1, 10.0, disturbed=HOG))) == INVALID  # a baseline, and that disturbed
 
 
 def test_shares_of_the_time() -> None:

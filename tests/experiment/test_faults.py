@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capsexp.analysis import aggregate, correctness, faults, recommend
+from capsexp.analysis import correctness, faults, recommend, verdicts
 from capsexp.analysis.aggregate import Observed
 from capsexp.analysis.faults import Effect
 from capsexp.analysis.figures import Figures
@@ -169,12 +169,12 @@ def test_what_was_lost_under_faults_limits_the_verdict_and_recommends_nothing() 
     hurt = faulted(2, "kill_worker", 4.0, ONCE, wrong=1)
     found = counted(*UNHARMED, *hurt)
     assert found[2].verdict == "NOT_FEASIBLE"
-    assert aggregate.overall(found) == "FEASIBLE_WITH_CAVEATS"
+    assert verdicts.overall(found) == "FEASIBLE_WITH_CAVEATS"
     advice = recommend.recommend(found, 0.05)
     assert advice is not None
     assert advice.key == "fault=none,workers=2"  # though the other was faster
     alone = counted(*hurt)
-    assert aggregate.overall(alone) == "NOT_FEASIBLE"
+    assert verdicts.overall(alone) == "NOT_FEASIBLE"
     assert recommend.recommend(alone, 0.05) is None
 
 

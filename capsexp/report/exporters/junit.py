@@ -7,10 +7,10 @@ missing or do not count are errors.
 
 from __future__ import annotations
 
-from capsexp.analysis.aggregate import invalid
 from capsexp.analysis.gates import FAIL, INCONCLUSIVE, NOT_JUDGED, PASS
 from capsexp.analysis.metrics import BY_TAG
 from capsexp.analysis.validity import codes, kinds
+from capsexp.analysis.verdicts import invalid
 from capsexp.report import testsuites
 from capsexp.report.testsuites import Element
 from capsexp.results.report import Configuration, GateResult, Report

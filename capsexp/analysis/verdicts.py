@@ -1,0 +1,90 @@
+"""What a configuration comes to by its gates, and a sweep by its configurations. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from capsexp.analysis import alike, gates, validity
+from capsexp.results.report import Configuration
+
+replace = msgspec.structs.replace
+
+
+def invalid(one: Configuration) -> str | None:
+    """Why none of a configuration's runs counts; None when one does."""
+    if one.validity.valid or not one.validity.invalid:
+        return None
+    codes = dict.fromkeys(reason.code for run in one.validity.runs for reason in run.reasons)
+    return f"no valid run ({', '.join(codes)})"
+
+
+def judged(one: Configuration, base: Configuration, thresholds: Mapping[str, Any], looks: bool) -> Configuration:
+    if one.status != "ok":
+        return one
+    none = None if base.value("makespan_s") else f"{base.key} did not complete its requests"
+    if one.unlike_baseline:
+        none = f"{base.key} was made with other {' and '.join(one.unlike_baseline)}"
+    mine, theirs = invalid(one), invalid(base)
+    unjudged = _unjudged(one, base)
+    results = gates.judge(one, thresholds, unjudged, none, mine, theirs, looks)
+    caveats = gates.caveats(results, thresholds, one.validity.invalid, validity.kinds(validity.codes([one])))
+    if left_out := alike.said(one.left_out):
+        caveats.append(left_out)
+    is_baseline = one.key == base.key and one.fault.kind == "none"
+    verdict = gates.verdict(results, caveats, bool(mine or theirs), is_baseline)
+    if not one.requests.completed and verdict not in (gates.NOT_FEASIBLE, gates.INVALID):
+        verdict = gates.INCONCLUSIVE  # nothing is known of it
+    if one.fault.kind != "none" and not one.fault.injected and verdict != gates.NOT_FEASIBLE:
+        verdict = gates.INCONCLUSIVE  # it withstood nothing
+    return replace(one, adds_workers=unjudged is None, gates=results, caveats=tuple(caveats), verdict=verdict)
+
+
+def _unjudged(one: Configuration, base: Configuration) -> str | None:
+    """Why what more workers bring is not asked of this configuration."""
+    if one.fault.kind != "none":
+        return "faults were injected"
+    if one.key == base.key:
+        return "this is the baseline"
+    if one.timed:
+        return f"load={one.load} lasts as long as it says, however fast the server is"
+    if one.workers == base.workers or (one.workers or 2) <= (base.workers or 1):
+        return "no more workers than the baseline"
+    return None
+
+
+def incomplete(found: Sequence[Configuration], planned: Sequence[str], missing: Sequence[str]) -> list[Configuration]:
+    """With what is missing of each: `planned` and `missing` hold a key for each run. What passes so far, or is compared
+    with a baseline of which runs are missing, is open."""
+    said: dict[str, str] = {}
+    for one in found:
+        if one.status == "ok" and (lost := missing.count(one.key)):
+            total = planned.count(one.key)
+            said[one.key] = f"{total - lost} of {total} runs were made"
+    changed = []
+    for one in found:
+        passes = one.verdict in (gates.FEASIBLE, gates.CAVEATS, gates.BASELINE)
+        open_ = passes and (one.key in said or one.baseline in said)
+        verdict = gates.INCONCLUSIVE if open_ else one.verdict
+        changed.append(replace(one, incomplete=said.get(one.key), verdict=verdict))
+    return changed
+
+
+def overall(found: Sequence[Configuration], unfinished: bool = False) -> str:
+    """Of a sweep: the best that any configuration other than a baseline comes to. What could not be decided weighs
+    more than what was decided against, and a sweep of baselines only decides nothing. What requests were lost or wrong
+    under injected faults limits it. An `unfinished` sweep has decided nothing yet, and one
+    whose runs all failed has measured nothing."""
+    if unfinished or (found and all(c.status == "failed" for c in found)):
+        return gates.INCONCLUSIVE
+    fragile = any(c.fault.kind != "none" and c.verdict == gates.NOT_FEASIBLE for c in found)
+    said = {c.verdict for c in found if c.adds_workers}
+    if not said and found and all(c.verdict == gates.INVALID for c in found):
+        return gates.INVALID
+    order = (gates.FEASIBLE, gates.CAVEATS, gates.INCONCLUSIVE, gates.INVALID, gates.NOT_FEASIBLE)
+    best = next((verdict for verdict in order if verdict in said), None)
+    if best is None:
+        return gates.NOT_FEASIBLE if fragile else gates.INCONCLUSIVE
+    return gates.CAVEATS if best == gates.FEASIBLE and fragile else best
