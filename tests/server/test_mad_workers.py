@@ -305,7 +305,7 @@ BELIEVED = Recognition(["a", "b"], [0.0, 0.5])
         (Started(7), False, None),
         (Measured(1.0, 1.0), True, "nobody asked"),
         (Measured(1.0, 1.0, float("nan")), True, "nobody asked"),
-        (SegmentJob(5, np.zeros(1, np.float32), 0, 0), True, "a Job"),
+        (SegmentJob(5, np.zeros(1, np.float32), 0, 0), True, "a SegmentJob"),
     ],
 )  # fmt: skip
 def test_what_can_be_believed(message: object, ready: bool, wrong: str | None) -> None:
