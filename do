@@ -76,14 +76,19 @@ test)
     "$(bin)/python" -m mypy --platform win32
     "$(bin)/python" -m mypy --platform darwin
     "$(bin)/python" -m codespell_lib
-    # The fast tests run side by side; the slow ones measure, and have the machine to themselves.
     if [ "${1:-}" = --fast ]; then
         shift
-        set -- -n logical --maxprocesses 4 --dist worksteal "$@"
-    else
-        set -- --all "$@"
+        run pytest -n logical --maxprocesses 4 --dist worksteal "$@"
     fi
-    run pytest "$@"
+    # Two at a time, as most of them wait for something. Some measure: what fails beside others is run again alone, and
+    # has to pass there.
+    failed=0
+    "$(bin)/python" -m pytest --all -n 2 --dist worksteal "$@" || failed=$?
+    [ $failed -eq 1 ] || exit $failed
+    say "do: what failed is run again, alone"
+    append=
+    case " $* " in *" --cov "*) append=--cov-append ;; esac
+    run pytest --all --last-failed --last-failed-no-failures none $append "$@"
     ;;
 report | serve | help)
     setup .
