@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from case import Case, Expectation, Seen, Start, failed, measured
+from case import Case, Expectation, Seen, Start, measured, refused
 from sounds import CLIPS, RATE, encoded, ffmpeg, sized, streamed, tone, wav
 
 
@@ -93,10 +93,9 @@ def _unreadable(place: Path) -> Start:
     return Start(obeys_modes=True)
 
 
-def _all_references(seen: Seen) -> str | None:
-    assert seen.report is not None
-    wer = seen.report["configurations"][0]["metrics"]["wer"]["value"]
-    return None if wer is not None else "no WER"
+def _all_transcripts(seen: Seen) -> str | None:
+    unknown = [name for name, said in seen.transcripts.items() if said is None]
+    return f"no transcript of {', '.join(unknown)}" if unknown or not seen.transcripts else None
 
 
 def _loud(value: float) -> bytes:
@@ -245,8 +244,8 @@ def cases() -> list[Case]:
         files(
             "nothing-decodable",
             {"a.wav": b"x" * 100, "b.flac": b"fLaC" + bytes(90)},
-            "a failed run that names the files",
-            failed("none of 2 files", r"a\.wav"),
+            "refused, names a file",
+            refused("none of 2 files", r"a\.wav"),
         ),
         files(
             "noise-called-flac",
@@ -317,7 +316,7 @@ def cases() -> list[Case]:
                 "f.txt": TEXT,
             },
             "six; GBK and what is no text remarked",
-            measured(6, remarks={"c.wav": GBK_SAID, "e.wav": ""}, also=_all_references),
+            measured(6, remarks={"c.wav": GBK_SAID, "e.wav": ""}, also=_all_transcripts),
         ),
         files(
             "transcript-latin-1",

@@ -57,6 +57,7 @@ class Seen:
     archive: str  # what `capsexp.archive verify` finds wrong, or `none`, or nothing
     left: list[str]
     sizes_mb: float  # of what was written, on the disk
+    transcripts: dict[str, str | None]  # of each sample, what was said in it
 
     @property
     def samples(self) -> dict[str, float]:
@@ -181,7 +182,9 @@ def _run(start: Start, place: Path) -> Seen:
     report = _first(cwd, "report.json")
     run = _first(cwd, "run.json")
     written = sum(p.stat().st_blocks * 512 for p in (cwd / "outputs").rglob("*") if p.is_file()) / 1e6
-    return Seen(code, said[0], said[1], took, report, run, _verified(cwd), left, written)
+    texts = [json.loads(p.read_text("utf-8")) for p in (cwd / "outputs").rglob("transcripts/*.json")]
+    known = {text["sample"]: text["transcript"] for text in texts}
+    return Seen(code, said[0], said[1], took, report, run, _verified(cwd), left, written, known)
 
 
 def _marked(mark: str) -> list[psutil.Process]:
