@@ -17,6 +17,7 @@ from capsexp.report.build import figures_of
 from capsexp.results.read import read_run
 from tests.support import PATIENCE
 
+SWEEP_S = 5 * PATIENCE  # for a sweep of several runs beside other tests
 BASE = (
     "engine=null",
     "samples=dir",
@@ -55,7 +56,7 @@ class Bench:
 
     def until(self, process: subprocess.Popen[str], sign: str = "0-*/segments.csv") -> None:
         """Wait for a file of the sweep: by default until the first run is under load."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + SWEEP_S
         while not list(self.out.glob(sign)):
             assert time.monotonic() < deadline, f"no {sign}"
             assert process.poll() is None, f"it has ended, and there is no {sign}"
@@ -65,7 +66,7 @@ class Bench:
         return self.finish(self.start(*overrides))
 
     def finish(self, process: subprocess.Popen[str]) -> int:
-        self.stdout, self.stderr = process.communicate(timeout=2 * PATIENCE)
+        self.stdout, self.stderr = process.communicate(timeout=SWEEP_S)
         left = self.left()
         assert not left, left
         return process.returncode
