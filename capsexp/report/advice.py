@@ -5,13 +5,14 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from capsexp import escape
-from capsexp.analysis import recommend, settle
+from capsexp.analysis import recommend, settle, trials
 from capsexp.files import from_here
 from capsexp.report import start_command
 from capsexp.report.degrade import Survivor
@@ -53,6 +54,22 @@ def only_one(advice: Sequence[Advice]) -> Recommendation | None:
     if not chosen or len(chosen) < len(advice) or len({one.command for one in chosen}) != 1:
         return None
     return next((one for one in chosen if not one.decided), chosen[0])
+
+
+def looked(
+    asked: TrialsAsked,
+    files: SweepFiles,
+    configurations: Sequence[Configuration],
+    settings: Mapping[str, Any],
+    stopped: str | None,
+) -> TrialsAsked:
+    """What trials=auto asks further, and why it has stopped if it has. `settings`: of the report."""
+    configs, tolerance = {r.run.key: r.run.config for r in files.runs}, settings["tolerance"]
+    choices = recommend.choices(configurations, configs, tolerance)
+    open_ = trials.questions(configurations, choices, tolerance, settings["ci_width"])
+    spent_s = settings["budget_s"] if stopped == trials.BUDGET else None
+    said = trials.outcome(configurations, open_, asked.max, spent_s)
+    return msgspec.structs.replace(asked, stopped=said, open=open_)
 
 
 def decide(

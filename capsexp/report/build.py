@@ -21,7 +21,6 @@ from capsexp.analysis import (
     recommend,
     scaling,
     timeline,
-    trials,
     validity,
     verdicts,
 )  # fmt: skip
@@ -32,7 +31,7 @@ from capsexp.analysis.figures import Figures, figures
 from capsexp.config import ReportConfig, ValidityConfig
 from capsexp.debug import kept_once
 from capsexp.files import storing
-from capsexp.report.advice import advise, decide, only_one
+from capsexp.report.advice import advise, decide, looked, only_one
 from capsexp.report.degrade import Survivor
 from capsexp.report.warnings import Seen, warnings
 from capsexp.report.write import write
@@ -80,7 +79,7 @@ def assemble(files: SweepFiles, survive: Survivor | None = None) -> Report:
     advice = survive("advice", [], advise, files, configurations, scalings, cpus, tolerance)
     asked = TrialsAsked(asked=sweep.trials, max=sweep.trials_max)
     if looks:
-        asked = survive("trials", asked, _looked, asked, observed, configurations, settings, sweep.stopped)
+        asked = survive("trials", asked, looked, asked, files, configurations, settings, sweep.stopped)
     report = Report(
         name=sweep.name,
         verdict=verdicts.overall(configurations, unfinished),
@@ -103,22 +102,6 @@ def assemble(files: SweepFiles, survive: Survivor | None = None) -> Report:
         decide=survive("what decides", None, decide, files, configurations, unfinished, asked),
     )
     return msgspec.structs.replace(report, warnings=(*report.warnings, *survive.warnings))
-
-
-def _looked(
-    asked: TrialsAsked,
-    observed: Sequence[Observed],
-    configurations: Sequence[Configuration],
-    settings: Mapping[str, Any],
-    stopped: str | None,
-) -> TrialsAsked:
-    """What trials=auto asks further, and why it has stopped if it has."""
-    configs, tolerance = {o.run.key: o.run.config for o in observed}, settings["tolerance"]
-    choices = recommend.choices(configurations, configs, tolerance)
-    open_ = trials.questions(configurations, choices, tolerance, settings["ci_width"])
-    spent_s = settings["budget_s"] if stopped == trials.BUDGET else None
-    said = trials.outcome(configurations, open_, asked.max, spent_s)
-    return msgspec.structs.replace(asked, stopped=said, open=open_)
 
 
 _FAILED = Figures()
