@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
-from capsexp.bounds import Bounds, number
+from capsexp.bounds import number
 from capsexp.load.arrivals.rate import Open
 from capsexp.load.base import Given, Plan
+from capsexp.setting import setting
 
 
 @dataclass
@@ -16,9 +17,7 @@ class Settings(Open):
     measures: ClassVar[frozenset[str]] = Open.measures | {"rates", "step_s"}
 
     name: str = "stages"
-    rates: list[float] = field(
-        default_factory=lambda: [1.0, 2.0, 4.0], metadata={"bounds": Bounds(high=1e5, above=True)}
-    )
+    rates: list[float] = setting([1.0, 2.0, 4.0], "of each step, in `unit`", high=1e5, above=True)
     step_s: float = number(30.0, above=True, high=1e6)
 
     def problems(self) -> Iterator[str]:
