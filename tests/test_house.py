@@ -33,8 +33,8 @@ FLOORS = (
     ("files", "plugins", "segments", "commandline", "address", "machine", "audio"),
     ("csvfile", "debug", "lock", "plugpoints", "setting"),
     ("bounds",),
-    ("engines", "targets", "load"),
-    ("config", "results"),
+    ("engines", "targets", "load", "server.core"),
+    ("config", "results", "simulation"),
     ("samples", "overrides", "punctuation", "analysis"),
     ("compose",),
     ("tool",),
@@ -52,7 +52,7 @@ FLOORS = (
 )
 PURE = (
     "analysis", "doctor.findings", "live.eta", "live.standing", "live.state", "load", "segments", "protocol", "targets",
-    "server.core",
+    "server.core", "simulation",
 )  # fmt: skip
 IMPURE = frozenset({
     "asyncio", "fcntl", "multiprocessing", "os", "psutil", "select", "shutil", "signal", "socket", "subprocess",
