@@ -1,5 +1,5 @@
 """A setting, written once: its default, what it may be, and the line that says what it is. The YAML of conf/,
-docs/settings.md and the checks are made of it.
+docs/reference/settings.md and the checks are made of it.
 
 A number that says nothing is finite and not below zero.
 """

@@ -26,7 +26,7 @@ WIDE = 30  # characters of a key and its value, up to which comments stand one b
 
 
 def metrics_page() -> str:
-    """docs/metrics.md."""
+    """docs/reference/metrics.md."""
     rows = [
         [
             f"`{m.tag}`", m.unit or "-", m.better, "" if m.gate is None else "at most" if m.at_most else "at least",
@@ -88,7 +88,7 @@ def _lines(found: list[Row]) -> Iterator[str]:
 
 
 def settings_page() -> str:
-    """docs/settings.md."""
+    """docs/reference/settings.md."""
     parts = [
         "# Settings",
         "Made from the code by `python docs/generate.py`. Each is given as `key=value`, several values of one, with "
@@ -115,8 +115,8 @@ def _table(prefix: str, found: list[Row]) -> str:
 
 
 def _pages() -> Iterator[tuple[str, Callable[[], str]]]:
-    yield "docs/metrics.md", metrics_page
-    yield "docs/settings.md", settings_page
+    yield "docs/reference/metrics.md", metrics_page
+    yield "docs/reference/settings.md", settings_page
     yield "capsexp/results/report.schema.json", schema
     for group, settings in groups(Config):
         if group in FULL:

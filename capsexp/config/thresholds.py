@@ -15,7 +15,7 @@ def _tiers() -> dict[str, dict[str, float]]:
 
 @dataclass
 class ThresholdsConfig:
-    """A limit on each metric that has a gate: see docs/metrics.md, and analysis.metrics."""
+    """A limit on each metric that has a gate: see docs/reference/metrics.md, and analysis.metrics."""
 
     speedup: float | None = 1.5
     memory_growth: float | None = 2.5

@@ -1,4 +1,4 @@
-"""Reading a run's tables: CSV, a row each as values by column. Columns are in docs/files.md."""
+"""Reading a run's tables: CSV, a row each as values by column. Columns are in docs/reference/files.md."""
 
 from __future__ import annotations
 

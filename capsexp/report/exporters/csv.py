@@ -1,6 +1,6 @@
 """report.csv: tidy, for a data frame or a spreadsheet: a row for each metric of each configuration that is known.
 
-Units are the metric's (docs/metrics.md); shares go from 0 to 1. Numbers are as in report.json, unrounded.
+Units are the metric's (docs/reference/metrics.md); shares go from 0 to 1. Numbers are as in report.json, unrounded.
 """
 
 from __future__ import annotations
