@@ -15,7 +15,7 @@ from capsexp import escape
 from capsexp.analysis import differences
 from capsexp.errors import ConfigError
 from capsexp.files import tell, write_text
-from capsexp.report.tables import interval, number
+from capsexp.report.tables import interval, number, shown
 from capsexp.sweeps import Swept, opened
 
 HEADERS = ("configuration", "figure", "before", "after", "ratio", "95 % interval", "")
@@ -46,8 +46,8 @@ def side_by_side(old: Swept, new: Swept) -> str:
     found = differences.ratios(differences.counting(before), differences.counting(after))
     rows = [
         [
-            f.key, f.figure, number(f.before), number(f.after), number(f.ratio, 3), interval(f.ci95, 3),
-            WORDS[f.different],
+            f.key, f.metric, shown(f.metric, f.before), shown(f.metric, f.after), number(f.ratio, 3),
+            interval(f.ci95, 3), WORDS[f.different],
         ]
         for f in found
     ]  # fmt: skip

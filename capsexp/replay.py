@@ -11,15 +11,14 @@ from typing import Any
 from tabulate import tabulate
 
 from capsexp import archive, cli, escape, trust
-from capsexp.analysis.metrics import BY_TAG
+from capsexp.analysis import metrics
+from capsexp.analysis.metrics.metric import Metric, Place
 from capsexp.errors import ArchiveError, ConfigError
 from capsexp.files import note, read_json, tell
 from capsexp.overrides import assign, key_of, unquoted
-from capsexp.report.tables import shown
+from capsexp.report import tables
 from capsexp.results.read import known, read_report
 from capsexp.results.report import Configuration, Report
-
-_SHOWN = ("makespan_s", "speedup", "peak_memory_mb", "correctness")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -110,21 +109,21 @@ def _out(overrides: Sequence[str]) -> Path:
 def side_by_side(before: Report, after: Report) -> str:
     """Both results, a row per configuration of either."""
     old, new = ({c.key: c for c in report.configurations} for report in (before, after))
-    rows = []
+    rows, shown = [], metrics.at(Place.REPLAY)
     for key in dict.fromkeys([*old, *new]):
         cells = [key]
-        for tag in (*_SHOWN, None):
-            cells += [_cell(c.get(key), tag) for c in (old, new)]
+        for metric in (*shown, None):
+            cells += [_cell(c.get(key), metric) for c in (old, new)]
         rows.append([escape.one_line(cell) for cell in cells])
-    names = (*(BY_TAG[tag].header for tag in _SHOWN), "verdict")
+    names = (*(metric.header for metric in shown), "verdict")
     headers = ["configuration", *(f"{name} {when}" for name in names for when in ("then", "now"))]
     return "\nThen and now:\n" + tabulate(rows, headers, disable_numparse=True)
 
 
-def _cell(configuration: Configuration | None, tag: str | None) -> str:
+def _cell(configuration: Configuration | None, metric: Metric | None) -> str:
     if configuration is None:
         return "-"
-    return configuration.verdict if tag is None else shown(tag, configuration.value(tag))
+    return configuration.verdict if metric is None else tables.shown(metric.tag, configuration.value(metric.tag))
 
 
 if __name__ == "__main__":

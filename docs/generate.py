@@ -12,6 +12,7 @@ import msgspec
 from tabulate import tabulate
 
 from capsexp.analysis.metrics import METRICS
+from capsexp.analysis.metrics.metric import Metric
 from capsexp.config import Config
 from capsexp.config.described import Row, groups, rows
 from capsexp.engines import ENGINES
@@ -30,19 +31,32 @@ def metrics_page() -> str:
     rows = [
         [
             f"`{m.tag}`", m.unit or "-", m.better, "" if m.gate is None else "at most" if m.at_most else "at least",
-            m.definition,
+            m.definition, m.combined.rule.over, m.combined.rule.interval, _versus(m),
         ]
         for m in METRICS
     ]  # fmt: skip
-    table = tabulate(rows, ("tag", "unit", "better", "limit", "definition"), "pipe", disable_numparse=True)
+    headers = ("tag", "unit", "better", "limit", "definition", "over trials", "interval", "two sweeps")
+    table = tabulate(rows, headers, "pipe", disable_numparse=True)
     return (
         "# Metrics\n\n"
         "Made from the code by `python docs/generate.py`. A metric with a limit is a gate as soon as "
         "`thresholds.<tag>` is set. In report.json each has `value`, `ci95` (a 95 % interval, or null), `n` and `of` "
         "(what there are `n` of: trials, pairs of trials, requests or samples). MB are 2**20 bytes; memory is PSS "
         "summed over the server's processes (USS where the system tells no PSS), shares go from 0 to 1.\n\n"
-        f"{table}\n"
+        f"{table}\n\n"
+        "over trials: how the trials that count become one value. two sweeps: which programs compare by it; timed "
+        "loads last as long as they say, however fast the server is.\n"
     )
+
+
+def _versus(metric: Metric) -> str:
+    """By which programs two sweeps are compared by it."""
+    how = metric.compared
+    if how is None:
+        return ""
+    programs = "check" if how.by_sample else "compare, check" if how.checked else "compare"
+    loads = "" if how.timed and how.untimed else ", of timed loads" if how.timed else ", of other loads"
+    return programs + loads
 
 
 def schema() -> str:

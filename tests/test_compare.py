@@ -21,7 +21,7 @@ def figures(speed: float) -> Figures:
 def test_ratios_have_intervals_and_words() -> None:
     old = {"a": [figures(s) for s in (10.0, 10.1, 9.9)], "b": [figures(1.0)], "c": []}
     new = {"a": [figures(s) for s in (12.0, 12.1, 11.9)], "b": [figures(1.0)], "d": []}
-    found = {(f.key, f.figure): f for f in differences.ratios(old, new)}
+    found = {(f.key, f.metric): f for f in differences.ratios(old, new)}
     assert found["a", "throughput_rtfx"].different is True
     assert found["a", "peak_memory_mb"].different is False
     assert found["b", "throughput_rtfx"].different is None

@@ -1,4 +1,4 @@
-"""How metrics come of the runs that count: geometric means, maxima, ratios of pairs, pooled percentiles. Pure.
+"""How metrics come of the trials that count, and of what their intervals are. The rules below are all there are. Pure.
 
 A value and its interval come of one estimator: what varies by a factor has the geometric mean, so that a speedup is
 what the makespans beside it say. Where a trial of one of the two compared is missing, a makespan is told as it would
@@ -51,16 +51,48 @@ class Evidence:
         return bool(self.trials) and all(f.makespan_s is not None for f in self.figures)
 
 
+@dataclass(frozen=True)
+class Rule:
+    """How trials become one value, and where its interval comes from, in words for docs/reference/metrics.md."""
+
+    over: str
+    interval: str
+
+
+_LOGS = "Student's t on logarithms"
+MEAN = Rule("geometric mean (arithmetic where a trial has 0)", _LOGS)
+PACED = Rule("geometric mean, as if in all of the baseline's trials", _LOGS)
+RATIOS = Rule("geometric mean of the ratios within each trial that both have", _LOGS)
+DIFFERENCES = Rule("mean of the differences within each trial that both have", "Student's t")
+TO_REFERENCE = Rule(PACED.over, "none: the reference is no trial")
+HIGHEST = Rule("highest", "none: more trials can only raise it")
+QUANTILE = Rule("quantile of all trials' values together", "order statistics")
+LONGEST = Rule("longest of all trials", HIGHEST.interval)
+REQUESTS = Rule("all trials' requests together, the disturbed ones too", "none: it is a count")
+SAMPLES = Rule("all trials' words together", "Wilson's, by sample")
+SLOPE = Rule("of the longest trial", "Theil-Sen's")
+
+Pick: TypeAlias = Callable[[Figures], float | None]
 Compute: TypeAlias = Callable[[Evidence, Evidence | None], Estimate]  # the second: of the baseline, None for it itself
 
 
-def mean_of(pick: Callable[[Figures], float | None]) -> Compute:
-    """The geometric mean over trials that know it; the arithmetic one where a value is zero."""
+@dataclass(frozen=True)
+class Combined:
+    """A metric's way from trials to its estimate. `trial`: the value of one trial by itself; None where only several
+    of them, or two configurations, have one."""
+
+    rule: Rule
+    compute: Compute
+    trial: Pick | None = None
+
+
+def mean_of(pick: Pick) -> Combined:
+    """Over the trials that know it."""
 
     def found(own: Evidence, baseline: Evidence | None) -> Estimate:
         return _mean([v for f in own.figures if (v := pick(f)) is not None], own.looks)
 
-    return found
+    return Combined(MEAN, found, pick)
 
 
 def _mean(values: Sequence[float], looks: bool, of: Unit = "trials") -> Estimate:
@@ -74,9 +106,9 @@ def _mean(values: Sequence[float], looks: bool, of: Unit = "trials") -> Estimate
     )  # fmt: skip
 
 
-def paced(pick: Callable[[Figures], float | None], slower: bool) -> Compute:
-    """The geometric mean of what goes with the pace of a run, as it would have been in all of the baseline's trials; of
-    nothing unless all requests of all trials completed. `slower`: it grows as runs slow down."""
+def paced(pick: Pick, slower: bool) -> Combined:
+    """Of what goes with the pace of a run, as it would have been in all of the baseline's trials; of nothing unless all
+    requests of all trials completed. `slower`: it grows as runs slow down."""
 
     def found(own: Evidence, baseline: Evidence | None) -> Estimate:
         if not own.whole:
@@ -88,7 +120,7 @@ def paced(pick: Callable[[Figures], float | None], slower: bool) -> Compute:
         factor = drift if slower else 1 / drift
         return _mean([v * factor for trial in trials if (v := pick(own.trials[trial])) is not None], own.looks)
 
-    return found
+    return Combined(PACED, found, pick)
 
 
 throughput = paced(lambda f: f.throughput_rtfx, slower=False)
@@ -100,14 +132,14 @@ def _pace(evidence: Evidence) -> dict[int, float]:
     return {trial: f.makespan_s / (f.audio_s or 1.0) for trial, f in sorted(evidence.trials.items()) if f.makespan_s}
 
 
-def highest_of(pick: Callable[[Figures], float | None]) -> Compute:
-    """The highest of all trials: more trials can only raise it, so it has no interval."""
+def highest_of(pick: Pick) -> Combined:
+    """More trials can only raise it, so it has no interval."""
 
     def found(own: Evidence, baseline: Evidence | None) -> Estimate:
         values = tuple(v for f in own.figures if (v := pick(f)))
         return Estimate(value=max(values, default=None), n=len(values), values=values)
 
-    return found
+    return Combined(HIGHEST, found, pick)
 
 
 def speedups(own: Evidence, other: Evidence) -> list[float]:
@@ -133,7 +165,7 @@ def efficiency(own: Evidence, baseline: Evidence | None) -> Estimate:
 
 
 def server_efficiency(own: Evidence, baseline: Evidence | None) -> Estimate:
-    reached = throughput(own, baseline)
+    reached = throughput.compute(own, baseline)
     if reached.value is None or not own.reference_rtfx:
         return Estimate()
     each = tuple(value / own.reference_rtfx for value in reached.values)
@@ -164,8 +196,8 @@ def marginal_memory(own: Evidence, baseline: Evidence | None) -> Estimate:
 
 def share_of_requests(
     pick: Callable[[Judgement], int | None], of: Callable[[Judgement], int] = lambda j: j.requests
-) -> Compute:
-    """Of the requests of all trials, the disturbed ones too."""
+) -> Combined:
+    """How many of them, as a share."""
 
     def found(own: Evidence, baseline: Evidence | None) -> Estimate:
         counts = [pick(j) for j in own.judged]
@@ -174,10 +206,10 @@ def share_of_requests(
         sure = len(known) == len(counts) and total > 0
         return Estimate(value=sum(known) / total if sure else None, n=total, of="requests")
 
-    return found
+    return Combined(REQUESTS, found)
 
 
-def error_rate(kind: str) -> Compute:
+def error_rate(kind: str) -> Combined:
     """Over all requests; a trial repeats the same samples, so that what varies is the sample (see statistics.rate)."""
 
     def found(own: Evidence, baseline: Evidence | None) -> Estimate:
@@ -193,28 +225,35 @@ def error_rate(kind: str) -> Compute:
         rate = sum(errors for errors, _ in counts.values()) / max(1, sum(words for _, words in counts.values()))
         return Estimate(value=rate, ci95=statistics.rate(each), n=len(counts), of="samples")
 
-    return found
+    return Combined(SAMPLES, found)
 
 
-def pooled(pick: Callable[[Figures], Iterable[float]], name: str) -> Compute:
-    """A percentile, or the maximum, of the values of all trials together."""
+def pooled(pick: Callable[[Figures], Iterable[float]], name: str) -> Combined:
+    """A percentile, or (`max`) the longest, of the values of all trials together."""
 
     def found(own: Evidence, baseline: Evidence | None) -> Estimate:
         values = [value for f in own.figures for value in pick(f)]
-        if name == "max":
-            return Estimate(value=max(values, default=None), n=len(values), of="requests")
-        percent, needed = PERCENTILES[name]
-        if len(values) < needed:
-            return Estimate(n=len(values), of="requests")
-        share, known = percent / 100, shown(len(own.trials), own.looks)
+        value = _quantile(values, name)
+        if name == "max" or value is None:
+            return Estimate(value=value, n=len(values), of="requests")
+        share, known = PERCENTILES[name][0] / 100, shown(len(own.trials), own.looks)
         return Estimate(
-            value=float(np.percentile(values, percent)),
+            value=value,
             ci95=statistics.quantile_interval(values, share, known),
             decides=statistics.quantile_interval(values, share, DECIDES) if own.looks else None,
             n=len(values), of="requests",
         )  # fmt: skip
 
-    return found
+    rule = LONGEST if name == "max" else QUANTILE
+    return Combined(rule, found, lambda f: _quantile([*pick(f)], name))
+
+
+def _quantile(values: Sequence[float], name: str) -> float | None:
+    """None below the values that it needs."""
+    if name == "max":
+        return max(values, default=None)
+    percent, needed = PERCENTILES[name]
+    return float(np.percentile(values, percent)) if len(values) >= needed else None
 
 
 def leak(own: Evidence, baseline: Evidence | None) -> Estimate:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import geometric_mean
 from typing import Any
 
-from capsexp.analysis import statistics
+from capsexp.analysis import metrics, statistics
 from capsexp.analysis.aggregate import Observed, that_count
 from capsexp.analysis.figures import Figures
 from capsexp.keys import SWEEP_KEYS
@@ -20,20 +20,15 @@ _ASIDE = SWEEP_KEYS | {"archive", "report"}
 _WORK = ("engine", "samples", "load", "punctuation", "hours", "fault")
 _MACHINE = ("cpu", "cpus_usable")  # likewise, of an environment
 
-FIGURES: Mapping[str, Callable[[Figures], float | None]] = {
-    "throughput_rtfx": lambda f: f.throughput_rtfx,
-    "peak_memory_mb": lambda f: f.memory.peak_mb,
-    "steady_memory_mb": lambda f: f.memory.steady_peak_mb,
-}
 Trials = Sequence[Figures]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """After / before of one figure of one configuration; `different` is None with too few trials to say."""
+    """After / before of one metric of one configuration; `different` is None with too few trials to say."""
 
     key: str
-    figure: str
+    metric: str
     before: float
     after: float
     ratio: float
@@ -42,16 +37,17 @@ class Difference:
 
 
 def ratios(before: Mapping[str, Trials], after: Mapping[str, Trials]) -> list[Difference]:
-    """For each configuration key of both, from its valid runs. Sweeps share no trials, so the intervals are unpaired
-    (Welch)."""
+    """For each configuration key of both, from its valid runs, by each metric that compares sweeps. Sweeps share no
+    trials, so the intervals are unpaired (Welch)."""
     found = []
     for key in [key for key in before if key in after]:
-        for name, pick in FIGURES.items():
+        timed = any(f.timed for f in after[key])
+        for metric, pick in metrics.compared(timed):
             old, new = ([v for f in runs[key] if (v := pick(f))] for runs in (before, after))
             if old and new:
                 ci95, then, now = statistics.unpaired(new, old), geometric_mean(old), geometric_mean(new)
                 different = None if ci95 is None else not ci95[0] <= 1 <= ci95[1]
-                found.append(Difference(key, name, then, now, now / then, ci95, different))
+                found.append(Difference(key, metric.tag, then, now, now / then, ci95, different))
     return found
 
 

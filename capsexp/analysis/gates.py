@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from capsexp.analysis import statistics
-from capsexp.analysis.metrics import BY_TAG, GATED, Gate, Metric
+from capsexp.analysis.metrics import BY_TAG, GATED
+from capsexp.analysis.metrics.metric import Gate, Metric
 from capsexp.analysis.sequential import DECIDES, FIRST_LOOK
 from capsexp.counts import counted
 from capsexp.results.report import Configuration, Estimate, GateResult

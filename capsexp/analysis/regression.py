@@ -15,14 +15,13 @@ and the later sweep is held against the prediction interval of one more.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from statistics import median
 
-from capsexp.analysis import statistics
+from capsexp.analysis import metrics, statistics
 from capsexp.analysis.aggregate import Observed
-from capsexp.analysis.figures import Figures
-from capsexp.analysis.metrics import BY_TAG, LOWER
+from capsexp.analysis.metrics import BY_TAG
+from capsexp.analysis.metrics.metric import LOWER
 from capsexp.analysis.statistics import FEWEST, Gap
 from capsexp.counts import counted
 
@@ -64,23 +63,6 @@ class Comparison:
     rate: bool = False
     trials: int = FEWEST
     sweeps: int = 1
-
-
-def _typical(values: Sequence[float]) -> float | None:
-    return median(values) if values else None
-
-
-# What every server is judged by, and what one is whose load lasts as long as it says.
-_MEMORY: tuple[str, Callable[[Figures], float | None]] = ("peak_memory_mb", lambda f: f.memory.peak_mb)
-_AS_FAST_AS_IT_CAN: Mapping[str, Callable[[Figures], float | None]] = {
-    "throughput_rtfx": lambda f: f.throughput_rtfx,
-    "latency_p50_s": lambda f: _typical(f.durations.latency_s),
-    _MEMORY[0]: _MEMORY[1],
-}
-_TIMED: Mapping[str, Callable[[Figures], float | None]] = {
-    "stop_to_text_p50_s": lambda f: _typical(f.felt.stop_to_text_s),
-    _MEMORY[0]: _MEMORY[1],
-}
 
 
 def overall(found: Sequence[Finding]) -> str:
@@ -181,13 +163,14 @@ def _compared(
 ) -> Iterator[Comparison]:
     mine, *theirs = ([o.figures for o in runs if _counts(o) and o.figures] for runs in (new, *old))
     timed = any(f.timed for f in mine)
-    for metric, pick in (_TIMED if timed else _AS_FAST_AS_IT_CAN).items():
+    for metric, pick in metrics.compared(timed, checked=True):
         now, *was = ([v for f in runs if (v := pick(f)) is not None] for runs in (mine, *theirs))
-        one = compared(key, metric, was[0], now, least) if len(was) == 1 else among(key, metric, was, now, least)
+        tag = metric.tag
+        one = compared(key, tag, was[0], now, least) if len(was) == 1 else among(key, tag, was, now, least)
         if one is not None:
             yield one
-    for metric in ("wer", "cer"):
-        if one := _errors(key, metric, [o for runs in old for o in runs], new, least):
+    for rate in metrics.compared_by_sample():
+        if one := _errors(key, rate.tag, [o for runs in old for o in runs], new, least):
             yield one
             break
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
+from capsexp.analysis import metrics
 from capsexp.analysis.gates import NOT_JUDGED
 from capsexp.analysis.metrics import BY_TAG
+from capsexp.analysis.metrics.metric import Place
 from capsexp.report.tables import interval, shown
 from capsexp.results.report import Configuration, GateResult, Report
-
-# Beside what limits are set on: what somebody who asks for workers wants to know.
-ALSO = ("throughput_rtfx", "latency_p50_s", "latency_p95_s", "wer", "cer")
-
 
 QUESTIONS = (
     "How does this server do on this machine?",
@@ -62,15 +59,15 @@ def items(c: Configuration) -> list[Item]:
     """What | value | limit | reading of one configuration: its gates, then what has no limit."""
     found = [_judged(c, gate) for gate in c.gates]
     known = {gate.metric for gate in c.gates}
-    others = [tag for tag in ALSO if tag not in known and c.value(tag) is not None]
-    return found + [Item(named(tag), value(c, tag)) for tag in others]
+    others = [m for m in metrics.at(Place.GLANCE) if m.tag not in known and c.value(m.tag) is not None]
+    return found + [Item(metric.name, value(c, metric.tag)) for metric in others]
 
 
 def _judged(c: Configuration, gate: GateResult) -> Item:
     metric = BY_TAG[gate.metric]
     bound = f"{shown(gate.metric, gate.limit)}{unit(gate.metric)}"
     said = value(c, gate.metric) if gate.value is not None else "-"
-    return Item(named(gate.metric), said, bound, metric.at_most, gate.verdict, gate.reason or "")
+    return Item(metric.name, said, bound, metric.at_most, gate.verdict, gate.reason or "")
 
 
 def value(c: Configuration, tag: str) -> str:
@@ -80,11 +77,6 @@ def value(c: Configuration, tag: str) -> str:
         return "-"
     spread = f" ({interval(one.ci95, metric.digits)})" if one.ci95 and not metric.percent else ""
     return f"{shown(tag, one.value)}{unit(tag)}{spread}"
-
-
-def named(tag: str) -> str:
-    """A metric's name in words."""
-    return re.sub(r"_(mb|s|rtfx)$", "", tag).replace("_", " ")
 
 
 def unit(tag: str) -> str:

@@ -8,12 +8,13 @@ from collections.abc import Iterator, Sequence
 from tabulate import tabulate
 
 from capsexp import escape
+from capsexp.analysis import metrics
+from capsexp.analysis.metrics.metric import Metric, Place
 from capsexp.counts import counted
 from capsexp.report import glance, sentences, tables
 from capsexp.results.report import Configuration, Report
 
 WIDTH = 100  # of a file, and of what is no terminal
-FELT = {"stop_to_text": "stop to\ntext", "turnaround": "turn-\naround"}  # what a user waits for
 _NARROWEST = 13  # of the first column, however narrow the terminal is
 _VERDICT = 12  # characters in a line of the last one
 MOST = 3  # of what may be many: groups with an advice of their own, what is not decided, warnings
@@ -53,11 +54,10 @@ def _because(report: Report) -> str | None:
 
 
 def table(report: Report, width: int = WIDTH) -> str:
-    """Eight columns at most within so many characters."""
-    felt = _felt(report.configurations)
-    waits = [f"{FELT[felt.rpartition('_p')[0]]} p{felt.split('_p')[1][:-2]} s"] if felt else []
-    headers = ["configuration", "trials", "speedup", "RTFx", "peak MB", *waits, "correct", "verdict"]
-    rows = [_row(c, felt) for c in report.configurations]
+    """The few figures that matter most, within so many characters."""
+    shown = metrics.at(Place.TEXT) + _felt(report.configurations)
+    headers = ["configuration", "trials", *(_header(metric) for metric in shown), "verdict"]
+    rows = [_row(c, shown) for c in report.configurations]
     widths = [max(map(_widest, cells)) for cells in zip(headers, *rows, strict=True)]
     room = max(_NARROWEST, width - sum(2 + wide for wide in widths[1:]))
     for row in rows:
@@ -73,29 +73,34 @@ def _widest(cell: str) -> int:
     return max(map(len, cell.split("\n")), default=0)
 
 
-def _felt(configurations: Sequence[Configuration]) -> str | None:
-    """The tag of what users waited for, where requests had a time at which they were due: of a load that is sent at
-    once it only says where in the queue a request stood."""
+def _felt(configurations: Sequence[Configuration]) -> list[Metric]:
+    """What users waited for, where requests had a time at which they were due: of a load that is sent at once it only
+    says where in the queue a request stood."""
     if not any(c.value("offered_rtfx") is not None for c in configurations):
-        return None
-    tags = (f"{name}_{percentile}_s" for name in FELT for percentile in ("p95", "p50"))
-    return next((tag for tag in tags if any(c.value(tag) is not None for c in configurations)), None)
+        return []
+    known = [m for m in metrics.at(Place.FELT) if any(c.value(m.tag) is not None for c in configurations)]
+    return known[-1:]
 
 
-def _row(c: Configuration, felt: str | None) -> list[str]:
-    mark = f" ({c.role})" if c.role else ""
-    speedup = tables.shown("speedup", c.value("speedup"))
-    if ci95 := c.metric("speedup").ci95:
-        speedup += f"\n{ci95[0]:.2f}-{ci95[1]:.2f}"
-    verdict = tables.spelled(c.verdict) if c.status == "ok" else c.status.upper()
+def _header(metric: Metric) -> str:
+    """Its last two words below the others."""
+    words = metric.header.split()
+    return " ".join(words) if len(words) < 3 else "\n".join((" ".join(words[:-2]), " ".join(words[-2:])))
+
+
+def _row(c: Configuration, shown: Sequence[Metric]) -> list[str]:
     return [
-        escape.one_line(c.key + mark),
+        escape.one_line(tables.marked(c)),
         tables.trials(c),
-        speedup,
-        *(tables.shown(tag, c.value(tag)) for tag in ("throughput_rtfx", "peak_memory_mb", felt) if tag),
-        tables.right(c),
-        "\n".join(textwrap.wrap(escape.one_line(verdict), _VERDICT)),
+        *(_cell(c, metric) for metric in shown),
+        "\n".join(textwrap.wrap(escape.one_line(tables.came_to(c)), _VERDICT)),
     ]
+
+
+def _cell(c: Configuration, metric: Metric) -> str:
+    ci95 = c.metric(metric.tag).ci95 if Place.INTERVAL in metric.places else None
+    below = f"\n{ci95[0]:.{metric.digits}f}-{ci95[1]:.{metric.digits}f}" if ci95 else ""
+    return tables.cell(c, metric) + below
 
 
 def _folded(key: str, width: int) -> str:

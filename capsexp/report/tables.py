@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+from capsexp.analysis import metrics
 from capsexp.analysis.metrics import BY_TAG
+from capsexp.analysis.metrics.metric import Metric, Place
 from capsexp.analysis.texts import EXPLAINED
 from capsexp.counts import counted
 from capsexp.results.report import Configuration, ReferenceRun, Report, Slope, Timeline
 from capsexp.targets.base import IGNORABLE
 
 MACHINES = "Workers for machines of other sizes with cores like these, by throughput and memory alone (predicted)"
-# What the main table shows of each configuration, beside its key, trials and verdict; None: right / all requests.
-COLUMNS: tuple[str | None, ...] = (
-    "makespan_s", "throughput_rtfx", "speedup", "speedup.ci95", "efficiency", "server_efficiency", "peak_memory_mb",
-    "memory_growth", "cpu_utilisation", "latency_p50_s", "latency_p95_s", "latency_max_s", None, "wer", "cer",
-)  # fmt: skip
-
-
-def _header(tag: str | None) -> str:
-    if tag is None:
-        return "correct"
-    return "95 %\ninterval" if tag.endswith(".ci95") else "\n".join(BY_TAG[tag].header.rsplit(" ", 1))
-
-
-HEADERS = ("configuration", "trials", *(_header(tag) for tag in COLUMNS), "verdict")
 GATE_HEADERS = ("configuration", "gate", "value", "limit", "verdict", "tier", "why")
 FAULT_HEADERS = (
     "configuration", "faults", "lost", "told", "doubled", "wrong", "again", "recovery\nmedian s", "recovery\nmax s",
@@ -53,34 +43,62 @@ def spelled(verdict: str) -> str:
     return verdict.replace("_", " ")
 
 
+@dataclass(frozen=True)
+class Column:
+    """Of a table with a row for each configuration."""
+
+    header: str
+    cell: Callable[[Configuration], str]
+
+
+def columns() -> list[Column]:
+    """Of the main table: what metrics have a place there, between what a configuration is and what it came to."""
+    found = [Column("configuration", marked), Column("trials", trials)]
+    for metric in metrics.at(Place.TABLE):
+        found.append(_column(metric))
+        if Place.INTERVAL in metric.places:
+            found.append(_interval_column(metric))
+    return [*found, Column("verdict", came_to)]
+
+
+def _column(metric: Metric) -> Column:
+    return Column("\n".join(metric.header.rsplit(" ", 1)), lambda c: cell(c, metric))
+
+
+def _interval_column(metric: Metric) -> Column:
+    return Column("95 %\ninterval", lambda c: interval(c.metric(metric.tag).ci95, metric.digits))
+
+
+def headers() -> list[str]:
+    return [column.header for column in columns()]
+
+
 def rows(report: Report) -> list[list[str]]:
     """A row per configuration, baselines marked."""
-    return [_row(c) for c in report.configurations]
+    return [[column.cell(c) for column in columns()] for c in report.configurations]
 
 
 def shown(tag: str, value: float | None) -> str:
-    """A metric's value as tables show it."""
+    """A metric's value as sentences show it."""
     metric = BY_TAG[tag]
     return percent(value, metric.digits if metric.digits < 2 else 1) if metric.percent else number(value, metric.digits)
 
 
-def _row(c: Configuration) -> list[str]:
-    mark = f" ({c.role})" if c.role else ""
-    verdict = spelled(c.verdict) if c.status == "ok" else c.status.upper()
-    return [c.key + mark, trials(c), *(_cell(c, column) for column in COLUMNS), verdict]
+def cell(c: Configuration, metric: Metric) -> str:
+    """A metric of a configuration as tables show it."""
+    one = c.metric(metric.tag)
+    if metric.counted and one.value is not None:
+        return f"{round(one.value * one.n)}/{one.n}"
+    return shown(metric.tag, one.value)
 
 
-def _cell(c: Configuration, column: str | None) -> str:
-    if column is None:
-        return right(c)
-    tag, _, part = column.partition(".")
-    return interval(c.metric(tag).ci95) if part else shown(tag, c.value(tag))
+def marked(c: Configuration) -> str:
+    return f"{c.key} ({c.role})" if c.role else c.key
 
 
-def right(c: Configuration) -> str:
-    """Requests that are right, of those of which that is known."""
-    found, judged = c.requests.identical, c.requests.total - c.requests.unsure
-    return "-" if found is None or not judged else f"{found}/{judged}"
+def came_to(c: Configuration) -> str:
+    """Its verdict or, as it has none, how it ended."""
+    return spelled(c.verdict) if c.status == "ok" else c.status.upper()
 
 
 def trials(c: Configuration) -> str:

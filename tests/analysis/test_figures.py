@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capsexp.analysis import figures as tables
-from capsexp.analysis import metrics
+from capsexp.analysis.combine import PERCENTILES
 from capsexp.analysis.figures import Figures
 from capsexp.results.run import ClientFacts, SegmentCounts
 from tests.support.runs import request
@@ -104,7 +104,7 @@ def test_a_counter_is_read_from_before_to_after_the_window() -> None:
 def test_percentiles_are_between_and_in_order(some: list[float]) -> None:
     values = 700 * some  # as many as the rarest percentile needs
     (only,) = counted(made_run(1, 10.0, figures=figures(10.0, durations=durations(latency_s=values))))
-    known = [only.value(f"latency_{name}_s") or 0.0 for name in (*metrics.PERCENTILES, "max")]
+    known = [only.value(f"latency_{name}_s") or 0.0 for name in (*PERCENTILES, "max")]
     assert known == sorted(known)
     assert min(values) <= known[0] and known[-1] == max(values)
 
@@ -114,7 +114,7 @@ def test_percentiles_are_between_and_in_order(some: list[float]) -> None:
 )
 def test_a_percentile_needs_enough_requests(count: int, known: Any) -> None:
     (only,) = counted(made_run(1, 10.0, figures=figures(10.0, durations=durations(latency_s=[1.0] * count))))
-    said = [name for name in metrics.PERCENTILES if only.value(f"latency_{name}_s") is not None]
+    said = [name for name in PERCENTILES if only.value(f"latency_{name}_s") is not None]
     assert said == known or len(said) == known
 
 

@@ -4,6 +4,7 @@ import json
 import runpy
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
@@ -11,23 +12,34 @@ import jsonschema
 import msgspec
 import pytest
 
+from capsexp.analysis import metrics, regression
+from capsexp.analysis.combine import mean_of
 from capsexp.analysis.metrics import BY_TAG, GATED, METRICS
+from capsexp.analysis.metrics.metric import Compared, Gate, Metric, Place
+from capsexp.compare import side_by_side
 from capsexp.config import ThresholdsConfig
 from capsexp.errors import ArchiveError
+from capsexp.report import build
+from capsexp.report.exporters import csv, html, junit, markdown, prometheus, text
 from capsexp.report.exporters import json as exporter
-from capsexp.report.tables import COLUMNS, HEADERS
 from capsexp.results.read import read_report
 from capsexp.results.report import Report
-from tests.support.reports import a_run, reported
+from capsexp.sweeps import Swept
+from tests.support.reports import a_run, a_sweep, reported
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = json.loads((ROOT / "capsexp" / "results" / "report.schema.json").read_text())
 
 
 def test_a_tag_is_one_metric_and_says_what_it_is() -> None:
-    assert len(BY_TAG) == len(METRICS)
+    with pytest.raises(ValueError, match="two metrics speedup"):
+        metrics.declare(BY_TAG["speedup"])
     for metric in METRICS:
-        assert metric.definition.endswith(".") and metric.header, metric.tag
+        assert metric.definition.endswith(".") and metric.header and metric.zh, metric.tag
+        assert metric.plain or not metric.places, metric.tag
+        assert metric.combined.rule.over and metric.combined.rule.interval
+        by_trial = metric.compared is None or metric.compared.by_sample or metric.combined.trial
+        assert by_trial, f"{metric.tag} compares sweeps and has no value in a single trial"
         assert metric.better in ("higher", "lower", "neither")
         assert metric.gate is None or metric.better != "neither"
 
@@ -36,9 +48,52 @@ def test_limits_can_be_set_on_exactly_the_metrics_that_have_a_gate() -> None:
     assert {f.name for f in fields(ThresholdsConfig)} - {"tiers", "caveats"} == set(GATED)
 
 
-def test_the_table_shows_metrics_by_their_headers() -> None:
-    assert len(HEADERS) == len(COLUMNS) + 3
-    assert {tag.partition(".")[0] for tag in COLUMNS if tag} <= set(BY_TAG)
+NEW = Metric(
+    "time_per_request_s", "s", "lower", "Makespan / requests.",
+    mean_of(lambda f: f.makespan_s / f.requests if f.makespan_s else None), "request s", "每个请求的时间", 3,
+    gate=Gate(), compared=Compared(), places=frozenset(Place),
+    plain=("How long the server takes for each request.", "服务器处理每个请求的时间。"),
+)  # fmt: skip
+
+
+@pytest.fixture
+def declared() -> Iterator[Metric]:
+    """A metric that nothing else knows of."""
+    metrics.declare(NEW)
+    yield NEW
+    del BY_TAG[NEW.tag], GATED[NEW.tag]
+
+
+def test_a_metric_that_is_declared_is_everywhere(declared: Metric) -> None:
+    thresholds = {**vars(ThresholdsConfig()), "time_per_request_s": 7.0}
+    files, later = (
+        a_sweep([a_run(w, s * by / w, trial=n, heard="so it is")
+                 for w in (1, 2) for n, s in enumerate((10.0, 10.1, 9.9), 1)], thresholds=thresholds)
+        for by in (1.0, 2.0)
+    )  # fmt: skip
+    report = build.assemble(files)
+    one, two = report.configurations
+    assert two.metric(NEW.tag).n == 3 and two.metric(NEW.tag).ci95
+    judged = [next(g for g in c.gates if g.metric == NEW.tag) for c in (one, two)]
+    assert [(g.verdict, g.limit) for g in judged] == [("FAIL", 7.0), ("PASS", 7.0)]
+    short, long, page = text.render(report), markdown.render(report), html.draw(report, files)
+    lines = short.splitlines()
+    head, row = (next(line for line in lines if line.startswith(at)) for at in ("configuration", "workers=2"))
+    assert head.split()[-3:] == ["request", "s", "verdict"] and "5.000" in row.split()
+    assert "request s" in long and "| 5.000" in long and f"| {NEW.tag}" in long  # a column, and a gate
+    assert "<td>5.000</td>" in page and "每个请求的时间 s" in page and "服务器处理每个请求的时间。" in page
+    written = json.loads(exporter.render(report))["configurations"][1]["metrics"][NEW.tag]
+    assert written["value"] == pytest.approx(5.0, 0.01) and f",{NEW.tag},s,4.99" in csv.render(report)
+    assert f"# HELP capsexp_{NEW.tag} Makespan" in prometheus.render(report)
+    assert f'name="{NEW.tag}"' in junit.render(report)
+    sweeps = [Swept(name, each, build.observe(each)) for name, each in (("old", files), ("new", later))]
+    rows = [line.split() for line in side_by_side(*sweeps).splitlines() if NEW.tag in line]
+    assert [(row[0], row[4]) for row in rows] == [("workers=1", "2.000"), ("workers=2", "2.000")]
+    found = [f for f in regression.judge([sweeps[0].observed], sweeps[1].observed) if f.metric == NEW.tag]
+    assert [f.verdict for f in found] == ["WORSE", "WORSE"]
+    assert (
+        f"| `{NEW.tag}`" in runpy.run_path(str(ROOT / "docs" / "generate.py"))["PAGES"]["docs/reference/metrics.md"]()
+    )
 
 
 @pytest.mark.parametrize("name", runpy.run_path(str(ROOT / "docs" / "generate.py"))["PAGES"])

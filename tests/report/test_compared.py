@@ -39,7 +39,7 @@ def test_its_figures_are_those_of_the_text() -> None:
     old, new = swept("old"), swept("new", 1.25)
     page, text = compared.made([old, new]), compare.side_by_side(old, new)
     found = differences.ratios(differences.counting(old.observed), differences.counting(new.observed))
-    assert len(found) == 9 and "9 of 9 figures differ by more than noise explains." in page
+    assert len(found) == 12 and "12 of 12 figures differ by more than noise explains." in page
     drawn = {row[0]: row[2:5] for row in cells(page, "ratios")}
     for one in found:
         assert one.ci95 and tables.number(one.ratio, 3) in text
@@ -58,7 +58,7 @@ def test_unlike_things_are_never_compared_silently() -> None:
     assert page.count("Not the same work, so that the ratios say nothing of one thing:") == 2  # above, and at its table
     assert "other settings of engine" in page
     assert {row[1] for row in cells(page, "ratios")} == {"same"}
-    assert "0 of 9 figures differ" in page
+    assert "0 of 12 figures differ" in page
     assert any("(other work)" in row[2] for row in cells(page, "throughput"))
     alone = compared.made([old, other])
     assert "Ratios are not drawn: no two sweeps did the same work." in alone

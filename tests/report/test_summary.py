@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from capsexp.analysis import metrics
+from capsexp.analysis.metrics.metric import Place
 from capsexp.report import advice, build, glance, summary, tables
 from capsexp.report.exporters import html, json, markdown, text
 from capsexp.results.report import Configuration, Estimate
@@ -105,10 +107,12 @@ def test_all_forms_say_the_same_numbers() -> None:
             assert cells and f"<td>{said}</td>" in cells[0]
             drawn = page[page.index('id="table-pareto"') :]
             assert tag == "speedup" or f"<td>{said}</td>" in drawn[: drawn.index("</table>")]
-        everywhere = [tag for tag in tables.COLUMNS if tag and not tag.endswith(".ci95")]
+        everywhere = metrics.at(Place.TABLE)
         assert len(everywhere) > 10
-        for tag in everywhere:
-            said = tables.shown(tag, found[c.key]["metrics"][tag]["value"])
+        for metric in everywhere:
+            said = tables.cell(c, metric)
+            value = found[c.key]["metrics"][metric.tag]["value"]
+            assert said == ("3/3" if metric.tag == "correctness" else tables.shown(metric.tag, value))
             assert said in [cell.strip() for cell in md.split("|")]
             assert cells and f"<td>{said}</td>" in cells[0]
         if ci95 := found[c.key]["metrics"]["speedup"]["ci95"]:

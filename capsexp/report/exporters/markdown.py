@@ -22,7 +22,7 @@ def render(report: Report) -> str:
         *(escape.markdown(line) for line in sentences.sentences(report)),
         *(f"![{_escaped(one.words)}]({one.file})" for one in drawings.of(report)),
         "## Configurations",
-        _table(tables.rows(report), [header.replace("\n", " ") for header in tables.HEADERS]),
+        _table(tables.rows(report), [header.replace("\n", " ") for header in tables.headers()]),
         *(escape.markdown(line) for line in (*tables.counted_lines(report), *tables.explained_lines(report))),
         "## Gates",
         _table(tables.gate_rows(report), tables.GATE_HEADERS),

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 
 from capsexp import escape
 from capsexp.analysis.gates import FAIL, PASS
-from capsexp.analysis.metrics import METRICS, Metric
+from capsexp.analysis.metrics import METRICS
+from capsexp.analysis.metrics.metric import Metric
 from capsexp.results.report import Configuration, Report
 
 FILE = "report.prom"

@@ -58,8 +58,9 @@ class Pair:
     def rows(self) -> list[list[Any]]:
         found: list[list[Any]] = []
         for one in self.ratios:
-            numbers = tables.number(one.before), tables.number(one.after), tables.number(one.ratio, 3)
-            figure, interval = say(BY_TAG[one.figure].header), tables.interval(one.ci95, 3)
+            values = (tables.shown(one.metric, value) for value in (one.before, one.after))
+            numbers = *values, tables.number(one.ratio, 3)
+            figure, interval = say(BY_TAG[one.metric].header), tables.interval(one.ci95, 3)
             found.append([one.key, figure, *numbers, interval, READINGS[one.different]])
         return found
 
@@ -109,7 +110,7 @@ def _ratios(pairs: Sequence[Pair]) -> Plot:
     """Of sweeps that did the same work only."""
     rows: list[tuple[Cell, ...]] = [
         (
-            f"{one.key}, {BY_TAG[one.figure].header}",
+            f"{one.key}, {BY_TAG[one.metric].header}",
             pair.name,
             one.ratio,
             *(one.ci95 or (None, None)),

@@ -8,6 +8,8 @@ from typing import Any
 from markupsafe import Markup
 
 from capsexp import escape
+from capsexp.analysis import metrics
+from capsexp.analysis.metrics.metric import Place
 from capsexp.report import glance, sentences, tables
 from capsexp.report.exporters.html.words import Words, say, sentence
 from capsexp.results.report import Report
@@ -44,18 +46,10 @@ def reading(cell: str | Words) -> Any:
     return Markup('<span class="badge {}">{}</span>').format(TONES[code], spelled(code))
 
 
-EXPLAINED = (
-    ("speedup",
-     say("The baseline's makespan / this one's, of the same requests; the baseline has the fewest workers.")),
-    ("RTFx", say("Seconds of audio recognized per second.")),
-    ("makespan s", say("From the first byte sent to the last text, over all requests.")),
-    ("efficiency", say("Speedup / how many times as many threads.")),
-    ("server eff.", say("RTFx / what the same engine reaches without a server.")),
-    ("peak MB", say("Memory of the server's processes together at its highest; shared pages count once (PSS).")),
-    ("memory growth", say("Memory under load / the baseline's.")),
-    ("latency p50 s", say("From the last byte sent to the text: half of the requests took no longer.")),
-    ("correct", say("Requests whose text came once, whole, and is the reference's.")),
-)  # fmt: skip
+def explained() -> list[tuple[Words, Words]]:
+    """What the columns of the table mean."""
+    found = [metric for metric in metrics.METRICS if metric.plain and metric.places & {Place.TABLE, Place.TEXT}]
+    return [(say(metric.header), Words(*metric.plain)) for metric in found if metric.plain]
 
 
 def more(report: Report) -> tuple[tuple[Words, list[str]], ...]:

@@ -14,7 +14,6 @@ from typing import Any
 from markupsafe import Markup
 
 from capsexp import escape
-from capsexp.analysis.metrics import BY_TAG
 from capsexp.config.report import LANGUAGES
 from capsexp.debug import log
 from capsexp.report import glance, sentences, tables
@@ -34,7 +33,7 @@ def made(report: Report, files: SweepFiles | None) -> str:
     chosen = files.sweep.report.get("lang") if files else "auto"
     context = {
         "report": report, "whole": whole, "single": single, "command": _asked(files), "glance": glance,
-        "tables": tables, "sentences": sentences, "metrics": BY_TAG, "differences": differences(report, files),
+        "tables": tables, "sentences": sentences, "differences": differences(report, files),
     }  # fmt: skip
     return rendered("page.html", (*whole, *single), chosen, context)
 

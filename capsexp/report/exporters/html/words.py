@@ -12,6 +12,7 @@ from typing import Any
 from markupsafe import Markup
 
 from capsexp import escape
+from capsexp.analysis import metrics
 
 _LONGEST = 400  # characters of a sentence: foreign names in one may be of any length
 NAMES = {"a second": "第二个", "a third": "第三个", "a fourth": "第四个", "a fifth": "第五个", "a sixth": "第六个"}
@@ -49,8 +50,8 @@ class Words:
 
 
 def say(english: str) -> Words:
-    """Words of ours, of which the Chinese is known (see chinese.json)."""
-    return Words(english, CHINESE.get(english, english))
+    """Words of ours, of which the Chinese is known (see chinese.json), or which a metric says of itself."""
+    return Words(english, CHINESE.get(english) or metrics.chinese().get(english, english))
 
 
 def sentence(english: str) -> Words:
