@@ -3,6 +3,6 @@
 # Keys that tell runs of one configuration apart, or that do not change what is measured.
 SWEEP_KEYS = frozenset({"trial", "trials", "trials_max", "cooldown", "name", "resume", "redo", "executor", "live"})
 # Groups by which runs are judged, and by which a report can be made anew.
-JUDGING = ("thresholds", "validity", "report")
+JUDGING = ("thresholds", "slo", "validity", "report")
 # Groups that judge or file what was measured, and change nothing of it.
 AFTERWARDS = (*JUDGING, "archive")

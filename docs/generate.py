@@ -21,7 +21,7 @@ from capsexp.results.report import Report
 from capsexp.targets import TARGETS
 
 ROOT = Path(__file__).resolve().parent.parent
-FULL = {"report": "default"}  # the option of each group that lists all its keys
+FULL = {"report": "default", "slo": "none"}  # the option of each group that lists all its keys
 PLUGGED = {"engine": ENGINES, "target": TARGETS, "load": LOADS}  # groups of which each option has keys of its own
 WIDE = 30  # characters of a key and its value, up to which comments stand one below the other
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from capsexp.analysis import alike, baseline, gates, gpu, latency, metrics, validity, verdicts
+from capsexp.analysis import alike, baseline, gates, gpu, latency, metrics, slo, validity, verdicts
 from capsexp.analysis import faults as fault_effects
 from capsexp.analysis.combine import Evidence, speedup
 from capsexp.analysis.correctness import Judgement
@@ -73,12 +73,13 @@ def configurations(
     references: Mapping[str, Reference],
     thresholds: Mapping[str, Any],
     looks: bool = False,
+    promised: Mapping[str, Any] | None = None,
 ) -> list[Configuration]:
     """Runs of one key are trials of one configuration. A run that failed for a reason of the harness is a trial that is
     missing; those that measured something else than the others (see `alike`) are left out. `looks`: with trials=auto
-    they are looked at one by one."""
+    they are looked at one by one; `promised`: the SLO."""
     cases = {
-        key: _case([o for o in observed if o.run.key == key], references, looks)
+        key: _case([o for o in observed if o.run.key == key], references, looks, promised or {})
         for key in dict.fromkeys(o.run.key for o in observed)
     }
     firsts = [case.first for case in cases.values()]
@@ -90,7 +91,9 @@ def configurations(
     return [verdicts.judged(one, found[one.baseline or key], thresholds, looks) for key, one in found.items()]
 
 
-def _case(every: list[Observed], references: Mapping[str, Reference], looks: bool) -> _Case:
+def _case(
+    every: list[Observed], references: Mapping[str, Reference], looks: bool, promised: Mapping[str, Any]
+) -> _Case:
     own = [o for o in every if not o.run.failed_by_us]
     same, left_out = alike.choose([o.run if o.figures else None for o in own])
     known = [own[at] for at in same]
@@ -141,6 +144,7 @@ def _case(every: list[Observed], references: Mapping[str, Reference], looks: boo
         left_out=left_out,
         timed=any(f.timed for f in evidence.figures),
         parts=latency.pooled(f.felt for f in evidence.figures),
+        slo=slo.judge([o.figures.felt.each for o in counted if o.figures], promised, looks),
         verdict=_unjudged_verdict(status) if own else gates.INCONCLUSIVE,
     )
     return _Case(every, own, counted, first, evidence, configuration)

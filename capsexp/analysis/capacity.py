@@ -77,7 +77,13 @@ def decide(probe: Probe, rule: Rule) -> str:
 
 
 def _decide(stretches: Sequence[Stretch], allowed: float, look: int, risk: float) -> str:
-    low, high = bounds(stretches, risk / (look * (look + 1)))  # which sums to the risk however many looks there are
+    # which sums to the risk however many looks there are
+    return decided(bounds(stretches, risk / (look * (look + 1))), allowed)
+
+
+def decided(share: tuple[float, float], allowed: float) -> str:
+    """What the bounds of a share say of one that is allowed."""
+    low, high = share
     return PASS if high <= allowed else FAIL if low > allowed else OPEN
 
 

@@ -6,6 +6,7 @@ A ramp is looked at step by step and a mixed load class by class: an average ove
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -34,6 +35,22 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Experience:
+    """What one request felt, from when it was due: infinite where its text never came, None where it is not asked (a
+    burst has no moment at which anybody stopped, and not every text is preceded by others). `lag_s`: the longest of its
+    texts before the last one."""
+
+    kind: str | None
+    user: int
+    due_s: float
+    duration_s: float
+    spoken: bool
+    turnaround_s: float
+    stop_to_text_s: float | None = None
+    lag_s: float | None = None
+
+
+@dataclass(frozen=True)
 class Felt:
     """Of one run. `lag_s`: of texts before the last one, behind the audio that they cover; `lateness_s`: of the client
     itself, for each packet and each request; `in_flight`: requests, the mean over time; `unlike_little`: by which share
@@ -47,6 +64,7 @@ class Felt:
     in_flight: float | None = None
     unlike_little: float | None = None
     parts: tuple[Part, ...] = ()
+    each: tuple[Experience, ...] = ()
 
 
 NOTHING = Felt()
@@ -58,21 +76,37 @@ def felt(requests: Sequence[Row], packets: Sequence[Row], client: ClientFacts | 
     timed = bool(client and client.timed)
     whole = _part(known, None, None, timed)
     finals = {r["request"]: r["final_s"] for r in known if r["status"] == "ok"}
-    lag = (
-        p["at_s"] - p["due_s"] for p in packets
-        if p["kind"] == "result" and p["due_s"] is not None and p["at_s"] < finals.get(p["request"], 0.0)
-    )  # fmt: skip
+    lags: dict[int, list[float]] = {}
+    for p in packets:
+        if p["kind"] == "result" and p["due_s"] is not None and p["at_s"] < finals.get(p["request"], 0.0):
+            lags.setdefault(p["request"], []).append(p["at_s"] - p["due_s"])
     late = [max(0.0, r["begun_s"] - r["due_s"]) for r in known if r["begun_s"] is not None] if timed else []
     in_flight, unlike = _little(requests, known, client)
     return Felt(
         stop_to_text_s=whole.stop_to_text_s,
-        lag_s=tuple(lag),
+        lag_s=tuple(lag for own in lags.values() for lag in own),
         lateness_s=(*late, *(p["late_s"] for p in packets if p["late_s"] is not None)),
         offered_rtfx=whole.offered_rtfx,
         late_rtfx=whole.late_rtfx,
         in_flight=in_flight,
         unlike_little=unlike,
         parts=_parts(known, timed),
+        each=tuple(_experience(r, lags.get(r["request"], ())) for r in known),
+    )
+
+
+def _experience(row: Row, lags: Sequence[float]) -> Experience:
+    done, stop = row["status"] == "ok", row["stop_s"]
+    final, user = row["final_s"] if done else math.inf, row.get("user")
+    return Experience(
+        kind=row["class"],
+        user=row["request"] if user is None else user,
+        due_s=row["due_s"],
+        duration_s=row["duration_s"],
+        spoken=stop is not None,
+        turnaround_s=final - row["due_s"],
+        stop_to_text_s=None if stop is None else final - stop,
+        lag_s=max(lags, default=None if done or stop is None else math.inf),
     )
 
 

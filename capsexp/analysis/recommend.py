@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from capsexp.analysis import gates, next_step, pools
+from capsexp.analysis import gates, next_step, pools, slo
 from capsexp.analysis.binding import binds
 from capsexp.analysis.choice import Choice, choose, speed
 from capsexp.analysis.groups import Configs, groups
@@ -75,6 +75,7 @@ def _why_nothing(group: Sequence[Configuration], configs: Configs, found: Sequen
     if all(c.fault.kind != "none" for c in group):
         return "faults were injected in every run"
     failed = {g.metric: None for c in group for g in c.gates if g.verdict == gates.FAIL}
+    failed |= {name: None for c in group for name in slo.missed(c.slo)}
     if failed:
         return f"no configuration passes its gates ({', '.join(failed)})"
     return "nothing that was measured keeps within its limits, as far as the runs tell"

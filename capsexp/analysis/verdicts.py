@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from capsexp.analysis import alike, gates, validity
+from capsexp.analysis import alike, gates, slo, validity
 from capsexp.results.report import Configuration
 
 replace = msgspec.structs.replace
@@ -35,6 +35,11 @@ def judged(one: Configuration, base: Configuration, thresholds: Mapping[str, Any
         caveats.append(left_out)
     is_baseline = one.key == base.key and one.fault.kind == "none"
     verdict = gates.verdict(results, caveats, bool(mine or theirs), is_baseline)
+    kept = slo.verdict(one.slo)
+    if kept == gates.FAIL and verdict != gates.INVALID:
+        verdict = gates.NOT_FEASIBLE
+    elif kept == gates.INCONCLUSIVE and verdict in gates.SURE:
+        verdict = gates.INCONCLUSIVE
     if not one.requests.completed and verdict not in (gates.NOT_FEASIBLE, gates.INVALID):
         verdict = gates.INCONCLUSIVE  # nothing is known of it
     if one.fault.kind != "none" and not one.fault.injected and verdict != gates.NOT_FEASIBLE:

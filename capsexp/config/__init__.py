@@ -18,6 +18,7 @@ from capsexp.config.reference import ReferenceConfig
 from capsexp.config.report import ReportConfig
 from capsexp.config.samples import SamplesConfig
 from capsexp.config.server import DISPATCH, SERVERS, ServerConfig
+from capsexp.config.slo import SloConfig
 from capsexp.config.thresholds import ThresholdsConfig
 from capsexp.config.validity import ValidityConfig
 from capsexp.config.whole import AUTO_TRIALS, Config, check, trial_count, worker_count
@@ -41,6 +42,7 @@ __all__ = [
     "ReportConfig",
     "SamplesConfig",
     "ServerConfig",
+    "SloConfig",
     "ThresholdsConfig",
     "ValidityConfig",
     "check",

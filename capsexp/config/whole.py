@@ -22,6 +22,7 @@ from capsexp.config.reference import ReferenceConfig
 from capsexp.config.report import ReportConfig
 from capsexp.config.samples import SamplesConfig
 from capsexp.config.server import ServerConfig
+from capsexp.config.slo import SloConfig
 from capsexp.config.thresholds import ThresholdsConfig
 from capsexp.config.validity import ValidityConfig
 from capsexp.engines import EngineConfig
@@ -61,6 +62,7 @@ class Config:
     fault: FaultConfig = field(default_factory=FaultConfig)
     executor: ExecutorConfig = field(default_factory=ExecutorConfig)
     thresholds: ThresholdsConfig = field(default_factory=ThresholdsConfig)
+    slo: SloConfig = field(default_factory=SloConfig)
     validity: ValidityConfig = field(default_factory=ValidityConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
     archive: ArchiveConfig = field(default_factory=ArchiveConfig)
@@ -109,6 +111,7 @@ def _faults(config: Config) -> Iterator[str]:
     yield from config.monitor.problems()
     yield from config.punctuation.problems()
     yield from config.load.problems()
+    yield from config.slo.problems()
     if config.hours is not None and not config.load.counted:
         yield f"hours: load={config.load.name} says itself how long it lasts; use load=all or closed"
     most, longest = config.server.max_segment_s, config.load.longest_segment_s

@@ -45,6 +45,7 @@ class PlannedSweep:
     report: dict[str, Any]
     archive: dict[str, Any]
     validity: dict[str, Any]
+    slo: dict[str, Any]
     trials: int | str
     trials_max: int
     told: tuple[str, ...] = ()  # the keys that tell its runs apart
@@ -111,6 +112,7 @@ def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str, to
         OmegaConf.to_container(OmegaConf.structured(first.report)),  # type: ignore[arg-type]
         OmegaConf.to_container(OmegaConf.structured(first.archive)),  # type: ignore[arg-type]
         OmegaConf.to_container(OmegaConf.structured(first.validity)),  # type: ignore[arg-type]
+        OmegaConf.to_container(OmegaConf.structured(first.slo)),  # type: ignore[arg-type]
         first.trials,
         first.trials_max,
         tuple(dict.fromkeys(key_of(o) for o in swept)),
@@ -240,6 +242,7 @@ def record(sweep: PlannedSweep, argv: Sequence[str], folder: Path, interrupted: 
         "thresholds": sweep.thresholds,
         **({"thresholds_before": sweep.thresholds_before} if sweep.thresholds_before is not None else {}),
         "validity": sweep.validity,
+        "slo": sweep.slo,
         "report": sweep.report,
         "archive": sweep.archive,
     }

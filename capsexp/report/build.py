@@ -65,7 +65,7 @@ def assemble(files: SweepFiles, survive: Survivor | None = None) -> Report:
     observed = observe(files, survive)
     seen = [Seen(one, run) for one, run in zip(files.runs, observed, strict=True)]
     looks = sweep.trials == "auto"
-    parts = (observed, files.references, sweep.thresholds, looks)
+    parts = (observed, files.references, sweep.thresholds, looks, sweep.slo or {})
     configurations = survive("configurations", _unanalysed(files), aggregate.configurations, *parts)
     planned, missing = [p.key for p in sweep.planned], [m.key for m in files.missing] + cut
     configurations = verdicts.incomplete(configurations, planned, missing)
@@ -91,6 +91,7 @@ def assemble(files: SweepFiles, survive: Survivor | None = None) -> Report:
         environment=files.environment,
         samples=tuple({(s.name, s.sha256): s for o in observed for s in o.run.samples}.values()),
         thresholds=sweep.thresholds,
+        slo=sweep.slo or {},
         thresholds_changed=_changed(files),
         validity_limits=sweep.validity or {},
         reference=tuple(_references(files.references)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from capsexp.analysis import validity
+from capsexp.analysis import slo, validity
 from capsexp.report.tables import interval, spelled
 from capsexp.results.report import Advice, Report
 
@@ -22,6 +22,7 @@ def sentences(report: Report) -> list[str]:
     """The verdict, the recommendation and what the data say about disappointing results."""
     said = [verdict_line(report)]
     said += changed_lines(report)
+    said += slo_lines(report)
     for advice in report.advice:
         said += _advice(advice)
     said += decide_lines(report)
@@ -102,6 +103,19 @@ def start_lines(report: Report) -> list[str]:
             note = f"   ({server.note})" if server.command and server.note else ""
             found.append(f"Start it with{where}: {what}{note}")
     return list(dict.fromkeys(found))
+
+
+def slo_lines(report: Report) -> list[str]:
+    """Whether each configuration keeps what users were promised."""
+    found = []
+    for c in report.configurations:
+        if not c.slo:
+            continue
+        missed, kept = list(slo.missed(c.slo)), slo.verdict(c.slo)
+        said = "is not decided" if kept == slo.INCONCLUSIVE else "is kept"
+        what = ", ".join(missed if missed else [one.name for one in c.slo])
+        found.append(f"SLO with {c.key}: {what} {'is not kept' if missed else said}.")
+    return found
 
 
 def iso_resource_lines(report: Report) -> list[str]:

@@ -27,6 +27,7 @@ def lines(report: Report) -> Iterator[str]:
     if because := _because(report):
         yield because
     yield from sentences.changed_lines(report)
+    yield from _first(sentences.slo_lines(report), "configuration", "with an SLO")
     for advice in report.advice[:MOST]:
         first, *open_ = sentences.advised(advice)
         yield first

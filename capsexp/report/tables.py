@@ -11,11 +11,12 @@ from capsexp.analysis.metrics import BY_TAG
 from capsexp.analysis.metrics.metric import Metric, Place
 from capsexp.analysis.texts import EXPLAINED
 from capsexp.counts import counted
-from capsexp.results.report import Configuration, ReferenceRun, Report, Slope, Timeline
+from capsexp.results.report import Configuration, ReferenceRun, Report, Slope, SloResult, Timeline
 from capsexp.targets.base import IGNORABLE
 
 MACHINES = "Workers for machines of other sizes with cores like these, by throughput and memory alone (predicted)"
 GATE_HEADERS = ("configuration", "gate", "value", "limit", "verdict", "tier", "why")
+SLO_HEADERS = ("configuration", "what was promised", "value", "limit", "verdict", "why")
 FAULT_HEADERS = (
     "configuration", "faults", "lost", "told", "doubled", "wrong", "again", "recovery\nmedian s", "recovery\nmax s",
     "RTFx\nmeanwhile", "slow-\ndown",
@@ -147,6 +148,22 @@ def gate_rows(report: Report) -> list[list[str]]:
         for reason, names in unjudged.items():
             found.append([c.key, ", ".join(names), "-", "-", "NOT JUDGED", "", reason])
     return found
+
+
+def slo_rows(report: Report) -> list[list[str]]:
+    """A row for each limit of the SLO, of each configuration that ran."""
+    return [
+        [c.key, one.name, _promised(one, one.value), f"<= {_promised(one, one.limit)}", spelled(one.verdict),
+         one.reason or ""]
+        for c in report.configurations
+        for one in c.slo
+    ]  # fmt: skip
+
+
+def _promised(one: SloResult, value: float | None) -> str:
+    """In percent of requests, or in seconds."""
+    share = not one.metric.endswith("_s")
+    return "-" if value is None else f"{percent(value)} %" if share else f"{number(value)} s"
 
 
 def fault_rows(report: Report) -> list[list[str]]:

@@ -46,6 +46,7 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
     thresholds: Tree
     report: Tree
     validity: Tree | None = None
+    slo: Tree | None = None
     trials: int | str = 1
     trials_max: int = 1
     thresholds_before: Tree | None = None

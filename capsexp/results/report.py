@@ -190,6 +190,23 @@ class LoadPart(msgspec.Struct, frozen=True, kw_only=True):
     turnaround_p95_s: float | None = None
 
 
+class SloResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A limit of the SLO, applied: on `metric`, of a class of requests (`kind`) or of all. `allowed`: the share of
+    requests that may be beyond it; `late` of `requests` were, and the share lies within `late_ci`."""
+
+    name: str
+    metric: str
+    kind: str | None = None
+    limit: float
+    allowed: float
+    value: float | None = None
+    requests: int = 0
+    late: int = 0
+    late_ci: Interval | None = None
+    verdict: str
+    reason: str | None = None
+
+
 class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     """All runs of one key, compared with its baseline and judged."""
 
@@ -228,6 +245,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     parts: tuple[LoadPart, ...] = ()
     incomplete: str | None = None
     gates: tuple[GateResult, ...] = ()
+    slo: tuple[SloResult, ...] = ()
     caveats: tuple[str, ...] = ()
     verdict: str = "INCONCLUSIVE"
 
@@ -423,6 +441,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     environment: Tree
     samples: tuple[SampleFacts, ...]
     thresholds: Tree
+    slo: Tree = {}
     thresholds_changed: tuple[Change, ...]
     validity_limits: Tree
     reference: tuple[ReferenceRun, ...]

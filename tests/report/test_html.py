@@ -147,7 +147,8 @@ def test_the_language_is_the_one_that_was_asked_for() -> None:
 def test_all_words_of_ours_are_known_in_chinese() -> None:
     sources = [path.read_text("utf-8") for path in [*HERE.glob("*.py"), *HERE.glob("*.html")]]
     used = {m[1] for text in sources for m in re.finditer(r'(?:\bsay|\b_)\("((?:[^"\\]|\\.)+)"', text)}
-    headers = {h.replace("\n", " ") for h in (*tables.headers(), *tables.GATE_HEADERS, *tables.FAULT_HEADERS)}
+    of = (tables.headers(), tables.GATE_HEADERS, tables.SLO_HEADERS, tables.FAULT_HEADERS)
+    headers = {header.replace("\n", " ") for headers in of for header in headers}
     assert used and not (used | headers) - CHINESE.keys() - metrics.chinese().keys()
     assert not CHINESE.keys() & metrics.chinese().keys()
     for english, chinese in CHINESE.items():

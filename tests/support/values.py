@@ -74,10 +74,12 @@ def again(one: Observed, **facts: Any) -> Observed:
     return replace(one, run=msgspec.structs.replace(one.run, **facts))
 
 
-def counted(*runs: Observed, judged: Judgement | None = RIGHT, limits: Any = LIMITS) -> list[Configuration]:
-    """As they are: no trial is added."""
+def counted(
+    *runs: Observed, judged: Judgement | None = RIGHT, limits: Any = LIMITS, promised: Any = None
+) -> list[Configuration]:
+    """As they are: no trial is added. `promised`: the SLO."""
     made = [one if one.judged else replace(one, judged=judged) for one in runs]
-    return aggregate.configurations(made, REFERENCES, limits)
+    return aggregate.configurations(made, REFERENCES, limits, promised=promised)
 
 
 def report(*runs: Observed, judged: Judgement | None = RIGHT, limits: Any = LIMITS) -> list[Configuration]:

@@ -27,6 +27,8 @@ def render(report: Report) -> str:
         "## Gates",
         _table(tables.gate_rows(report), tables.GATE_HEADERS),
     ]
+    if promised := tables.slo_rows(report):
+        sections += ["## SLO: what users were promised", _table(promised, tables.SLO_HEADERS)]
     if faults := tables.fault_rows(report):
         headers = [header.replace("\n", " ") for header in tables.FAULT_HEADERS]
         sections += ["## Faults", _table(faults, headers), escape.markdown(tables.FAULTS_EXPLAINED)]

@@ -1,0 +1,46 @@
+"""`slo`: what users are promised."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+from capsexp.plugins import nearest
+from capsexp.setting import setting
+
+MOST_SHARE = 0.99
+
+
+@dataclass
+class SloConfig:
+    """What users are promised: at most so many seconds, of p95 for all but 1 request in 20; null leaves it out.
+    slo=dictation and slo=mixed have some."""
+
+    name: str = "none"
+    stop_to_text_p50_s: float | None = setting(None, "from the moment a user stopped speaking to the text")
+    stop_to_text_p90_s: float | None = setting(None, "likewise: 1 request in 10 may take longer")
+    stop_to_text_p95_s: float | None = setting(None, "likewise: 1 request in 20 may take longer")
+    stop_to_text_p99_s: float | None = setting(None, "likewise: 1 request in 100 may take longer")
+    lag_p50_s: float | None = setting(None, "that texts before the last trail the audio: of each request the longest")
+    lag_p90_s: float | None = setting(None, "likewise")
+    lag_p95_s: float | None = setting(None, "likewise")
+    lag_p99_s: float | None = setting(None, "likewise")
+    turnaround_p50_s: float | None = setting(None, "from the moment a request was due to the text")
+    turnaround_p90_s: float | None = setting(None, "likewise")
+    turnaround_p95_s: float | None = setting(None, "likewise")
+    turnaround_p99_s: float | None = setting(None, "likewise")
+    late_share: float | None = setting(
+        None, "of requests whose text may come later after their end than they last, 0.05 = 5 %", high=MOST_SHARE
+    )
+    classes: dict[str, dict[str, float | None]] = setting(
+        {}, "the same by class of load=mixed: {mic: {stop_to_text_p95_s: 1.0}}"
+    )
+
+    def problems(self) -> Iterator[str]:
+        known = [each.name for each in fields(self) if each.name not in ("name", "classes")]
+        for kind, limits in self.classes.items():
+            for key, limit in limits.items():
+                if key not in known:
+                    yield f"slo.classes.{kind}.{key}: unknown limit{nearest(key, known)}"
+                elif key == "late_share" and limit is not None and limit > MOST_SHARE:
+                    yield f"slo.classes.{kind}.late_share: {limit:g} is above {MOST_SHARE}"

@@ -1,0 +1,63 @@
+"""What users were promised, in each form of the report."""
+
+from dataclasses import replace
+from typing import Any
+
+from capsexp.report.build import assemble
+from capsexp.report.exporters import html, markdown, text
+from capsexp.results.read import RunFiles
+from capsexp.results.report import Report
+from tests.support.reports import a_run, a_sweep
+
+PROMISED = {"stop_to_text_p95_s": None, "classes": {"mic": {"stop_to_text_p95_s": 1.0}, "file": {"late_share": 0.05}}}
+
+
+def asked(number: int, kind: str, waited: float) -> dict[str, Any]:
+    """One of 10 s that was due when the one before it was done."""
+    due = 30.0 * number
+    return {
+        "request": number, "task_id": f"t{number}", "sample": "s0", "duration_s": 10.0, "start_s": due,
+        "sent_s": due + 10, "first_result_s": due + 10, "final_s": due + 10 + waited, "results": 1, "finals": 1,
+        "foreign": 0, "result_duration_s": 10.0, "status": "ok", "error": None, "due_s": due, "begun_s": due,
+        "stop_s": due + 10, "user": number, "class": kind, "step": None,
+    }  # fmt: skip
+
+
+def made(workers: int, mic: float) -> RunFiles:
+    run = a_run(workers, 3000.0)
+    requests = [asked(number, "mic", mic) for number in range(200)] + [asked(n, "file", 2.0) for n in range(200, 400)]
+    return replace(run, requests=requests)
+
+
+def report() -> Report:
+    return assemble(a_sweep([made(1, 3.0), made(2, 0.5)], slo=PROMISED))
+
+
+def test_each_limit_of_each_class_has_a_row_and_a_verdict() -> None:
+    found = report()
+    one, two = found.configurations
+    assert [(r.name, r.verdict, r.late, r.requests) for r in one.slo] == [
+        ("mic: stop_to_text_p95_s", "FAIL", 200, 200), ("file: late_share", "PASS", 0, 200),
+    ]  # fmt: skip
+    assert one.verdict == "NOT_FEASIBLE" and [r.verdict for r in two.slo] == ["PASS", "PASS"]
+    assert found.slo == PROMISED
+    said = text.render(found)
+    assert "SLO with workers=1: mic: stop_to_text_p95_s is not kept." in said
+    assert "SLO with workers=2: mic: stop_to_text_p95_s, file: late_share is kept." in said
+    page = markdown.render(found)
+    assert "## SLO: what users were promised" in page
+    row = next(line for line in page.splitlines() if "workers=1" in line and "late_share" in line)
+    assert "0.0 %" in row and "<= 5.0 %" in row.replace("&lt;", "<") and "PASS" in row
+    assert 'id="slo"' in html.render(found) and "3.00 s" in html.render(found)
+
+
+def test_nothing_is_said_of_promises_that_nobody_made() -> None:
+    found = assemble(a_sweep([made(1, 3.0)]))
+    assert found.slo == {} and not found.configurations[0].slo
+    assert "SLO" not in text.render(found) + markdown.render(found) and 'id="slo"' not in html.render(found)
+
+
+def test_an_open_promise_is_said_to_be_open() -> None:
+    few = made(1, 0.5)
+    found = assemble(a_sweep([replace(few, requests=few.requests[:20])], slo=PROMISED))
+    assert "SLO with workers=1: mic: stop_to_text_p95_s, file: late_share is not decided." in text.render(found)
