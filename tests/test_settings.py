@@ -119,3 +119,11 @@ def test_an_address_that_somebody_has(url: str) -> None:
     tree = changed("server.url", url)
     tree["server"]["name"] = "external"
     assert resolve(tree).server.url == url
+
+
+def test_a_promise_that_is_none_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"^slo\.classes\.mic\.lag_p96_s: unknown limit.*lag_p9"):
+        resolve(changed("slo.classes", {"mic": {"lag_p96_s": 1.0}}))
+    with pytest.raises(ConfigError, match=r"^slo\.classes\.mic\.late_share: 5 is above 0\.99$"):
+        resolve(changed("slo.classes", {"mic": {"late_share": 5}}))
+    assert compose(["slo=mixed"]).slo.classes["mic"] == {"stop_to_text_p95_s": 1.0}
