@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from capsexp.analysis.latency import NOTHING, Felt, felt
+from capsexp.analysis.latency import NOTHING, Felt, felt, turnaround
 from capsexp.results.run import ClientFacts, Row, Run, SegmentCounts
 from capsexp.results.tables import SERVER_ROLES
 
@@ -49,9 +49,11 @@ class Cpu:
 
 @dataclass(frozen=True)
 class Durations:
-    """What percentiles are made of, in seconds: of each request and segment that was completed."""
+    """What percentiles are made of, in seconds: of each request and segment that was completed. `from_sending_s`: the
+    turnaround by when requests were sent, where that is not what it is counted from."""
 
     turnaround_s: tuple[float, ...] = ()
+    from_sending_s: tuple[float, ...] = ()
     latency_s: tuple[float, ...] = ()
     queue_wait_s: tuple[float, ...] = ()
     compute_s: tuple[float, ...] = ()
@@ -117,7 +119,7 @@ def figures(
         thinned=bool(counts or (client and client.thinned)),
         memory=memory(monitor, window),
         cpu=_cpu(monitor, window, makespan, run.cpu_count, client),
-        durations=durations(requests, segments),
+        durations=durations(requests, segments, bool(client and client.timed)),
         worker_busy=_busy(recognized, run.workers, makespan, counts.every if counts else 1),
         **_system(monitor, window),
         client_max_loop_lag_s=client.max_loop_lag_s if client else None,
@@ -126,11 +128,12 @@ def figures(
     )
 
 
-def durations(requests: list[Row], segments: list[Row]) -> Durations:
+def durations(requests: list[Row], segments: list[Row], timed: bool) -> Durations:
     done = [r for r in requests if r["status"] == "ok"]
     recognized = [s for s in segments if s["status"] == "ok"]
     return Durations(
-        turnaround_s=tuple(r["final_s"] - r["start_s"] for r in done),
+        turnaround_s=tuple(turnaround(r, timed) for r in done),
+        from_sending_s=tuple(turnaround(r, False) for r in done if timed and r.get("due_s") is not None),
         latency_s=tuple(r["final_s"] - r["sent_s"] for r in done if r["sent_s"] is not None),
         queue_wait_s=tuple(s["queue_wait_s"] for s in recognized),
         compute_s=tuple(s["compute_s"] for s in recognized),

@@ -20,8 +20,8 @@ FEWEST = {"p50": (50, 1), "p90": (90, 64), "p95": (95, 130), "p99": (99, 662)}  
 
 @dataclass(frozen=True)
 class Part:
-    """A class of requests within a step: raw, so that trials can be put together. `stop_to_text_s` and `turnaround_s`
-    are from when they were due; rates are seconds of audio per second."""
+    """A class of requests within a step: raw, so that trials can be put together. `stop_to_text_s` is from
+    when it was due, `turnaround_s` as below; rates are seconds of audio per second."""
 
     kind: str | None
     step: int | None
@@ -68,6 +68,14 @@ class Felt:
 
 
 NOTHING = Felt()
+
+
+def turnaround(row: Row, timed: bool) -> float:
+    """Of a request that was completed: from when it was due where the load says when that is (`timed`), however late
+    its client or its connection were; else from the first byte sent. Of tables without a due_s always that."""
+    due = row.get("due_s") if timed else None
+    found: float = row["final_s"] - (row["start_s"] if due is None else due)
+    return found
 
 
 def felt(requests: Sequence[Row], packets: Sequence[Row], client: ClientFacts | None) -> Felt:
@@ -139,7 +147,7 @@ def _part(rows: Sequence[Row], kind: str | None, step: int | None, timed: bool) 
         achieved_rtfx=_audio(done) / until if rated and until > 0 else None,
         late_rtfx=_audio(late) / max(span, until) if rated else None,
         stop_to_text_s=tuple(r["final_s"] - r["stop_s"] for r in done if r["stop_s"] is not None),
-        turnaround_s=tuple(r["final_s"] - r["due_s"] for r in done),
+        turnaround_s=tuple(turnaround(r, timed) for r in done),
     )
 
 

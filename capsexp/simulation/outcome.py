@@ -91,7 +91,7 @@ def _stop_to_text(done: list[Simulated]) -> Iterator[float]:
 
 
 def _turnaround(done: list[Simulated]) -> Iterator[float]:
-    return (r.final_s - r.begun_s for r in done if r.final_s is not None and r.begun_s is not None)
+    return (r.final_s - r.due_s for r in done if r.final_s is not None)
 
 
 def _latency(done: list[Simulated]) -> Iterator[float]:

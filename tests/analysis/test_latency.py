@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capsexp.analysis import latency
+from capsexp.analysis.figures import durations
 from capsexp.analysis.latency import felt, late_p99, pooled
 from capsexp.analysis.validity import reasons
 from capsexp.results.run import ClientFacts
@@ -20,7 +21,8 @@ def spoken(number: int, due: float, took: float | None, **more: Any) -> dict[str
     """10 s of speech that was due then, whose text came `took` seconds after its end."""
     final = None if took is None else due + 10 + took
     return {
-        "request": number, "duration_s": 10.0, "due_s": due, "begun_s": due, "stop_s": due + 10, "final_s": final,
+        "request": number, "duration_s": 10.0, "due_s": due, "begun_s": due, "start_s": due, "stop_s": due + 10,
+        "final_s": final,
         "status": "failed" if final is None else "ok", "class": None, "step": None, **more,
     }  # fmt: skip
 
@@ -41,6 +43,20 @@ def test_stop_to_text_is_from_when_the_user_stopped_however_late_the_client_was(
     assert found.lateness_s == (0.0, 3.0, 0.0)
     assert (found.offered_rtfx, found.late_rtfx) == (30 / 16, 10 / 17)  # what never came is late
     assert found.parts == ()
+
+
+def test_turnaround_is_one_thing_wherever_it_is_told() -> None:
+    """From when a request was due, where anything says so; else from its first byte, connecting apart."""
+    late = {"begun_s": 3.0, "start_s": 3.5, "sent_s": 4.0, "sample": "s"}
+    rows = [burst(0, 0.0, 9.0, step=1, **late), burst(1, 2.0, 9.0, step=2, **late), burst(2, 1.0, None, step=2, **late)]
+    timed, untimed = durations(rows, [], True), durations(rows, [], False)
+    assert (timed.turnaround_s, timed.from_sending_s) == ((9.0, 9.0), (5.5, 7.5))
+    assert (untimed.turnaround_s, untimed.from_sending_s) == ((5.5, 7.5), ())
+    for found, client in ((timed, CLIENT), (untimed, ClientFacts(timed=False))):
+        parts = felt(rows, [], client).parts
+        assert tuple(s for part in parts for s in part.turnaround_s) == found.turnaround_s
+    old = [{k: v for k, v in row.items() if k != "due_s"} for row in rows]
+    assert durations(old, [], True).turnaround_s == (5.5, 7.5) and not durations(old, [], True).from_sending_s
 
 
 def test_lag_is_of_texts_before_the_last_and_lateness_of_packets_the_clients_own() -> None:

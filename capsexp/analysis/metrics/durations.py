@@ -37,10 +37,20 @@ def _distribution(
 
 DURATIONS = (
     *_distribution(
-        "turnaround", "周转时间", "from the first byte sent to the final result",
-        ("From the first byte of a request to its text", "从发送请求的第一个字节到得到文本"),
+        "turnaround", "周转时间",
+        "from when a request was due, of a load that says when that is, else from its first byte sent, to the final "
+        "result",
+        ("From when a request was due, or else its first byte was sent, to its text",
+         "从请求应开始的时刻（若无则从发送第一个字节）到得到文本"),
         lambda f: f.durations.turnaround_s, limited=True,
         p50={"places": shown(Place.FELT)}, p95={"places": shown(Place.FELT)},
+    ),
+    *_distribution(
+        "turnaround_from_sending", "从发送起的周转时间",
+        "from the first byte sent to the final result, where turnaround is from when a request was due: beside that it "
+        "shows what the client and the connection took",
+        ("From the first byte of a request to its text, however late that was sent", "从实际发送第一个字节到得到文本"),
+        lambda f: f.durations.from_sending_s,
     ),
     *_distribution(
         "latency", "延迟", "from the last byte sent to the final result",

@@ -203,7 +203,7 @@ def latencies(report: Report, files: SweepFiles) -> Plot:
     for c in report.configurations[:LINES]:
         own = [one for one in files.runs if one.run.key == c.key]
         own = [one for one in own if one.run.num in valid] or own
-        found = sorted(s for one in own for s in durations(one.requests, []).latency_s)
+        found = sorted(s for one in own for s in durations(one.requests, [], False).latency_s)
         rows += [(c.key, seconds, share) for seconds, share in _quantiles(found)]
     spec = {
         "encoding": {
