@@ -122,7 +122,7 @@ def _main(argv: list[str], asked: list[int]) -> int:
         return 0
     if any(flag.partition("=")[0] in _QUESTIONS for flag in flags):
         _one_configuration(overrides, flags)
-        return compose.launch(config_dir, config_name, [*overrides, *flags], lambda config: None)
+        return compose.answer(config_dir, config_name, [*overrides, *flags])
     unknown = [flag for flag in flags if flag not in (*_SEVERAL, "-r", "--run", TRUST, DRY_RUN)]
     if unknown:
         raise ConfigError(f"{unknown[0]}: unknown flag; settings are key=value, see --help")

@@ -1,4 +1,4 @@
-"""Overrides -> Config, by Hydra: to check a sweep before it is launched, and for tools that are started alone."""
+"""Overrides -> Config, by Hydra, which composes and answers questions about that; what is run is not its business."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import hydra
 from hydra import compose as hydra_compose
@@ -24,7 +23,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from capsexp.config import Config, conf_dir, resolve, slug, to_dict
+from capsexp.config import Config, conf_dir, resolve, to_dict
 from capsexp.engines import ENGINES
 from capsexp.errors import ConfigError
 from capsexp.load import LOADS
@@ -53,22 +52,9 @@ def compose(overrides: Sequence[str], config_dir: Path | None = None, config_nam
     return resolve(raw(overrides, config_dir, config_name))
 
 
-def launch(
-    config_dir: Path | None,
-    config_name: str,
-    argv: Sequence[str],
-    job: Callable[[DictConfig], Any],
-    run_dirs: Sequence[str] = (),
-) -> int:
-    """Let Hydra compose and call `job` for each combination, run n in `run_dirs[n]`; or answer its own flags.
-
-    Raises ConfigError with one line.
-    """
-
-    def run_dir(num: int) -> str:
-        return run_dirs[num] if 0 <= num < len(run_dirs) else slug(str(num))
-
-    OmegaConf.register_new_resolver("capsexp.run_dir", run_dir, replace=True)
+def answer(config_dir: Path | None, config_name: str, argv: Sequence[str]) -> int:
+    """Let Hydra answer one of its own flags (--cfg, --help, --hydra-help, ...), among `argv`; returns its exit code.
+    Raises ConfigError with one line."""
     path, config_name = tree(config_dir, config_name)
     overrides = [quote_override(word) for word in argv if not word.startswith("-")]
     flags = [word for word in argv if word.startswith("-")]
@@ -83,28 +69,19 @@ def launch(
     os.environ["HYDRA_FULL_ERROR"] = "1"  # raise instead of printing and leaving with its own code
     warnings.filterwarnings("ignore", category=UserWarning, module="hydra")
     logging.captureWarnings(False)
-    failed: list[Exception] = []
-
-    def guarded(config: DictConfig) -> Any:
-        try:
-            return job(config)
-        except Exception as error:  # of the job: nothing that Hydra says of the configuration
-            failed.append(error)
-            raise
-
     try:
-        hydra.main(version_base="1.3", config_path=path, config_name=config_name)(guarded)()
-    except Exception as error:
-        if failed:
-            raise failed[0] from None
-        if isinstance(error, HydraException | OmegaConfBaseException | ValueError):
-            raise ConfigError(one_line(error)) from None
-        raise
+        hydra.main(version_base="1.3", config_path=path, config_name=config_name)(_nothing)()
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise ConfigError(one_line(error)) from None
     except SystemExit as error:
         return int(error.code or 0)
     finally:
         sys.argv = before
     return 0
+
+
+def _nothing(config: DictConfig) -> None:
+    """What Hydra is to launch: it was asked a question."""
 
 
 def _fitted(overrides: Sequence[str], config_name: str) -> list[str]:

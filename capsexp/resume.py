@@ -91,7 +91,7 @@ def _as_before(
     keys = {run.key for run in sweep.planned}
     for more in (more for runs in left.values() for more in runs):
         if more["key"] in keys:
-            [(run, _)] = add(sweep, [(more["key"], more["trial"])], config_dir, config_name)
+            [run] = add(sweep, [(more["key"], more["trial"])], config_dir, config_name)
             sweep.planned[-1] = _at(run, more)
         elif run_of_before := _of_before(more, overrides, sweep.told, config_dir, config_name):
             sweep.planned.append(run_of_before)

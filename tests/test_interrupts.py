@@ -11,8 +11,8 @@ import pytest
 from capsexp import interrupts
 from capsexp.cli import main
 from capsexp.errors import ConfigError
-from capsexp.experiment import sweep_runner
-from capsexp.experiment.sweep_runner import SweepRunner
+from capsexp.experiment import job, sweep_folder
+from capsexp.experiment.job import Jobs
 from tests.support.bench import BASE
 
 
@@ -75,8 +75,8 @@ def test_what_was_deferred_takes_effect_after_an_error_too() -> None:
 def test_a_sweep_ends_though_the_interrupt_was_lost(
     audio_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, lost: Callable[[], None]
 ) -> None:
-    places = {"in a run": (SweepRunner, "_prepare"), "in the report": (sweep_runner, "rebuild")}
-    place, name = places.get(where, (sweep_runner, "submit"))
+    places = {"in a run": (Jobs, "_prepare"), "in the report": (sweep_folder, "rebuild")}
+    place, name = places.get(where, (job, "submit"))
     real, calls = getattr(place, name), []
 
     def lossy(*arguments: Any) -> Any:

@@ -236,15 +236,35 @@ def test_without_its_environment() -> None:
     assert done.stderr.strip().count("\n") == 0
 
 
-def test_a_fault_of_a_job_is_not_told_as_one_of_the_configuration() -> None:
-    from capsexp.compose import launch
+def test_a_fault_of_a_job_is_not_told_as_one_of_the_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from capsexp import cli
 
-    def job(config: object) -> None:
+    def job(*_: object) -> None:
         raise ValueError("a bug of ours")
 
-    with pytest.raises(ValueError, match="a bug of ours") as told:
-        launch(None, "config", ["engine=null", "hydra.mode=RUN", "hydra.run.dir=.", "hydra.output_subdir=null"], job)
-    assert not isinstance(told.value, ConfigError)
+    monkeypatch.setattr("capsexp.experiment.job.submit", job)
+    out = tmp_path / "out"
+    assert cli.main(["engine=null", "reference=off", "archive.enabled=false", f"hydra.sweep.dir={out}"]) == 1
+    assert "a bug of ours" in capsys.readouterr().err.splitlines()[-1]
+    assert (out / "report.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("+hydra.callbacks.x._target_=x", r"hydra\.callbacks: capsexp makes its runs itself"),
+        ("+hydra.job.env_set.X=1", r"hydra\.job\.env_set: capsexp makes"),
+        ("hydra.job.chdir=true", r"hydra\.job\.chdir: capsexp makes"),
+        ("hydra.run.dir=x", r"hydra\.run\.dir: .* hydra\.sweep\.dir=FOLDER"),
+        ("hydra.sweep.subdir=x", r"hydra\.sweep\.subdir: .* hydra\.sweep\.dir=FOLDER"),
+        ("hydra.verbose=true,false", r"hydra\.verbose=true,false: .* one value"),
+    ],
+)
+def test_what_hydra_would_do_beyond_composing_is_refused(word: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{says}"):
+        plan(["engine=null", word], None, "config")
 
 
 @pytest.mark.parametrize(

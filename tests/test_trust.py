@@ -10,15 +10,15 @@ from typing import Any
 
 import msgspec
 import pytest
-from hydra.core.hydra_config import HydraConfig
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from capsexp import archive, cli, compose, replay, trust
-from capsexp.config import Config, conf_dir, resolve, to_dict
+from capsexp.config import Config, conf_dir, to_dict
 from capsexp.errors import ArchiveError, ConfigError
 from capsexp.experiment.sweep import plan
+from capsexp.results.read import RUN_DIR
 from tests.support.reports import reported
 
 MINE = ("engine=null", "workers=1,2", "-m", "trials=1")
@@ -222,22 +222,18 @@ def test_what_replays_without_a_question_only_measures(
             assert "\n" not in str(error)  # noqa: PT017 (most are refused)
             return
     overrides, _, valued = cli.split_argv(given[0])
-    seen: list[Any] = []
-
-    def job(config: Any) -> None:
-        seen.append((config, HydraConfig.get()))
-
-    conf = Path(valued["--config-dir"])
-    sweep = plan(overrides, conf, valued["--config-name"])
-    compose.launch(conf, valued["--config-name"], [*sweep.overrides, "-m"], job, [p.dir for p in sweep.planned])
-    assert seen
-    for config, hydra in seen:
+    conf, name = Path(valued["--config-dir"]), valued["--config-name"]
+    sweep = plan(overrides, conf, name)
+    assert sweep.planned
+    assert sweep.folder == place_of / "out"
+    for run in sweep.planned:
+        assert RUN_DIR.fullmatch(run.dir)  # beside the others in that folder
+        hydra = compose.raw(run.overrides, conf, name, with_hydra=True).hydra
         assert hydra.launcher._target_.endswith("BasicLauncher")
         assert hydra.sweeper._target_.endswith("BasicSweeper")
         assert not hydra.callbacks
         assert not hydra.job.env_set
-        assert Path(hydra.runtime.output_dir).parent == place_of / "out"
-        values = leaves(to_dict(resolve(config)))
+        values = leaves(to_dict(run.config))
         assert {key: values[key] for key in ASKED if values.get(key) not in (None, False, "127.0.0.1", {})} == {}
 
 

@@ -10,8 +10,10 @@ from capsexp.files import read_whole, sha256
 from capsexp.results.read import RUN_DIR
 
 MANIFEST = "MANIFEST.json"
-OWN_FILES = ("sweep.json", "environment.json", "multirun.yaml")
+OWN_FILES = ("sweep.json", "environment.json")
 OWN_FOLDERS = ("conf", "control", "reference", "samples")  # control: what versions before 0.2 called the reference
+# Hydra's own records, while it launched the runs: beside them, and in the folder of each.
+HYDRAS = ("multirun.yaml", ".hydra")
 
 
 def all_files(folder: Path) -> list[tuple[str, Path]]:
@@ -33,10 +35,10 @@ def own_files(folder: Path) -> list[tuple[str, Path]]:
 def _ours(name: str) -> bool:
     first, *rest = name.split("/")
     if not rest:
-        return first in OWN_FILES or first.startswith("report.")
+        return first in (*OWN_FILES, HYDRAS[0]) or first.startswith("report.")
     if first in OWN_FOLDERS:
         return True
-    return RUN_DIR.fullmatch(first) is not None and not any(p.startswith(".") for p in rest if p != ".hydra")
+    return RUN_DIR.fullmatch(first) is not None and not any(p.startswith(".") for p in rest if p != HYDRAS[1])
 
 
 def manifest(files: dict[str, str]) -> str:

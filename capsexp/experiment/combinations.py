@@ -9,6 +9,7 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
 
 from capsexp import compose
 from capsexp.errors import ConfigError
@@ -17,6 +18,9 @@ from capsexp.overrides import how_many, quote_override, unquoted
 MANY = 200  # runs: more than this is a slip of the keyboard
 # What launches runs and makes them of a command, for which ours wants Hydra's own.
 OURS, BASIC = ("launcher", "sweeper"), "hydra._internal.core_plugins.basic_"
+# What Hydra would do where it launched the runs: of its folders only that of the sweep is ours.
+LAUNCHING = ("callbacks", "job.env_set", "job.env_copy", "job.chdir")
+FOLDERS = ("run.dir", "sweep.subdir", "output_subdir")
 
 
 def countable(swept: Sequence[str], trials: int) -> None:
@@ -29,15 +33,33 @@ def countable(swept: Sequence[str], trials: int) -> None:
         raise ConfigError(f"this sweep has {count:.0f} runs; more than {MANY} are not what anybody waits for")
 
 
-def here(fixed: Sequence[str]) -> None:
-    """Runs are made here, one at a time; said before Hydra looks for a plugin."""
+def here(swept: Sequence[str], fixed: Sequence[str]) -> None:
+    """Runs are made here, one at a time; said before Hydra looks for a plugin. Raises ConfigError."""
+    for override in swept:
+        if override.lstrip("+").startswith(("hydra.", "hydra/")):
+            raise ConfigError(f"{override}: Hydra's own settings are of the whole sweep and have one value")
     for override in fixed:
         key, _, value = override.lstrip("+").partition("=")
         if key.removeprefix("hydra/") in OURS and value != "basic":
-            raise ConfigError(elsewhere(key.removeprefix("hydra/")))
+            raise ConfigError(_elsewhere(key.removeprefix("hydra/")))
+        if key.removeprefix("hydra.") in FOLDERS:
+            raise ConfigError(f"{key}: is Hydra's own and not read here; where a sweep goes is hydra.sweep.dir=FOLDER")
 
 
-def elsewhere(key: str) -> str:
+def composes(hydra: DictConfig) -> None:
+    """Raises ConfigError where Hydra's settings ask it for more than to compose: nothing would come of that."""
+    for key in OURS:
+        if not str(OmegaConf.select(hydra, f"{key}._target_", default="")).startswith(BASIC):
+            raise ConfigError(_elsewhere(key))
+    for key in LAUNCHING:
+        if OmegaConf.select(hydra, key):
+            raise ConfigError(
+                f"hydra.{key}: capsexp makes its runs itself and has Hydra compose their settings alone, so nothing "
+                f"would come of it; leave it away"
+            )
+
+
+def _elsewhere(key: str) -> str:
     return (
         f"hydra/{key}: capsexp makes its runs here, one at a time and in its own order: runs that share a machine, or "
         f"are spread over several, cannot be compared; leave hydra/{key} away (basic)"

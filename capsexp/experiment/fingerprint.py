@@ -30,10 +30,11 @@ IGNORED_CODE = (
     "counts.py", "debug.py", "doctor/*", "errors.py", "escape.py", "experiment/combinations.py",
     "experiment/environment.py",
     "experiment/executors/*", "experiment/fingerprint.py", "experiment/foresee.py", "experiment/further.py",
-    "experiment/outstanding.py", "experiment/preflight.py", "experiment/screen.py", "experiment/snapshot.py",
-    "experiment/submission.py", "experiment/sweep.py", "experiment/sweep_runner.py", "keys.py", "list.py", "live/*",
-    "monitor/live.py", "names.py", "overrides.py", "plugins.py", "redact.py", "replay.py", "report/*",
-    "results/read.py", "results/report.py", "results/run.py", "results/signature.py", "resume.py", "trust/*", "twin/*",
+    "experiment/job.py", "experiment/outstanding.py", "experiment/preflight.py", "experiment/screen.py",
+    "experiment/snapshot.py", "experiment/submission.py", "experiment/sweep.py", "experiment/sweep_folder.py",
+    "experiment/sweep_runner.py", "keys.py", "list.py", "live/*", "monitor/live.py", "names.py", "overrides.py",
+    "plugins.py", "redact.py", "replay.py", "report/*", "results/read.py", "results/report.py", "results/run.py",
+    "results/signature.py", "resume.py", "trust/*", "twin/*",
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from capsexp import compose
 from capsexp.config import Config, resolve, slug, trial_count, worker_count
 from capsexp.errors import ConfigError
-from capsexp.experiment.combinations import BASIC, OURS, combinations, countable, elsewhere, here, plain, split
+from capsexp.experiment.combinations import combinations, composes, countable, here, plain, split
 from capsexp.keys import AFTERWARDS
 from capsexp.overrides import key_of, quote_override, unquoted
 
@@ -34,10 +34,9 @@ class Planned:
 
 @dataclass(frozen=True)
 class PlannedSweep:
-    """`overrides` is what Hydra is given; `folder` is where the runs go."""
+    """`folder` is where the runs go."""
 
     name: str
-    overrides: list[str]
     planned: list[Planned]
     folder: Path
     folder_given: bool
@@ -65,11 +64,9 @@ def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str, to
     ConfigError for any of them that cannot be composed or used."""
     overrides = [quote_override(o) for o in overrides]
     swept, fixed = split(overrides)
-    here(fixed)
+    here(swept, fixed)
     base = compose.raw(fixed, config_dir, config_name, with_hydra=True)
-    for key in OURS:
-        if not str(OmegaConf.select(base, f"hydra.{key}._target_", default="")).startswith(BASIC):
-            raise ConfigError(elsewhere(key))
+    composes(base.hydra)
     preset = {} if base.hydra.sweeper.params is None else OmegaConf.to_container(base.hydra.sweeper.params)
     assert isinstance(preset, dict)
     given = {key_of(o) for o in overrides}
@@ -84,8 +81,7 @@ def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str, to
             [*swept, *(o for o in fixed if key_of(o) in known)], key=lambda o: known.get(key_of(o), len(known))
         )
         fixed = [o for o in fixed if key_of(o) not in known]
-    everything = [*swept, *fixed]
-    wanted = combinations(everything)
+    wanted = combinations([*swept, *fixed])
     keys = {key_of(o) for o in swept}
     planned: list[Planned] = []
     named: dict[str, list[str]] = {}
@@ -103,11 +99,9 @@ def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str, to
     first = planned[0].config
     return PlannedSweep(
         first.name,
-        # The preset's own sweep is already among `everything`.
-        [*everything, *(["hydra.sweeper.params=null"] if preset else [])],
         planned,
         Path(str(base.hydra.sweep.dir)).absolute(),
-        any(key_of(o) in ("hydra.sweep.dir", "hydra.run.dir") for o in fixed),
+        "hydra.sweep.dir" in given,
         OmegaConf.to_container(OmegaConf.structured(first.thresholds)),  # type: ignore[arg-type]
         OmegaConf.to_container(OmegaConf.structured(first.report)),  # type: ignore[arg-type]
         OmegaConf.to_container(OmegaConf.structured(first.archive)),  # type: ignore[arg-type]
@@ -172,9 +166,9 @@ _ALIKE = {
 
 def add(
     sweep: PlannedSweep, wanted: Sequence[tuple[str, int]], config_dir: Path | None, config_name: str
-) -> list[tuple[Planned, list[str]]]:
-    """Plan more runs of a sweep that has begun: (key, trial) each, numbered on; with what Hydra is given for each.
-    A trial that was planned before is a repetition: the same order of requests, compared with the same partners."""
+) -> list[Planned]:
+    """Plan more runs of a sweep that has begun: (key, trial) each, numbered on. A trial that was planned before is a
+    repetition: the same order of requests, compared with the same partners."""
     added = []
     for key, trial in wanted:
         like = next(p for p in sweep.planned if p.key == key)
@@ -183,13 +177,8 @@ def add(
         num = 1 + max(p.num for p in sweep.planned)
         planned = Planned(num, f"{num}-{key},trial={trial}", key, trial, tuple(overrides), config)
         sweep.planned.append(planned)
-        added.append((planned, alone(planned)))
+        added.append(planned)
     return added
-
-
-def alone(planned: Planned) -> list[str]:
-    """What Hydra is given to make this run and no other."""
-    return [*planned.overrides, "hydra.sweeper.params=null"]
 
 
 def make_folder(sweep: PlannedSweep) -> Path:

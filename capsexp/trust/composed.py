@@ -16,7 +16,7 @@ from capsexp.load import LOADS
 from capsexp.overrides import key_of
 from capsexp.targets import TARGETS
 from capsexp.trust.allowed import measures
-from capsexp.trust.tree import Tree, flat, mapping
+from capsexp.trust.tree import OF_LAUNCHING, Tree, flat, mapping
 
 # How it is said what another key would do.
 _DOES = {
@@ -47,6 +47,7 @@ def of_hydra(tree: Tree, overrides: Sequence[str], given: Sequence[str]) -> list
     theirs = compose.raw(fixed, tree.conf, tree.name, with_hydra=True).hydra
     one, other = (flat(OmegaConf.to_container(tree, resolve=False)) for tree in (own, theirs))
     changed = sorted(key for key in {*one, *other} if one.get(key, ...) != other.get(key, ...))
+    changed = [key for key in changed if key not in OF_LAUNCHING or other.get(key) != OF_LAUNCHING[key]]
     return [f"set hydra.{k}" for k in changed if not any(k == v or k.startswith(f"{v}.") for v in _SET_BY_HYDRA)]
 
 

@@ -19,14 +19,12 @@ from capsexp.errors import ArchiveError
 from capsexp.experiment.snapshot import LOCAL
 from capsexp.overrides import quote_override
 from capsexp.trust.allowed import measures
-from capsexp.trust.tree import Tree, flat
+from capsexp.trust.tree import OF_LAUNCHING, Tree, flat
 
 # References to other keys, whose values are looked at; the time; and what names our folders.
 _HARMLESS = re.compile(
     r"\$\{(?:now:[^${}]*|capsexp\.(?:slug|run_dir):[^${}]*|oc\.select:[\w.]+(?:,[\w.]*)?|[A-Za-z_][\w.]*)\}"
 )
-# Of Hydra's own settings, what an archive's YAML may say: as ours does, or where it is replaced anyway.
-_SAID_BY_US = ("mode", "job.chdir", "sweep.subdir")
 _KEY = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
 _GROUP = re.compile(r"(?:(?:override|optional) )*/?(?P<group>[A-Za-z_][\w-]*(/[\w-]+)*)")
 _OPTION = re.compile(r"/?[\w.-]+(/[\w.-]+)*")
@@ -133,10 +131,8 @@ def _of_yaml(path: Path, name: Path, tree: Any) -> Iterator[str]:
 
 
 def _as_ours(key: str, value: Any) -> bool:
-    if key in _SAID_BY_US:
-        own = OmegaConf.to_container(OmegaConf.load(conf_dir() / "config.yaml"), resolve=False)
-        assert isinstance(own, dict)
-        return bool(flat(own["hydra"]).get(key) == value)
+    if key in OF_LAUNCHING:
+        return bool(OF_LAUNCHING[key] == value)
     swept = key.removeprefix("sweeper.params.")
     if swept != key:
         return bool(_KEY.fullmatch(swept)) and swept.partition(".")[0] != "hydra"

@@ -9,6 +9,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+# What our own tree said of Hydra's settings while Hydra launched the runs: nothing comes of it now.
+OF_LAUNCHING = {"mode": "MULTIRUN", "job.chdir": False, "sweep.subdir": "${capsexp.run_dir:${hydra.job.num}}"}
+
 
 @dataclass(frozen=True)
 class Tree:

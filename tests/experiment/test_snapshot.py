@@ -109,12 +109,10 @@ def test_a_preset_is_named_with_or_without_a_plus(
     assert {one.stem for one in used(sweep, folder, name)} == (
         {name, "config"} if tree == "older" else {name} - {"config"}
     )
-    assert compose.launch(folder, name, [word, "--cfg=job"], lambda config: None) == 0
+    assert compose.answer(folder, name, [word, "--cfg=job"]) == 0
     assert "name: quick" in capsys.readouterr().out
-    names: list[str] = []
-    made = [f"{word},stress", "hydra.sweeper.params=null", f"hydra.sweep.dir={tmp_path / 'out'}", "-m"]
-    assert compose.launch(folder, name, made, lambda config: names.append(config.name)) == 0
-    assert names == ["quick", "stress"]
+    several = plan([f"{word},stress", "hydra.sweeper.params=null", "trials=1"], folder, name)
+    assert [run.config.name for run in several.planned] == ["quick", "stress"]
 
 
 @pytest.fixture
