@@ -12,14 +12,15 @@ from pathlib import Path
 
 from capsexp import __version__, compose, debug, escape, interrupts
 from capsexp.begin import WAYS
-from capsexp.errors import CapsexpError, ConfigError
+from capsexp.errors import ArchiveError, CapsexpError, ConfigError
 from capsexp.experiment import foresee, preflight
 from capsexp.experiment.combinations import combinations, split
 from capsexp.experiment.sweep import PlannedSweep, each_differs, plan
 from capsexp.experiment.sweep_runner import SweepRunner
-from capsexp.files import note, read_json, tell, working_folder
+from capsexp.files import note, tell, working_folder
 from capsexp.lock import locked
 from capsexp.overrides import key_of, pasted, several, unquoted
+from capsexp.results.sweep import read_plan
 from capsexp.resume import reopen
 from capsexp.tool import TOKEN
 from capsexp.trust import TRUST
@@ -136,7 +137,7 @@ def _main(argv: list[str], asked: list[int]) -> int:
         if config_dir is None:
             config_dir, config_name = _own_tree(place, config_name)
         with locked(place) if (place / "sweep.json").is_file() else nullcontext():
-            sweep, argv, _ = reopen(place, rest, config_dir, config_name, TRUST in flags)
+            sweep, argv = reopen(place, rest, config_dir, config_name, TRUST in flags)
             each_differs(sweep.planned)
             return SweepRunner(sweep, argv, True, config_dir, config_name).run(asked)
     if TRUST in flags:
@@ -193,8 +194,8 @@ def _secret_aside(argv: list[str]) -> list[str]:
 def _own_tree(folder: Path, config_name: str) -> tuple[Path | None, str]:
     """The tree that a sweep to be resumed keeps, and its name in it, where its user had given one of their own."""
     try:
-        _, _, valued = split_argv(read_json(folder / "sweep.json")["argv"])
-    except (OSError, ValueError, KeyError, TypeError):
+        _, _, valued = split_argv(read_plan(folder).argv)
+    except ArchiveError:
         return None, config_name  # reopening says what is wrong
     if not valued.keys() & {"--config-dir", "-cd"}:
         return None, config_name

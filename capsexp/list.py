@@ -21,7 +21,8 @@ from capsexp.files import from_here, tell
 from capsexp.machine import MB
 from capsexp.report import glance
 from capsexp.report.tables import spelled
-from capsexp.results.read import read_plan, read_report
+from capsexp.results.read import read_report
+from capsexp.results.sweep import read_plan
 
 OUTPUTS = Path("outputs")
 REPORTS = ("report.html", "report.md", "report.txt")  # what is opened, the first that is there
@@ -72,7 +73,7 @@ def about(folder: Path) -> Made:
     asked, runs, question, verdict = "", 0, "", "no report"
     try:
         plan = read_plan(folder)
-        asked, runs = " ".join(map(str, plan["argv"])), len(plan["planned"])
+        asked, runs = " ".join(plan.argv), len(plan.planned)
         if (folder / "report.json").is_file():
             report = read_report(folder)
             question, verdict = glance.question(report), spelled(report.verdict)

@@ -6,7 +6,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from tabulate import tabulate
 
@@ -14,11 +13,12 @@ from capsexp import archive, cli, escape, trust
 from capsexp.analysis import metrics
 from capsexp.analysis.metrics.metric import Metric, Place
 from capsexp.errors import ArchiveError, ConfigError
-from capsexp.files import note, read_json, tell
+from capsexp.files import note, tell
 from capsexp.overrides import assign, key_of, unquoted
 from capsexp.report import tables
-from capsexp.results.read import known, read_report
+from capsexp.results.read import read_facts, read_report
 from capsexp.results.report import Configuration, Report
+from capsexp.results.sweep import Sweep, read_plan
 
 
 def main(argv: Sequence[str]) -> int:
@@ -27,7 +27,7 @@ def main(argv: Sequence[str]) -> int:
     source = Path(argv[0])
     with archive.verified(source) as folder:
         overrides = [word for word in argv[1:] if word != trust.TRUST]
-        words = line(_read(folder / "sweep.json"), folder, overrides)
+        words = line(_plan(folder), folder, overrides)
         composed, _, valued = cli.split_argv(words)
         tree = trust.Tree(folder / "conf", valued["--config-name"])
         found = trust.surprises(tree, composed, [*overrides, *_own_audio(folder)])
@@ -48,12 +48,9 @@ def _before(folder: Path) -> Report | None:
         return None
 
 
-def line(sweep: dict[str, Any], folder: Path, overrides: Sequence[str]) -> list[str]:
+def line(sweep: Sweep, folder: Path, overrides: Sequence[str]) -> list[str]:
     """The archived command with its own conf/ and audio; what is given now replaces what was given then."""
-    said = sweep.get("argv")
-    if not isinstance(said, list) or not all(isinstance(word, str) for word in said):
-        raise ArchiveError(f"{folder.name}: sweep.json: argv is not a list of words")
-    old, flags, valued = cli.split_argv(said)
+    old, flags, valued = cli.split_argv(sweep.argv)
     flags = [flag for flag in flags if flag in ("-m", "--multirun")]  # Hydra has some that read pickles
     given = {key_of(o) for o in overrides} | {"hydra.sweep.dir"}
     overrides = [o for o in overrides if not o.startswith("hydra.sweep.dir=")]
@@ -68,14 +65,14 @@ def line(sweep: dict[str, Any], folder: Path, overrides: Sequence[str]) -> list[
     return [*kept, *overrides, *flags, "--config-dir", str(folder / "conf"), "--config-name", name]
 
 
-def _as_much(sweep: dict[str, Any], folder: Path) -> list[str]:
+def _as_much(sweep: Sweep, folder: Path) -> list[str]:
     """What load.repeats=auto came to: the same requests are sent again. Where runs differ in it, it is decided anew."""
     try:
-        runs = [read_json(path) for path in sorted(folder.glob("*/run.json"))] if sweep.get("repeats") else []
-        sent = {key: {run[key] for run in runs} for key in ("repeats", "concurrency")}
-    except (OSError, ValueError, KeyError, TypeError):  # of another version, or damaged
+        runs = [read_facts(path.parent) for path in sorted(folder.glob("*/run.json"))] if sweep.repeats else []
+        sent = {"repeats": {run.repeats for run in runs}, "concurrency": {run.concurrency for run in runs}}
+    except (OSError, ValueError):  # of another version, or damaged
         return []
-    return [f"load.{key}={n}" for key, found in sent.items() if len(found) == 1 for n in found if type(n) is int]
+    return [f"load.{key}={n}" for key, found in sent.items() if len(found) == 1 for n in found if n is not None]
 
 
 def _own_audio(folder: Path) -> list[str]:
@@ -84,15 +81,12 @@ def _own_audio(folder: Path) -> list[str]:
     return [assign("samples.dir", own)] if own.is_dir() else []
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """A JSON object of the archive; raises ArchiveError."""
+def _plan(folder: Path) -> Sweep:
+    """Raises ArchiveError, without the folder: it may be one that the archive was unpacked into."""
     try:
-        found = known(path)
-    except (OSError, ValueError, RecursionError) as error:
-        raise ArchiveError(f"{path.name} of the archive cannot be read: {error}") from None
-    if not isinstance(found, dict):
-        raise ArchiveError(f"{path.name} of the archive is not a JSON object")
-    return found
+        return read_plan(folder)
+    except ArchiveError as error:
+        raise ArchiveError(f"the archive: {str(error).removeprefix(f'{folder}: ')}") from None
 
 
 def _out(overrides: Sequence[str]) -> Path:

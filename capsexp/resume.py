@@ -7,41 +7,38 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from capsexp import compose, trust
-from capsexp.config import resolve
+from capsexp.config import resolve, to_dict
 from capsexp.errors import ArchiveError, ConfigError
 from capsexp.experiment.combinations import split
 from capsexp.experiment.fingerprint import IGNORED_KEYS
 from capsexp.experiment.sweep import Planned, PlannedSweep, add, plan
 from capsexp.overrides import key_of
-from capsexp.results import signature
-from capsexp.results.read import read_plan
+from capsexp.results.sweep import PlannedRun, Sweep, read_marked
 
 
 def reopen(
     folder: Path, overrides: Sequence[str], config_dir: Path | None, config_name: str, trusted: bool = False
-) -> tuple[PlannedSweep, list[str], list[str]]:
-    """The sweep of a folder as it was asked for, with more overrides if any, the command line that stands for all of it
-    and its overrides. Raises ConfigError when the folder is not a sweep's, ArchiveError when it is somebody else's and
+) -> tuple[PlannedSweep, list[str]]:
+    """The sweep of a folder as it was asked for, with more overrides if any, and the command line that stands for all
+    of it. Raises ConfigError when the folder is not a sweep's, ArchiveError when it is somebody else's and
     would do more than measure, which is not `trusted`."""
     try:
-        recorded = read_plan(folder)
+        recorded, mine = read_marked(folder)
     except ArchiveError as error:
         raise ConfigError(f"resume={folder}: {str(error).removeprefix(f'{folder}: ')}") from None
     given = {key_of(o) for o in overrides}
-    said = [word for word in recorded["argv"] if "=" not in word or word.startswith("-") or key_of(word) not in given]
+    said = [word for word in recorded.argv if "=" not in word or word.startswith("-") or key_of(word) not in given]
     asked = [o for o in said if "=" in o and not o.startswith("-") and key_of(o) not in ("hydra.sweep.dir", "redo")]
     asked += overrides
-    planned: list[dict[str, Any]] = recorded["planned"]
-    mine = signature.ours(folder, recorded)
+    planned = recorded.planned
     tree = trust.Tree(config_dir, config_name, foreign=config_dir == folder / "conf")
-    if not mine and (found := trust.written(tree, [asked, *(_words(run) or () for run in planned)], overrides)):
+    if not mine and (found := trust.written(tree, [asked, *(run.words for run in planned)], overrides)):
         trust.ask(folder.name, found, trusted)
     sweep = plan(asked, config_dir, config_name, _told(recorded))
     if all(key_of(o).partition(".")[0] in IGNORED_KEYS - {"trials", "trials_max", "trial"} for o in overrides):
-        known = {(before["key"], before["trial"]) for before in planned}
+        known = {(before.key, before.trial) for before in planned}
         sweep.planned[:] = [run for run in sweep.planned if (run.key, run.trial) in known]
     _as_before(sweep, planned, overrides, config_dir, config_name)
     if not mine:
@@ -49,39 +46,37 @@ def reopen(
         found += trust.of_runs(tree, (run.config for run in sweep.planned), overrides)
         trust.ask(folder.name, found, trusted)
     argv = [*(word for word in said if key_of(word) != "redo"), *(o for o in overrides if key_of(o) != "redo")]
-    before = recorded.get("thresholds_before")
-    if not isinstance(before, dict) and recorded["thresholds"] != sweep.thresholds:
-        before = recorded["thresholds"]
-    repeats = recorded.get("repeats")
-    kept = {str(key): dict(one) for key, one in repeats.items()} if isinstance(repeats, dict) else {}
+    before = recorded.thresholds_before
+    if before is None and recorded.thresholds != to_dict(sweep.config)["thresholds"]:
+        before = recorded.thresholds
+    kept = dict(recorded.repeats)
     sweep = replace(
         sweep, folder=folder, folder_given=True, repeats=kept, thresholds_before=before, mine=mine or trusted
     )
-    return sweep, _together(argv, sweep), asked
+    return sweep, _together(argv, sweep)
 
 
-def _told(recorded: dict[str, Any]) -> list[str]:
-    """The keys that tell its runs apart."""
-    told = recorded.get("told")
-    if isinstance(told, list):
-        return [key for key in told if isinstance(key, str)]
-    swept, _ = split([o for o in recorded["argv"] if "=" in o and not o.startswith("-")])
+def _told(recorded: Sweep) -> Sequence[str]:
+    """The keys that tell its runs apart, which earlier versions did not write down."""
+    if recorded.told is not None:
+        return recorded.told
+    swept, _ = split([o for o in recorded.argv if "=" in o and not o.startswith("-")])
     return [key_of(o) for o in swept]
 
 
 def _as_before(
     sweep: PlannedSweep,
-    recorded: Sequence[dict[str, Any]],
+    recorded: Sequence[PlannedRun],
     overrides: Sequence[str],
     config_dir: Path | None,
     config_name: str,
 ) -> None:
     """Give the runs of `sweep` the numbers and directories that they have; others are numbered on, whatever the place
     that more overrides give them. What was planned before and is not asked for now stays in the sweep."""
-    left: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    left: dict[tuple[str, int], list[PlannedRun]] = {}
     for before in recorded:
-        left.setdefault((before["key"], before["trial"]), []).append(before)
-    following = itertools.count(1 + max((before["num"] for before in recorded), default=-1))
+        left.setdefault((before.key, before.trial), []).append(before)
+    following = itertools.count(1 + max((before.num for before in recorded), default=-1))
     for place, run in enumerate(sweep.planned):
         if same := left.get((run.key, run.trial)):
             sweep.planned[place] = _at(run, same.pop(0))
@@ -90,33 +85,23 @@ def _as_before(
             sweep.planned[place] = replace(run, num=num, dir=f"{num}-{run.dir.partition('-')[2]}")
     keys = {run.key for run in sweep.planned}
     for more in (more for runs in left.values() for more in runs):
-        if more["key"] in keys:
-            [run] = add(sweep, [(more["key"], more["trial"])], config_dir, config_name)
+        if more.key in keys:
+            [run] = add(sweep, [(more.key, more.trial)], config_dir, config_name)
             sweep.planned[-1] = _at(run, more)
-        elif run_of_before := _of_before(more, overrides, sweep.told, config_dir, config_name):
-            sweep.planned.append(run_of_before)
+        else:
+            sweep.planned.append(_of_before(more, overrides, sweep.told, config_dir, config_name))
     sweep.planned.sort(key=lambda run: run.num)
 
 
 def _of_before(
-    recorded: dict[str, Any], overrides: Sequence[str], told: Sequence[str], config_dir: Path | None, config_name: str
-) -> Planned | None:
+    recorded: PlannedRun, overrides: Sequence[str], told: Sequence[str], config_dir: Path | None, config_name: str
+) -> Planned:
     """A run that was planned by other values of what tells runs apart."""
-    words = _words(recorded)
-    if words is None:
-        return None
     _, fixed = split(overrides)
     now = [o for o in fixed if key_of(o) not in told and key_of(o) not in ("trial", "redo")]
-    words = [*(o for o in words if key_of(o) not in {key_of(n) for n in now}), *now]
+    words = [*(o for o in recorded.words if key_of(o) not in {key_of(n) for n in now}), *now]
     config = resolve(compose.raw(words, config_dir, config_name))
-    num, trial = recorded["num"], recorded["trial"]
-    return Planned(num, recorded["dir"], recorded["key"], trial, tuple(words), config)
-
-
-def _words(recorded: dict[str, Any]) -> list[str] | None:
-    """The overrides of a run that was planned, where they can be read."""
-    words = recorded.get("given") or recorded.get("overrides")
-    return words if isinstance(words, list) and all(isinstance(word, str) for word in words) else None
+    return Planned(recorded.num, recorded.dir, recorded.key, recorded.trial, tuple(words), config)
 
 
 def _together(argv: list[str], sweep: PlannedSweep) -> list[str]:
@@ -143,5 +128,5 @@ def _together(argv: list[str], sweep: PlannedSweep) -> list[str]:
     return [*kept[:at], *more, *kept[at:]]
 
 
-def _at(run: Planned, recorded: dict[str, Any]) -> Planned:
-    return replace(run, num=recorded["num"], dir=recorded["dir"])
+def _at(run: Planned, recorded: PlannedRun) -> Planned:
+    return replace(run, num=recorded.num, dir=recorded.dir)

@@ -33,8 +33,8 @@ from capsexp.experiment.run import RunExecution, attempt
 from capsexp.files import note, tell
 from capsexp.lock import locked
 from capsexp.machine import usable_cpus
+from capsexp.results.forms import known, typed
 from capsexp.results.handover import Job
-from capsexp.results.read import known, typed
 from capsexp.runfiles import JOB
 from capsexp.tool import PARENT, TOKEN
 

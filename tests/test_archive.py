@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from capsexp import archive
@@ -15,6 +16,7 @@ from capsexp.cli import main
 from capsexp.errors import ArchiveError
 from capsexp.files import write_json
 from capsexp.replay import line
+from tests.support.reports import a_sweep
 
 
 def pack(path: Path, *members: str | zipfile.ZipInfo) -> Path:
@@ -65,7 +67,8 @@ def test_a_changed_zip_is_noticed_even_when_its_manifest_agrees(tmp_path: Path) 
 
 def test_a_replay_is_the_archived_command_with_its_own_tree(tmp_path: Path) -> None:
     (tmp_path / "samples" / "dir").mkdir(parents=True)
-    sweep = {"argv": ["workers=1,2", "-m", "samples=dir", "samples.dir=/gone", "--config-dir", "/own", "-cn", "mine"]}
+    argv = ("workers=1,2", "-m", "samples=dir", "samples.dir=/gone", "--config-dir", "/own", "-cn", "mine")
+    sweep = msgspec.structs.replace(a_sweep([]).sweep, argv=argv)
     assert line(sweep, tmp_path, ["workers=3", "hydra.sweep.dir=x"]) == [
         "samples=dir", f"samples.dir='{tmp_path}/samples/dir'", "workers=3", "-m",
         "--config-dir", f"{tmp_path}/conf", "--config-name", "mine",

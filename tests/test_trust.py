@@ -18,8 +18,8 @@ from capsexp import archive, cli, compose, replay, trust
 from capsexp.config import Config, conf_dir, to_dict
 from capsexp.errors import ArchiveError, ConfigError
 from capsexp.experiment.sweep import plan
-from capsexp.results.read import RUN_DIR
-from tests.support.reports import reported
+from capsexp.results.sweep import RUN_DIR, write_plan
+from tests.support.reports import a_sweep, reported
 
 MINE = ("engine=null", "workers=1,2", "-m", "trials=1")
 
@@ -31,7 +31,7 @@ def made(folder: Path, *argv: str, **files: str) -> Path:
         path = folder / "conf" / f"{name.replace('__', '/')}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    (folder / "sweep.json").write_text(json.dumps({"argv": [*MINE, *argv]}))
+    write_plan(folder, msgspec.structs.replace(a_sweep([]).sweep, argv=(*MINE, *argv)), mine=False)
     (folder / "report.json").write_bytes(msgspec.json.encode(reported()[0]))
     archive.build(folder)
     return folder
@@ -281,7 +281,8 @@ def test_yaml_is_data(
 
 def test_no_flag_of_an_archive_reaches_hydra(tmp_path: Path) -> None:
     argv = ["--help", "--experimental-rerun=/tmp/evil.pickle", "--config-path", "/", "-m"]
-    assert replay.line({"argv": argv}, tmp_path, [])[:1] == ["-m"]
+    sweep = msgspec.structs.replace(a_sweep([]).sweep, argv=tuple(argv))
+    assert replay.line(sweep, tmp_path, [])[:1] == ["-m"]
 
 
 PLANNED = {"num": 0, "key": "workers=1", "trial": 1}

@@ -17,7 +17,7 @@ from capsexp.counts import counted
 from capsexp.errors import ArchiveError
 from capsexp.files import beside, sha256, storing, sync, taking_place, write_text
 from capsexp.redact import Redaction
-from capsexp.results.read import read_plan
+from capsexp.results.sweep import read_plan
 
 __all__ = [
     "MANIFEST", "OWN_FOLDERS", "again", "as_written", "beside_it", "build", "holds", "unpacked", "verified", "verify",
@@ -55,9 +55,9 @@ def build(folder: Path, sets: Sequence[SamplesConfig] = (), transcripts: bool = 
 def again(folder: Path) -> None:
     """Bring the manifest of a finished sweep, and its zip where it has one, up to its files, packed as before. The
     audio that it brings is in it: what else its files name on this machine may be somebody else's wish."""
-    chosen = read_plan(folder).get("archive")
+    chosen = read_plan(folder).archive or {}
     if beside_it(folder)[0].is_file():
-        build(folder, transcripts=not isinstance(chosen, dict) or chosen.get("transcripts") is not False)
+        build(folder, transcripts=chosen.get("transcripts") is not False)
     else:
         write_text(folder / MANIFEST, manifest({name: sha256(path) for name, path in own_files(folder)}))
 

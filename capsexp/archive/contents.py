@@ -7,7 +7,7 @@ from pathlib import Path
 
 from capsexp.errors import ArchiveError
 from capsexp.files import read_whole, sha256
-from capsexp.results.read import RUN_DIR
+from capsexp.results.sweep import RUN_DIR
 
 MANIFEST = "MANIFEST.json"
 OWN_FILES = ("sweep.json", "environment.json")

@@ -16,6 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from capsexp import interrupts
 from capsexp.client.warm import ROUNDS
 from capsexp.config import Config, LoadConfig, without_labels, worker_count
@@ -24,17 +26,19 @@ from capsexp.errors import HarnessError, ServerError
 from capsexp.experiment import deadlines, launch, readiness
 from capsexp.experiment.child import POLL_S, Child
 from capsexp.experiment.fingerprint import of_samples
-from capsexp.files import read_json, storing, write_json
+from capsexp.files import read_json, storing
 from capsexp.load import LOADS
+from capsexp.results.forms import typed
 from capsexp.results.read import read_client
-from capsexp.results.run import Row
+from capsexp.results.run import Alone, Reference, Row, SampleSetFacts, Text
 from capsexp.results.tables import read_rows
+from capsexp.results.write import write
 from capsexp.runfiles import SAMPLES, SERVER, WARM
 from capsexp.waiting import wait_until
 
 ASKINGS = 2  # of every sample: one says what is right, the next whether it is the same again
 _KEPT = ("reference.json", "server.log", "server.log.1", "client.log", "client.log.1")
-Texts = dict[str, dict[str, Any]]  # by sample
+Texts = dict[str, Text]  # by sample
 
 
 def digest(config: Config) -> str:
@@ -58,15 +62,15 @@ def ensure(config: Config, sweep_dir: Path, say: Callable[[str], None]) -> str:
         with storing(folder.name):
             folder.mkdir(parents=True, exist_ok=True)
         try:
-            found = {"schema": 1, "hash": key, **_ask(config, folder, say)}
+            found = _ask(config, folder, say)
         finally:
             _tidy(folder)
-        write_json(folder / "reference.json", found)
+        write(folder / "reference.json", found)
         say(_said(found))
     return key
 
 
-def _ask(config: Config, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
+def _ask(config: Config, folder: Path, say: Callable[[str], None]) -> Reference:
     load = _one_at_a_time(config.load)
     asked = replace(config, load=load, hours=None)
     with launch.taken_down() as stack:
@@ -84,15 +88,13 @@ def _ask(config: Config, folder: Path, say: Callable[[str], None]) -> dict[str, 
                 failed += f"; the server ended with code {server.process.returncode}: {server.last_lines()}"
             raise ServerError(failed)
     texts, again = heard({p.stem: read_json(p) for p in sorted((folder / "transcripts").glob("*.json"))})
-    described = read_json(folder / SAMPLES)["samples"]
-    return {
-        "kind": "server", "engine": None, "target": config.target.name, "workers": config.workers,
-        "threads": config.threads, "texts": texts, "again": again, "deterministic": not again, "runs": [],
-        "alone": {
-            "askings": ASKINGS, "makespan_s": (took.lasted_s or 0.0) / ASKINGS,
-            "audio_s": sum(sample["duration_s"] for sample in described),
-        },
-    }  # fmt: skip
+    described = typed(read_json(folder / SAMPLES), SampleSetFacts).samples
+    audio_s = sum(sample.duration_s for sample in described)
+    return Reference(
+        hash=digest(config), kind="server", target=config.target.name, workers=config.workers, threads=config.threads,
+        texts=texts, again=again, deterministic=not again,
+        alone=Alone(askings=ASKINGS, makespan_s=(took.lasted_s or 0.0) / ASKINGS, audio_s=audio_s),
+    )  # fmt: skip
 
 
 def _one_at_a_time(load: LoadConfig) -> LoadConfig:
@@ -134,8 +136,8 @@ def heard(transcripts: Mapping[str, Mapping[str, Any]]) -> tuple[Texts, Texts]:
     """The first answer for each sample, and of those that were answered in another way as well that other one."""
     texts, again = Texts(), Texts()
     for name, held in transcripts.items():
-        each = [{key: one[key] for key in ("text", "text_accu")} for one in _in_order(held["results"])]
-        texts[name] = {**each[0], "transcript": held["transcript"]}
+        each = [Text(text=one["text"], text_accu=one["text_accu"]) for one in _in_order(held["results"])]
+        texts[name] = msgspec.structs.replace(each[0], transcript=held["transcript"])
         if other := next((one for one in each[1:] if one != each[0]), None):
             again[name] = other
     return texts, again
@@ -145,11 +147,11 @@ def _in_order(results: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return sorted(results, key=lambda one: int(one["request"]))
 
 
-def _said(found: Mapping[str, Any]) -> str:
-    alone, unlike = found["alone"], len(found["again"])
+def _said(found: Reference) -> str:
+    alone, unlike = found.alone, len(found.again)
     told = f", of which {unlike} in two ways: it is not deterministic" if unlike else ""
-    speed = f": {alone['audio_s'] / alone['makespan_s']:.1f} x real time" if alone["makespan_s"] else ""
-    samples = counted(len(found["texts"]), "sample")
+    speed = f": {alone.audio_s / alone.makespan_s:.1f} x real time" if alone and alone.makespan_s else ""
+    samples = counted(len(found.texts), "sample")
     return f"reference: the server alone answered {samples}, {ASKINGS} times each{told}{speed}"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from capsexp.config import Config
 from capsexp.experiment import alone, reference
 from capsexp.experiment.repeats import Pace
-from capsexp.results.read import known
+from capsexp.results.read import read_reference
 
 
 def ensure(
@@ -22,7 +22,7 @@ def ensure(
         name = alone.ensure(config, sweep_dir, say)
     else:
         name = reference.ensure(config, sweep_dir, sweep_workers)
-    return name, Pace.of(known(sweep_dir / "reference" / name / "reference.json"))
+    return name, Pace.of(read_reference(sweep_dir / "reference" / name / "reference.json"))
 
 
 def earlier(outputs: Path, config: Config) -> tuple[Pace, Path] | None:
@@ -33,7 +33,9 @@ def earlier(outputs: Path, config: Config) -> tuple[Pace, Path] | None:
     found = outputs.glob(f"*/*/reference/{name}/reference.json")
     for path in sorted(found, key=lambda path: path.parts, reverse=True):
         try:
-            return Pace.of(known(path)), path.parents[2]
-        except (OSError, ValueError, KeyError, TypeError, StopIteration):
+            pace = Pace.of(read_reference(path))
+        except (OSError, ValueError):
             continue
+        if pace is not None:
+            return pace, path.parents[2]
     return None

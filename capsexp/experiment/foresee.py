@@ -12,11 +12,12 @@ from capsexp.config import Config, worker_count
 from capsexp.counts import counted
 from capsexp.experiment import environment, expected, reference
 from capsexp.experiment.further import foretold
-from capsexp.experiment.repeats import Decision, Pace, decide, expected_s, key
+from capsexp.experiment.repeats import Pace, decide, expected_s, key
 from capsexp.experiment.sweep import PlannedSweep
 from capsexp.files import from_here
 from capsexp.live.eta import BESIDE_S, BETWEEN_S, spoken
 from capsexp.machine import available_mb, usable_cpus
+from capsexp.results.sweep import Repeats
 
 OUTPUTS = Path("outputs")  # where earlier sweeps are looked for, which know how fast the engine is here
 MOST_NAMED = 6  # configurations
@@ -35,7 +36,7 @@ def forecast(
 ) -> Forecast:
     """Of all runs together. `pace_of`: what an earlier reference of the same work reached; `workers`: the counts of the
     sweep, for which the reference is run."""
-    alike, decided = defaultdict[str, list[Config]](list), dict[str, Decision]()
+    alike, decided = defaultdict[str, list[Config]](list), dict[str, Repeats]()
     for config in configs:
         alike[key(config)].append(config)
     seconds, at_least, references = 0.0, False, dict[str, float]()

@@ -15,11 +15,12 @@ Wanted = list[tuple[str, int]]  # (key, trial)
 
 def foretold(sweep: PlannedSweep) -> str:
     """What trials=auto may add, as the end of the line that says how many runs there are."""
-    if sweep.trials != "auto":
+    config = sweep.config
+    if config.trials != "auto":
         return ""
-    budget_s = sweep.report["budget_s"]
+    budget_s = config.report.budget_s
     within = "" if budget_s is None else f" within {budget_s:g} s (report.budget_s)"
-    return f"; then trials that can change an answer, up to {sweep.trials_max} of each (trials_max){within}"
+    return f"; then trials that can change an answer, up to {config.trials_max} of each (trials_max){within}"
 
 
 class Further:
@@ -37,7 +38,7 @@ class Further:
     def runs(self, report: Report) -> Wanted:
         """What is to be run next, all of one trial; nothing where the sweep is done."""
         self._begun = time.monotonic() if self._begun is None else self._begun
-        most, repeated = self._sweep.trials_max, self._repeated
+        most, repeated = self._sweep.config.trials_max, self._repeated
         if repeated:
             again = trials.repeats(report.configurations, sys.maxsize)
             self._fruitless = self._fruitless + 1 if repeated in again else 0
@@ -56,7 +57,7 @@ class Further:
 
     def _in_time(self, wanted: Wanted, spent_s: float) -> bool:
         """Whether they can be run within report.budget_s, each taking what the last one of its configuration took."""
-        budget_s = self._sweep.report["budget_s"]
-        if self._sweep.trials != "auto" or budget_s is None:
+        budget_s = self._sweep.config.report.budget_s
+        if self._sweep.config.trials != "auto" or budget_s is None:
             return True
         return bool(spent_s + sum(self.took_s.get(key, 0.0) for key, _ in wanted) <= budget_s)

@@ -35,7 +35,7 @@ def check(sweep: PlannedSweep) -> tuple[list[EngineConfig], list[str]]:
         for wanted in {repr(c.samples): c.samples for c in configs}.values():
             samples.check(wanted)
         found = list(dict.fromkeys(filter(None, map(_language_doubt, configs))))
-        found += doubts(sweep.report["formats"])
+        found += doubts(sweep.config.report.formats)
         for names in {tuple(c.monitor.probes) for c in configs if c.monitor.probes is not None}:
             probes.usable("monitor.probes", names)
     except (EngineError, SampleError) as error:

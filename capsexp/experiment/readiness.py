@@ -13,8 +13,8 @@ from capsexp.errors import HarnessError, RunRefused, ServerError
 from capsexp.experiment.child import POLL_S, Child
 from capsexp.experiment.reachability import answers, belongs, listener
 from capsexp.files import read_json
+from capsexp.results.forms import typed
 from capsexp.results.handover import ServerFailed, ServerReady
-from capsexp.results.read import typed
 from capsexp.waiting import wait_until
 
 DYING_S = 1.0  # for a server that has failed a request to be gone

@@ -15,8 +15,9 @@ from capsexp.experiment.fingerprint import fingerprint
 from capsexp.experiment.logs import LOG_BYTES
 from capsexp.files import bound_log, read_json, storing, sync_tree
 from capsexp.machine import usable_cpus
+from capsexp.results.forms import typed
 from capsexp.results.handover import Job, JobLoad
-from capsexp.results.read import read_client, typed
+from capsexp.results.read import read_client
 from capsexp.results.run import SCHEMA, ClientFacts, Run, SampleSetFacts, Window
 from capsexp.results.tables import sizes
 from capsexp.results.write import write

@@ -16,17 +16,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
+import msgspec
 import psutil
 
 from capsexp import interrupts, lifeline, tool
 from capsexp.config import Config, ServerConfig, to_yaml, without_labels
 from capsexp.errors import EngineError, HarnessError
 from capsexp.experiment.child import Child, python
-from capsexp.files import storing, tell, write_json, write_text
+from capsexp.files import storing, tell, write_text
 from capsexp.pipes import Connection
-from capsexp.results.read import known
+from capsexp.results.read import read_reference
+from capsexp.results.run import Reference, ReferenceProcesses, Text
+from capsexp.results.write import write
 from capsexp.samples import Sample
 from capsexp.samples import load as load_samples
 from capsexp.segments import Cut, Merger, Recognition, Segment, cut_all
@@ -118,7 +121,7 @@ def _patience(config: Config) -> float:
 
 def _runs(folder: Path) -> set[int]:
     path = folder / "reference.json"
-    return {run["processes"] for run in known(path)["runs"]} if path.is_file() else set()
+    return {run.processes for run in read_reference(path).runs} if path.is_file() else set()
 
 
 def main(argv: Sequence[str]) -> int:
@@ -133,26 +136,29 @@ def main(argv: Sequence[str]) -> int:
     jobs = sorted(((name, s.index) for name, segments in cuts.items() for s in segments), key=lambda key: key[1])
     beat = _Beat(folder / BEAT)
     path = folder / "reference.json"
-    record: dict[str, Any] = (
-        known(path)
+    reference = (
+        read_reference(path)
         if path.is_file()
-        else {
-            "schema": 1, "hash": digest(config), "engine": config.engine.name, "threads": config.threads,
-            "settings": asdict(config.engine), "texts": {}, "runs": [], "deterministic": True,
-        }
+        else Reference(
+            hash=digest(config), engine=config.engine.name, threads=config.threads, settings=asdict(config.engine),
+            texts={},
+        )
     )  # fmt: skip
     assert isinstance(config.reference.processes, list)
     for processes in config.reference.processes:
-        heard, run, punctuated = _recognize(
+        heard, took, punctuated = _recognize(
             config, jobs, cuts, processes, lambda heard: _final_texts(cuts, cut, heard), beat, folder
         )
         texts = {s.name: _merged(s, cuts[s.name], cut, heard, punctuated) for s in samples}
-        record["deterministic"] &= not record["texts"] or record["texts"] == texts
-        record["texts"] = record["texts"] or texts
-        audio_s = sum(sample.duration_s for sample in samples)
-        record["runs"].append({"processes": processes, "audio_s": audio_s, **run})
-        write_json(path, record)
-        tell(f"reference with {processes}: {audio_s / run['makespan_s']:.1f} x real time")
+        run = ReferenceProcesses(processes=processes, audio_s=sum(sample.duration_s for sample in samples), **took)
+        reference = msgspec.structs.replace(
+            reference,
+            deterministic=reference.deterministic and reference.texts in ({}, texts),
+            texts=reference.texts or texts,
+            runs=(*reference.runs, run),
+        )
+        write(path, reference)
+        tell(f"reference with {processes}: {run.throughput_rtfx:.1f} x real time")
     return 0
 
 
@@ -170,14 +176,14 @@ def _final_texts(cuts: dict[str, list[Segment]], cut: Cut, heard: dict[Key, Reco
 
 def _merged(
     sample: Sample, segments: list[Segment], cut: Cut, heard: dict[Key, Recognition], punctuated: dict[str, str]
-) -> dict[str, Any]:
+) -> Text:
     merger = _merge(sample.name, segments, cut, heard)
-    return {
-        "text": punctuated.get(merger.text, merger.text),
-        "text_accu": punctuated.get(merger.text_accu, merger.text_accu),
-        "tokens": merger.tokens, "timestamps": merger.times,
-        "duration": sample.duration_s, "transcript": sample.transcript,
-    }  # fmt: skip
+    return Text(
+        text=punctuated.get(merger.text, merger.text),
+        text_accu=punctuated.get(merger.text_accu, merger.text_accu),
+        tokens=tuple(merger.tokens), timestamps=tuple(merger.times),
+        duration=sample.duration_s, transcript=sample.transcript,
+    )  # fmt: skip
 
 
 def _recognize(

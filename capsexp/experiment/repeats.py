@@ -11,18 +11,19 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import Any
+
+import msgspec
 
 from capsexp.config import Config, LoadConfig, repeat_count, without_labels, worker_count
 from capsexp.counts import counted
 from capsexp.experiment.fingerprint import of_samples
+from capsexp.results.run import Reference
+from capsexp.results.sweep import Repeats
 
 REQUEST_S = 0.002  # of client and server, for a request of next to no audio
 CARRIED_RTFX = 1500  # seconds of audio that they carry per second, however fast the workers are
 FILL = 0.5  # of load.timeout that the slowest configuration may be expected to take
 AHEAD = 4  # requests at once for each worker, so that none waits for the next
-
-Decision = dict[str, int]  # repeats, concurrency (0: all at once)
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,16 @@ class Pace:
     audio_s: float
 
     @classmethod
-    def of(cls, reference: Mapping[str, Any]) -> Pace:
-        """From reference.json, in which one process always ran, or the server alone: one of its workers at a time, of
-        whose threads nobody knows how busy they were."""
-        if (alone := reference.get("alone")) is not None:
-            took, threads = alone["makespan_s"], reference["threads"]
-            return cls(took, took * threads, threads, len(reference["texts"]), alone["audio_s"])
-        run = next(run for run in reference["runs"] if run["processes"] == 1)
-        return cls(run["makespan_s"], run["cpu_s"], reference["threads"], len(reference["texts"]), run["audio_s"])
+    def of(cls, reference: Reference) -> Pace | None:
+        """From what one process reached, or the server alone: one of its workers at a time, of whose threads nobody
+        knows how busy they were. None where it does not tell: earlier versions did not measure all of it."""
+        threads, count = reference.threads, len(reference.texts)
+        if (alone := reference.alone) is not None:
+            return cls(alone.makespan_s, alone.makespan_s * threads, threads, count, alone.audio_s)
+        one = next((run for run in reference.runs if run.processes == 1), None)
+        if one is None or one.cpu_s is None or one.audio_s is None:
+            return None
+        return cls(one.makespan_s, one.cpu_s, threads, count, one.audio_s)
 
     def round_s(self, config: Config, cpus: float) -> float:
         """About how long a configuration takes for every sample once. A process that uses a whole CPU can be had as
@@ -61,7 +64,7 @@ def _workers(config: Config, cpus: float) -> int:
 def settle(
     config: Config,
     pace: Pace | None,
-    decided: dict[str, Decision],
+    decided: dict[str, Repeats],
     planned: Sequence[Config],
     cpus: float,
     say: Callable[[str], None],
@@ -75,13 +78,13 @@ def settle(
     if own not in decided:
         alike = [c for c in planned if key(c) == own] or [config]
         if pace is None:
-            decided[own] = {"repeats": 1, "concurrency": 0}
+            decided[own] = Repeats(repeats=1, concurrency=0)
             say("load.repeats=auto: with reference=off nothing tells how many would do; every sample is sent once")
         else:
             decided[own] = decide(pace, alike, cpus)
             say(_said(pace, alike, decided[own], cpus))
     decision = decided[own]
-    return replace(load, repeats=decision["repeats"], concurrency=load.concurrency or decision["concurrency"])
+    return replace(load, repeats=decision.repeats, concurrency=load.concurrency or decision.concurrency)
 
 
 def key(config: Config) -> str:
@@ -95,18 +98,18 @@ def key(config: Config) -> str:
     return hashlib.sha256(json.dumps(alike, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def decide(pace: Pace, configs: Sequence[Config], cpus: float) -> Decision:
+def decide(pace: Pace, configs: Sequence[Config], cpus: float) -> Repeats:
     """For configurations with the same key: the fastest takes load.min_s, the slowest not too much of load.timeout."""
     rounds = [pace.round_s(config, cpus) for config in configs]
     load = configs[0].load
     wanted, possible = ceil(load.min_s / min(rounds)), int(FILL * load.timeout / max(rounds))
-    return {
-        "repeats": max(1, min(wanted, possible)),
-        "concurrency": max(pace.samples, AHEAD * max(_workers(config, cpus) for config in configs)),
-    }
+    return Repeats(
+        repeats=max(1, min(wanted, possible)),
+        concurrency=max(pace.samples, AHEAD * max(_workers(config, cpus) for config in configs)),
+    )
 
 
-def measured(config: Config, decided: dict[str, Decision], made: float | None) -> str | None:
+def measured(config: Config, decided: dict[str, Repeats], made: float | None) -> str | None:
     """Of a server of which nobody knows how many workers it has, the reference tells how long one would take. Its first
     run tells better: where that was too short, `decided` is changed, and what to say is returned: it is made again.
     `made`: its makespan, in seconds. None where it is long enough."""
@@ -121,11 +124,11 @@ def measured(config: Config, decided: dict[str, Decision], made: float | None) -
         and made
     ):
         return None
-    before = decided[own]["repeats"]
+    before = decided[own].repeats
     repeats = min(ceil(before * load.min_s / made), int(FILL * load.timeout * before / made))
     if made >= least or repeats <= before:
         return None
-    decided[own] = {**decided[own], "repeats": repeats}
+    decided[own] = msgspec.structs.replace(decided[own], repeats=repeats)
     return (
         f"load.repeats=auto: the server took {made:.1f} s, less than one worker would; every sample "
         f"{counted(repeats, 'time')}, about {repeats * made / before:.0f} s, and this run is made again"
@@ -138,18 +141,19 @@ def _untold(config: Config) -> bool:
     return server.name == "external" or (server.name == "command" and "workers" not in server.mentions())
 
 
-def _said(pace: Pace, configs: Sequence[Config], decision: Decision, cpus: float) -> str:
-    took = {_workers(c, cpus): decision["repeats"] * pace.round_s(c, cpus) for c in configs}
+def _said(pace: Pace, configs: Sequence[Config], decision: Repeats, cpus: float) -> str:
+    took = {_workers(c, cpus): decision.repeats * pace.round_s(c, cpus) for c in configs}
     times = " and ".join(f"{took[n]:.0f} s with workers={n}" for n in sorted({min(took), max(took)}))
-    requests = counted(decision["repeats"] * pace.samples, "request")
-    return f"load.repeats=auto: every sample {counted(decision['repeats'], 'time')} ({requests}), about {times}"
+    requests = counted(decision.repeats * pace.samples, "request")
+    return f"load.repeats=auto: every sample {counted(decision.repeats, 'time')} ({requests}), about {times}"
 
 
-def expected_s(config: Config, pace: Pace | None, decided: Mapping[str, Decision], cpus: float) -> float | None:
+def expected_s(config: Config, pace: Pace | None, decided: Mapping[str, Repeats], cpus: float) -> float | None:
     """About how long a run's load takes, going by the reference; None where nothing tells."""
     if config.hours is not None:
         return 3600 * config.hours
-    repeats = repeat_count(config.load.repeats) or decided.get(key(config), {}).get("repeats")
+    found = decided.get(key(config))
+    repeats = repeat_count(config.load.repeats) or (found.repeats if found else None)
     if pace is None or repeats is None or config.load.timed:
         return None
     return repeats * pace.round_s(config, cpus)

@@ -6,16 +6,17 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from omegaconf import OmegaConf
 
 from capsexp import compose
-from capsexp.config import Config, resolve, slug, trial_count, worker_count
+from capsexp.config import Config, resolve, slug, to_dict, trial_count, worker_count
 from capsexp.errors import ConfigError
 from capsexp.experiment.combinations import combinations, composes, countable, here, plain, split
 from capsexp.keys import AFTERWARDS
 from capsexp.overrides import key_of, quote_override, unquoted
+from capsexp.results.run import Tree
+from capsexp.results.sweep import PlannedRun, Repeats, Sweep
 
 LONGEST_FOLDER = 230  # bytes of its name: <folder>.zip.sha256 stands beside it
 
@@ -34,25 +35,17 @@ class Planned:
 
 @dataclass(frozen=True)
 class PlannedSweep:
-    """`folder` is where the runs go."""
+    """`config`: what holds of the sweep as a whole is in it, as in that of every run; `folder`: where the runs go."""
 
-    name: str
+    config: Config = field(repr=False)
     planned: list[Planned]
     folder: Path
     folder_given: bool
-    thresholds: dict[str, Any]
-    report: dict[str, Any]
-    archive: dict[str, Any]
-    validity: dict[str, Any]
-    slo: dict[str, Any]
-    trials: int | str
-    trials_max: int
     told: tuple[str, ...] = ()  # the keys that tell its runs apart
-    thresholds_before: dict[str, Any] | None = None  # that its runs were made with, where they were changed afterwards
-    repeats: dict[str, dict[str, int]] = field(default_factory=dict)  # what load.repeats=auto came to
+    thresholds_before: Tree | None = None  # that its runs were made with, where they were changed afterwards
+    repeats: dict[str, Repeats] = field(default_factory=dict)  # what load.repeats=auto came to
     expected: dict[str, float] = field(default_factory=dict)  # s that loads take, by key, going by the reference
     mine: bool = True  # its user made it here, or trusted it (see signature)
-    stopped: str | None = None  # the setting that ended trials=auto, where that was the time
 
     @property
     def worker_counts(self) -> list[int]:
@@ -96,21 +89,9 @@ def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str, to
             raise ConfigError(f"{','.join(said)} and {','.join(named[key])} would both be called {key}; rename one")
         name = f"{num}-{key}" + (f",trial={config.trial}" if "trial" in keys else "")
         planned.append(Planned(num, name, key, config.trial, tuple(combination), config))
-    first = planned[0].config
-    return PlannedSweep(
-        first.name,
-        planned,
-        Path(str(base.hydra.sweep.dir)).absolute(),
-        "hydra.sweep.dir" in given,
-        OmegaConf.to_container(OmegaConf.structured(first.thresholds)),  # type: ignore[arg-type]
-        OmegaConf.to_container(OmegaConf.structured(first.report)),  # type: ignore[arg-type]
-        OmegaConf.to_container(OmegaConf.structured(first.archive)),  # type: ignore[arg-type]
-        OmegaConf.to_container(OmegaConf.structured(first.validity)),  # type: ignore[arg-type]
-        OmegaConf.to_container(OmegaConf.structured(first.slo)),  # type: ignore[arg-type]
-        first.trials,
-        first.trials_max,
-        tuple(dict.fromkeys(key_of(o) for o in swept)),
-    )
+    folder = Path(str(base.hydra.sweep.dir)).absolute()
+    told_apart = tuple(dict.fromkeys(key_of(o) for o in swept))
+    return PlannedSweep(planned[0].config, planned, folder, "hydra.sweep.dir" in given, told_apart)
 
 
 # What describes a sweep as a whole.
@@ -203,38 +184,32 @@ def make_folder(sweep: PlannedSweep) -> Path:
     raise ConfigError(f"hydra.sweep.dir: {folder} exists; give a new folder")
 
 
-def record(sweep: PlannedSweep, argv: Sequence[str], folder: Path, interrupted: bool) -> dict[str, Any]:
-    """sweep.json: what was asked for, so that the report can say what is missing and a replay can ask again."""
-    return {
-        "schema": 1,
-        "name": sweep.name,
-        "folder": _as_typed(folder),
-        "argv": list(argv),
-        "planned": [
-            {
-                "num": p.num,
-                "dir": p.dir,
-                "key": p.key,
-                "trial": p.trial,
-                "overrides": [plain(o) for o in p.overrides],
-                "given": list(p.overrides),
-            }
+def record(
+    sweep: PlannedSweep, argv: Sequence[str], folder: Path, interrupted: bool, stopped: str | None = None
+) -> Sweep:
+    """What sweep.json is to hold; `stopped`: the setting that ended trials=auto, where that was the time."""
+    config, settings = sweep.config, to_dict(sweep.config)
+    return Sweep(
+        name=config.name,
+        folder=_as_typed(folder),
+        argv=tuple(argv),
+        planned=tuple(
+            PlannedRun(
+                num=p.num, dir=p.dir, key=p.key, trial=p.trial,
+                overrides=tuple(plain(o) for o in p.overrides), given=p.overrides,
+            )
             for p in sweep.planned
-        ],
-        "told": list(sweep.told),
-        "interrupted": interrupted,
-        "repeats": sweep.repeats,
-        "expected_load_s": {key: round(seconds, 1) for key, seconds in sweep.expected.items()},
-        "trials": sweep.trials,
-        "trials_max": sweep.trials_max,
-        "stopped": sweep.stopped,
-        "thresholds": sweep.thresholds,
-        **({"thresholds_before": sweep.thresholds_before} if sweep.thresholds_before is not None else {}),
-        "validity": sweep.validity,
-        "slo": sweep.slo,
-        "report": sweep.report,
-        "archive": sweep.archive,
-    }
+        ),
+        told=sweep.told,
+        interrupted=interrupted,
+        repeats=sweep.repeats,
+        expected_load_s={key: round(seconds, 1) for key, seconds in sweep.expected.items()},
+        trials=config.trials,
+        trials_max=config.trials_max,
+        stopped=stopped,
+        thresholds_before=sweep.thresholds_before,
+        **{group: settings[group] for group in AFTERWARDS},
+    )  # fmt: skip
 
 
 def _alone(config: Config) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from capsexp import archive
@@ -19,13 +18,15 @@ from capsexp.report.build import rebuild
 from capsexp.results import signature
 from capsexp.results.read import read_sweep
 from capsexp.results.report import Report
+from capsexp.results.sweep import write_plan
 
 
 class SweepFolder:
-    """`argv` is what was asked for. `begun`: it can be resumed; `stopped`: see PlannedSweep."""
+    """`argv` is what was asked for. `begun`: it can be resumed; `stopped`: the setting that ended trials=auto."""
 
     def __init__(self, path: Path, sweep: PlannedSweep, argv: list[str], resumed: bool) -> None:
-        self.path, self.begun, self.stopped = path, resumed, sweep.stopped
+        self.path, self.begun = path, resumed
+        self.stopped: str | None = None
         self._sweep, self._argv, self._resumed = sweep, argv, resumed
 
     def begin(
@@ -62,8 +63,7 @@ class SweepFolder:
 
     def record(self, interrupted: bool = False) -> None:
         """sweep.json as it is now. Raises StorageError."""
-        said = record(replace(self._sweep, stopped=self.stopped), self._argv, self.path, interrupted=interrupted)
-        write_json(self.path / "sweep.json", signature.signed(self.path, said) if self._sweep.mine else said)
+        write_plan(self.path, record(self._sweep, self._argv, self.path, interrupted, self.stopped), self._sweep.mine)
 
     def checkpoint(self) -> None:
         rebuild(self.path)
@@ -71,17 +71,17 @@ class SweepFolder:
 
     def finish(self) -> Report:
         """The report and the archive, of what is there. Raises StorageError, ArchiveError, OSError."""
-        path, wanted = self.path, self._sweep.archive
+        path, wanted = self.path, self._sweep.config.archive
         files = read_sweep(path)
         made_by = environment.with_engines(files.environment, [one.run for one in files.runs])
         write_json(path / "environment.json", made_by)
         report = rebuild(path)
         tell(as_seen_from_here(path, report))
-        if wanted["enabled"]:
-            used = packed((p.config.samples for p in self._sweep.planned), wanted["samples"])
-            zipped = archive.build(path, used, wanted["transcripts"])
+        if wanted.enabled:
+            used = packed((p.config.samples for p in self._sweep.planned), wanted.samples)
+            zipped = archive.build(path, used, wanted.transcripts)
             note(f"report in {from_here(path)}, archived as {zipped.name}")
-            note(archive.holds(zipped, wanted["transcripts"]))
+            note(archive.holds(zipped, wanted.transcripts))
         return report
 
     def lost(self, error: BaseException) -> str:

@@ -109,6 +109,6 @@ class SweepRunner:
     def _code(self, report: Report) -> int:
         if any(c.status != "ok" or c.incomplete for c in report.configurations):
             return 1
-        if self._sweep.report["fail_on_gate"] and report.verdict not in ("FEASIBLE", "FEASIBLE_WITH_CAVEATS"):
+        if self._sweep.config.report.fail_on_gate and report.verdict not in ("FEASIBLE", "FEASIBLE_WITH_CAVEATS"):
             return 3
         return 0

@@ -7,8 +7,8 @@ import json
 import time
 from collections import defaultdict, deque
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from capsexp.errors import ArchiveError
 from capsexp.files import read_json
@@ -17,7 +17,9 @@ from capsexp.live.standing import Standing, standings
 from capsexp.live.state import Known, Look, Progress, RunSeen, Tick, time_left
 from capsexp.live.table import Growing
 from capsexp.report.build import assemble
-from capsexp.results.read import read_plan, read_sweep
+from capsexp.results.read import read_sweep
+from capsexp.results.sweep import FILE as SWEEP
+from capsexp.results.sweep import PlannedRun, read_plan
 from capsexp.results.tables import SERVER_ROLES
 from capsexp.runfiles import JOB, PROGRESS
 
@@ -38,17 +40,16 @@ class Folder:
         self._run: RunFolder | None = None
         self._standings: tuple[Standing, ...] = ()
         self._counted, self._not_before = -1, 0.0
-        self._plan: dict[str, Any] = {}
-        self._planned: float | None = None
-        self._read_plan()
+        self._sweep, self._written = read_plan(folder), _mtime(folder / SWEEP)
 
     def look(self) -> Known:
         self._read_plan()
-        planned = self._plan["planned"]
-        runs = [self._run_seen(one) for one in planned]
-        begun = [(one, run) for one, run in zip(planned, runs, strict=True) if run.status is None and self._begun(one)]
+        sweep = self._sweep
+        runs = [self._run_seen(one) for one in sweep.planned]
+        both = zip(sweep.planned, runs, strict=True)
+        begun = [(one, run) for one, run in both if run.status is None and self._begun(one)]
         at_work = begun[-1] if begun else None
-        files = self._at_work(at_work[0]["dir"] if at_work else None)
+        files = self._at_work(at_work[0].dir if at_work else None)
         ended = sum(run.status is not None for run in runs)
         over = at_work is None and ended == len(runs) and (self._folder / "report.json").is_file()
         if self._figures and ended and ended != self._counted and time.monotonic() >= self._not_before:
@@ -58,7 +59,7 @@ class Folder:
         return Known(
             now=time.time(),
             name=self._name,
-            trials=self._plan.get("trials", 1),
+            trials=sweep.trials,
             runs=tuple(runs),
             at_work=at_work[1].num if at_work else None,
             files=files,
@@ -67,33 +68,28 @@ class Folder:
             ticked=here.ticked if here else None,
             others=tuple(here.others) if here else (),
             cpus=self._cpus(),
-            expected={k: v for k, v in self._plan.get("expected_load_s", {}).items() if isinstance(v, (int, float))},
+            expected=sweep.expected_load_s,
             standings=self._standings,
             further_s=self._further_s(),
-            over=over or bool(self._plan.get("interrupted")),
+            over=over or sweep.interrupted,
         )
 
     def _read_plan(self) -> None:
         """Anew where it has changed. What is damaged later on leaves what was read before."""
-        written = _mtime(self._folder / "sweep.json")
-        if self._plan and written == self._planned:
-            return
-        try:
-            self._plan, self._planned = read_plan(self._folder), written
-        except ArchiveError:
-            if not self._plan:
-                raise
+        written = _mtime(self._folder / SWEEP)
+        if written != self._written:
+            with suppress(ArchiveError):
+                self._sweep, self._written = read_plan(self._folder), written
 
-    def _begun(self, planned: dict[str, Any]) -> bool:
-        return (self._folder / str(planned["dir"]) / "replay.yaml").is_file()
+    def _begun(self, planned: PlannedRun) -> bool:
+        return (self._folder / planned.dir / "replay.yaml").is_file()
 
-    def _run_seen(self, planned: dict[str, Any]) -> RunSeen:
-        name = str(planned["dir"])
+    def _run_seen(self, planned: PlannedRun) -> RunSeen:
+        name = planned.dir
         if name in self._seen and self._seen[name].status is not None:
             return self._seen[name]
         folder = self._folder / name
-        about = int(planned["num"]), str(planned["key"]), int(planned.get("trial", 1))
-        run = RunSeen(*about, began=_mtime(folder / JOB))
+        run = RunSeen(planned.num, planned.key, planned.trial, began=_mtime(folder / JOB))
         try:
             path = folder / "run.json"
             found = read_json(path)
@@ -122,9 +118,8 @@ class Folder:
             return frozenset()
 
     def _further_s(self) -> float | None:
-        settings = self._plan.get("report")
-        budget_s = settings.get("budget_s") if isinstance(settings, dict) else None
-        return float(budget_s) if self._plan.get("trials") == "auto" and isinstance(budget_s, (int, float)) else None
+        budget_s = self._sweep.report.get("budget_s")
+        return float(budget_s) if self._sweep.trials == "auto" and isinstance(budget_s, (int, float)) else None
 
     def _cpus(self) -> float | None:
         try:

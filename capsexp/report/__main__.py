@@ -9,19 +9,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from omegaconf import OmegaConf
 
 from capsexp import archive
 from capsexp.errors import ConfigError
-from capsexp.files import tell, write_json
+from capsexp.files import tell
 from capsexp.keys import JUDGING
 from capsexp.lock import locked
 from capsexp.overrides import key_of
 from capsexp.report.advice import as_seen_from_here
 from capsexp.report.build import rebuild
-from capsexp.results import signature
-from capsexp.results.read import read_plan
 from capsexp.results.report import Report
+from capsexp.results.sweep import Sweep, read_marked, write_plan
 from capsexp.tool import entry
 
 
@@ -38,12 +38,10 @@ def main(argv: Sequence[str]) -> int:
 def _again(folder: Path, overrides: Sequence[str], archived: bool = True) -> int:
     """`archived`: an archive beside the folder is made again, too."""
     if overrides:
-        plan = read_plan(folder)
-        judged = _judged(plan, overrides)  # checked before anything is touched
+        sweep, mine = read_marked(folder)
+        judged = _judged(sweep, overrides)  # checked before anything is touched
         with locked(folder):
-            write_json(
-                folder / "sweep.json", signature.signed(folder, judged) if signature.ours(folder, plan) else judged
-            )
+            write_plan(folder, judged, mine)
             report = _rebuild(folder)
             if archived and (folder / archive.MANIFEST).is_file():
                 archive.again(folder)
@@ -58,23 +56,26 @@ def _rebuild(folder: Path) -> Report:
         return rebuild(folder)
 
 
-def _judged(sweep: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """sweep.json with other limits, and what they were before. Raises ConfigError."""
+def _judged(sweep: Sweep, overrides: Sequence[str]) -> Sweep:
+    """What was asked for with other limits, and what they were before. Raises ConfigError."""
     from capsexp.compose import compose
 
     for override in overrides:
         if override.partition(".")[0] not in JUDGING:
             raise ConfigError(f"{override}: a report is made anew by {', '.join(f'{key}.*' for key in JUDGING)} alone")
-    before = sweep.get("thresholds_before") or sweep["thresholds"]
+    before = sweep.thresholds_before or sweep.thresholds
     config = OmegaConf.structured(compose(overrides))
-    now = OmegaConf.create({key: sweep.get(key) or {} for key in JUDGING})
+    now = OmegaConf.create({key: getattr(sweep, key) or {} for key in JUDGING})
     for key in (override.partition("=")[0] for override in overrides):
         OmegaConf.update(now, key, OmegaConf.select(config, key))
     judged: Any = OmegaConf.to_container(now)
-    found = {key: value for key, value in sweep.items() if key not in ("thresholds_before", signature.NAME)}
     given = {key_of(override) for override in overrides}
-    found["argv"] = [*(word for word in sweep["argv"] if key_of(word) not in given), *overrides]  # also when resumed
-    return {**found, **judged, **({"thresholds_before": before} if before != judged["thresholds"] else {})}
+    return msgspec.structs.replace(
+        sweep,
+        argv=(*(word for word in sweep.argv if key_of(word) not in given), *overrides),  # also when resumed
+        thresholds_before=before if before != judged["thresholds"] else None,
+        **judged,
+    )
 
 
 if __name__ == "__main__":

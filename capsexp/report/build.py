@@ -67,7 +67,7 @@ def assemble(files: SweepFiles, survive: Survivor | None = None) -> Report:
     looks = sweep.trials == "auto"
     parts = (observed, files.references, sweep.thresholds, looks, sweep.slo or {})
     configurations = survive("configurations", _unanalysed(files), aggregate.configurations, *parts)
-    planned, missing = [p.key for p in sweep.planned], [m.key for m in files.missing] + cut
+    planned, missing = [p.key for p in sweep.planned], [m.planned.key for m in files.missing] + cut
     configurations = verdicts.incomplete(configurations, planned, missing)
     configurations += _missing(files, {c.key for c in configurations})
     cpus = observed[0].run.cpu_count if observed else None
@@ -179,10 +179,10 @@ def _unanalysed(files: SweepFiles) -> list[Configuration]:
 def _missing(files: SweepFiles, known: Iterable[str]) -> list[Configuration]:
     """A row for each configuration of which no run can be used."""
     why = "interrupted before it began" if files.sweep.interrupted else "its folder holds no run.json"
-    lost = {planned.key: planned for planned in reversed(files.missing) if planned.key not in known}
+    lost = {one.planned.key: one for one in reversed(files.missing) if one.planned.key not in known}
     return [
-        aggregate.empty(one.key, "damaged" if one.why else "missing", one.why or why)
-        for one in reversed(list(lost.values()))
+        aggregate.empty(key, "damaged" if one.why else "missing", one.why or why)
+        for key, one in reversed(list(lost.items()))
     ]
 
 

@@ -29,7 +29,7 @@ def warnings(
     files: SweepFiles, seen: Sequence[Seen], configurations: Sequence[Configuration], survive: Survivor
 ) -> list[str]:
     """Each once. What cannot be said of a run, as its files were edited, costs nothing else."""
-    found = [*files.notes, *(f"{p.key}, run {p.num}: {p.why}" for p in files.missing if p.why)]
+    found = [*files.notes, *(f"{m.planned.key}, run {m.planned.num}: {m.why}" for m in files.missing if m.why)]
     if files.sweep.interrupted:
         found.append("the sweep was interrupted: what is missing is listed with its reason")
     cer = {c.key: c.value("cer") for c in configurations}

@@ -4,54 +4,24 @@ one run that cannot be read costs that run, and a path that stands in a file lea
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
-
-import msgspec
 
 from capsexp import engines
 from capsexp.counts import counted
 from capsexp.errors import ArchiveError
 from capsexp.files import read_json
 from capsexp.renamed import renewed
+from capsexp.results.forms import known, named, typed
 from capsexp.results.report import SCHEMA, Report
 from capsexp.results.run import READ, ClientFacts, Reference, Row, Run, SampleTexts, SegmentCounts, Tree
+from capsexp.results.sweep import PlannedRun, Sweep, read_plan
 from capsexp.results.tables import TABLES, ends, read_rows, sizes
 from capsexp.runfiles import CLIENT
 
-RUN_DIR = re.compile(r"\d+-[A-Za-z0-9=.,_+-]+")
 REFERENCE = re.compile(r"[0-9a-f]{6,64}")  # a reference's folder
 T = TypeVar("T")
-
-
-class PlannedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that was to be made. `why`: what is wrong with it, where more is known than that it is not there."""
-
-    num: int
-    dir: str
-    key: str
-    trial: int
-    why: str | None = None
-
-
-class Sweep(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked for (sweep.json)."""
-
-    name: str
-    argv: tuple[str, ...]
-    planned: tuple[PlannedRun, ...]
-    interrupted: bool
-    thresholds: Tree
-    report: Tree
-    validity: Tree | None = None
-    slo: Tree | None = None
-    trials: int | str = 1
-    trials_max: int = 1
-    thresholds_before: Tree | None = None
-    folder: str | None = None
-    stopped: str | None = None  # the setting that ended trials=auto, where that was the time
 
 
 @dataclass(frozen=True)
@@ -74,13 +44,22 @@ class RunFiles:
 
 
 @dataclass(frozen=True)
+class Missing:
+    """A run that was planned and cannot be used. `why`: what is wrong with it, where more is known than that it is not
+    there."""
+
+    planned: PlannedRun
+    why: str | None = None
+
+
+@dataclass(frozen=True)
 class SweepFiles:
     """`missing` were planned and cannot be used. `notes` limit what the figures mean."""
 
     sweep: Sweep
     environment: Tree
     runs: list[RunFiles]
-    missing: list[PlannedRun]
+    missing: list[Missing]
     references: dict[str, Reference]
     notes: list[str] = field(default_factory=list)
 
@@ -100,34 +79,9 @@ def read_report(folder: Path) -> Report:
         raise ArchiveError(f"report.json cannot be read: {error}") from None
 
 
-def read_plan(folder: Path) -> dict[str, Any]:
-    """sweep.json, checked: what was asked for, and the folders of its runs. Raises ArchiveError."""
-    return _plan(folder)[0]
-
-
-def _plan(folder: Path) -> tuple[dict[str, Any], Sweep]:
-    try:
-        raw = known(folder / "sweep.json")
-    except (FileNotFoundError, NotADirectoryError):
-        raise ArchiveError(f"{folder}: not the folder of a sweep (no sweep.json)") from None
-    except (ValueError, OSError) as error:
-        raise ArchiveError(f"{folder}: sweep.json cannot be read: {error}") from None
-    try:
-        sweep = typed(raw, Sweep)
-    except ValueError as error:
-        raise ArchiveError(f"{folder}: sweep.json is damaged or edited: {error}") from None
-    for one in sweep.planned:
-        if not RUN_DIR.fullmatch(one.dir):
-            raise ArchiveError(f"{folder}: sweep.json names a run outside: {one.dir!r}")
-    for name in ("dir", "num"):
-        if len({getattr(one, name) for one in sweep.planned}) != len(sweep.planned):
-            raise ArchiveError(f"{folder}: sweep.json is damaged or edited: two runs have one {name}")
-    return dict(raw), sweep
-
-
 def read_sweep(folder: Path) -> SweepFiles:
     """Everything a report is made of; raises ArchiveError when `folder` is not a sweep's."""
-    sweep = _plan(folder)[1]
+    sweep = read_plan(folder)
     runs, missing, notes = [], [], []
     for planned in sweep.planned:
         here = folder / planned.dir
@@ -136,14 +90,14 @@ def read_sweep(folder: Path) -> SweepFiles:
                 raise ValueError("its folder is a link")
             runs.append(read_run(here))
         except FileNotFoundError:
-            missing.append(planned)
+            missing.append(Missing(planned))
         except (ValueError, OSError) as error:
-            missing.append(msgspec.structs.replace(planned, why=f"damaged or edited: {error}"))
+            missing.append(Missing(planned, f"damaged or edited: {error}"))
     references = {}
     # control: as versions before 0.2 called it
     for path in sorted([*folder.glob("control/*/control.json"), *folder.glob("reference/*/reference.json")]):
         try:
-            references[path.parent.name] = _reference(known(path))
+            references[path.parent.name] = read_reference(path)
         except (ValueError, OSError) as error:
             notes.append(f"reference {path.parent.name} is damaged or edited: {error}")
     environment = _environment(folder / "environment.json", notes)
@@ -172,17 +126,7 @@ def read_facts(folder: Path) -> Run:
         raw = {"one_core": engine.one_core, "speaks": engine.speaks, **renewed(raw)}
         if isinstance(raw.get("config"), dict):
             raw["config"] = renewed(raw["config"])
-    return _named("run.json", raw, Run)
-
-
-def known(path: Path, schemas: Sequence[int] = (1,)) -> Any:
-    """What a file says whose form this version knows; before there were numbers it was the first. Raises OSError,
-    ValueError."""
-    raw = read_json(path)
-    schema = raw.get("schema", 1) if isinstance(raw, dict) else 1
-    if schema not in schemas:
-        raise ValueError(f"{path.name} has schema {schema!r}, which this version of capsexp does not know")
-    return raw
+    return named("run.json", raw, Run)
 
 
 def read_client(folder: Path) -> ClientFacts | None:
@@ -212,16 +156,17 @@ def _whole(folder: Path, run: Run) -> None:
 
 
 def _beside(path: Path, kind: type[T]) -> T | None:
-    return _named(path.name, read_json(path), kind) if path.is_file() else None
+    return named(path.name, read_json(path), kind) if path.is_file() else None
 
 
-def _reference(raw: Any) -> Reference:
-    """Versions before 0.2 said xrt."""
+def read_reference(path: Path) -> Reference:
+    """reference.json. Raises OSError, ValueError. Versions before 0.2 said xrt."""
+    raw = known(path)
     if isinstance(raw, dict) and isinstance(raw.get("runs"), list):
         for run in raw["runs"]:
             if isinstance(run, dict) and "throughput_xrt" in run:
                 run["throughput_rtfx"] = run.pop("throughput_xrt")
-    return _named("reference.json", raw, Reference)
+    return named("reference.json", raw, Reference)
 
 
 def _transcript(path: Path) -> SampleTexts:
@@ -229,24 +174,7 @@ def _transcript(path: Path) -> SampleTexts:
     raw = read_json(path)
     if isinstance(raw, dict) and "reference" in raw and "transcript" not in raw:
         raw["transcript"] = raw.pop("reference")
-    return _named(path.name, raw, SampleTexts)
-
-
-def _named(name: str, raw: Any, kind: type[T]) -> T:
-    try:
-        return typed(raw, kind)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
-
-
-def typed(raw: Any, kind: type[T]) -> T:
-    """Raises ValueError, with the place of what is wrong."""
-    if not isinstance(raw, dict):
-        raise ValueError("is not a JSON object")
-    try:
-        return msgspec.convert(raw, kind)
-    except msgspec.ValidationError as error:
-        raise ValueError(str(error).replace("`", "").replace("$.", "")) from None
+    return named(path.name, raw, SampleTexts)
 
 
 def _environment(path: Path, notes: list[str]) -> Tree:

@@ -7,16 +7,14 @@ others rely on is made of it, and it is read beside that.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from capsexp.results.run import SampleFacts
+from capsexp.results.run import SampleFacts, Tree
 
 SCHEMA = 2
 Interval: TypeAlias = tuple[float, float]
-Tree: TypeAlias = Mapping[str, Any]  # settings or facts that were written by any version: looked at where it is used
 Unit = Literal["trials", "pairs", "requests", "samples"]
 
 

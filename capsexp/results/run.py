@@ -9,7 +9,8 @@ import msgspec
 
 SCHEMA = 2  # of run.json; 1 held figures beside the facts, which are not looked at
 READ = (1, 2)
-Tree: TypeAlias = Mapping[str, Any]  # settings that any version wrote
+# Settings, or facts of a machine or an engine, as any version wrote them: looked at where they are used.
+Tree: TypeAlias = Mapping[str, Any]
 Row: TypeAlias = dict[str, Any]  # of a table, by column; an empty cell is None
 
 
@@ -161,18 +162,27 @@ class SampleTexts(msgspec.Struct, frozen=True, kw_only=True):
     transcript: str | None = None
 
 
-class Text(msgspec.Struct, frozen=True, kw_only=True):
+class Text(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was heard in a sample: joined by agreement, and by times; `tokens` with their times, in seconds, and the
+    sample's own `duration` and `transcript`, where they are known."""
+
     text: str
     text_accu: str = ""
+    tokens: tuple[str, ...] = ()
+    timestamps: tuple[float, ...] = ()
+    duration: float | None = None
+    transcript: str | None = None
 
 
-class ReferenceProcesses(msgspec.Struct, frozen=True, kw_only=True):
-    """The reference with so many processes at once. Earlier versions kept the speed itself, some without the audio."""
+class ReferenceProcesses(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The reference with so many processes at once, which together used `cpu_s`. Earlier versions kept the speed, some
+    without the audio."""
 
     processes: int
     makespan_s: float
     audio_s: float | None = None
     load_s: float | None = None
+    cpu_s: float | None = None
     kept_rtfx: float | None = msgspec.field(default=None, name="throughput_rtfx")
 
     def __post_init__(self) -> None:
@@ -198,18 +208,21 @@ class Alone(msgspec.Struct, frozen=True, kw_only=True):
 class Reference(msgspec.Struct, frozen=True, kw_only=True):
     """reference.json. `kind`: `engine`, the same segments by the same engine without a server, in `runs`; or `server`,
     what the server (`target`, `workers`) answered `alone`, and of samples that it answered in two ways the other one
-    (`again`)."""
+    (`again`). `hash`: of all that runs which share it have in common; `settings`: of the engine."""
 
-    texts: dict[str, Text]
-    threads: int
-    engine: str | None = None
+    schema: int = 1
+    hash: str | None = None
     kind: str = "engine"
+    engine: str | None = None
+    threads: int
+    settings: Tree | None = None
     target: str | None = None
     workers: int | str | None = None
-    runs: tuple[ReferenceProcesses, ...] = ()
-    alone: Alone | None = None
+    texts: dict[str, Text]
     again: dict[str, Text] = {}
     deterministic: bool = True
+    runs: tuple[ReferenceProcesses, ...] = ()
+    alone: Alone | None = None
 
     @property
     def whose(self) -> str:

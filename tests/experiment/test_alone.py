@@ -37,10 +37,10 @@ def test_the_first_answer_counts_and_another_is_kept_beside_it() -> None:
 
     texts, again = alone.heard({"a": held((4, "x"), (0, "x")), "b": held((5, "z"), (1, "y"))})
     assert texts == {
-        "a": {"text": "x", "text_accu": "", "transcript": "what was said"},
-        "b": {"text": "y", "text_accu": "", "transcript": "what was said"},
+        "a": Text(text="x", transcript="what was said"),
+        "b": Text(text="y", transcript="what was said"),
     }
-    assert again == {"b": {"text": "z", "text_accu": ""}}
+    assert again == {"b": Text(text="z")}
 
 
 def test_who_shares_an_asking() -> None:
@@ -62,7 +62,9 @@ def test_who_shares_an_asking() -> None:
 
 
 def test_a_load_is_reckoned_from_it() -> None:
-    held = {"alone": {"askings": 2, "makespan_s": 8.0, "audio_s": 80.0}, "threads": 2, "texts": {"a": {}, "b": {}}}
+    alone_took = Alone(askings=2, makespan_s=8.0, audio_s=80.0)
+    texts = {name: Text(text="") for name in "ab"}
+    held = Reference(kind="server", threads=2, texts=texts, alone=alone_took)
     assert Pace.of(held) == Pace(8.0, 16.0, 2, 2, 80.0)
 
 

@@ -62,7 +62,9 @@ def test_the_newest_sweep_with_the_same_reference_is_asked(tmp_path: Path) -> No
         place = tmp_path / "2026-01-01" / moment / "reference" / reference.digest(wanted)
         place.mkdir(parents=True)
         runs = [{"processes": 1, "makespan_s": took, "cpu_s": took, "audio_s": 40.0}] if took else []
-        (place / "reference.json").write_text(json.dumps({"runs": runs, "threads": 1, "texts": {"a": {}, "b": {}}}))
+        (place / "reference.json").write_text(
+            json.dumps({"runs": runs, "threads": 1, "texts": {"a": {"text": ""}, "b": {"text": ""}}})
+        )
     found = expected.earlier(tmp_path, wanted)
     assert found == (Pace(7.0, 7.0, 1, 2, 40.0), tmp_path / "2026-01-01" / "11-00-00-b")
     assert expected.earlier(tmp_path, config(1, reference=off())) is None

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from capsexp.config import ReportConfig
 from capsexp.experiment import further
 from capsexp.experiment.further import Further, foretold
 from capsexp.results.report import Open, Report, RunValidity, TrialsAsked, Validity
@@ -18,7 +19,8 @@ OPEN = (Open(key="workers=2", beside=("workers=1",), why="speedup: so and so"),)
 
 
 def a_sweep(trials: object = "auto", budget_s: float | None = 480.0, most: int = 10) -> Any:
-    return SimpleNamespace(trials=trials, trials_max=most, report={"budget_s": budget_s})
+    report = ReportConfig(budget_s=budget_s)
+    return SimpleNamespace(config=SimpleNamespace(trials=trials, trials_max=most, report=report))
 
 
 def a_report(open_: tuple[Open, ...] = OPEN, disturbed: int = 0, runs: int = 3) -> Report:

@@ -18,6 +18,7 @@ from capsexp.errors import ConfigError
 from capsexp.experiment.repeats import Pace, foretold, key, measured, settle
 from capsexp.replay import line
 from capsexp.results.report import Configuration, Reason, RunValidity, Validity
+from capsexp.results.sweep import Repeats, read_plan
 from tests.support import SLOW, values
 from tests.support.bench import Bench
 from tests.support.runs import DEFAULT, QUIET, run
@@ -37,7 +38,7 @@ def test_the_fastest_takes_min_s_and_no_other_sends_less(
     reference: Pace, workers: list[int], cpus: int, min_s: float
 ) -> None:
     planned = [config(n, LoadConfig(min_s=min_s)) for n in workers]
-    decided: dict[str, dict[str, int]] = {}
+    decided: dict[str, Repeats] = {}
     said: list[str] = []
     loads = [settle(c, reference, decided, planned, cpus, said.append) for c in planned]
     (repeats,) = {load.repeats for load in loads}
@@ -60,7 +61,7 @@ def test_how_many_run_at_once_is_seen_from_the_cpu_they_use() -> None:
 
 
 def test_what_is_decided_for_some_samples_is_not_for_others() -> None:
-    decided: dict[str, dict[str, int]] = {}
+    decided: dict[str, Repeats] = {}
     first = config(load=LoadConfig(seg_duration=5.0))
     for one in (first, config()):
         settle(one, Pace(1.0, 1.0, 1, 4, 40.0), decided, [first, config()], 2, lambda line: None)
@@ -68,7 +69,7 @@ def test_what_is_decided_for_some_samples_is_not_for_others() -> None:
 
 
 def test_numbers_that_were_given_are_kept_and_hours_cycle_anyway() -> None:
-    reference, decided = Pace(1.0, 1.0, 1, 4, 40.0), dict[str, dict[str, int]]()
+    reference, decided = Pace(1.0, 1.0, 1, 4, 40.0), dict[str, Repeats]()
     for load, hours in ((LoadConfig(repeats=3), None), (LoadConfig(), 1.0)):
         one = config(load=load, hours=hours)
         assert settle(one, reference, decided, [one], 2, pytest.fail) == load
@@ -137,9 +138,9 @@ def test_the_first_run_of_a_server_with_untold_workers_says_how_long_it_takes(
     server: ServerConfig, took: float | None, repeats: int
 ) -> None:
     one = config(server=server)
-    decided = {key(one): {"repeats": 10, "concurrency": 4}}
+    decided = {key(one): Repeats(repeats=10, concurrency=4)}
     said = measured(one, decided, took)
-    assert decided == {key(one): {"repeats": repeats, "concurrency": 4}}
+    assert decided == {key(one): Repeats(repeats=repeats, concurrency=4)}
     assert (said is None) == (repeats == 10)
     if said is not None:
         assert f"every sample {repeats} times, about 10 s, and this run is made again" in said
@@ -178,8 +179,9 @@ def test_runs_of_a_sweep_last_long_enough_and_are_resumed_as_they_were(bench: Be
     assert all((bench.figures(r).makespan_s or 0) > 1.0 for r in made)
     replay = yaml.safe_load((next(bench.out.glob("0-*")) / "replay.yaml").read_text())
     assert replay["load"]["repeats"] == repeats
-    assert json.loads((bench.out / "sweep.json").read_text())["repeats"]
-    said = line(json.loads((bench.out / "sweep.json").read_text()), bench.out, ["workers=1"])
+    asked = read_plan(bench.out)
+    assert asked.repeats
+    said = line(asked, bench.out, ["workers=1"])
     assert f"load.repeats={repeats}" in said  # the last word: what is given first was `auto`
     # Going on adds to what is there, with the same requests.
     assert bench.finish(bench.start(f"resume={bench.out}", "workers=1,2,3", "-m", bare=True)) == 0, bench.stderr

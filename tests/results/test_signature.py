@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from capsexp import archive, cli
 from capsexp.config import SamplesConfig, conf_dir
 from capsexp.experiment.sweep import plan, record
 from capsexp.results import signature
+from capsexp.results.sweep import write_plan
 from tests.support import PATIENCE
 from tests.support.bench import Bench
 
@@ -37,8 +39,8 @@ def made(folder: Path, *argv: str, own: bool = True, **files: str) -> Path:
     overrides = [word for word in argv if "=" in word and not word.startswith("-")]
     said = record(plan(overrides, None, "config"), list(argv), folder, interrupted=True)
     if tree is not None:
-        said["argv"] += ["--config-dir", str(tree)]
-    (folder / "sweep.json").write_text(json.dumps(signature.signed(folder, said) if own else said))
+        said = msgspec.structs.replace(said, argv=(*said.argv, "--config-dir", str(tree)))
+    write_plan(folder, said, own)
     return folder
 
 

@@ -8,9 +8,10 @@ import msgspec
 from capsexp.config import ThresholdsConfig
 from capsexp.report import build
 from capsexp.report.exporters import markdown, text
-from capsexp.results.read import PlannedRun, RunFiles, Sweep, SweepFiles
+from capsexp.results.read import Missing, RunFiles, SweepFiles
 from capsexp.results.report import Report
 from capsexp.results.run import Answer, ClientFacts, Run, SampleTexts
+from capsexp.results.sweep import Sweep
 from tests.support import values
 from tests.support.values import LIMITS, REFERENCE, config
 
@@ -80,9 +81,10 @@ def a_sweep(
         "thresholds": {**vars(ThresholdsConfig()), **LIMITS}, "validity": {"swap_in_mb": 16.0}, "report": {},
         "trials": 3, "trials_max": 10, **more,
     }  # fmt: skip
-    left = [PlannedRun(num=n, dir=f"x-{k}", key=k, trial=t) for n, (k, t) in enumerate(missing, len(runs))]
+    asked = msgspec.convert(sweep, Sweep)
+    left = [Missing(one) for one in asked.planned[len(runs) :]]
     where = {"cpu": "CPU", "cpus_usable": 4, "memory_mb": 8192}
-    return SweepFiles(msgspec.convert(sweep, Sweep), where, runs, left, {"c": REFERENCE})
+    return SweepFiles(asked, where, runs, left, {"c": REFERENCE})
 
 
 def reported(*runs: RunFiles, **more: Any) -> tuple[Report, str]:
