@@ -29,8 +29,8 @@ FLOORS = (
         "runfiles",
         "waiting",
     ),
-    ("begin", "lifeline", "cgroup", "extent", "protocol"),
-    ("files", "plugins", "segments", "commandline", "address", "machine", "audio"),
+    ("begin", "lifeline", "cgroup", "extent", "placement", "protocol"),
+    ("files", "plugins", "segments", "commandline", "address", "machine", "topology", "audio"),
     ("csvfile", "debug", "lock", "plugpoints", "setting"),
     ("bounds",),
     ("engines", "targets", "load", "server.core"),
@@ -51,8 +51,8 @@ FLOORS = (
     ("replay", "compare", "check", "__main__"),
 )
 PURE = (
-    "analysis", "doctor.findings", "live.eta", "live.standing", "live.state", "load", "segments", "protocol", "targets",
-    "server.core", "simulation",
+    "analysis", "doctor.findings", "live.eta", "live.standing", "live.state", "load", "placement", "protocol",
+    "segments", "server.core", "simulation", "targets",
 )  # fmt: skip
 IMPURE = frozenset({
     "asyncio", "fcntl", "multiprocessing", "os", "psutil", "select", "shutil", "signal", "socket", "subprocess",

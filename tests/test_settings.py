@@ -127,3 +127,14 @@ def test_a_promise_that_is_none_is_named() -> None:
     with pytest.raises(ConfigError, match=r"^slo\.classes\.mic\.late_share: 5 is above 0\.99$"):
         resolve(changed("slo.classes", {"mic": {"late_share": 5}}))
     assert compose(["slo=mixed"]).slo.classes["mic"] == {"stop_to_text_p95_s": 1.0}
+
+
+def test_who_can_be_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert compose(["engine=null", "placement=pack"]).placement.name == "pack"
+    with pytest.raises(ConfigError, match=r"^placement: unknown value 'sprad'; .*spread"):
+        resolve({**to_dict(Config()), "placement": {"name": "sprad"}})
+    with pytest.raises(ConfigError, match=r"^placement=pack: pins the workers of server=local; "):
+        compose(["placement=pack", "server=external", "server.url=ws://127.0.0.1:1"])
+    monkeypatch.setattr("sys.platform", "darwin")
+    with pytest.raises(ConfigError, match=r"^placement=pack: only Linux pins "):
+        compose(["engine=null", "placement=pack"])

@@ -23,6 +23,7 @@ from capsexp.results.report import (
     Requests,
     RunValidity,
     Timeline,
+    Unpinned,
     Validity,
 )
 from capsexp.results.run import Reference, Run
@@ -86,6 +87,9 @@ def configurations(
     bases = baseline.find(firsts)
     found = {key: _compared(case, cases[bases[key]]) for key, case in cases.items()}
     found = _with_iso_resource(found, cases)
+    for key, free in baseline.unpinned(firsts).items():
+        gain = speedup(cases[key].evidence, cases[free].evidence)
+        found[key] = replace(found[key], unpinned=Unpinned(key=free, speedup=gain))
     for key, unharmed in baseline.without_fault(firsts).items():
         found[key] = replace(found[key], fault=fault_effects.against_unharmed(found[key], found[unharmed]))
     return [verdicts.judged(one, found[one.baseline or key], thresholds, looks) for key, one in found.items()]
@@ -122,6 +126,8 @@ def _case(
         workers_requested=first.workers_requested,
         threads=first.threads,
         pool=first.pool,
+        placement=baseline.placement(first.config),
+        pinned=first.pinned,
         engine=first.engine,
         target=str(first.group("target").get("name", "capswriter")),  # before there were others
         ignored=ignored(first, references),

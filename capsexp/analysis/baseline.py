@@ -4,7 +4,7 @@ many cores."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from capsexp.keys import AFTERWARDS, SWEEP_KEYS
 from capsexp.results.report import Configuration
@@ -18,8 +18,16 @@ _SERVER_ASIDE = frozenset({"port", "grace", "ready_timeout", "on_low_memory", "s
 def group_key(config: Tree, *aside: str) -> str:
     """Equal for configurations that differ only in workers, pool and what is named in `aside`."""
     kept = {key: value for key, value in config.items() if key not in _ASIDE and key not in aside}
+    if placement(config) == "none":
+        kept.pop("placement", None)  # of which older versions said nothing
     kept["server"] = {key: value for key, value in config["server"].items() if key not in _SERVER_ASIDE}
     return json.dumps(kept, sort_keys=True)
+
+
+def placement(config: Tree) -> str:
+    """What its workers were pinned to, by its name."""
+    found = config.get("placement")
+    return str(found.get("name", "none")) if isinstance(found, Mapping) else "none"
 
 
 def find(runs: Iterable[Run]) -> dict[str, str]:
@@ -35,14 +43,20 @@ def find(runs: Iterable[Run]) -> dict[str, str]:
 
 def without_fault(runs: Sequence[Run]) -> dict[str, str]:
     """For the key of each run with an injected fault that of the one that differs only in having none."""
-    alike = {_but_for_fault(run): run.key for run in runs if run.fault == "none"}
-    return {
-        run.key: alike[place] for run in runs if (place := _but_for_fault(run)) in alike and alike[place] != run.key
-    }
+    return _but_for(runs, "fault", lambda run: run.fault == "none")
 
 
-def _but_for_fault(run: Run) -> tuple[int | None, str, str]:
-    return run.workers, run.pool, group_key(run.config, "fault")
+def unpinned(runs: Sequence[Run]) -> dict[str, str]:
+    """For the key of each run with pinned workers that of the one that differs only in having none."""
+    return _but_for(runs, "placement", lambda run: placement(run.config) == "none")
+
+
+def _but_for(runs: Sequence[Run], group: str, usual: Callable[[Run], bool]) -> dict[str, str]:
+    def rest(run: Run) -> tuple[int | None, str, str]:
+        return run.workers, run.pool, group_key(run.config, group)
+
+    alike = {rest(run): run.key for run in runs if usual(run)}
+    return {run.key: alike[own] for run in runs if (own := rest(run)) in alike and alike[own] != run.key}
 
 
 def _rank(run: Run) -> tuple[int, bool]:

@@ -71,9 +71,9 @@ def best(candidates: Sequence[Configuration], tolerance: float) -> Configuration
 
 def smallest(fast: Sequence[Configuration], tolerance: float) -> Configuration:
     """Of equally fast ones, and of those of them as small as the smallest, the one with the fewest workers and
-    threads."""
+    threads, pinned only where that is the one choice."""
     small = [c for c in fast if (1 - tolerance) * memory(c) <= min(map(memory, fast))]
-    return min(small, key=lambda c: (*_counts(c), -speed(c), c.key))
+    return min(small, key=lambda c: (*_counts(c), c.placement != "none", -speed(c), c.key))
 
 
 def speed(c: Configuration) -> float:

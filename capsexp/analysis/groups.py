@@ -37,7 +37,7 @@ def groups(found: Sequence[Configuration], configs: Configs) -> dict[str, list[C
 
 def _question(config: Tree) -> str:
     """Equal for configurations that differ only in what the same server can be told, or in injected faults."""
-    kept = json.loads(baseline.group_key(config, "threads", "fault"))
+    kept = json.loads(baseline.group_key(config, "threads", "fault", "placement"))
     kept["server"] = {key: config["server"].get(key) for key in _WHICH_SERVER}
     return json.dumps(kept, sort_keys=True)
 

@@ -12,6 +12,7 @@ from capsexp.config.fault import CLIENT_FAULTS, WORKER_FAULTS, FaultConfig
 from capsexp.config.load import LoadConfig, repeat_count
 from capsexp.config.monitor import MonitorConfig
 from capsexp.config.names import LONGEST, conf_dir, engine_languages, languages, slug
+from capsexp.config.placement import PlacementConfig
 from capsexp.config.pool import POOLS, PoolConfig
 from capsexp.config.punctuation import PunctuationConfig
 from capsexp.config.reference import ReferenceConfig
@@ -36,6 +37,7 @@ __all__ = [
     "FaultConfig",
     "LoadConfig",
     "MonitorConfig",
+    "PlacementConfig",
     "PoolConfig",
     "PunctuationConfig",
     "ReferenceConfig",

@@ -16,6 +16,7 @@ from capsexp.config.executor import ExecutorConfig
 from capsexp.config.fault import WORKER_FAULTS, FaultConfig
 from capsexp.config.load import LoadConfig, repeat_count
 from capsexp.config.monitor import MonitorConfig
+from capsexp.config.placement import PlacementConfig
 from capsexp.config.pool import PoolConfig
 from capsexp.config.punctuation import PunctuationConfig
 from capsexp.config.reference import ReferenceConfig
@@ -52,6 +53,7 @@ class Config:
     redo: str | None = None  # with resume=: `changed` makes finished runs of another configuration again
     engine: EngineConfig = field(default_factory=lambda: engines.settings("sphinx")())
     pool: PoolConfig = field(default_factory=PoolConfig)
+    placement: PlacementConfig = field(default_factory=PlacementConfig)
     punctuation: PunctuationConfig = field(default_factory=PunctuationConfig)
     samples: SamplesConfig = field(default_factory=SamplesConfig)
     load: LoadConfig = field(default_factory=lambda: LOADS.settings("all")())
@@ -101,6 +103,7 @@ def _faults(config: Config) -> Iterator[str]:
             f"{there // WORKER_MB:.0f}"
         )
     yield from config.pool.unfit(config.engine, config.threads)
+    yield from config.placement.problems(config.server.name)
     yield from config.engine.problems()
     yield from config.server.problems()
     yield from config.samples.problems()

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from capsexp.counts import counted
+from capsexp.placement import Topology, spelled
 
 OK, NOTE, MEND = "ok", "note", "mend"
 BUSY = 0.1  # of all CPUs, used by others, that spoils what is measured
@@ -31,19 +32,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class Machine:
-    """What was seen. None: this system does not tell. `cpus`: that may be used at once; `allowed`: the numbers of those
-    that we may run on; `cores`: for each of these the core that it is part of; `quota`: of a control group, in CPUs.
-    Memory in MB. `busy` and `stolen` are shares of all CPUs over a moment, `hogs` CPUs used then by others, by name.
-    `engine`: of the configuration, `engines`: the others; with why each cannot be used, or None."""
+    """What was seen. None: this system does not tell. `cpus`: that may be used at once; `topology`: of those that we
+    may run on. Memory in MB. `busy` and `stolen` are shares of all CPUs over a moment, `hogs` CPUs used then by others,
+    by name. `engine`: of the configuration, `engines`: the others; with why each cannot be used, or None."""
 
     cpus: float
-    allowed: tuple[int, ...] = ()
-    cores: Mapping[int, str] = field(default_factory=dict)
-    quota: float | None = None
+    topology: Topology = field(default_factory=lambda: Topology(()))
     total_mb: float = 0.0
     available_mb: float = 0.0
     swap_used_mb: float = 0.0
-    governors: frozenset[str] = frozenset()
     busy: float | None = None
     stolen: float | None = None
     hogs: Mapping[str, float] = field(default_factory=dict)
@@ -80,21 +77,20 @@ def _cpus(seen: Machine) -> Iterator[Finding]:
 
 
 def _siblings(seen: Machine) -> Iterator[Finding]:
-    cores = {seen.cores[cpu] for cpu in seen.allowed if cpu in seen.cores}
-    known = sum(cpu in seen.cores for cpu in seen.allowed)
-    if known > len(cores) > 0:
-        first = {seen.cores[cpu]: cpu for cpu in sorted(seen.allowed, reverse=True) if cpu in seen.cores}
-        one_each = ",".join(str(cpu) for cpu in sorted(first.values()))
+    if seen.topology.siblings > 1:
+        one_each = spelled(cpu.number for cpu in seen.topology.one_each)
         yield Finding(
-            NOTE, "cores", f"these CPUs are siblings on {counted(len(cores), 'core')} (SMT): two workers may share "
-            "one, and bring less than twice", f"to measure whole cores: taskset -c {one_each} python -m capsexp ...",
+            NOTE, "cores", f"these CPUs are siblings on {counted(seen.topology.cores, 'core')} (SMT): two workers may "
+            "share one, and bring less than twice", "to measure whole cores: placement=no_smt (server=local), or "
+            f"taskset -c {one_each} python -m capsexp ...",
         )  # fmt: skip
 
 
 def _quota(seen: Machine) -> Iterator[Finding]:
-    if seen.quota is not None and seen.quota < max(1, len(seen.allowed)):
+    quota, cpus = seen.topology.quota, len(seen.topology.cpus)
+    if quota is not None and quota < max(1, cpus):
         yield Finding(
-            NOTE, "quota", f"a control group allows {seen.quota:g} of {counted(len(seen.allowed), 'CPU')}, in turns: "
+            NOTE, "quota", f"a control group allows {quota:g} of {counted(cpus, 'CPU')}, in turns: "
             "whoever has used up its share stands still", "give whole CPUs instead (docker run --cpuset-cpus=0,1)",
         )  # fmt: skip
 
@@ -119,7 +115,7 @@ def _others(seen: Machine) -> Iterator[Finding]:
 
 
 def _governor(seen: Machine) -> Iterator[Finding]:
-    if loose := sorted(seen.governors - STEADY):
+    if loose := sorted(seen.topology.governors - STEADY):
         yield Finding(
             NOTE, "clock of the CPUs", f"governor {', '.join(loose)}: it follows the load, so that trials differ more",
             "sudo cpupower frequency-set -g performance",

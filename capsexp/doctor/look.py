@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from capsexp import cgroup, machine
+from capsexp import machine, topology
 from capsexp.config import Config
 from capsexp.doctor.findings import Machine
 from capsexp.engines import ENGINES, known
@@ -30,19 +30,15 @@ ONE = "--engine"  # of our own command: whether one engine recognizes
 
 def seen(config: Config, asked: Sequence[str]) -> Machine:
     """This machine, for a configuration, which the words `asked` for."""
-    allowed = tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else ()
     busy, stolen, hogs = _others()  # before engines are loaded
     names = sorted(ENGINES.names())
     mine = config.engine.name
     return Machine(
         cpus=machine.usable_cpus(),
-        allowed=allowed,
-        cores={cpu: core for cpu in allowed if (core := _core(cpu))},
-        quota=cgroup.cpus(),
+        topology=topology.read(),
         total_mb=machine.total_mb(),
         available_mb=machine.available_mb(),
         swap_used_mb=_swap_used_mb(),
-        governors=frozenset(g for cpu in allowed if (g := _text(SYS / f"cpu/cpu{cpu}/cpufreq/scaling_governor"))),
         busy=busy,
         stolen=stolen,
         hogs=hogs,
@@ -73,11 +69,6 @@ def _others() -> tuple[float | None, float | None, dict[str, float]]:
     whole = sum(spent.values())
     stolen = spent["steal"] / whole if "steal" in spent and whole > 0 else None
     return min(1.0, sum(used.values()) / cpus), stolen, used
-
-
-def _core(cpu: int) -> str | None:
-    """The CPUs that share its core, which name it."""
-    return _text(SYS / f"cpu/cpu{cpu}/topology/thread_siblings_list")
 
 
 def _swap_used_mb() -> float:

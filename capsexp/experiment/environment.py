@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from capsexp import __version__
+from capsexp import __version__, topology
 from capsexp import punctuation as punctuator
 from capsexp.config import Config, PunctuationConfig
 from capsexp.engines import ENGINES, EngineConfig, base
@@ -55,8 +55,19 @@ def machine() -> dict[str, Any]:
         ],
         "cpus_usable": usable_cpus(),
         "cpus_physical": psutil.cpu_count(logical=False),
+        "topology": _topology(),
         "memory_mb": round(total_mb()),
     }
+
+
+def _topology() -> dict[str, Any]:
+    """Of the CPUs that we may run on; where the system does not tell which of them share a core, their count only."""
+    seen = topology.read()
+    told = {"cores": seen.cores, "sockets": seen.sockets, "nodes": seen.nodes, "siblings": seen.siblings}
+    return {
+        "cpus": len(seen.cpus) or None, **(told if seen.told else {}), "quota": seen.quota,
+        "governors": sorted(seen.governors),
+    }  # fmt: skip
 
 
 def software(config: Config) -> dict[str, Any]:

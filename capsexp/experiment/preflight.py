@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import combinations
 from urllib.parse import urlsplit
 
-from capsexp import samples
+from capsexp import samples, topology
 from capsexp.address import port_of
 from capsexp.analysis import languages
 from capsexp.client.greeting import refusal
 from capsexp.client.transports import ConnectionOptions
 from capsexp.commandline import startable
-from capsexp.config import Config, engine_languages
+from capsexp.config import Config, engine_languages, worker_count
 from capsexp.engines import EngineConfig
 from capsexp.engines.base import model_files
 from capsexp.errors import ConfigError, EngineError, SampleError, ServerError
 from capsexp.experiment.reachability import unreachable
 from capsexp.experiment.sweep import PlannedSweep
 from capsexp.files import note
+from capsexp.machine import whole_cpus
 from capsexp.monitor import probes
+from capsexp.placement import assign, impossible, spelled
 from capsexp.report.write import doubts
 
 REACH_S = 5.0  # for a server that runs already to take a connection
@@ -36,6 +40,7 @@ def check(sweep: PlannedSweep) -> tuple[list[EngineConfig], list[str]]:
             samples.check(wanted)
         found = list(dict.fromkeys(filter(None, map(_language_doubt, configs))))
         found += doubts(sweep.config.report.formats)
+        placeable(configs)
         for names in {tuple(c.monitor.probes) for c in configs if c.monitor.probes is not None}:
             probes.usable("monitor.probes", names)
     except (EngineError, SampleError) as error:
@@ -51,6 +56,28 @@ def check(sweep: PlannedSweep) -> tuple[list[EngineConfig], list[str]]:
         if why := refusal(config.server.url or "", way, config.load.message_s):
             raise ServerError(why)
     return engines, found
+
+
+def placeable(configs: Sequence[Config]) -> None:
+    """Raises ConfigError for a placement that cannot be had here, or that is another one of the sweep under another
+    name. Where runs are executed elsewhere their servers say so."""
+    if any(config.executor.name != "local" for config in configs):
+        return
+    machine, pins = topology.read(), dict[str, set[tuple[int, int, tuple[str, ...]]]]()
+    for config in configs:
+        kind, threads = config.placement.name, config.threads
+        if why := impossible(machine, kind):
+            raise ConfigError(why)
+        if kind != "none":
+            workers = worker_count(config.workers) or max(1, whole_cpus() // threads)
+            each = tuple(map(spelled, assign(machine, workers, threads, kind) or ()))
+            pins.setdefault(kind, set()).add((workers, threads, each))
+    for kind, other in combinations(pins, 2):
+        if pins[kind] == pins[other]:
+            raise ConfigError(
+                f"placement={other}: gives every worker of this sweep the CPUs that placement={kind} gives it on this "
+                "machine, so one thing would be measured twice; leave one of them out"
+            )
 
 
 def _language_doubt(config: Config) -> str | None:

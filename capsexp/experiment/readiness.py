@@ -23,13 +23,15 @@ EXTERNAL_S = 10.0  # for a server that runs already to answer
 
 @dataclass(frozen=True)
 class Ready:
-    """What is known of a server that is: of somebody else's, its address. `connections`: how many ours takes."""
+    """What is known of a server that is: of somebody else's, its address. `connections`: how many ours takes;
+    `pinned`: the CPUs of each worker, where they are pinned."""
 
     url: str
     workers: int | None = None
     about: dict[str, Any] = field(default_factory=dict)
     connections: int | None = None
     warnings: list[str] = field(default_factory=list)
+    pinned: tuple[str, ...] = ()
 
 
 def of_server(server: Child | None, url: str, wanted: ServerConfig, said: Path, meanwhile: Callable[[], None]) -> Ready:
@@ -70,7 +72,8 @@ def _ours(answer: dict[str, Any], wanted: ServerConfig) -> Ready:
         raise (RunRefused if failed.refused else ServerError)(failed.error)
     said = typed(answer, ServerReady)
     url = address("websocket", wanted.host, said.port, wanted.certfile is not None)
-    return Ready(url, len(said.workers), dict(said.engine), said.connections, list(said.warnings))
+    pinned = tuple(worker.cpus for worker in said.workers if worker.cpus is not None)
+    return Ready(url, len(said.workers), dict(said.engine), said.connections, list(said.warnings), pinned)
 
 
 def of_tool(path: Path, child: Child, timeout: float, meanwhile: Callable[[], None]) -> None:

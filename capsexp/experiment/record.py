@@ -43,6 +43,7 @@ class RunRecord:
     phases: dict[str, float] = field(default_factory=dict)
     ready: float | None = None
     about: dict[str, Any] = field(default_factory=dict)
+    pinned: tuple[str, ...] = ()
     warnings: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -76,7 +77,7 @@ class RunRecord:
             schema=SCHEMA, num=self.num, key=self.key, trial=config.trial, name=config.name,
             status=status, error=error or None, failure=self.failure,
             workers=self.workers, workers_requested=config.workers, threads=config.threads,
-            pool=config.pool.name, engine=config.engine.name, engine_about=self.about,
+            pool=config.pool.name, pinned=self.pinned, engine=config.engine.name, engine_about=self.about,
             twin=config.engine.is_twin(), one_core=config.engine.one_core, speaks=config.engine.speaks,
             tells=tuple(sorted(config.target.tells)),
             dispatch=config.server.dispatch if config.server.name == "local" else None,

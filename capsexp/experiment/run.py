@@ -106,6 +106,7 @@ class RunExecution:
         self._record.ready = time.monotonic() - self._zero
         self._record.about = ready.about
         self._record.warnings += ready.warnings
+        self._record.pinned = ready.pinned
         if ready.workers is not None:
             self._record.workers = ready.workers
         signs = [(started.monitor, MONITOR_READY), (started.client, SAMPLES)]

@@ -97,7 +97,7 @@ def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str, to
 # What describes a sweep as a whole.
 _WHOLE = frozenset({"trials", "trials_max", "name", "resume", "executor"})
 # What our own server is told and no other.
-_OF_OURS = ("workers", "threads", "pool", "engine", "punctuation", "server")
+_OF_OURS = ("workers", "threads", "pool", "placement", "engine", "punctuation", "server")
 _TOLD_TO_ALL = frozenset(
     {"server", "server.name", "server.cmd", "server.url", "server.token", "server.env", "server.cwd"}
 )

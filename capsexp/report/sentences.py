@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from capsexp.analysis import slo, validity
+from capsexp.report import placements
 from capsexp.report.tables import interval, spelled
 from capsexp.results.report import Advice, Report
 
@@ -27,6 +28,7 @@ def sentences(report: Report) -> list[str]:
         said += _advice(advice)
     said += decide_lines(report)
     said += iso_resource_lines(report)
+    said += placements.gains(report)
     if report.trials.stopped:
         said.append(report.trials.stopped + ".")
     for key, causes in report.diagnosis.items():

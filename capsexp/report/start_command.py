@@ -57,8 +57,8 @@ def _of_theirs(config: Mapping[str, Any], server: Mapping[str, Any]) -> Start:
 
 def _groups(config: Mapping[str, Any]) -> dict[str, str]:
     chosen = {name: str(config[name]["name"]) for name in ("pool", "engine")}
-    punctuation = str(config.get("punctuation", {}).get("name", "none"))
-    return chosen if punctuation == "none" else {**chosen, "punctuation": punctuation}
+    asked = {name: str(config.get(name, {}).get("name", "none")) for name in ("placement", "punctuation")}
+    return chosen | {name: value for name, value in asked.items() if value != "none"}
 
 
 def _settings(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -10,6 +10,7 @@ from capsexp.analysis.aggregate import Observed
 from capsexp.config import engine_languages
 from capsexp.config import languages as known_languages
 from capsexp.counts import counted
+from capsexp.report import placements
 from capsexp.report.degrade import Survivor
 from capsexp.results.read import RunFiles, SweepFiles
 from capsexp.results.report import Configuration
@@ -32,6 +33,7 @@ def warnings(
     found = [*files.notes, *(f"{m.planned.key}, run {m.planned.num}: {m.why}" for m in files.missing if m.why)]
     if files.sweep.interrupted:
         found.append("the sweep was interrupted: what is missing is listed with its reason")
+    found += [shared] if (shared := placements.shared_cores(files.environment)) else []
     cer = {c.key: c.value("cer") for c in configurations}
     for one in seen:
         run = one.observed.run

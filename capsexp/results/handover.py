@@ -29,6 +29,7 @@ class ReadyWorker(msgspec.Struct, frozen=True, kw_only=True):
     worker: int
     pid: int | None
     load_s: float | None
+    cpus: str | None = None  # that it is pinned to, as the kernel lists them
 
 
 class ServerReady(msgspec.Struct, frozen=True, kw_only=True):

@@ -205,6 +205,13 @@ class SloResult(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
 
 
+class Unpinned(msgspec.Struct, frozen=True, kw_only=True):
+    """A configuration with pinned workers against the one that differs only in placement=none."""
+
+    key: str
+    speedup: Estimate
+
+
 class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     """All runs of one key, compared with its baseline and judged."""
 
@@ -215,6 +222,8 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     workers_requested: int | str | None = None
     threads: int | None = None
     pool: str | None = None
+    placement: str = "none"
+    pinned: tuple[str, ...] = ()  # the CPUs of each worker, as the kernel lists them
     engine: str | None = None
     target: str | None = None
     ignored: tuple[str, ...] = ()  # in what texts may differ from the reference's (target.ignore)
@@ -232,6 +241,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     wrong_count: int = 0
     validity: Validity = Validity()
     iso_resource: IsoResource | None = None
+    unpinned: Unpinned | None = None
     timeline: Timeline | None = None
     leak: Leak = Leak()
     gpu: GpuUse | None = None

@@ -69,6 +69,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     workers_requested: int | str | None = None
     threads: int
     pool: str
+    pinned: tuple[str, ...] = ()  # the CPUs of each worker, as the kernel lists them; empty where they are not pinned
     engine: str
     engine_about: Tree | None = None
     twin: bool = False

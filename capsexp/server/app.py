@@ -17,11 +17,12 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from capsexp import debug, lifeline, tool
+from capsexp import debug, lifeline, tool, topology
 from capsexp.config import Config, worker_count
 from capsexp.errors import CapsexpError, RunRefused, ServerError, StorageError
 from capsexp.files import tell
 from capsexp.machine import whole_cpus
+from capsexp.placement import Pins, assign, impossible, spelled
 from capsexp.protocol import SUBPROTOCOL, in_url
 from capsexp.results.handover import ReadyWorker, ServerFailed, ServerReady
 from capsexp.results.write import write
@@ -86,8 +87,9 @@ class _Server:
         with bind(config.server.host, config.server.port) as listener:
             count = worker_count(config.workers) or max(1, whole_cpus() // config.threads)
             longest = longest_segment_s(config, self.run_dir is not None)
+            settings = settings_of(config, self.run_dir, pins(config, count))
             pool = WorkerPool(
-                launcher(config.pool.name, settings_of(config, self.run_dir), config.threads, count, self._on_loader),
+                launcher(config.pool.name, settings, config.threads, count, self._on_loader),
                 count,
                 config.server.max_retries,
                 self._on_worker,
@@ -188,7 +190,7 @@ class _Server:
                     port=port,
                     pid=os.getpid(),
                     ready_s=round(time.monotonic() - self.zero, 6),
-                    workers=tuple(ReadyWorker(worker=w.worker, pid=w.pid, load_s=w.load_s) for w in pool.workers()),
+                    workers=tuple(map(_ready, pool.workers())),
                     engine=pool.about,
                     connections=self.connections,
                     warnings=tuple(self.warnings),
@@ -209,6 +211,7 @@ class _Server:
 
     def _on_worker(self, what: str, info: WorkerInfo) -> None:
         took = f" after {info.load_s:.2f} s" if what == "ready" and info.load_s is not None else ""
+        took += f", pinned to CPU {spelled(info.cpus)}" if what == "ready" and info.cpus is not None else ""
         why = f": {info.reason}" if what in ("died", "waiting") else ""
         tell(f"worker {info.worker} {what}{took} (pid {info.pid}){why}")
         if self.record is not None:
@@ -230,6 +233,19 @@ class _Server:
     def _warn(self, line: str) -> None:
         self.warnings.append(line)
         log.warning(line)
+
+
+def pins(config: Config, workers: int) -> tuple[Pins, ...] | None:
+    """The CPUs of each worker; None where they are not pinned. Raises RunRefused for what cannot be had here."""
+    machine, kind = topology.read(), config.placement.name
+    if why := impossible(machine, kind):
+        raise RunRefused(why)
+    return assign(machine, workers, config.threads, kind)
+
+
+def _ready(info: WorkerInfo) -> ReadyWorker:
+    cpus = None if info.cpus is None else spelled(info.cpus)
+    return ReadyWorker(worker=info.worker, pid=info.pid, load_s=info.load_s, cpus=cpus)
 
 
 def longest_segment_s(config: Config, in_run: bool) -> float:

@@ -67,8 +67,11 @@ class Started:
 
 @dataclass(frozen=True)
 class WorkerReady:
+    """`cpus`: those that the kernel keeps it to, where it was pinned."""
+
     load_s: float
     about: dict[str, Any]
+    cpus: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from capsexp.csvfile import BoundedCsv, CsvFile
 from capsexp.errors import StorageError
 from capsexp.files import storing, write_json
+from capsexp.placement import spelled
 from capsexp.runfiles import PIDS
 from capsexp.segments import Segment
 from capsexp.server.pools.base import Recognized, RetriesExhausted, WorkerInfo
@@ -19,7 +20,7 @@ SEGMENT_COLUMNS = (
     "task_id", "segment", "offset_s", "audio_s", "new_s", "worker", "pid", "queued_s", "started_s", "finished_s",
     "queue_wait_s", "compute_s", "retries", "status",
 )  # fmt: skip
-WORKER_COLUMNS = ("time_s", "worker", "pid", "event", "reason")
+WORKER_COLUMNS = ("time_s", "worker", "pid", "event", "reason", "cpus")
 STORE_S = 5.0  # at most, until a row is in its file
 
 
@@ -45,6 +46,8 @@ class ServerTables:
     def worker(self, what: str, info: WorkerInfo) -> None:
         """A worker started, is ready or died."""
         row = {"worker": info.worker, "pid": info.pid, "event": what, "reason": info.reason or None}
+        if what == "ready" and info.cpus is not None:
+            row["cpus"] = spelled(info.cpus)
         self._write(lambda: self._events.write({"time_s": time.monotonic() - self._zero, **row}))
         self._write(self._events.flush)
 

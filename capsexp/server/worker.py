@@ -8,14 +8,16 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from capsexp import debug
+from capsexp import debug, topology
+from capsexp.errors import ServerError
 from capsexp.lifeline import die_with_parent
 from capsexp.pipes import Connection, shut
+from capsexp.placement import spelled
 from capsexp.segments import Recognition
 from capsexp.server.measuring import give_back, measure, warm_up
 from capsexp.server.messages import Done, Failed, Measure, SegmentJob, Skip, Skipped, TextJob, WorkerReady, failure
@@ -28,16 +30,17 @@ if TYPE_CHECKING:
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
-def main(pipe: Connection, settings: dict[str, Any], threads: int, parent: int) -> None:
+def main(pipe: Connection, settings: dict[str, Any], threads: int, parent: int, number: int = 0) -> None:
     """A process with an engine of its own: load it, then recognize until the pipe ends."""
     prepare(threads, parent, settings)
     began = time.monotonic()
     try:
+        cpus = pin(settings, number)  # before libraries start threads of their own
         engine = load(settings, threads)
     except Exception as error:
         pipe.send(failure(None, error))
         return
-    serve(engine, pipe, began, warm=False)
+    serve(engine, pipe, began, warm=False, cpus=cpus)
 
 
 def main_threads(pipes: list[Connection], settings: dict[str, Any], threads: int, parent: int) -> None:
@@ -45,12 +48,16 @@ def main_threads(pipes: list[Connection], settings: dict[str, Any], threads: int
     prepare(threads, parent, settings)
     began = time.monotonic()
     try:
+        pin_to_all(settings)
         engine = load(settings, threads)
     except Exception as error:
         for pipe in pipes:
             pipe.send(failure(None, error))
         return
-    serving = [threading.Thread(target=serve, args=(engine, pipe, began)) for pipe in pipes]
+    serving = [
+        threading.Thread(target=_serve_pinned, args=(engine, pipe, began, settings, number))
+        for number, pipe in enumerate(pipes)
+    ]
     for thread in serving:
         thread.start()
     for thread in serving:
@@ -67,6 +74,27 @@ def prepare(threads: int, parent: int, settings: Mapping[str, Any]) -> None:
         os.environ[name] = str(threads)
 
 
+def pin(settings: Mapping[str, Any], number: int, process: bool = True) -> tuple[int, ...] | None:
+    """Keep this process, or the calling thread alone, to the CPUs of worker `number`, and say to which; None where it
+    is not pinned. Raises ServerError."""
+    every = settings.get("cpus")
+    return None if every is None else _pin(every[number], process)
+
+
+def pin_to_all(settings: Mapping[str, Any]) -> None:
+    """Keep this process to the CPUs of all workers, whose threads share the library's. Raises ServerError."""
+    every: Sequence[Collection[int]] | None = settings.get("cpus")
+    if every is not None:
+        _pin({cpu for own in every for cpu in own}, process=True)
+
+
+def _pin(cpus: Collection[int], process: bool) -> tuple[int, ...]:
+    try:
+        return topology.pin(cpus, process)
+    except OSError as error:
+        raise ServerError(f"cannot be pinned to CPUs {spelled(cpus)}: {error.strerror or error}") from None
+
+
 class Loaded:
     """What a worker works with: an engine, and what punctuates its text."""
 
@@ -79,11 +107,13 @@ class Loaded:
         return self._punctuator.punctuate(text) if self._punctuator is not None else text
 
 
-def settings_of(config: Config, run_dir: Path | None) -> dict[str, Any]:
-    """What a worker has to know, as plain values; `run_dir`: where its tracebacks are kept."""
+def settings_of(config: Config, run_dir: Path | None, cpus: Sequence[Collection[int]] | None = None) -> dict[str, Any]:
+    """What a worker has to know, as plain values; `run_dir`: where its tracebacks are kept; `cpus`: those of each
+    worker, where they are pinned."""
     return {
         "engine": asdict(config.engine), "punctuation": asdict(config.punctuation),
         "run_dir": None if run_dir is None else str(run_dir),
+        "cpus": None if cpus is None else [sorted(own) for own in cpus],
     }  # fmt: skip
 
 
@@ -103,9 +133,22 @@ def load(settings: dict[str, Any], threads: int) -> Loaded:
     return loaded
 
 
-def serve(engine: Loaded, pipe: Connection, began: float, warm: bool = True) -> None:
+def _serve_pinned(engine: Loaded, pipe: Connection, began: float, settings: Mapping[str, Any], number: int) -> None:
+    """In a thread of its own."""
+    try:
+        cpus = pin(settings, number, process=False)
+    except ServerError as error:
+        with contextlib.closing(pipe):
+            pipe.send(failure(None, error))
+        return
+    serve(engine, pipe, began, cpus=cpus)
+
+
+def serve(
+    engine: Loaded, pipe: Connection, began: float, warm: bool = True, cpus: tuple[int, ...] | None = None
+) -> None:
     """Say that it is ready, then recognize what comes until the pipe ends, and close it. `warm`: the engine was loaded
-    elsewhere, and what it allocates per process or thread is still to come."""
+    elsewhere, and what it allocates per process or thread is still to come; `cpus`: those it is pinned to."""
     jobs: queue.SimpleQueue[SegmentJob | TextJob | Measure | None] = queue.SimpleQueue()
     skipped: set[int] = set()
     reading = threading.Thread(target=_read, args=(pipe, jobs, skipped), daemon=True)
@@ -113,7 +156,7 @@ def serve(engine: Loaded, pipe: Connection, began: float, warm: bool = True) -> 
         stack.callback(pipe.close)
         if warm:
             warm_up(engine, 0.25)  # little is left to be paid for, and a worker that died is waited for
-        pipe.send(WorkerReady(time.monotonic() - began, engine.about))
+        pipe.send(WorkerReady(time.monotonic() - began, engine.about, cpus))
         reading.start()
         stack.callback(reading.join)
         stack.callback(shut, pipe)  # the process may live on, and the gateway must see that this worker does not

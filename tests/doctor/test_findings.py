@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from capsexp.doctor.findings import MEND, NOTE, OK, Finding, Machine, findings, fit
+from capsexp.placement import Cpu, Topology
 
 GOOD = Machine(
-    cpus=4, allowed=(0, 1, 2, 3), cores={0: "0", 1: "1", 2: "2", 3: "3"}, total_mb=16_000, available_mb=12_000,
-    governors=frozenset({"performance"}), busy=0.01, stolen=0.0, clock="tsc", files=4096, disk_mb=50_000, ffmpeg=True,
+    cpus=4, topology=Topology(tuple(Cpu(n, n) for n in range(4)), governors=frozenset({"performance"})),
+    total_mb=16_000, available_mb=12_000, busy=0.01, stolen=0.0, clock="tsc", files=4096, disk_mb=50_000, ffmpeg=True,
     engine=("sphinx", None), engines={"sherpa": None}, gpu="it needs nvidia-ml-py",
 )  # fmt: skip
 
@@ -35,9 +36,14 @@ MENDED = [
     ("engine=sphinx", {"engine": ("sphinx", "pip install pocketsphinx")}, "cannot be used", "pip install pocketsphinx"),
 ]
 NOTED = [
-    ("cores", {"cores": {0: "0,1", 1: "0,1", 2: "2,3", 3: "2,3"}}, "2 cores (SMT)", "taskset -c 0,2 "),
-    ("quota", {"quota": 1.5}, "1.5 of 4 CPUs", "--cpuset-cpus"),
-    ("clock of the CPUs", {"governors": frozenset({"powersave", "performance"})}, "powersave", "cpupower"),
+    ("cores", {"topology": Topology(tuple(Cpu(n, n - n % 2) for n in range(4)))}, "2 cores (SMT)", "taskset -c 0,2 "),
+    ("quota", {"topology": replace(GOOD.topology, quota=1.5)}, "1.5 of 4 CPUs", "--cpuset-cpus"),
+    (
+        "clock of the CPUs",
+        {"topology": replace(GOOD.topology, governors=frozenset({"powersave", "performance"}))},
+        "powersave",
+        "cpupower",
+    ),
     ("clock", {"clock": "hpet"}, "hpet", "tsc"),
     ("swap", {"swap_used_mb": 900.0}, "900 MB", "swapoff"),
     ("port 6016", {"port_owner": "process 7 (python)"}, "process 7 (python)", "server.port=6017"),
@@ -71,9 +77,13 @@ def test_what_a_system_does_not_tell_is_no_fault() -> None:
 
 
 def test_a_quota_of_all_cpus_is_none() -> None:
-    assert not [finding for finding in findings(replace(GOOD, quota=4.0)) if finding.what == "quota"]
+    assert not [
+        finding
+        for finding in findings(replace(GOOD, topology=replace(GOOD.topology, quota=4.0)))
+        if finding.what == "quota"
+    ]
 
 
 def test_one_sibling_of_each_core_is_no_matter() -> None:
-    one_each = replace(GOOD, allowed=(0, 2), cores={0: "0,1", 2: "2,3"}, cpus=2)
+    one_each = replace(GOOD, topology=Topology((Cpu(0, 0), Cpu(2, 2))), cpus=2)
     assert not [finding for finding in findings(one_each) if finding.what == "cores"]

@@ -15,8 +15,9 @@ from capsexp.results.report import Configuration, Report
 
 FILE = "report.csv"
 COLUMNS = (
-    "sweep", "configuration", "baseline", "workers", "threads", "pool", "engine", "target", "load", "dispatch",
-    "schedule", "status", "verdict", "trials", "metric", "unit", "value", "ci95_low", "ci95_high", "n", "of",
+    "sweep", "configuration", "baseline", "workers", "threads", "pool", "placement", "engine", "target", "load",
+    "dispatch", "schedule", "status", "verdict", "trials", "metric", "unit", "value", "ci95_low", "ci95_high", "n",
+    "of",
 )  # fmt: skip
 
 
@@ -33,8 +34,8 @@ def _rows(name: str, c: Configuration) -> Iterator[tuple[object, ...]]:
     """One row without a metric where none is known, so that no configuration is missing."""
     known = {tag: one for tag, one in c.metrics.items() if one.value is not None}
     about = (
-        name, c.key, c.baseline, c.workers, c.threads, c.pool, c.engine, c.target, c.load, c.dispatch, c.schedule,
-        c.status, c.verdict, c.trials,
+        name, c.key, c.baseline, c.workers, c.threads, c.pool, c.placement, c.engine, c.target, c.load,
+        c.dispatch, c.schedule, c.status, c.verdict, c.trials,
     )  # fmt: skip
     for tag, one in known.items():
         yield (*about, tag, BY_TAG[tag].unit, one.value, *(one.ci95 or (None, None)), one.n, one.of)

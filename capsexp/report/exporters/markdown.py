@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from capsexp import escape
-from capsexp.report import drawings, sentences, tables
+from capsexp.report import drawings, placements, sentences, tables
 from capsexp.results.report import Report
 
 FILE = "report.md"
@@ -35,6 +35,7 @@ def render(report: Report) -> str:
     for title, lines in (
         ("Reference: the same work without a server, or by the server alone", tables.reference_lines(report)),
         ("Where the time went", tables.timeline_lines(report)),
+        ("CPUs and placement", placements.lines(report)),
         ("GPUs", tables.gpu_lines(report)),
         ("Memory in the steady state", tables.leak_lines(report)),
         ("Predicted, not measured", tables.scaling_lines(report)),

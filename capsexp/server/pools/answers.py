@@ -18,6 +18,7 @@ def invalid_reply(message: object, ready: bool, flight: Mapping[int, Segment | s
         return None if _is_number(message.pid) else "a pid that is none"
     if isinstance(message, WorkerReady):
         believed = not ready and _is_number(message.load_s) and isinstance(message.about, dict)
+        believed = believed and (message.cpus is None or all(type(cpu) is int for cpu in message.cpus))
         return None if believed else "ready when it was so already"
     if isinstance(message, Failed) and message.id is None:
         return None if not ready or asked else "a failure to load after it had loaded"

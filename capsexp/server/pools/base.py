@@ -51,6 +51,7 @@ class WorkerInfo:
     pid: int | None  # None until a worker that was forked has said so
     load_s: float | None = None
     reason: str = ""  # how it died
+    cpus: tuple[int, ...] | None = None  # that it is pinned to
 
 
 @dataclass(eq=False, kw_only=True)

@@ -157,7 +157,7 @@ class WorkerPool:
 
     def _info(self, worker: Running) -> WorkerInfo:
         reason = self._supervisor.lives[worker.number].reason
-        return WorkerInfo(worker.number, worker.hand.pid, worker.load_s, reason)
+        return WorkerInfo(worker.number, worker.hand.pid, worker.load_s, reason, worker.cpus)
 
     def _is(self, worker: Running, *states: State) -> bool:
         return self._supervisor.lives[worker.number].state in states
@@ -222,7 +222,7 @@ class WorkerPool:
             self._on_event("started", self._info(worker))
         elif isinstance(message, WorkerReady):
             self._supervisor.ready(worker.number, now)
-            worker.load_s, self.about = message.load_s, message.about
+            worker.load_s, self.about, worker.cpus = message.load_s, message.about, message.cpus
             self._endings.all_well()
             self._on_event("ready", self._info(worker))
         elif isinstance(message, Done):

@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any, NoReturn
 
+from capsexp.errors import ServerError
 from capsexp.files import tell
 from capsexp.lifeline import die_with_parent
 from capsexp.server import worker
@@ -175,17 +176,21 @@ def main(control: socket.socket, settings: dict[str, Any], threads: int, parent:
             control.close()
             os.close(woken)
             os.close(wake)
-            _work(engine, Connection(descriptors[0]), loader)
+            _work(engine, Connection(descriptors[0]), loader, settings, int.from_bytes(asked, "big"))
         os.close(descriptors[0])
 
 
-def _work(engine: Any, pipe: Connection, loader: int) -> NoReturn:
+def _work(engine: Any, pipe: Connection, loader: int, settings: dict[str, Any], number: int) -> NoReturn:
     code = 1
     try:
         die_with_parent(loader)
         pipe.send(Started(os.getpid()))
-        worker.serve(engine, pipe, time.monotonic())
+        cpus = worker.pin(settings, number)
+        worker.serve(engine, pipe, time.monotonic(), cpus=cpus)
         code = 0
+    except ServerError as error:
+        with contextlib.suppress(OSError):
+            pipe.send(failure(None, error))
     except OSError:
         pass  # the gateway has gone
     finally:

@@ -45,7 +45,7 @@ class ProcessLauncher:
         ours, theirs = context.Pipe(duplex=True)
         process = context.Process(
             target=worker.main,
-            args=(theirs, self._settings, self._threads, os.getpid()),
+            args=(theirs, self._settings, self._threads, os.getpid(), number),
             name=f"capsexp-worker-{number}",
             daemon=True,
         )

@@ -30,6 +30,7 @@ class Running:
         self.asked = False  # to measure a segment
         self.measured: Measured | Failed | None = None
         self.load_s: float | None = None
+        self.cpus: tuple[int, ...] | None = None
 
 
 class Endings:

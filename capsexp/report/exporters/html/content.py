@@ -10,7 +10,7 @@ from markupsafe import Markup
 from capsexp import escape
 from capsexp.analysis import metrics
 from capsexp.analysis.metrics.metric import Place
-from capsexp.report import glance, sentences, tables
+from capsexp.report import glance, placements, sentences, tables
 from capsexp.report.exporters.html.words import Words, say, sentence
 from capsexp.results.report import Report
 
@@ -59,6 +59,7 @@ def more(report: Report) -> tuple[tuple[Words, list[str]], ...]:
             say("The reference: the same work by the same engine without a server, or by the server alone"),
             tables.reference_lines(report),
         ),
+        (say("CPUs and placement"), placements.lines(report)),
         (say("GPUs"), tables.gpu_lines(report)),
         (say("Memory in the steady state"), tables.leak_lines(report)),
         (say("What the predictions are made of"), tables.scaling_lines(report)),

@@ -19,7 +19,8 @@ FILE = "report.mlflow.json"
 EXPERIMENT = "capsexp"
 LONGEST = 500  # characters of a value, of which MLflow takes no more everywhere
 _PARAMETERS = (
-    "workers", "workers_requested", "threads", "pool", "engine", "target", "load", "dispatch", "schedule", "trials",
+    "workers", "workers_requested", "threads", "pool", "placement", "engine", "target", "load", "dispatch", "schedule",
+    "trials",
 )  # fmt: skip
 
 
