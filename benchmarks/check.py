@@ -15,7 +15,7 @@ import numpy as np
 from common import sweep
 from tabulate import tabulate
 
-from capsexp.analysis import regression
+from capsexp.analysis import change, regression
 from capsexp.report.build import observe
 from capsexp.results.read import read_sweep
 
@@ -78,9 +78,9 @@ def check(
         for at, metric in enumerate(("throughput_rtfx", "latency_p50_s", "peak_memory_mb")):
             was, now = [one[key][at] for one in old], new[key][at]
             if sweeps == 1:
-                each.append(regression.compared(key, metric, was[0], now, regression.LEAST))
+                each.append(change.compared(key, metric, was[0], now, regression.LEAST))
             else:
-                each.append(regression.among(key, metric, was, now, regression.LEAST))
+                each.append(change.among(key, metric, was, now, regression.LEAST))
     return regression.overall(regression.decided([one for one in each if one]))
 
 

@@ -1,5 +1,5 @@
-"""python -m capsexp.check BASELINE NOW: did the server get worse? For a pipeline: the limits come of the noise that the
-trials showed, and the exit code says what came of it."""
+"""python -m capsexp.check SWEEP --by SETTING, or BASELINE NOW: did the server get worse? For a pipeline: the limits
+come of the noise that the trials showed, and the exit code says what came of it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from capsexp.analysis import differences, regression
+from capsexp.analysis.aggregate import Observed
+from capsexp.analysis.sides import sides
 from capsexp.errors import ConfigError
 from capsexp.files import tell, write_text
 from capsexp.report import checked, tables
@@ -16,8 +18,13 @@ from capsexp.sweeps import Swept, opened
 
 CODES = {regression.BETTER: 0, regression.SAME: 0, regression.WORSE: 3, regression.UNDECIDED: 4}
 _SWEEPS = (
-    "folders or zips: the baseline, and last the new one; with three baselines or more the noise is that from one of "
-    "them to the next"
+    "folders or zips: one that has both sides (--by); or the baseline, and last the new one; with three baselines or "
+    "more the noise is that from one of them to the next"
+)
+_BY = "the setting that the two sides of one sweep differ in, as server.cmd; its first value is the baseline"
+_APART = (
+    "Two sweeps: what the machine did between them counts as the server's. One sweep that has both, checked with --by, "
+    "leaves that out."
 )
 _LEAST = "the change of a figure that matters (%(default)s)"
 _EXITS = "exit code: 0 better or the same, 2 the sweeps cannot be compared, 3 worse, 4 undecided"
@@ -26,26 +33,47 @@ _EXITS = "exit code: 0 better or the same, 2 the sweeps cannot be compared, 3 wo
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="capsexp.check", description=__doc__, epilog=_EXITS, allow_abbrev=False)
     parser.add_argument("sweeps", nargs="+", metavar="SWEEP", help=_SWEEPS)
+    parser.add_argument("--by", metavar="SETTING", help=_BY)
     parser.add_argument("--least", type=float, default=regression.LEAST, metavar="SHARE", help=_LEAST)
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write what came of it in JUnit's form")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write it for a page, as of a pull request")
     asked = parser.parse_args(argv)
-    if len(asked.sweeps) not in (2, *range(4, 100)):
-        raise ConfigError("give one baseline, or three and more, and then the sweep to be checked")
+    if asked.by and len(asked.sweeps) != 1:
+        raise ConfigError(f"--by {asked.by}: is of one sweep, which has both sides")
+    if not asked.by and len(asked.sweeps) not in (2, *range(4, 100)):
+        raise ConfigError(
+            "give one sweep that has both sides, with --by SETTING; or one baseline, or three and more, and then the "
+            "sweep to be checked"
+        )
     if not 0 < asked.least < 1:
         raise ConfigError(f"--least {asked.least}: is a share, above 0 and below 1")
     with opened(asked.sweeps) as swept:
-        *before, after = swept
-        for each in before:
-            _alike(each, after)
-        found = regression.judge([each.observed for each in before], after.observed, asked.least)
-        about = _about(before, after)
+        name, found, about = _in_one(swept[0], asked) if asked.by else _in_several(swept, asked)
     if asked.junit:
-        write_text(asked.junit, checked.junit(f"{after.name} against {before[0].name}", found))
+        write_text(asked.junit, checked.junit(name, found))
     if asked.markdown:
         write_text(asked.markdown, checked.markdown(found, about, asked.least))
     tell(checked.text(found, about, asked.least))
     return CODES[regression.overall(found)]
+
+
+_Checked = tuple[str, list[regression.Finding], list[str]]  # the check's name, what came of it, what is told beside
+
+
+def _in_one(swept: Swept, asked: argparse.Namespace) -> _Checked:
+    """Both sides are in one sweep."""
+    both = sides(swept.observed, asked.by)
+    found = regression.judge([both.before], both.after, asked.least, in_turn=True)
+    told = [f"{what}: {asked.by}={name}" for what, name in zip(("Baseline", "Now"), both.names, strict=True)]
+    return f"{swept.name}, by {asked.by}", found, [*told, *_alone(both.before, both.after)]
+
+
+def _in_several(swept: Sequence[Swept], asked: argparse.Namespace) -> _Checked:
+    *before, after = swept
+    for each in before:
+        _alike(each, after)
+    found = regression.judge([each.observed for each in before], after.observed, asked.least)
+    return f"{after.name} against {before[0].name}", found, _about(before, after)
 
 
 def _alike(before: Swept, after: Swept) -> None:
@@ -60,16 +88,19 @@ def _alike(before: Swept, after: Swept) -> None:
 
 def _about(before: Sequence[Swept], after: Swept) -> list[str]:
     """What else differs, and what was not judged."""
-    known = {o.run.key for each in before for o in each.observed}
-    alone = sorted({o.run.key for o in after.observed} - known)
+    found = _alone([o for each in before for o in each.observed], after.observed)
     changed = differences.configurations(before[-1].observed, after.observed)
-    found = [f"Not in the baseline, so not judged: {', '.join(alone)}."] if alone else []
     if changed:
         found.append(f"Settings: {'; '.join(f'{key} {old} -> {new}' for key, old, new in changed)}.")
     speeds = [_reference(each) for each in (before[-1], after)]
     if all(speeds):
         found.append(f"The same work without a server: {speeds[0]} in the baseline, {speeds[1]} now.")
-    return found
+    return found if len(before) > 1 else [*found, _APART]
+
+
+def _alone(before: Sequence[Observed], after: Sequence[Observed]) -> list[str]:
+    alone = sorted({o.run.key for o in after} - {o.run.key for o in before})
+    return [f"Not in the baseline, so not judged: {', '.join(alone)}."] if alone else []
 
 
 def _reference(swept: Swept) -> str | None:

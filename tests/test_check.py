@@ -51,6 +51,40 @@ def test_the_exit_code_says_what_came_of_it(sweeps: dict[str, SweepFiles], capsy
     assert check.main(["base", "slow", "--least", "0.5"]) == 0
 
 
+def in_turn(*ratios: float, by: str = "server.cmd", **more: Any) -> SweepFiles:
+    """Of each trial a run of the baseline and one that takes so many times as long, on a machine that gets slower."""
+    runs, num = [], 0
+    for trial, ratio in enumerate(ratios, 1):
+        for side, times in (("./old serve", 1.0), ("./new serve", ratio)):
+            seconds = 10.0 * 1.03**num * times * (1 + 0.004 * (-1) ** (num // 2))
+            settings = {by: side, **more}
+            runs.append(a_run(1, seconds, trial=trial, key=f"{by}={side[2:5]}-x", settings=settings))
+            num += 1
+    return a_sweep(runs)
+
+
+def test_both_sides_of_one_sweep_are_told_apart_whatever_the_machine_did(
+    sweeps: dict[str, SweepFiles], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    sweeps.update(same=in_turn(*[1.0] * 5), slow=in_turn(*[1.1] * 5))
+    assert check.main(["same", "--by", "server.cmd"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("SAME: ") and "Baseline: server.cmd=./old serve\nNow: server.cmd=./new serve\n" in said
+    assert check.main(["slow", "--by", "server.cmd", "--junit", str(tmp_path / "x.xml")]) == 3
+    said = capsys.readouterr().out
+    assert said.startswith("WORSE: the server got worse (workers=1: RTFx x 0.909; ")
+    assert Tree.parse(tmp_path / "x.xml").getroot().get("name") == "slow, by server.cmd"
+
+
+def test_of_two_sweeps_what_the_machine_did_between_them_counts_and_is_told(
+    sweeps: dict[str, SweepFiles], capsys: pytest.CaptureFixture[str]
+) -> None:
+    check.main(["base", "base"])
+    assert "One sweep that has both, checked with --by, leaves that out." in capsys.readouterr().out
+    check.main(["base", "base", "base", "base"])
+    assert "--by" not in capsys.readouterr().out
+
+
 def test_it_writes_junit_and_markdown(sweeps: dict[str, SweepFiles], tmp_path: Path) -> None:
     nasty = "workers=1,x=<b>|\x1b"
     sweeps.update(base=swept(*STEADY, key=nasty), slow=swept(*[1.2 * s for s in STEADY], key=nasty))
@@ -83,9 +117,20 @@ def test_what_is_not_alike_is_refused(sweeps: dict[str, SweepFiles], change: dic
         check.main(["base", "other"])
 
 
-@pytest.mark.parametrize("line", [["base"], ["base", "base", "base"], ["base", "base", "--least", "2"]])
-def test_what_cannot_be_checked_is_told(sweeps: dict[str, SweepFiles], line: list[str]) -> None:
-    with pytest.raises(ConfigError, match=r"one baseline, or three and more|--least 2"):
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (["base"], "give one sweep that has both sides, with --by SETTING; or one baseline, or three and more"),
+        (["base", "base", "base"], "one baseline, or three and more"),
+        (["base", "base", "--least", "2"], "--least 2"),
+        (["base", "base", "--by", "server.cmd"], "--by server.cmd: is of one sweep, which has both sides"),
+        (["base", "--by", "server.cmd"], "has 1 value in this sweep; it is what its two sides differ in"),
+        (["base", "--by", "server.cdm"], "--by server.cdm: is no setting of this sweep"),
+        (["base", "--by", "engine"], "--by engine: has 1 value in"),
+    ],
+)
+def test_what_cannot_be_checked_is_told(sweeps: dict[str, SweepFiles], line: list[str], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
         check.main(line)
 
 

@@ -23,7 +23,7 @@ def groups(found: Sequence[Configuration], configs: Configs) -> dict[str, list[C
     for c in found:
         asked.setdefault(_question(configs[c.key]), []).append(c)
     flat = {
-        question: dict(_leaves({k: v for k, v in json.loads(question).items() if k != "fault"})) for question in asked
+        question: dict(leaves({k: v for k, v in json.loads(question).items() if k != "fault"})) for question in asked
     }
     varied = {key for one in flat.values() for other in flat.values() for key in one if one[key] != other.get(key)}
     # A group of settings with a name is told by its name: engine=null says more than each setting of both engines.
@@ -42,8 +42,8 @@ def _question(config: Tree) -> str:
     return json.dumps(kept, sort_keys=True)
 
 
-def _leaves(tree: Tree, prefix: str = "") -> list[tuple[str, Any]]:
+def leaves(tree: Tree, prefix: str = "") -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
     for key, value in tree.items():
-        found += _leaves(value, f"{prefix}{key}.") if isinstance(value, Mapping) else [(f"{prefix}{key}", value)]
+        found += leaves(value, f"{prefix}{key}.") if isinstance(value, Mapping) else [(f"{prefix}{key}", value)]
     return found

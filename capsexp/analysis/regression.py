@@ -7,28 +7,29 @@ is nearer to a change by the least factor that matters than to none. It is the S
 factor is excluded at 5 % (Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15, 1987); else it is UNDECIDED,
 with the number of trials that would tell. Error rates are compared sample by sample, on their own scale.
 
-What a machine does from one sweep to the next and never within one is not in that noise: both sweeps belong on one
-machine, one after the other. Where there are three baselines or more, the noise is that from one of them to the next,
-and the later sweep is held against the prediction interval of one more.
+What a machine does from one sweep to the next and never within one is not in that noise. So the rule is at its best
+where one sweep has both sides (see `sides`): their runs are made in turn, and a drift of the machine is taken out.
+Where there are three baselines or more, the noise is that from one of them to the next, and the later sweep is held
+against the prediction interval of one more.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from capsexp.analysis import metrics, statistics
+from capsexp.analysis import change, metrics, statistics
 from capsexp.analysis.aggregate import Observed
+from capsexp.analysis.change import LEVEL, Comparison
 from capsexp.analysis.metrics import BY_TAG
 from capsexp.analysis.metrics.metric import LOWER
-from capsexp.analysis.statistics import FEWEST, Gap
+from capsexp.analysis.statistics import FEWEST
 from capsexp.counts import counted
 
 WORSE, UNDECIDED, BETTER, SAME = "WORSE", "UNDECIDED", "BETTER", "SAME"
 _BY_WEIGHT = (WORSE, UNDECIDED, BETTER, SAME)
 LEAST = 0.10  # a change by this share matters, if nothing else is asked for
-LEVEL = 0.05  # of checks of equal servers may be called a change; of changed ones the same
 RUNS, RIGHT = "runs", "correctness"
 
 
@@ -49,31 +50,18 @@ class Finding:
     trials: int | None = None
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """`loss`: after - before, positive for the worse; `least`: the change that matters, on the same scale; both are
-    logarithms unless the metric is an error rate (`rate`). `trials`: of each of the two; `sweeps`: baselines."""
-
-    key: str
-    metric: str
-    before: float
-    after: float
-    loss: Gap
-    least: float
-    rate: bool = False
-    trials: int = FEWEST
-    sweeps: int = 1
-
-
 def overall(found: Sequence[Finding]) -> str:
     """Of a whole check: the worst that any figure came to; UNDECIDED where nothing was compared."""
     said = {one.verdict for one in found}
     return next((verdict for verdict in _BY_WEIGHT if verdict in said), UNDECIDED)
 
 
-def judge(before: Sequence[Sequence[Observed]], after: Sequence[Observed], least: float = LEAST) -> list[Finding]:
+def judge(
+    before: Sequence[Sequence[Observed]], after: Sequence[Observed], least: float = LEAST, in_turn: bool = False
+) -> list[Finding]:
     """Each figure of each configuration of the first of the sweeps `before`: one, or three and more of equal servers.
-    `least`: the share by which a figure changes before it matters."""
+    `least`: the share by which a figure changes before it matters; `in_turn`: the one and `after` are the two sides of
+    one sweep, which made their runs in turn."""
     found: list[Finding] = []
     comparisons: list[Comparison] = []
     for key in dict.fromkeys(o.run.key for o in before[0]):
@@ -86,7 +74,7 @@ def judge(before: Sequence[Sequence[Observed]], after: Sequence[Observed], least
         if (why := _too_few(old, new)) is not None:
             found.append(why)
             continue
-        comparisons += _compared(key, [runs for runs in old if _valid(runs) >= FEWEST], new, least)
+        comparisons += _compared(key, [runs for runs in old if _valid(runs) >= FEWEST], new, least, in_turn)
     return found + decided(comparisons)
 
 
@@ -159,73 +147,25 @@ def _unlikely(right: Sequence[int], totals: Sequence[int]) -> bool:
 
 
 def _compared(
-    key: str, old: Sequence[Sequence[Observed]], new: Sequence[Observed], least: float
+    key: str, old: Sequence[Sequence[Observed]], new: Sequence[Observed], least: float, in_turn: bool
 ) -> Iterator[Comparison]:
-    mine, *theirs = ([o.figures for o in runs if _counts(o) and o.figures] for runs in (new, *old))
-    timed = any(f.timed for f in mine)
+    mine, *theirs = ([(o.run.num, o.figures) for o in runs if _counts(o) and o.figures] for runs in (new, *old))
+    timed = any(f.timed for _, f in mine)
     for metric, pick in metrics.compared(timed, checked=True):
-        now, *was = ([v for f in runs if (v := pick(f)) is not None] for runs in (mine, *theirs))
-        tag = metric.tag
-        one = compared(key, tag, was[0], now, least) if len(was) == 1 else among(key, tag, was, now, least)
+        placed = [[(num, v) for num, f in runs if (v := pick(f)) is not None] for runs in (mine, *theirs)]
+        now, *was = ([value for _, value in runs] for runs in placed)
+        if in_turn:
+            one = change.interleaved(key, metric.tag, placed[1], placed[0], least)
+        elif len(was) == 1:
+            one = change.compared(key, metric.tag, was[0], now, least)
+        else:
+            one = change.among(key, metric.tag, was, now, least)
         if one is not None:
             yield one
     for rate in metrics.compared_by_sample():
-        if one := _errors(key, rate.tag, [o for runs in old for o in runs], new, least):
+        if one := change.errors(key, rate.tag, [o for runs in old for o in runs], new, least):
             yield one
             break
-
-
-def compared(key: str, metric: str, before: Sequence[float], after: Sequence[float], least: float) -> Comparison | None:
-    """Of a positive figure's values, one of each trial; None below 3 in either."""
-    slower = BY_TAG[metric].better == LOWER
-    loss = statistics.gap(after, before) if slower else statistics.gap(before, after)
-    if loss is None:
-        return None
-    was, now = statistics.centre(before), statistics.centre(after)
-    return Comparison(key, metric, was, now, loss, math.log1p(least), trials=min(len(before), len(after)))
-
-
-def among(
-    key: str, metric: str, before: Sequence[Sequence[float]], after: Sequence[float], least: float
-) -> Comparison | None:
-    """Of a positive figure's values in each of several equal sweeps and in a later one; None below 3 sweeps."""
-    if not after or not all(before):
-        return None
-    middles, now = [statistics.centre(values) for values in before], statistics.centre(after)
-    loss = statistics.gap_to_one(now, middles)
-    if loss is None:
-        return None
-    if BY_TAG[metric].better != LOWER:
-        loss = replace(loss, value=-loss.value)
-    return Comparison(key, metric, statistics.centre(middles), now, loss, math.log1p(least), sweeps=len(middles))
-
-
-def _errors(key: str, metric: str, old: Sequence[Observed], new: Sequence[Observed], least: float) -> Comparison | None:
-    """An error rate, of the samples that both sweeps have: what varies is the sample (Cochran, Sampling Techniques,
-    1977, 6.3), and its words are the same in both."""
-    rates = [_by_sample(runs, metric) for runs in (old, new)]
-    both = [name for name in rates[0] if name in rates[1]]
-    words = sum(rates[0][name][1] for name in both)
-    if len(both) < statistics.FEWEST_SAMPLES or not words:
-        return None
-    before, after = (sum(rate[name][0] for name in both) / words for rate in rates)
-    loss, count = after - before, len(both)
-    rest = [rates[1][name][0] - rates[0][name][0] - loss * rates[0][name][1] for name in both]
-    error = math.sqrt(count / (count - 1) * sum(each**2 for each in rest)) / words
-    return Comparison(key, metric, before, after, Gap(loss, error, count - 1), least * before, rate=True)
-
-
-def _by_sample(runs: Sequence[Observed], metric: str) -> dict[str, tuple[float, float]]:
-    """Errors and words of each sample, the mean over the runs that know it."""
-    found: dict[str, list[tuple[int, int]]] = {}
-    for one in runs:
-        for sample, errors in (one.judged.errors if one.judged else {}).items():
-            if metric in errors:
-                found.setdefault(sample, []).append(errors[metric])
-    return {
-        sample: (sum(e for e, _ in each) / len(each), sum(w for _, w in each) / len(each))
-        for sample, each in found.items()
-    }
 
 
 def decided(comparisons: Sequence[Comparison]) -> list[Finding]:
@@ -253,7 +193,7 @@ def _decided(one: Comparison, level: float) -> Finding:
     elif loss.value + loss.half(2 * LEVEL) < one.least or not (loss.value or loss.error):
         verdict, reason = SAME, "a change for the worse that matters is excluded"
     else:
-        verdict, trials = UNDECIDED, None if one.rate or one.sweeps > 1 else enough(one)
+        verdict, trials = UNDECIDED, None if one.rate or one.sweeps > 1 else change.enough(one)
         what = "samples" if one.rate else "baselines" if one.sweeps > 1 else "trials"
         reason = f"the {what} vary too much to tell a change that matters from none"
     rise = loss.value if one.rate or BY_TAG[one.metric].better == LOWER else -loss.value
@@ -265,13 +205,3 @@ def _decided(one: Comparison, level: float) -> Finding:
     side = math.exp(limit if BY_TAG[one.metric].better == LOWER else -limit)
     ci95 = (math.exp(rise - half), math.exp(rise + half))
     return Finding(one.key, one.metric, verdict, reason, one.before, one.after, math.exp(rise), ci95, side, trials)
-
-
-def enough(one: Comparison) -> int | None:
-    """Trials of each sweep of which two equal ones are told from two that differ by what matters, if they vary as these
-    did; None where no reasonable number would do."""
-    spread = one.loss.error * math.sqrt(one.trials)
-    for trials in range(one.trials + 1, statistics.MOST_TRIALS):
-        if statistics.student(1 - LEVEL, 2 * trials - 2) * spread / math.sqrt(trials) < one.least / 2:
-            return trials
-    return None

@@ -114,6 +114,25 @@ def gap(numerators: Sequence[float], denominators: Sequence[float]) -> Gap | Non
     return Gap(mean(new) - mean(old), math.sqrt(sum(shares)), sum(shares) ** 2 / known if known else 1.0)
 
 
+def gap_in_turn(numerators: Sequence[tuple[float, float]], denominators: Sequence[tuple[float, float]]) -> Gap | None:
+    """As `gap`, of runs of both groups in turn, each (its place in that order, its value): analysis of covariance with
+    the place as covariate (Cochran, Biometrics 13, 1957), so that a machine that gets steadily slower or faster is no
+    difference. A drift that comes and goes stays in the noise, where it widens the limits."""
+    if min(len(numerators), len(denominators)) < FEWEST or min(v for _, v in (*numerators, *denominators)) <= 0:
+        return None
+    first = denominators[0][1]
+    groups = [[(place, math.log(value / first)) for place, value in group] for group in (numerators, denominators)]
+    centres = [(mean(x for x, _ in group), mean(y for _, y in group)) for group in groups]
+    rests = [(x - at, y - to) for group, (at, to) in zip(groups, centres, strict=True) for x, y in group]
+    along = sum(x * x for x, _ in rests)
+    slope = sum(x * y for x, y in rests) / along
+    apart, higher = (new - old for new, old in zip(*centres, strict=True))
+    degrees = len(rests) - 3
+    variance = sum((y - slope * x) ** 2 for x, y in rests) / degrees
+    share = sum(1 / len(group) for group in groups) + apart**2 / along
+    return Gap(higher - slope * apart, math.sqrt(variance * share), degrees)
+
+
 def gap_to_one(value: float, others: Sequence[float]) -> Gap | None:
     """Between the logarithms of a further value and the mean of those known, all positive: the prediction interval of
     one future observation (Hahn, Journal of the American Statistical Association 64, 1969). None below 3 others."""

@@ -52,7 +52,8 @@ def text(found: Sequence[Finding], about: Sequence[str], least: float) -> str:
     """`about`: what stands below the table, a line each."""
     table = [[escape.one_line(cell) for cell in row] for row in rows(found)]
     parts = [headline(found), "", tabulate(table, HEADERS, disable_numparse=True), ""]
-    return "\n".join([*parts, *undecided(found), *about, RULE.format(least)])
+    lines = [escape.one_line(line) for line in (*undecided(found), *about)]
+    return "\n".join([*parts, *lines, RULE.format(least)])
 
 
 def markdown(found: Sequence[Finding], about: Sequence[str], least: float) -> str:

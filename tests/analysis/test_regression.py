@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capsexp.analysis import regression
+from capsexp.analysis import change, regression
 from capsexp.analysis.aggregate import Observed
 from capsexp.analysis.correctness import Judgement
 from capsexp.analysis.latency import NOTHING
@@ -155,8 +155,8 @@ def test_of_several_baselines_the_noise_is_that_from_one_to_the_next() -> None:
     assert by_metric(judge(steady, now))["peak_memory_mb"].verdict == SAME
     [few] = [f for f in judge([*days[:2], timed(10.0)], now) if f.metric == RUNS]
     assert "2 baselines with 3 valid trials, of 3 that are needed" in few.reason
-    assert regression.among("x", "throughput_rtfx", [[1.0], []], [1.0], 0.1) is None
-    assert regression.among("x", "throughput_rtfx", [[1.0]], [1.0], 0.1) is None
+    assert change.among("x", "throughput_rtfx", [[1.0], []], [1.0], 0.1) is None
+    assert change.among("x", "throughput_rtfx", [[1.0]], [1.0], 0.1) is None
 
 
 def test_many_figures_together_are_called_different_no_more_often_than_one() -> None:
@@ -164,11 +164,9 @@ def test_many_figures_together_are_called_different_no_more_often_than_one() -> 
     draw, called, missed = random.Random(1), 0, 0
     for _ in range(150):
         pairs = [[[math.exp(draw.gauss(0, 0.06)) for _ in range(5)] for _ in range(2)] for _ in range(9)]
-        equal = [regression.compared(str(n), "makespan_s", a, b, 0.02) for n, (a, b) in enumerate(pairs)]
+        equal = [change.compared(str(n), "makespan_s", a, b, 0.02) for n, (a, b) in enumerate(pairs)]
         called += overall(regression.decided([c for c in equal if c])) in (WORSE, BETTER)
-        slow = [
-            regression.compared(str(n), "makespan_s", a, [1.2 * s for s in b], 0.02) for n, (a, b) in enumerate(pairs)
-        ]
+        slow = [change.compared(str(n), "makespan_s", a, [1.2 * s for s in b], 0.02) for n, (a, b) in enumerate(pairs)]
         missed += overall(regression.decided([c for c in slow if c])) != WORSE
     assert called <= 14  # 7 or 8 in the long run
     assert missed <= 8
@@ -181,12 +179,12 @@ positive = st.lists(st.floats(0.1, 100), min_size=3, max_size=6)
 def test_a_check_the_other_way_round_says_the_opposite(old: list[float], new: list[float], least: float) -> None:
     turned = {WORSE: BETTER, BETTER: WORSE}
     one, other = (
-        regression.decided([c for c in [regression.compared("x", "makespan_s", a, b, least)] if c])[0]
+        regression.decided([c for c in [change.compared("x", "makespan_s", a, b, least)] if c])[0]
         for a, b in ((old, new), (new, old))
     )
     if {one.verdict, other.verdict} & set(turned):
         assert other.verdict == turned[one.verdict]
     assert one.ratio and other.ratio and one.ratio * other.ratio == pytest.approx(1)
-    higher = regression.decided([c for c in [regression.compared("x", "throughput_rtfx", new, old, least)] if c])[0]
+    higher = regression.decided([c for c in [change.compared("x", "throughput_rtfx", new, old, least)] if c])[0]
     assert higher.verdict == one.verdict
-    assert regression.compared("x", "makespan_s", old[:2], new, least) is None
+    assert change.compared("x", "makespan_s", old[:2], new, least) is None
