@@ -89,7 +89,7 @@ def decide(
     return Decide(command=resuming(where, more), note=note, overrides=tuple(more))
 
 
-_PLACE = "; FOLDER: where this report lies"
+_PLACE = "; FOLDER is the folder of this report"
 
 
 def resuming(where: str, overrides: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from capsexp.analysis import metrics
 from capsexp.analysis.gates import NOT_JUDGED
 from capsexp.analysis.metrics import BY_TAG
 from capsexp.analysis.metrics.metric import Place
-from capsexp.report.tables import interval, shown
+from capsexp.report.tables import interval, measured
 from capsexp.results.report import Configuration, GateResult, Report
 
 QUESTIONS = (
@@ -56,8 +56,9 @@ def subjects(report: Report) -> list[Configuration]:
 
 
 def items(c: Configuration) -> list[Item]:
-    """What | value | limit | reading of one configuration: its gates, then what has no limit."""
-    found = [_judged(c, gate) for gate in c.gates]
+    """What | value | limit | reading of one configuration: its gates, without those of a gain that a baseline has not,
+    then what has no limit."""
+    found = [_judged(c, gate) for gate in c.gates if gate.value is not None or c.baseline != c.key]
     known = {gate.metric for gate in c.gates}
     others = [m for m in metrics.at(Place.GLANCE) if m.tag not in known and c.value(m.tag) is not None]
     return found + [Item(metric.name, value(c, metric.tag)) for metric in others]
@@ -65,7 +66,7 @@ def items(c: Configuration) -> list[Item]:
 
 def _judged(c: Configuration, gate: GateResult) -> Item:
     metric = BY_TAG[gate.metric]
-    bound = f"{shown(gate.metric, gate.limit)}{unit(gate.metric)}"
+    bound = measured(gate.metric, gate.limit)
     said = value(c, gate.metric) if gate.value is not None else "-"
     return Item(metric.name, said, bound, metric.at_most, gate.verdict, gate.reason or "")
 
@@ -73,13 +74,5 @@ def _judged(c: Configuration, gate: GateResult) -> Item:
 def value(c: Configuration, tag: str) -> str:
     """With its unit and, where it is an estimate, its 95 % interval."""
     one, metric = c.metric(tag), BY_TAG[tag]
-    if one.value is None:
-        return "-"
     spread = f" ({interval(one.ci95, metric.digits)})" if one.ci95 and not metric.percent else ""
-    return f"{shown(tag, one.value)}{unit(tag)}{spread}"
-
-
-def unit(tag: str) -> str:
-    metric = BY_TAG[tag]
-    found = "%" if metric.percent else "" if metric.unit == "RTFx" else metric.unit
-    return found if found in ("x", "") else f" {found}"
+    return measured(tag, one.value) + spread

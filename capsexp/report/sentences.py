@@ -25,8 +25,16 @@ def sentences(report: Report) -> list[str]:
     said += changed_lines(report)
     said += slo_lines(report)
     for advice in report.advice:
-        said += _advice(advice)
-    said += decide_lines(report)
+        said += advised(advice)
+    return said + decide_lines(report) + causes(report)
+
+
+def causes(report: Report) -> list[str]:
+    """What more workers would bring, what binds, and why results disappoint."""
+    said = []
+    for advice in report.advice:
+        chosen, where = advice.recommendation, f"{advice.group}: " if advice.group else ""
+        said += [where + line for line in (chosen and (chosen.next_sentence, chosen.binds)) or () if line]
     said += iso_resource_lines(report)
     said += placements.gains(report)
     if report.trials.stopped:
@@ -70,11 +78,6 @@ def changed_lines(report: Report) -> list[str]:
 
 def _limit(value: Any) -> str:
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _advice(advice: Advice) -> list[str]:
-    chosen = advice.recommendation
-    return advised(advice) + [line for line in (chosen and (chosen.next_sentence, chosen.binds)) or () if line]
 
 
 def advised(advice: Advice) -> list[str]:

@@ -11,11 +11,11 @@ from capsexp.analysis.metrics import BY_TAG
 from capsexp.analysis.metrics.metric import Metric, Place
 from capsexp.analysis.texts import EXPLAINED
 from capsexp.counts import counted
-from capsexp.results.report import Configuration, ReferenceRun, Report, Slope, SloResult, Timeline
+from capsexp.results.report import Configuration, Report, SloResult
 from capsexp.targets.base import IGNORABLE
 
 MACHINES = "Workers for machines of other sizes with cores like these, by throughput and memory alone (predicted)"
-GATE_HEADERS = ("configuration", "gate", "value", "limit", "verdict", "tier", "why")
+GATE_HEADERS = ("configuration", "what", "value", "limit", "verdict", "tier", "why")
 SLO_HEADERS = ("configuration", "what was promised", "value", "limit", "verdict", "why")
 FAULT_HEADERS = (
     "configuration", "faults", "lost", "told", "doubled", "wrong", "again", "recovery\nmedian s", "recovery\nmax s",
@@ -85,6 +85,13 @@ def shown(tag: str, value: float | None) -> str:
     return percent(value, metric.digits if metric.digits < 2 else 1) if metric.percent else number(value, metric.digits)
 
 
+def measured(tag: str, value: float | None) -> str:
+    """The same with its unit."""
+    metric = BY_TAG[tag]
+    unit = "%" if metric.percent else metric.unit
+    return "-" if value is None else f"{shown(tag, value)}{'' if unit in ('', 'x') else ' '}{unit}"
+
+
 def cell(c: Configuration, metric: Metric) -> str:
     """A metric of a configuration as tables show it."""
     one = c.metric(metric.tag)
@@ -141,12 +148,12 @@ def gate_rows(report: Report) -> list[list[str]]:
             if gate.verdict == "NOT_JUDGED":
                 unjudged.setdefault(gate.reason or "", []).append(gate.metric)
                 continue
-            metric = BY_TAG[gate.metric]
-            limit = f"{'<=' if metric.at_most else '>='} {number(gate.limit, metric.digits)}"
-            value = number(gate.value, metric.digits)
-            found.append([c.key, gate.metric, value, limit, gate.verdict, gate.tier or "", gate.reason or ""])
+            limit = f"{'<=' if BY_TAG[gate.metric].at_most else '>='} {measured(gate.metric, gate.limit)}"
+            value = measured(gate.metric, gate.value)
+            name, verdict = BY_TAG[gate.metric].name, spelled(gate.verdict)
+            found.append([c.key, name, value, limit, verdict, gate.tier or "", gate.reason or ""])
         for reason, names in unjudged.items():
-            found.append([c.key, ", ".join(names), "-", "-", "NOT JUDGED", "", reason])
+            found.append([c.key, ", ".join(BY_TAG[tag].name for tag in names), "-", "-", "NOT JUDGED", "", reason])
     return found
 
 
@@ -237,67 +244,6 @@ def machine_table(report: Report) -> tuple[list[str], list[list[str]]] | None:
     cells = {(m.memory_gb, m.cpus): m.workers for m in scaling.by_machine if m.cpus != here}
     sizes, cpus = sorted({gb for gb, _ in cells}), sorted({n for _, n in cells})
     return ["memory", *(f"{n} cores" for n in cpus)], [[f"{gb} GB", *(str(cells[gb, n]) for n in cpus)] for gb in sizes]
-
-
-def timeline_lines(report: Report) -> list[str]:
-    """Where the time of a typical run went, as far as it is known."""
-    found = []
-    for c in report.configurations:
-        t = c.timeline or Timeline()
-        shares = {"workers busy": ", ".join(percent(busy, 0) for busy in t.workers_busy)}
-        for name in ("queue empty", "gateway busy", "client busy", "client waiting"):
-            share = getattr(t, name.replace(" ", "_"))
-            shares[name] = "" if share is None else percent(share, 0)
-        known = [f"{name} {said} %" for name, said in shares.items() if said]
-        if t.threads_at_work is not None:
-            known.append(f"threads of the server at work {t.threads_at_work:g}")
-        if known:
-            found.append(f"{c.key}: {', '.join(known)}")
-    return found
-
-
-def gpu_lines(report: Report) -> list[str]:
-    """A line for each configuration whose runs saw a GPU."""
-    return [
-        f"{c.key}: the server held {number(g.memory_mb, 0)} MB at most (all: {number(g.device_memory_mb, 0)} MB), "
-        f"{number(g.utilization_percent, 0)} % busy, {number(g.power_w, 0)} W"
-        for c in report.configurations
-        if (g := c.gpu)
-    ]
-
-
-def leak_lines(report: Report) -> list[str]:
-    """Slopes of memory, of runs that were long enough."""
-    found = []
-    for c in report.configurations:
-        leak = c.leak
-        if leak.mb_per_h is None:
-            continue
-        whole = Slope(mb_per_h=leak.mb_per_h, ci95=leak.ci95)
-        for role, slope in {"server": whole, **leak.roles}.items():
-            if slope.mb_per_h is not None:
-                found.append(f"{c.key}, {role}: {slope.mb_per_h:+.2f} MB/h ({interval(slope.ci95)})")
-    return found
-
-
-def reference_lines(report: Report) -> list[str]:
-    """What the same work takes without a server, or the server that is asked one request at a time."""
-    return [_alone(r) if r.kind == "server" else _without_server(r) for r in report.reference]
-
-
-def _without_server(r: ReferenceRun) -> str:
-    return (
-        f"{r.engine}, {counted(r.threads, 'thread')}, {counted(r.processes or 1, 'process')}: "
-        f"{number(r.throughput_rtfx, 1)} x real time ({r.makespan_s:.2f} s, load {number(r.load_s)} s)"
-    )
-
-
-def _alone(r: ReferenceRun) -> str:
-    steady = "the same texts twice" if r.deterministic else "not always the same text twice"
-    return (
-        f"the server alone (target={r.target} workers={r.workers} threads={r.threads}), one request at a time: "
-        f"{number(r.throughput_rtfx, 1)} x real time ({r.makespan_s:.2f} s), {steady}"
-    )
 
 
 def headline(report: Report) -> str:

@@ -3,7 +3,7 @@
 import msgspec
 
 from capsexp.analysis.timeline import shares
-from capsexp.report import build, tables
+from capsexp.report import beside, build
 from capsexp.results.report import Configuration, Timeline
 from tests.support.reports import a_sweep
 from tests.support.runs import QUIET, run
@@ -27,6 +27,6 @@ def test_threads_at_work_are_the_server_s_and_of_the_measured_phase() -> None:
 def test_the_report_says_how_many() -> None:
     report = build.assemble(a_sweep([]))
     one = Configuration(key="a", timeline=Timeline(threads_at_work=2.0))
-    assert tables.timeline_lines(msgspec.structs.replace(report, configurations=(one,))) == [
+    assert beside.timeline_lines(msgspec.structs.replace(report, configurations=(one,))) == [
         "a: threads of the server at work 2"
     ]

@@ -13,7 +13,7 @@ from capsexp.analysis import gpu as usage
 from capsexp.errors import ConfigError
 from capsexp.monitor.probes import ALWAYS, gpu, usable
 from capsexp.monitor.sampler import Sampler
-from capsexp.report import build, tables
+from capsexp.report import beside, build
 from capsexp.results.report import GpuUse
 from tests.support.reports import a_run, a_sweep
 
@@ -172,13 +172,13 @@ def test_what_of_a_gpu_is_unknown_is_no_zero() -> None:
 
 def test_a_report_shows_them_where_the_table_is_there() -> None:
     plain = build.assemble(a_sweep([a_run(1, 10.0, key="workers=1")]))
-    assert plain.configurations[0].gpu is None and tables.gpu_lines(plain) == []
+    assert plain.configurations[0].gpu is None and beside.gpu_lines(plain) == []
     run = a_run(1, 10.0, key="workers=1")
     start, end = run.run.window_s.span or (0.0, 0.0)
     middle = (start + end) / 2
     run.gpu.extend([row(middle, "gpu", 0, 2000.0, 56.0, 120.0), row(middle, "worker", 0, 900.0)])
     report = build.assemble(a_sweep([run]))
-    assert tables.gpu_lines(report) == ["workers=1: the server held 900 MB at most (all: 2000 MB), 56 % busy, 120 W"]
+    assert beside.gpu_lines(report) == ["workers=1: the server held 900 MB at most (all: 2000 MB), 56 % busy, 120 W"]
     run.gpu[1]["memory_mb"] = None
     report = build.assemble(a_sweep([run]))
-    assert tables.gpu_lines(report) == ["workers=1: the server held - MB at most (all: 2000 MB), 56 % busy, 120 W"]
+    assert beside.gpu_lines(report) == ["workers=1: the server held - MB at most (all: 2000 MB), 56 % busy, 120 W"]

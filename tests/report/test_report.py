@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from capsexp.config import ThresholdsConfig
-from capsexp.report import advice, build, tables
+from capsexp.report import advice, beside, build
 from capsexp.results.read import RunFiles
 from capsexp.results.report import Configuration, Decide, Recommendation, Timeline
 from tests.support.reports import a_run, a_sweep, changed, reported
@@ -158,7 +158,7 @@ def test_a_sweep_that_lies_elsewhere_is_resumed_by_a_line_that_works_when_it_is_
     runs = [a_run(1, 10.0), a_run(2, 5.0)]
     report, said = reported(*runs, missing=[("workers=2", 2)], folder=None)
     (line,) = lines(said, "To decide it: python -m capsexp resume=FOLDER   (")
-    assert line.endswith("; FOLDER: where this report lies)")
+    assert line.endswith("; FOLDER is the folder of this report)")
     sweep = tmp_path / "it's (there)"
     sweep.mkdir()
     (sweep / "report.txt").write_text(said, "utf-8")
@@ -222,7 +222,7 @@ def test_only_known_shares_of_the_time_are_shown() -> None:
         Configuration(key="nothing"),
     )
     report = msgspec.structs.replace(reported(a_run(1, 10.0))[0], configurations=configurations)
-    assert tables.timeline_lines(report) == [
+    assert beside.timeline_lines(report) == [
         "external: gateway busy 11 %, client busy 10 %, client waiting 94 %",
         "a: workers busy 50, 100 %",
     ]

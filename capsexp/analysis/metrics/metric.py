@@ -81,6 +81,8 @@ class Metric:
     @property
     def name(self) -> str:
         """In words, without its unit."""
+        if self.tag in ("wer", "cer"):
+            return self.tag.upper()
         for unit in ("_mb", "_s", "_rtfx"):
             if self.tag.endswith(unit):
                 return self.tag.removesuffix(unit).replace("_", " ")

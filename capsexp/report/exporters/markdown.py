@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from capsexp import escape
-from capsexp.report import drawings, placements, sentences, tables
+from capsexp.report import beside, drawings, placements, sentences, tables
 from capsexp.results.report import Report
 
 FILE = "report.md"
@@ -33,11 +33,11 @@ def render(report: Report) -> str:
         headers = [header.replace("\n", " ") for header in tables.FAULT_HEADERS]
         sections += ["## Faults", _table(faults, headers), escape.markdown(tables.FAULTS_EXPLAINED)]
     for title, lines in (
-        ("Reference: the same work without a server, or by the server alone", tables.reference_lines(report)),
-        ("Where the time went", tables.timeline_lines(report)),
+        ("Reference: the same work without a server, or by the server alone", beside.reference_lines(report)),
+        ("Where the time went", beside.timeline_lines(report)),
         ("CPUs and placement", placements.lines(report)),
-        ("GPUs", tables.gpu_lines(report)),
-        ("Memory in the steady state", tables.leak_lines(report)),
+        ("GPUs", beside.gpu_lines(report)),
+        ("Memory in the steady state", beside.leak_lines(report)),
         ("Predicted, not measured", tables.scaling_lines(report)),
     ):
         if lines:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -10,7 +10,7 @@ from markupsafe import Markup
 from capsexp import escape
 from capsexp.analysis import metrics
 from capsexp.analysis.metrics.metric import Place
-from capsexp.report import glance, placements, sentences, tables
+from capsexp.report import beside, glance, placements, sentences, tables
 from capsexp.report.exporters.html.words import Words, say, sentence
 from capsexp.results.report import Report
 
@@ -41,6 +41,9 @@ def reading(cell: str | Words) -> Any:
     if isinstance(cell, Words):
         return cell
     code = cell.replace(" ", "_")
+    names = [say(name) for name in cell.split(", ")]
+    if all(name.zh != name.en for name in names):  # of metrics
+        return Words(cell, "、".join(name.zh for name in names))
     if code not in TONES:
         return told(cell) if sentence(cell).zh != cell else cell
     return Markup('<span class="badge {}">{}</span>').format(TONES[code], spelled(code))
@@ -57,11 +60,11 @@ def more(report: Report) -> tuple[tuple[Words, list[str]], ...]:
     return (
         (
             say("The reference: the same work by the same engine without a server, or by the server alone"),
-            tables.reference_lines(report),
+            beside.reference_lines(report),
         ),
         (say("CPUs and placement"), placements.lines(report)),
-        (say("GPUs"), tables.gpu_lines(report)),
-        (say("Memory in the steady state"), tables.leak_lines(report)),
+        (say("GPUs"), beside.gpu_lines(report)),
+        (say("Memory in the steady state"), beside.leak_lines(report)),
         (say("What the predictions are made of"), tables.scaling_lines(report)),
     )
 
@@ -89,6 +92,19 @@ def limit(item: glance.Item) -> Words:
     if not item.bound:
         return Words("", "")
     return (say("at most {}") if item.at_most else say("at least {}")).format(item.bound)
+
+
+VERDICT_FIRST = ("configuration", "verdict", "correct")  # of a table that is wider than a screen
+
+
+def first(row: Sequence[str]) -> list[str]:
+    """A row of the main table with what matters most where everybody sees it."""
+    found = dict(zip(tables.headers(), row, strict=True))
+    return [*(found.pop(name) for name in VERDICT_FIRST), *found.values()]
+
+
+def rows(report: Report) -> list[list[str]]:
+    return [first(row) for row in tables.rows(report)]
 
 
 CONTENTS = (

@@ -103,7 +103,7 @@ def _across(what: Sequence[str]) -> dict[str, Any]:
 def workers_axis(rows: Iterable[Sequence[Cell]], at: int) -> dict[str, Any]:
     counts = sorted({row[at] for row in rows if isinstance(row[at], int)})  # type: ignore[type-var]
     axis = {"values": counts, "format": "d", "grid": False} if len(counts) <= 20 else {"format": "d"}
-    return encoded("workers", say("workers"), axis=axis, scale={"nice": False, "padding": 20})
+    return encoded("workers", say("workers"), axis=axis, scale={"nice": False, "zero": False, "padding": 20})
 
 
 def speedup(report: Report) -> Plot:
@@ -245,11 +245,11 @@ ADVISED = say("recommended")
 
 def pareto(report: Report) -> Plot:
     chosen = {one.recommendation.key for one in report.advice if one.recommendation and one.recommendation.decided}
-    rows: list[tuple[Cell, ...]] = [
-        (c.key, series(c), c.value("peak_memory_mb"), c.value("throughput_rtfx"), ADVISED if c.key in chosen else "")
-        for c in report.configurations
-        if c.value("peak_memory_mb") is not None and c.value("throughput_rtfx") is not None
-    ]
+    rows: list[tuple[Cell, ...]] = []
+    for c in report.configurations:
+        mb, rtfx = c.value("peak_memory_mb"), c.value("throughput_rtfx")
+        if mb is not None and rtfx is not None:
+            rows.append((c.key, series(c), c.workers, mb, rtfx, ADVISED if c.key in chosen else ""))
     axes = {
         "x": encoded("mb", say("MB at the highest"), scale={"zero": True}),
         "y": encoded("rtfx", say("RTFx"), scale={"zero": True}),
@@ -260,15 +260,17 @@ def pareto(report: Report) -> Plot:
         *_where("mark", ADVISED, rows, ring, {}),
         {"mark": DOT, "encoding": {**tip, **_across([str(row[1]) for row in rows])}},
     ]  # fmt: skip
-    if len(rows) <= 12:
-        beside = {"type": "text", "align": "right", "dx": -10, "dy": -10, "fontSize": 11, "limit": 180}
-        layers.append({"mark": beside, "encoding": {"text": {"field": "configuration", "type": "nominal"}}})
+    if len(rows) <= 24:
+        beside = {"type": "text", "align": "right", "dx": -8, "dy": -8, "fontSize": 12}
+        layers.append({"mark": beside, "encoding": {"text": {"field": "workers", "type": "nominal"}}})
     columns = (
-        CONFIGURATION, _SERIES, Column("mb", say("peak MB"), 0), Column("rtfx", say("RTFx"), 2),
+        CONFIGURATION, _SERIES, _WORKERS, Column("mb", say("peak MB"), 0), Column("rtfx", say("RTFx"), 2),
         Column("mark", say("advice")),
     )  # fmt: skip
     return plot(
-        "pareto", say("Speed against memory"), say("Higher is faster, further left is smaller. Ringed: recommended."),
+        "pareto",
+        say("Speed against memory"),
+        say("Higher is faster, further left is smaller. Numbers: workers. Ringed: recommended."),
         columns, rows, {"encoding": axes, "layer": layers},
         say("Speed against memory is not drawn: no configuration has both."),
     )  # fmt: skip
