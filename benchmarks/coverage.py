@@ -19,6 +19,7 @@ from capsexp.analysis.combine import Evidence
 from capsexp.analysis.figures import Figures
 from capsexp.analysis.metrics import BY_TAG
 from capsexp.results.report import Estimate
+from capsexp.results.verdicts import Reading
 
 TIMES = 2000
 Random = np.random.Generator
@@ -179,7 +180,7 @@ def until_decided(noise: Noise, truth: float, random: Random) -> tuple[bool, str
     for count in range(sequential.FIRST_LOOK, MOST + 1):
         found = seen(logs, count)
         verdict = gates.compare(BY_TAG["speedup"], LIMIT, found)[0]
-        if verdict != gates.INCONCLUSIVE or count == MOST:
+        if verdict != Reading.INCONCLUSIVE or count == MOST:
             return holds(found.ci95, truth), verdict, count
     raise AssertionError
 
@@ -225,7 +226,10 @@ def one_by_one() -> None:
     print(f"lowest {min(every):.1f} %, highest {max(every):.1f} %\n")
     rows = []
     for name, of in found.items():
-        false = share(of[1.45], lambda _, said: said == gates.PASS), share(of[1.55], lambda _, said: said == gates.FAIL)
+        false = (
+            share(of[1.45], lambda _, said: said == Reading.PASS),
+            share(of[1.55], lambda _, said: said == Reading.FAIL),
+        )
         used = [sum(n for _, _, n in each) / TIMES for each in of.values()]
         rows.append([name, *map("{:.1f}".format, (*false, *used))])
     print(tabulate(rows, ("", "PASS at 1.45, %", "FAIL at 1.55, %", *(f"trials at {truth}" for truth in TRUTHS))))

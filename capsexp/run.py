@@ -35,12 +35,13 @@ from capsexp.lock import locked
 from capsexp.machine import usable_cpus
 from capsexp.results.forms import known, typed
 from capsexp.results.handover import Job
+from capsexp.results.verdicts import Status
 from capsexp.runfiles import JOB
 from capsexp.tool import PARENT, TOKEN
 
 USAGE = "usage: python -m capsexp.run RUN_DIR, the folder of a run with its replay.yaml"
 GUARD = "--stdin-guard"  # whoever started us holds our stdin: its end means stop
-_CODES = {"ok": 0, "interrupted": 130}
+_CODES = {Status.OK: 0, Status.INTERRUPTED: 130}
 _NAME = re.compile(r"(\d+)-(.+?)(?:,trial=\d+)?")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from capsexp.analysis import alike, baseline, gates, gpu, latency, metrics, slo, validity, verdicts
+from capsexp.analysis import alike, baseline, gpu, latency, metrics, slo, validity, verdicts
 from capsexp.analysis import faults as fault_effects
 from capsexp.analysis.combine import Evidence, speedup
 from capsexp.analysis.correctness import Judgement
@@ -27,6 +27,7 @@ from capsexp.results.report import (
     Validity,
 )
 from capsexp.results.run import Reference, Run
+from capsexp.results.verdicts import Status, Verdict
 from capsexp.targets.base import IGNORABLE
 
 replace = msgspec.structs.replace
@@ -59,14 +60,14 @@ class _Case:
     configuration: Configuration = field(repr=False)
 
 
-def empty(key: str, status: str, why: str) -> Configuration:
+def empty(key: str, status: Status, why: str) -> Configuration:
     """A configuration of which nothing is known but why."""
     return Configuration(key=key, status=status, errors=(why,), verdict=_unjudged_verdict(status))
 
 
-def _unjudged_verdict(status: str) -> str:
+def _unjudged_verdict(status: Status) -> Verdict:
     """Of a configuration without gates."""
-    return gates.NOT_FEASIBLE if status in ("failed", "refused") else gates.INCONCLUSIVE
+    return Verdict.NOT_FEASIBLE if status in (Status.FAILED, Status.REFUSED) else Verdict.INCONCLUSIVE
 
 
 def configurations(
@@ -119,7 +120,7 @@ def _case(
     out = {(left.trial, left.num) for left in left_out}
     kept = [o for o in every if (o.run.trial, o.run.num) not in out]
     mine = own or every
-    status = next((o.run.status for o in mine if o.run.status != "ok"), "ok")
+    status = next((o.run.status for o in mine if o.run.status != Status.OK), Status.OK)
     configuration = Configuration(
         key=first.key,
         workers=first.workers,
@@ -151,7 +152,7 @@ def _case(
         timed=any(f.timed for f in evidence.figures),
         parts=latency.pooled(f.felt for f in evidence.figures),
         slo=slo.judge([o.figures.felt.each for o in counted if o.figures], promised, looks),
-        verdict=_unjudged_verdict(status) if own else gates.INCONCLUSIVE,
+        verdict=_unjudged_verdict(status) if own else Verdict.INCONCLUSIVE,
     )
     return _Case(every, own, counted, first, evidence, configuration)
 

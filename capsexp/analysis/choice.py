@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from capsexp.analysis import gates
 from capsexp.results.report import Configuration
+from capsexp.results.verdicts import SURE, Reading, Status
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,9 @@ def choose(found: Sequence[Configuration], tolerance: float) -> Choice | None:
     """Of configurations that answer one question, without injected faults. None where none is without a failed gate.
     While nothing with more workers passes and something is open, values alone choose, and decide nothing."""
     found = [c for c in found if c.fault.kind == "none"]
-    known = [c for c in found if speed(c) and c.workers and c.status == "ok" and not gates.said(c, gates.FAIL)]
-    sure = [c for c in known if c.verdict in gates.SURE]
-    unsure = [c for c in known if c.adds_workers and c.verdict not in gates.SURE]
+    known = [c for c in found if speed(c) and c.workers and c.status == Status.OK and not gates.said(c, Reading.FAIL)]
+    sure = [c for c in known if c.verdict in SURE]
+    unsure = [c for c in known if c.adds_workers and c.verdict not in SURE]
     wanting = [c for c in unsure if gates.wants_trials(c)]
     answered = bool(sure) and (any(c.adds_workers for c in sure) or not unsure)
     rest = wanting if answered else [c for c in known if c not in sure]

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from capsexp.analysis import gates
 from capsexp.analysis.figures import Figures
 from capsexp.counts import counted
 from capsexp.results.report import Configuration, Timeline
+from capsexp.results.verdicts import Reading
 
 FULL = 0.8  # share of all CPUs (of one, for a process that uses one), from which on it is what there is no more of
 IDLE = 0.8  # share of the time that workers recognize, below which they wait for something
@@ -93,7 +93,7 @@ def causes(
     """Sentences, each with its figure, for a configuration that fails its speedup or efficiency gate or is no faster
     than one with fewer workers; none for one that does well. `figures`: of its typical run; `limits`: what a run is
     held to (validity), as what is too much for that explains a loss."""
-    missed = any(g.metric in ("speedup", "efficiency") and g.verdict == gates.FAIL for g in configuration.gates)
+    missed = any(g.metric in ("speedup", "efficiency") and g.verdict == Reading.FAIL for g in configuration.gates)
     if not missed and as_fast_with_fewer is None:
         return []
     makespan = figures.makespan_s

@@ -11,13 +11,7 @@ from capsexp.analysis.metrics.metric import Gate, Metric
 from capsexp.analysis.sequential import DECIDES, FIRST_LOOK
 from capsexp.counts import counted
 from capsexp.results.report import Configuration, Estimate, GateResult
-
-PASS, FAIL, INCONCLUSIVE, NOT_JUDGED = "PASS", "FAIL", "INCONCLUSIVE", "NOT_JUDGED"
-FEASIBLE, CAVEATS, NOT_FEASIBLE = "FEASIBLE", "FEASIBLE_WITH_CAVEATS", "NOT_FEASIBLE"
-INVALID = "INVALID"
-BASELINE = "BASELINE"  # what others are compared with: right and within its memory, and asked for no speedup
-SURE = (FEASIBLE, CAVEATS, BASELINE)  # of these one may be recommended
-
+from capsexp.results.verdicts import Reading, Verdict
 
 FEWEST_PAIRS = 2  # of trials, before a comparison decides anything
 
@@ -41,19 +35,20 @@ def judge(
             continue
         estimate = configuration.metric(tag)
         value: float | None = estimate.value
+        verdict: Reading
         reason: str | None
         enough: int | None = None
         if gate.relative and unjudged:
-            verdict, reason, value = NOT_JUDGED, unjudged, None
+            verdict, reason, value = Reading.NOT_JUDGED, unjudged, None
         elif gate.relative and no_baseline:
-            verdict, reason, value = NOT_JUDGED, f"no baseline: {no_baseline}", None
+            verdict, reason, value = Reading.NOT_JUDGED, f"no baseline: {no_baseline}", None
         elif gate.timed and (invalid or (gate.relative and baseline_invalid)):
-            verdict, reason = NOT_JUDGED, invalid or f"the baseline: {baseline_invalid}"
+            verdict, reason = Reading.NOT_JUDGED, invalid or f"the baseline: {baseline_invalid}"
         elif gate.relative and (open_ := _pairs(estimate, configuration, FIRST_LOOK if looks else FEWEST_PAIRS)):
-            verdict, (reason, enough) = INCONCLUSIVE, open_
+            verdict, (reason, enough) = Reading.INCONCLUSIVE, open_
         elif value is None:
             unfinished = tag == "speedup"
-            verdict = FAIL if unfinished else NOT_JUDGED
+            verdict = Reading.FAIL if unfinished else Reading.NOT_JUDGED
             reason = "not all requests completed" if unfinished else gate.unknown
         else:
             verdict, reason, enough = compare(metric, limit, estimate, _trials(configuration), looks)
@@ -66,7 +61,7 @@ def judge(
     total = configuration.requests.total
     if total and not configuration.requests.completed:
         why = f"none of {counted(total, 'request')} completed"
-        found.append(GateResult(metric="completed", value=0, limit=1, verdict=FAIL, reason=why))
+        found.append(GateResult(metric="completed", value=0, limit=1, verdict=Reading.FAIL, reason=why))
     return tuple(found)
 
 
@@ -89,7 +84,7 @@ def _trials(configuration: Configuration) -> int:
 
 def compare(
     metric: Metric, limit: float, estimate: Estimate, made: int = 0, looks: bool = False
-) -> tuple[str, str | None, int | None]:
+) -> tuple[Reading, str | None, int | None]:
     """Verdict, reason and, where that is open, how many trials would decide it, `made` so far. Decided only when the
     value and its whole interval lie on one side of the limit."""
     value, gate = estimate.value, metric.gate or Gate()
@@ -98,7 +93,7 @@ def compare(
     def keeps(x: float) -> bool:
         return _keeps(metric, x, limit)
 
-    verdict = PASS if keeps(value) else FAIL
+    verdict = Reading.PASS if keeps(value) else Reading.FAIL
     if gate.highest and estimate.n:
         of = f"the highest of {counted(estimate.n, 'trial')}" if estimate.n > 1 else "one trial"
         return verdict, f"{of}; more trials can only raise it", None
@@ -106,37 +101,41 @@ def compare(
     if estimate.ci95 is None:
         return verdict, f"{pairs.strip()} of trials" if pairs else None, None
     if looks and estimate.decides is None and estimate.of == "requests":
-        return INCONCLUSIVE, f"too few requests for a {100 * DECIDES:g} % interval; more of them would settle it", None
+        return (
+            Reading.INCONCLUSIVE,
+            f"too few requests for a {100 * DECIDES:g} % interval; more of them would settle it",
+            None,
+        )
     low, high = estimate.decides or estimate.ci95
     level = DECIDES if estimate.decides else 0.95
     known = f"{100 * level:g} % interval {_short(low)} to {_short(high)}{pairs}"
     if keeps(low) == keeps(high) == keeps(value):
         return verdict, known, None
     if estimate.of in ("requests", "samples"):
-        return INCONCLUSIVE, f"{known} holds the limit; more {estimate.of} would settle it", None
+        return Reading.INCONCLUSIVE, f"{known} holds the limit; more {estimate.of} would settle it", None
     values = estimate.values
     needed = statistics.trials_to_settle(values, limit, gate.logs, level) if values else None
     if needed is None:
-        return INCONCLUSIVE, f"{known} holds the limit; no reasonable number of trials would settle it", None
+        return Reading.INCONCLUSIVE, f"{known} holds the limit; no reasonable number of trials would settle it", None
     more = needed - len(values)
     enough = max(made, len(values)) + more  # some of those that were made may not count
     key = "trials_max" if estimate.decides else "trials"
-    return INCONCLUSIVE, f"{known} holds the limit; {key}={enough} ({more} more) would settle it", enough
+    return Reading.INCONCLUSIVE, f"{known} holds the limit; {key}={enough} ({more} more) would settle it", enough
 
 
 def _keeps(metric: Metric, value: float, limit: float) -> bool:
     return value <= limit if metric.at_most else value >= limit
 
 
-def said(configuration: Configuration, verdict: str) -> list[str]:
+def said(configuration: Configuration, verdict: Reading) -> list[str]:
     """The metrics whose gates came to this verdict."""
     return [gate.metric for gate in configuration.gates if gate.verdict == verdict]
 
 
 def wants_trials(configuration: Configuration) -> bool:
     """Whether a configuration is open, and only because there is too little of what was measured of it."""
-    open_ = configuration.incomplete or said(configuration, INCONCLUSIVE)
-    return configuration.verdict == INCONCLUSIVE and bool(open_) and not _unknown(configuration.gates)
+    open_ = configuration.incomplete or said(configuration, Reading.INCONCLUSIVE)
+    return configuration.verdict == Verdict.INCONCLUSIVE and bool(open_) and not _unknown(configuration.gates)
 
 
 def keeps_all(configuration: Configuration) -> bool:
@@ -161,7 +160,7 @@ def caveats(
 ) -> list[str]:
     """What to know about a configuration although it passes."""
     named = thresholds.get("caveats") or []
-    found = [f"{g.metric} is only {g.tier}" for g in gates if g.verdict == PASS and g.tier in named]
+    found = [f"{g.metric} is only {g.tier}" for g in gates if g.verdict == Reading.PASS and g.tier in named]
     if discarded:
         found.append(f"{counted(discarded, 'run')} left out: {why}")
     return found
@@ -169,24 +168,24 @@ def caveats(
 
 def verdict(
     gates: Sequence[GateResult], caveats: Sequence[str] = (), invalid: bool = False, baseline: bool = False
-) -> str:
+) -> Verdict:
     """Of a configuration, from its gates. A gate that needed a baseline or a reference it did not get leaves it open. A
     baseline that passes is just that: whether more workers are feasible is said of others."""
     verdicts = {gate.verdict for gate in gates}
-    if FAIL in verdicts:
-        return NOT_FEASIBLE
+    if Reading.FAIL in verdicts:
+        return Verdict.NOT_FEASIBLE
     if invalid:
-        return INVALID
-    if _unknown(gates) or INCONCLUSIVE in verdicts:
-        return INCONCLUSIVE
+        return Verdict.INVALID
+    if _unknown(gates) or Reading.INCONCLUSIVE in verdicts:
+        return Verdict.INCONCLUSIVE
     if baseline:
-        return BASELINE
-    return CAVEATS if caveats else FEASIBLE
+        return Verdict.BASELINE
+    return Verdict.CAVEATS if caveats else Verdict.FEASIBLE
 
 
 def _unknown(gates: Sequence[GateResult]) -> bool:
     """Whether one could not be judged for want of a baseline or a reference."""
     return any(
-        g.verdict == NOT_JUDGED and (g.metric == "correctness" or (g.reason or "").startswith("no baseline"))
+        g.verdict == Reading.NOT_JUDGED and (g.metric == "correctness" or (g.reason or "").startswith("no baseline"))
         for g in gates
     )

@@ -8,6 +8,7 @@ from capsexp.analysis import gates, validity
 from capsexp.analysis.choice import speed
 from capsexp.counts import counted
 from capsexp.results.report import Configuration, Scaling, Step
+from capsexp.results.verdicts import Reading, Status, Verdict
 
 
 def line(chosen: Configuration, found: Sequence[Configuration]) -> list[Configuration]:
@@ -24,15 +25,15 @@ def following(chosen: Configuration, found: Sequence[Configuration], scaling: Sc
     """The next larger number of workers: measured where it was, else predicted."""
     for one in line(chosen, found):
         reached, but = one.value("throughput_rtfx"), None
-        if one.status != "ok" or not reached:
-            but = f"ended as {one.status}" if one.status != "ok" else "did not complete all requests"
-        elif failed := gates.said(one, gates.FAIL):
+        if one.status != Status.OK or not reached:
+            but = f"ended as {one.status}" if one.status != Status.OK else "did not complete all requests"
+        elif failed := gates.said(one, Reading.FAIL):
             but = f"does not pass ({', '.join(failed)})"
-        elif one.verdict == gates.INVALID:
+        elif one.verdict == Verdict.INVALID:
             useless = {one.key: one, chosen.key: chosen}.values()
             what = validity.kinds(validity.codes(c for c in useless if not c.validity.valid))
             but = f"was {what or 'disturbed'}, so that this is not known"
-        elif one.verdict == gates.INCONCLUSIVE:
+        elif one.verdict == Verdict.INCONCLUSIVE:
             but = "is not decided"
         return _step(chosen, one.workers or 0, reached, one.value("peak_memory_mb"), but)
     for row in scaling.predicted if scaling else ():

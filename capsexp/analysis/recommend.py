@@ -14,6 +14,7 @@ from capsexp.analysis.binding import binds
 from capsexp.analysis.choice import Choice, choose, speed
 from capsexp.analysis.groups import Configs, groups
 from capsexp.results.report import Advice, Configuration, Recommendation, Scaling
+from capsexp.results.verdicts import Reading, Status, Verdict
 
 
 def advise(
@@ -58,7 +59,7 @@ def with_fewer_workers(c: Configuration, one: Configuration) -> bool:
 
 def _is_alone_yet(group: Sequence[Configuration], found: Sequence[Configuration]) -> bool:
     """Whether one was measured and others are still to be, so that there is nothing to choose from."""
-    to_come = any(c.status in ("missing", "interrupted") and not speed(c) for c in found)
+    to_come = any(c.status in (Status.MISSING, Status.INTERRUPTED) and not speed(c) for c in found)
     return to_come and sum(bool(speed(c)) for c in group) == 1
 
 
@@ -74,7 +75,7 @@ def _why_nothing(group: Sequence[Configuration], configs: Configs, found: Sequen
         )
     if all(c.fault.kind != "none" for c in group):
         return "faults were injected in every run"
-    failed = {g.metric: None for c in group for g in c.gates if g.verdict == gates.FAIL}
+    failed = {g.metric: None for c in group for g in c.gates if g.verdict == Reading.FAIL}
     failed |= {name: None for c in group for name in slo.missed(c.slo)}
     if failed:
         return f"no configuration passes its gates ({', '.join(failed)})"
@@ -138,11 +139,11 @@ def _why(choice: Choice, found: Sequence[Configuration]) -> str:
         others = [c for c in found if c.adds_workers and c.key != chosen.key]
         if not others:
             return f"{said[0]}; nothing with more workers was measured to compare it with."
-        failed = [c for c in others if gates.said(c, gates.FAIL) and c.value("speedup")]
+        failed = [c for c in others if gates.said(c, Reading.FAIL) and c.value("speedup")]
         if failed:
             most = max(failed, key=lambda c: c.value("speedup") or 0.0)
             reached = f"{most.key} reached {most.value('speedup'):.2f}x"
-            said.append(f"more workers did not pass: {reached} ({', '.join(gates.said(most, gates.FAIL))})")
+            said.append(f"more workers did not pass: {reached} ({', '.join(gates.said(most, Reading.FAIL))})")
     return f"{'; '.join(said)}."
 
 
@@ -159,9 +160,9 @@ def _open(c: Configuration) -> str:
     gains = _speedup(c)
     reasons: dict[str, list[str]] = {}
     for gate in c.gates:
-        if gate.verdict == gates.INCONCLUSIVE:
+        if gate.verdict == Reading.INCONCLUSIVE:
             reasons.setdefault(gate.reason or "", []).append(gate.metric)
-    if c.verdict == gates.INVALID:
+    if c.verdict == Verdict.INVALID:
         why = "its runs, or its baseline's, are INVALID"
     elif c.incomplete:
         why = c.incomplete

@@ -26,6 +26,7 @@ from capsexp.analysis.metrics import BY_TAG
 from capsexp.analysis.metrics.metric import LOWER
 from capsexp.analysis.statistics import FEWEST
 from capsexp.counts import counted
+from capsexp.results.verdicts import Status
 
 WORSE, UNDECIDED, BETTER, SAME = "WORSE", "UNDECIDED", "BETTER", "SAME"
 _BY_WEIGHT = (WORSE, UNDECIDED, BETTER, SAME)
@@ -100,16 +101,16 @@ def _too_few(old: Sequence[Sequence[Observed]], new: Sequence[Observed]) -> Find
 
 
 def _counts(one: Observed) -> bool:
-    return one.figures is not None and not one.disturbed and one.run.status == "ok"
+    return one.figures is not None and not one.disturbed and one.run.status == Status.OK
 
 
 def _not_made(old: Sequence[Observed], new: Sequence[Observed]) -> Finding | None:
     """Where there is nothing to compare."""
     key = old[0].run.key
-    if all(o.run.status != "ok" for o in old):
+    if all(o.run.status != Status.OK for o in old):
         return Finding(key, RUNS, UNDECIDED, f"the baseline's runs did not end well: {old[0].run.error}")
-    failed = [o.run for o in new if o.run.status in ("failed", "refused") and not o.run.failed_by_us]
-    if failed and all(o.run.status == "ok" for o in old):
+    failed = [o.run for o in new if o.run.status in (Status.FAILED, Status.REFUSED) and not o.run.failed_by_us]
+    if failed and all(o.run.status == Status.OK for o in old):
         return Finding(key, RUNS, WORSE, f"{failed[0].status} now: {failed[0].error}")
     if not new:
         return Finding(key, RUNS, UNDECIDED, "it was not run now")

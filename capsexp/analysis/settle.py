@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from capsexp.analysis import gates, validity
+from capsexp.analysis import validity
 from capsexp.results.report import Configuration, TrialsAsked
+from capsexp.results.verdicts import SURE, Reading, Verdict
 
 FIXED = TrialsAsked()
 
@@ -16,18 +17,18 @@ def settle(
     """What would decide what is open: overrides to resume the sweep with (None: another sweep is needed), and a note.
     None where more runs of this sweep decide nothing. `trials`: what was planned of each; `asked`: how many were asked
     for, and what trials=auto left open; `most`: runs that a sweep may have."""
-    unsure = [c for c in found if c.fault.kind == "none" and c.verdict not in (*gates.SURE, gates.NOT_FEASIBLE)]
+    unsure = [c for c in found if c.fault.kind == "none" and c.verdict not in (*SURE, Verdict.NOT_FEASIBLE)]
     if unfinished:
         return [], "makes the runs that are missing or were cut short"
     if any(c.unlike_baseline for c in unsure):
         return ["redo=changed"], "makes again what was made with other models or packages"
     useless = [c for c in found if not c.validity.valid and c.validity.invalid]
-    if any(c.verdict == gates.INVALID for c in unsure) and useless:
+    if any(c.verdict == Verdict.INVALID for c in unsure) and useless:
         if validity.TOO_SHORT in validity.codes(useless):  # they would end as soon again
             return None, f"another sweep with longer runs: {_longest(useless)}"
         runs = max(len(c.validity.runs) for c in useless) + trials
         return [f"trials_max={runs}"], "on a machine that is left alone"
-    needed = [gate.trials for c in unsure for gate in c.gates if gate.verdict == gates.INCONCLUSIVE]
+    needed = [gate.trials for c in unsure for gate in c.gates if gate.verdict == Reading.INCONCLUSIVE]
     if not needed and not asked.open:
         return None
     counts = [n for n in needed if n]

@@ -15,12 +15,12 @@ import numpy as np
 from capsexp.analysis.capacity import FAIL, OPEN, PASS, Stretch, bounds, decided
 from capsexp.analysis.latency import FEWEST, Experience
 from capsexp.results.report import SloResult
+from capsexp.results.verdicts import Reading
 
-INCONCLUSIVE, NOT_JUDGED = "INCONCLUSIVE", "NOT_JUDGED"
 SHARE = "late_share"
 STRETCHES = 8  # of a run
 RISK = 0.025  # of calling kept what is not, and the contrary: for each limit
-_VERDICTS = {PASS: PASS, FAIL: FAIL, OPEN: INCONCLUSIVE}
+_READINGS = {PASS: Reading.PASS, FAIL: Reading.FAIL, OPEN: Reading.INCONCLUSIVE}
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def _judged(runs: Sequence[Sequence[Experience]], limit: Limit, looks: int) -> S
     requests, late = sum(s.requests for s in found), sum(s.late for s in found)
     known = SloResult(
         name=limit.name, metric=limit.tag, kind=limit.kind, limit=limit.value, allowed=limit.allowed,
-        requests=requests, late=late, verdict=NOT_JUDGED, reason="no request tells",
+        requests=requests, late=late, verdict=Reading.NOT_JUDGED, reason="no request tells",
     )  # fmt: skip
     if not requests:
         return known
@@ -107,10 +107,10 @@ def _judged(runs: Sequence[Sequence[Experience]], limit: Limit, looks: int) -> S
     low, high = bounds(found, risk)
     felt = [felt for run in runs for felt in _felt(run, limit)]
     value = late / requests if limit.tag == SHARE else _percentile(felt, limit)
-    return _with(known, value, (low, high), _VERDICTS[decided((low, high), limit.allowed)])
+    return _with(known, value, (low, high), _READINGS[decided((low, high), limit.allowed)])
 
 
-def _with(known: SloResult, value: float | None, share: tuple[float, float], verdict: str) -> SloResult:
+def _with(known: SloResult, value: float | None, share: tuple[float, float], verdict: Reading) -> SloResult:
     percent = " to ".join(f"{100 * each:.1f}" for each in share)
     reason = (
         f"{known.late} of {known.requests} requests were beyond it: {percent} %, where {100 * known.allowed:g} % may"
@@ -127,12 +127,14 @@ def _percentile(felt: Sequence[float], limit: Limit) -> float | None:
     return None if isinf(found) else found
 
 
-def verdict(results: Sequence[SloResult]) -> str:
+def verdict(results: Sequence[SloResult]) -> Reading:
     """Of all limits together; PASS where there is none."""
     said = {one.verdict for one in results}
-    return FAIL if FAIL in said else INCONCLUSIVE if said & {INCONCLUSIVE, NOT_JUDGED} else PASS
+    if Reading.FAIL in said:
+        return Reading.FAIL
+    return Reading.INCONCLUSIVE if said & {Reading.INCONCLUSIVE, Reading.NOT_JUDGED} else Reading.PASS
 
 
 def missed(results: Sequence[SloResult]) -> Iterator[str]:
     """The names of the limits that are not kept."""
-    return (one.name for one in results if one.verdict == FAIL)
+    return (one.name for one in results if one.verdict == Reading.FAIL)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from capsexp.analysis import gates, statistics
+from capsexp.analysis import statistics
 from capsexp.analysis.choice import Choice, smallest
 from capsexp.analysis.validity import TOO_SHORT
 from capsexp.counts import counted
 from capsexp.results.report import Configuration, Open, RunValidity
+from capsexp.results.verdicts import Reading, Status, Verdict
 
 FRUITLESS = 3  # repetitions in a row that were disturbed again: the machine is not going to be quiet
 BUDGET = "budget_s"  # what ended a sweep, where it was the time
@@ -22,7 +23,7 @@ def repeats(configurations: Sequence[Configuration], most: int) -> list[tuple[st
     for c in configurations:
         runs = c.validity.runs
         good = {run.trial for run in runs if run.valid or _too_short([run])}
-        if (c.status == "ok" or c.failure == "harness") and len(runs) < most:
+        if (c.status == Status.OK or c.failure == "harness") and len(runs) < most:
             found += [(c.key, trial) for trial in sorted({run.trial for run in runs} - good)]
     return found
 
@@ -47,7 +48,7 @@ def questions(
     for one, others, why in (*_verdicts(found), *_recommended(choices, by_key, tolerance), *_widths(found, ci_width)):
         keys = [c.key for c in (one, *others)]
         beside = dict.fromkeys([*keys[1:], *(base for key in keys if (base := by_key[key].baseline))])
-        if all(by_key[key].status == "ok" for key in (*keys, *beside)):
+        if all(by_key[key].status == Status.OK for key in (*keys, *beside)):
             beside.pop(one.key, None)
             each.setdefault(one.key, Open(key=one.key, beside=tuple(beside), why=why))
     return tuple(each.values())
@@ -59,8 +60,8 @@ _Question = tuple[Configuration, Sequence[Configuration], str]  # about the firs
 def _verdicts(found: Sequence[Configuration]) -> Iterator[_Question]:
     """An error rate is known no better from the same samples again."""
     for c in found:
-        waiting = [g for g in c.gates if g.verdict == gates.INCONCLUSIVE and c.metric(g.metric).of != "samples"]
-        if waiting and c.verdict == gates.INCONCLUSIVE and c.fault.kind == "none":
+        waiting = [g for g in c.gates if g.verdict == Reading.INCONCLUSIVE and c.metric(g.metric).of != "samples"]
+        if waiting and c.verdict == Verdict.INCONCLUSIVE and c.fault.kind == "none":
             yield c, (), "; ".join(f"{g.metric}: {(g.reason or '').partition(';')[0]}" for g in waiting)
 
 
@@ -123,7 +124,7 @@ def outcome(
     if any(hopeless(c) for c in configurations):
         return f"trials=auto stopped at {count}: runs are too short, and more of them would be as short"
     shown = [f"{one.key} ({one.why})" for one in open_]
-    shown += [f"{c.key} ({gates.INVALID})" for c in configurations if c.verdict == gates.INVALID]
+    shown += [f"{c.key} ({Verdict.INVALID})" for c in configurations if c.verdict == Verdict.INVALID]
     if not shown:
         return f"trials=auto stopped at {count}: another would change no verdict and nothing that is recommended"
     by = ""

@@ -18,6 +18,7 @@ from capsexp.analysis.figures import FEWEST_TICKS, Figures, difference
 from capsexp.analysis.latency import late_p99
 from capsexp.results.report import Configuration, Reason
 from capsexp.results.run import Row, Run
+from capsexp.results.verdicts import Status
 
 Window = tuple[float, float]
 Limits = Mapping[str, float | None]
@@ -26,7 +27,7 @@ LOST_CPU = "LOST_CPU"  # to others, while it could have run
 TOO_SHORT = "TOO_SHORT"  # a run that ends as soon when it is repeated
 HARNESS = "HARNESS"  # a run that failed for a reason of ours
 ENOUGH = 1.25  # times the limit, so that a run that is somewhat faster is long enough, too
-CUT_SHORT = frozenset({"interrupted", "running"})
+CUT_SHORT = frozenset({Status.INTERRUPTED, Status.RUNNING})
 LITTLE = 0.02  # by which Little's law may be missed
 SPELLS = 3  # that are named, of those in which others took the most
 FEWEST_RATES = 8  # of the clock, before their halves are compared

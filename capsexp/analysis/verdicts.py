@@ -9,6 +9,7 @@ import msgspec
 
 from capsexp.analysis import alike, gates, slo, validity
 from capsexp.results.report import Configuration
+from capsexp.results.verdicts import SURE, Reading, Status, Verdict
 
 replace = msgspec.structs.replace
 
@@ -22,7 +23,7 @@ def invalid(one: Configuration) -> str | None:
 
 
 def judged(one: Configuration, base: Configuration, thresholds: Mapping[str, Any], looks: bool) -> Configuration:
-    if one.status != "ok":
+    if one.status != Status.OK:
         return one
     none = None if base.value("makespan_s") else f"{base.key} did not complete its requests"
     if one.unlike_baseline:
@@ -36,14 +37,14 @@ def judged(one: Configuration, base: Configuration, thresholds: Mapping[str, Any
     is_baseline = one.key == base.key and one.fault.kind == "none"
     verdict = gates.verdict(results, caveats, bool(mine or theirs), is_baseline)
     kept = slo.verdict(one.slo)
-    if kept == gates.FAIL and verdict != gates.INVALID:
-        verdict = gates.NOT_FEASIBLE
-    elif kept == gates.INCONCLUSIVE and verdict in gates.SURE:
-        verdict = gates.INCONCLUSIVE
-    if not one.requests.completed and verdict not in (gates.NOT_FEASIBLE, gates.INVALID):
-        verdict = gates.INCONCLUSIVE  # nothing is known of it
-    if one.fault.kind != "none" and not one.fault.injected and verdict != gates.NOT_FEASIBLE:
-        verdict = gates.INCONCLUSIVE  # it withstood nothing
+    if kept == Reading.FAIL and verdict != Verdict.INVALID:
+        verdict = Verdict.NOT_FEASIBLE
+    elif kept == Reading.INCONCLUSIVE and verdict in SURE:
+        verdict = Verdict.INCONCLUSIVE
+    if not one.requests.completed and verdict not in (Verdict.NOT_FEASIBLE, Verdict.INVALID):
+        verdict = Verdict.INCONCLUSIVE  # nothing is known of it
+    if one.fault.kind != "none" and not one.fault.injected and verdict != Verdict.NOT_FEASIBLE:
+        verdict = Verdict.INCONCLUSIVE  # it withstood nothing
     return replace(one, adds_workers=unjudged is None, gates=results, caveats=tuple(caveats), verdict=verdict)
 
 
@@ -65,31 +66,31 @@ def incomplete(found: Sequence[Configuration], planned: Sequence[str], missing: 
     with a baseline of which runs are missing, is open."""
     said: dict[str, str] = {}
     for one in found:
-        if one.status == "ok" and (lost := missing.count(one.key)):
+        if one.status == Status.OK and (lost := missing.count(one.key)):
             total = planned.count(one.key)
             said[one.key] = f"{total - lost} of {total} runs were made"
     changed = []
     for one in found:
-        passes = one.verdict in (gates.FEASIBLE, gates.CAVEATS, gates.BASELINE)
+        passes = one.verdict in SURE
         open_ = passes and (one.key in said or one.baseline in said)
-        verdict = gates.INCONCLUSIVE if open_ else one.verdict
+        verdict = Verdict.INCONCLUSIVE if open_ else one.verdict
         changed.append(replace(one, incomplete=said.get(one.key), verdict=verdict))
     return changed
 
 
-def overall(found: Sequence[Configuration], unfinished: bool = False) -> str:
+def overall(found: Sequence[Configuration], unfinished: bool = False) -> Verdict:
     """Of a sweep: the best that any configuration other than a baseline comes to. What could not be decided weighs
     more than what was decided against, and a sweep of baselines only decides nothing. What requests were lost or wrong
     under injected faults limits it. An `unfinished` sweep has decided nothing yet, and one
     whose runs all failed has measured nothing."""
-    if unfinished or (found and all(c.status == "failed" for c in found)):
-        return gates.INCONCLUSIVE
-    fragile = any(c.fault.kind != "none" and c.verdict == gates.NOT_FEASIBLE for c in found)
+    if unfinished or (found and all(c.status == Status.FAILED for c in found)):
+        return Verdict.INCONCLUSIVE
+    fragile = any(c.fault.kind != "none" and c.verdict == Verdict.NOT_FEASIBLE for c in found)
     said = {c.verdict for c in found if c.adds_workers}
-    if not said and found and all(c.verdict == gates.INVALID for c in found):
-        return gates.INVALID
-    order = (gates.FEASIBLE, gates.CAVEATS, gates.INCONCLUSIVE, gates.INVALID, gates.NOT_FEASIBLE)
+    if not said and found and all(c.verdict == Verdict.INVALID for c in found):
+        return Verdict.INVALID
+    order = (Verdict.FEASIBLE, Verdict.CAVEATS, Verdict.INCONCLUSIVE, Verdict.INVALID, Verdict.NOT_FEASIBLE)
     best = next((verdict for verdict in order if verdict in said), None)
     if best is None:
-        return gates.NOT_FEASIBLE if fragile else gates.INCONCLUSIVE
-    return gates.CAVEATS if best == gates.FEASIBLE and fragile else best
+        return Verdict.NOT_FEASIBLE if fragile else Verdict.INCONCLUSIVE
+    return Verdict.CAVEATS if best == Verdict.FEASIBLE and fragile else best

@@ -24,6 +24,7 @@ from capsexp.live.read import left_said
 from capsexp.machine import usable_cpus
 from capsexp.report.build import figures_of
 from capsexp.results.read import read_facts, read_run
+from capsexp.results.verdicts import Status
 from capsexp.results.write import write
 from capsexp.runfiles import JOB
 
@@ -47,14 +48,14 @@ class Jobs:
         left = left_said(self._folder.path)
         note(f"[{planned.num + 1}/{len(self._sweep.planned)}] {planned.dir.partition('-')[2]}{left}")
         status = self._attempt(planned, run_dir)
-        if status == "ok" and self._too_short(planned, run_dir):
+        if status == Status.OK and self._too_short(planned, run_dir):
             status = self._attempt(planned, run_dir)
         note(f"      {_told(run_dir, status)}")
 
-    def _attempt(self, planned: Planned, run_dir: Path) -> str:
+    def _attempt(self, planned: Planned, run_dir: Path) -> Status:
         run = RunRecord(planned.num, planned.key, planned.config, planned.config.load, run_dir)
         begun = attempt(run, lambda: self._prepare(run), last=False)
-        return submit(run, self._folder.checkpoint) if begun == "ok" else begun
+        return submit(run, self._folder.checkpoint) if begun == Status.OK else begun
 
     def _prepare(self, run: RunRecord) -> None:
         """What runs share: the reference, and the load that it lets us settle on."""
@@ -98,8 +99,8 @@ def _say(line: str) -> None:
     note(f"      {line}")
 
 
-def _told(run_dir: Path, status: str) -> str:
-    if status != "ok":
+def _told(run_dir: Path, status: Status) -> str:
+    if status != Status.OK:
         error = read_facts(run_dir).error
         return status if error in (None, status) else f"{status}: {error}"
     try:

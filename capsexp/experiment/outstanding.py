@@ -12,6 +12,7 @@ from capsexp.experiment.sweep import Planned, PlannedSweep
 from capsexp.files import read_json
 from capsexp.renamed import renewed
 from capsexp.results.read import REFERENCE
+from capsexp.results.verdicts import Status
 
 
 def outstanding(sweep: PlannedSweep, redo: str | None) -> list[tuple[Planned, str]]:
@@ -51,9 +52,9 @@ def _why(folder: Path, planned: Planned) -> str:
         return "left a run.json that cannot be read"
     if not isinstance(run, dict):
         return "left a run.json that cannot be read"
-    if run.get("status") == "running":
+    if run.get("status") == Status.RUNNING:
         return "was not finished"
-    if run.get("status") != "ok":
+    if run.get("status") != Status.OK:
         return re.sub(r"[^\w ]", "?", f"ended as {run.get('status')}")
     before, now = run.get("fingerprint"), fingerprint(planned.config)
     if not isinstance(before, dict):

@@ -20,6 +20,7 @@ from capsexp.results.handover import Job, JobLoad
 from capsexp.results.read import read_client
 from capsexp.results.run import SCHEMA, ClientFacts, Run, SampleSetFacts, Window
 from capsexp.results.tables import sizes
+from capsexp.results.verdicts import Status
 from capsexp.results.write import write
 from capsexp.runfiles import CONFIG, FAULTS_READY, MONITOR_READY, PIDS, PROGRESS, SAMPLES, WARM
 
@@ -36,7 +37,7 @@ class RunRecord:
     config: Config
     load: LoadConfig
     dir: Path
-    status: str = "failed"
+    status: Status = Status.FAILED
     error: str = ""
     failure: str | None = None  # `harness`: it says nothing of the server
     reference: str | None = None
@@ -51,7 +52,7 @@ class RunRecord:
         self.workers = worker_count(self.config.workers) if self.config.server.name != "external" else None
         self._fingerprint = fingerprint(self.config)
 
-    def write(self, status: str, error: str) -> None:
+    def write(self, status: Status, error: str) -> None:
         """run.json as it is now; raises StorageError."""
         write(self.dir / "run.json", self._described(status, error))
 
@@ -69,7 +70,7 @@ class RunRecord:
         sync_tree(self.dir)  # a run.json says that the others are there
         write(self.dir / "run.json", run)
 
-    def _described(self, status: str, error: str) -> Run:
+    def _described(self, status: Status, error: str) -> Run:
         config = self.config
         client, path = read_client(self.dir) or ClientFacts(), self.dir / SAMPLES
         sent = typed(read_json(path), SampleSetFacts) if path.is_file() else SampleSetFacts()
@@ -91,13 +92,13 @@ class RunRecord:
         )  # fmt: skip
 
 
-def finished(run_dir: Path) -> str | None:
+def finished(run_dir: Path) -> Status | None:
     """The status of a run that has come to its end; None of one that has not, or was cut short."""
     try:
         status = read_json(run_dir / "run.json")["status"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return status if status in ("ok", "failed", "refused") else None
+    return Status(status) if status in (Status.OK, Status.FAILED, Status.REFUSED) else None
 
 
 def job(record: RunRecord) -> Job:

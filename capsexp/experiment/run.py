@@ -22,11 +22,12 @@ from capsexp.files import bound_log
 from capsexp.results import recovery
 from capsexp.results.read import read_client
 from capsexp.results.tables import read_rows
+from capsexp.results.verdicts import Status
 from capsexp.runfiles import CLIENT, FAULTS_READY, MONITOR_READY, SAMPLES, SERVER, WARM
 from capsexp.waiting import wait_until
 
 
-def attempt(record: RunRecord, act: Callable[[], None], last: bool = True) -> str:
+def attempt(record: RunRecord, act: Callable[[], None], last: bool = True) -> Status:
     """Do `act` for a run, whose folder is there; returns its status. What goes wrong is recorded, and with `last` also
     that it went well. Raises KeyboardInterrupt and StorageError, after it was recorded, if it can be."""
     debug.keep(record.dir)
@@ -34,28 +35,28 @@ def attempt(record: RunRecord, act: Callable[[], None], last: bool = True) -> st
     try:
         act()
         interrupts.check()
-        record.status = "ok"
+        record.status = Status.OK
     except RunRefused as error:
-        record.status, record.error = "refused", str(error)
+        record.status, record.error = Status.REFUSED, str(error)
     except StorageError as error:
-        record.status, record.error = "failed", str(error)
+        record.status, record.error = Status.FAILED, str(error)
         raise
     except HarnessError as error:
-        record.status, record.error, record.failure = "failed", str(error), "harness"
+        record.status, record.error, record.failure = Status.FAILED, str(error), "harness"
     except CapsexpError as error:
-        record.status, record.error = "failed", str(error)
+        record.status, record.error = Status.FAILED, str(error)
     except KeyboardInterrupt:
-        record.status, record.error = "interrupted", "interrupted"
+        record.status, record.error = Status.INTERRUPTED, "interrupted"
         raise
     except Exception as error:  # one run's surprise must not take the others with it
         if interrupts.came():  # a library made it of the interrupt
-            record.status, record.error = "interrupted", "interrupted"
+            record.status, record.error = Status.INTERRUPTED, "interrupted"
             raise KeyboardInterrupt from error
-        record.status, record.error, record.failure = "failed", debug.told(error), "harness"
+        record.status, record.error, record.failure = Status.FAILED, debug.told(error), "harness"
     finally:
         with interrupts.deferred():
             record.phases.setdefault("total", time.monotonic() - began)
-            if last or record.status != "ok":
+            if last or record.status != Status.OK:
                 record.finish()
             else:
                 record.phases.pop("total")
@@ -184,7 +185,7 @@ class RunExecution:
         if self._config.hours is not None and saved.is_file() and (now := saved.stat().st_mtime_ns) != self._saved:
             self._saved = now
             minutes = (time.monotonic() - self._zero) / 60
-            self._record.write("running", f"a checkpoint, {minutes:.1f} min after its start")
+            self._record.write(Status.RUNNING, f"a checkpoint, {minutes:.1f} min after its start")
 
     def _check_folder(self) -> None:
         """What we wait for is said by files in it, the log that several write is small, and nobody wants us to end."""

@@ -10,10 +10,11 @@ from capsexp.experiment import deadlines
 from capsexp.experiment.executors import EXECUTORS
 from capsexp.experiment.record import RunRecord, finished
 from capsexp.files import read_json
+from capsexp.results.verdicts import Status
 from capsexp.tool import TOKEN
 
 
-def submit(record: RunRecord, checkpoint: Callable[[], None]) -> str:
+def submit(record: RunRecord, checkpoint: Callable[[], None]) -> Status:
     """Have a run made; its status, which run.json says. With hours=, `checkpoint` is called whenever that says more.
     Raises KeyboardInterrupt and StorageError, once the run was taken down."""
     config = record.config
@@ -26,19 +27,19 @@ def submit(record: RunRecord, checkpoint: Callable[[], None]) -> str:
             raise StorageError(ended.said)
         failed = f"its process ended with code {ended.code}: {ended.said}"
     except KeyboardInterrupt:
-        _unless_recorded(record, "interrupted", "interrupted")
+        _unless_recorded(record, Status.INTERRUPTED, "interrupted")
         raise
     except HarnessError as error:
         failed = str(error)
     record.failure = "harness"
-    _unless_recorded(record, "failed", failed)
-    return str(read_json(record.dir / "run.json")["status"])
+    _unless_recorded(record, Status.FAILED, failed)
+    return Status(read_json(record.dir / "run.json")["status"])
 
 
-def _unless_recorded(record: RunRecord, status: str, error: str) -> None:
+def _unless_recorded(record: RunRecord, status: Status, error: str) -> None:
     """Record a run that did not come to record itself."""
     path = record.dir / "run.json"
-    if finished(record.dir) is None and not (path.is_file() and read_json(path)["status"] == "interrupted"):
+    if finished(record.dir) is None and not (path.is_file() and read_json(path)["status"] == Status.INTERRUPTED):
         record.status, record.error = status, error
         with interrupts.deferred():
             record.finish()
@@ -55,7 +56,7 @@ def _looking_after(record: RunRecord, checkpoint: Callable[[], None]) -> Callabl
         if record.config.hours is None or not path.is_file() or (now := path.stat().st_mtime_ns) == seen:
             return
         seen = now
-        if read_json(path)["status"] == "running":
+        if read_json(path)["status"] == Status.RUNNING:
             checkpoint()
 
     return look

@@ -22,6 +22,7 @@ from capsexp.lock import locked
 from capsexp.report.build import assemble
 from capsexp.results.read import read_sweep
 from capsexp.results.report import Report
+from capsexp.results.verdicts import Status, Verdict
 
 KEPT_FROM_US = (StorageError, ArchiveError, OSError)  # nothing more can be kept: the sweep ends
 
@@ -107,8 +108,8 @@ class SweepRunner:
             self._folder.record()
 
     def _code(self, report: Report) -> int:
-        if any(c.status != "ok" or c.incomplete for c in report.configurations):
+        if any(c.status != Status.OK or c.incomplete for c in report.configurations):
             return 1
-        if self._sweep.config.report.fail_on_gate and report.verdict not in ("FEASIBLE", "FEASIBLE_WITH_CAVEATS"):
+        if self._sweep.config.report.fail_on_gate and report.verdict not in (Verdict.FEASIBLE, Verdict.CAVEATS):
             return 3
         return 0

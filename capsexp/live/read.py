@@ -21,11 +21,12 @@ from capsexp.results.read import read_sweep
 from capsexp.results.sweep import FILE as SWEEP
 from capsexp.results.sweep import PlannedRun, read_plan
 from capsexp.results.tables import SERVER_ROLES
+from capsexp.results.verdicts import Status
 from capsexp.runfiles import JOB, PROGRESS
 
 MOST_TICKS = 4000
 REST = 20  # times as long as the figures took to be made, before they are made again
-ENDED = ("ok", "failed", "refused", "interrupted")
+ENDED = (Status.OK, Status.FAILED, Status.REFUSED, Status.INTERRUPTED)
 MEMORY = ("pss_mb", "uss_mb", "rss_mb")  # the first that is known
 
 

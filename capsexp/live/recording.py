@@ -14,13 +14,14 @@ from capsexp.report.exporters.html.words import say
 from capsexp.results.read import RunFiles
 from capsexp.results.run import Run, Window
 from capsexp.results.tables import SERVER_ROLES
+from capsexp.results.verdicts import Status
 
 
 def page(watched: str, rows: Sequence[Mapping[str, Any]]) -> str:
     """Of the rows of a monitor.csv: memory and CPUs over time, by role."""
     run = Run(
-        num=0, key=watched, trial=1, status="ok", workers=None, threads=1, pool="", engine="", dispatch=None, config={},
-        phases_s={}, window_s=Window(), samples=(), skipped=(), cpu_count=0.0, warnings=(),
+        num=0, key=watched, trial=1, status=Status.OK, workers=None, threads=1, pool="", engine="", dispatch=None,
+        config={}, phases_s={}, window_s=Window(), samples=(), skipped=(), cpu_count=0.0, warnings=(),
     )  # fmt: skip
     files = RunFiles(run, monitor=[dict(row) for row in rows])
     drawn = [

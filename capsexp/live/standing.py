@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from capsexp.analysis import validity
 from capsexp.counts import counted
 from capsexp.results.report import Configuration, GateResult
+from capsexp.results.verdicts import Reading, Status, Verdict
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Standing:
 
 def standings(configurations: Sequence[Configuration]) -> tuple[Standing, ...]:
     """Of those that have had a run."""
-    return tuple(_of(c) for c in configurations if c.status != "missing")
+    return tuple(_of(c) for c in configurations if c.status != Status.MISSING)
 
 
 def _of(c: Configuration) -> Standing:
@@ -48,15 +49,15 @@ def _of(c: Configuration) -> Standing:
 
 
 def _judged(c: Configuration) -> tuple[str, str]:
-    if c.status != "ok":
+    if c.status != Status.OK:
         return f"{c.status}: {c.errors[0]}" if c.errors else c.status, "bad"
-    if failed := [gate for gate in c.gates if gate.verdict == "FAIL"]:
+    if failed := [gate for gate in c.gates if gate.verdict == Reading.FAIL]:
         return "fails: " + ", ".join(map(_figure, failed)), "bad"
     if disturbed := list(_disturbed(c)):
         return "; ".join(disturbed), "bad"
-    if undecided := [gate for gate in c.gates if gate.verdict == "INCONCLUSIVE"]:
+    if undecided := [gate for gate in c.gates if gate.verdict == Reading.INCONCLUSIVE]:
         return "; ".join(_open(gate, c.trials) for gate in undecided), "open"
-    if c.verdict == "BASELINE":
+    if c.verdict == Verdict.BASELINE:
         return "what others are compared with", "plain"
     return "passes so far", "good"
 

@@ -46,6 +46,7 @@ from capsexp.results.report import (
     TrialsAsked,
 )
 from capsexp.results.run import Reference, Run, Tree
+from capsexp.results.verdicts import Status
 
 
 def rebuild(folder: Path) -> Report:
@@ -83,7 +84,7 @@ def assemble(files: SweepFiles, survive: Survivor | None = None) -> Report:
     report = Report(
         name=sweep.name,
         verdict=verdicts.overall(configurations, unfinished),
-        valid=not sweep.interrupted and all(c.status == "ok" and not verdicts.invalid(c) for c in configurations),
+        valid=not sweep.interrupted and all(c.status == Status.OK and not verdicts.invalid(c) for c in configurations),
         interrupted=sweep.interrupted,
         unfinished=unfinished,
         trials=asked,
@@ -122,7 +123,7 @@ def _observed(files: RunFiles, sweep: SweepFiles, settings: Mapping[str, Any], s
     found = survive(f"{name}: figures", _FAILED, figures_of, files)
     if found is _FAILED:  # says nothing of the server
         error, found = "its tables could not be analysed", None
-        run = msgspec.structs.replace(run, status="failed", failure="harness", error=error)
+        run = msgspec.structs.replace(run, status=Status.FAILED, failure="harness", error=error)
     judged = survive(f"{name}: correctness", None, _judge, files, sweep.references)
     memory = found.memory.metric if found else None
     lost = judged.wrong_count if judged else None
@@ -146,8 +147,8 @@ def _observed(files: RunFiles, sweep: SweepFiles, settings: Mapping[str, Any], s
 def figures_of(files: RunFiles) -> Figures | None:
     """Hours that were interrupted have not been for nothing; of anything else that did not end well there are none."""
     run = files.run
-    hours = run.status == "interrupted" and run.config.get("hours") is not None and files.client is not None
-    if run.status not in ("ok", "running") and not hours:
+    hours = run.status == Status.INTERRUPTED and run.config.get("hours") is not None and files.client is not None
+    if run.status not in (Status.OK, Status.RUNNING) and not hours:
         return None
     return figures(run, files.requests, files.segments, files.monitor, files.client, files.counts, files.packets)
 
@@ -172,7 +173,7 @@ def _limits(run: Run, given: Tree) -> dict[str, float | None]:
 def _unanalysed(files: SweepFiles) -> list[Configuration]:
     """A row for each configuration although nothing could be made of its runs."""
     keys = dict.fromkeys(r.run.key for r in files.runs)
-    found = [aggregate.empty(key, "unanalysed", "its runs could not be analysed") for key in keys]
+    found = [aggregate.empty(key, Status.UNANALYSED, "its runs could not be analysed") for key in keys]
     return [msgspec.structs.replace(one, baseline=one.key) for one in found]
 
 
@@ -181,15 +182,15 @@ def _missing(files: SweepFiles, known: Iterable[str]) -> list[Configuration]:
     why = "interrupted before it began" if files.sweep.interrupted else "its folder holds no run.json"
     lost = {one.planned.key: one for one in reversed(files.missing) if one.planned.key not in known}
     return [
-        aggregate.empty(key, "damaged" if one.why else "missing", one.why or why)
+        aggregate.empty(key, Status.DAMAGED if one.why else Status.MISSING, one.why or why)
         for key, one in reversed(list(lost.items()))
     ]
 
 
 def _without_halves(files: SweepFiles) -> tuple[SweepFiles, list[str]]:
     """Without runs that were interrupted, where their configuration has others; and the keys of those."""
-    whole = {r.run.key for r in files.runs if r.run.status != "interrupted"}
-    halves = [r for r in files.runs if r.run.status == "interrupted" and r.run.key in whole]
+    whole = {r.run.key for r in files.runs if r.run.status != Status.INTERRUPTED}
+    halves = [r for r in files.runs if r.run.status == Status.INTERRUPTED and r.run.key in whole]
     kept = [r for r in files.runs if r not in halves]
     return replace(files, runs=kept), [r.run.key for r in halves]
 
@@ -241,7 +242,7 @@ def _scalings(
     groups: dict[tuple[str, str | None], list[Configuration]] = {}
     configs = {one.run.key: one.run.config for one in observed}
     for c in configurations:
-        sound = c.status == "ok" and c.workers and not verdicts.invalid(c)
+        sound = c.status == Status.OK and c.workers and not verdicts.invalid(c)
         if sound and c.fault.kind == "none":
             groups.setdefault((baseline.group_key(configs[c.key]), c.pool), []).append(c)
     limit, cpus = thresholds.get("peak_memory_mb"), observed[0].run.cpu_count if observed else 1

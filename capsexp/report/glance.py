@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from capsexp.analysis import metrics
-from capsexp.analysis.gates import NOT_JUDGED
 from capsexp.analysis.metrics import BY_TAG
 from capsexp.analysis.metrics.metric import Place
 from capsexp.report.tables import interval, measured
 from capsexp.results.report import Configuration, GateResult, Report
+from capsexp.results.verdicts import Reading, Status
 
 QUESTIONS = (
     "How does this server do on this machine?",
@@ -35,7 +35,7 @@ class Item:
 
     @property
     def judged(self) -> bool:
-        return self.reading not in ("", NOT_JUDGED)
+        return self.reading not in ("", Reading.NOT_JUDGED)
 
 
 def question(report: Report) -> str:
@@ -48,7 +48,7 @@ def subjects(report: Report) -> list[Configuration]:
     that does; without any the first one."""
     chosen = next((one.recommendation.key for one in report.advice if one.recommendation), None)
     found = [c for c in report.configurations if c.key == chosen]
-    ran = [c for c in report.configurations if c.status == "ok"]
+    ran = [c for c in report.configurations if c.status == Status.OK]
     added = [c for c in ran if c.baseline != c.key and c.adds_workers]
     if added and not any(c in added for c in found):
         found.append(max(added, key=lambda c: c.value("throughput_rtfx") or 0.0))

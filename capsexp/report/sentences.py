@@ -8,14 +8,15 @@ from capsexp.analysis import slo, validity
 from capsexp.report import placements
 from capsexp.report.tables import interval, spelled
 from capsexp.results.report import Advice, Report
+from capsexp.results.verdicts import Reading, Verdict
 
 VERDICTS = {
-    "FEASIBLE": "more workers pay here, within the limits that were set",
-    "FEASIBLE_WITH_CAVEATS": "more workers pay here, within the limits that were set, but see the warnings",
-    "NOT_FEASIBLE": "no configuration with more workers keeps within the limits that were set",
-    "INCONCLUSIVE": "the data do not decide it",
-    "BASELINE": "what others are compared with",
-    "INVALID": "the runs that would have to decide it were {}; see the warnings",
+    Verdict.FEASIBLE: "more workers pay here, within the limits that were set",
+    Verdict.CAVEATS: "more workers pay here, within the limits that were set, but see the warnings",
+    Verdict.NOT_FEASIBLE: "no configuration with more workers keeps within the limits that were set",
+    Verdict.INCONCLUSIVE: "the data do not decide it",
+    Verdict.BASELINE: "what others are compared with",
+    Verdict.INVALID: "the runs that would have to decide it were {}; see the warnings",
 }
 
 
@@ -59,7 +60,7 @@ def _but_fewer_do(report: Report) -> str:
     """Where more workers pay, and one worker with more threads (or of another pool) pays as much."""
     added = {c.key for c in report.configurations if c.adds_workers}
     chosen = [one.recommendation.key for one in report.advice if one.recommendation and one.recommendation.decided]
-    if report.verdict not in ("FEASIBLE", "FEASIBLE_WITH_CAVEATS") or not chosen or added & set(chosen):
+    if report.verdict not in (Verdict.FEASIBLE, Verdict.CAVEATS) or not chosen or added & set(chosen):
         return ""
     return f"; {chosen[0]} does as well with fewer"
 
@@ -117,7 +118,7 @@ def slo_lines(report: Report) -> list[str]:
         if not c.slo:
             continue
         missed, kept = list(slo.missed(c.slo)), slo.verdict(c.slo)
-        said = "is not decided" if kept == slo.INCONCLUSIVE else "is kept"
+        said = "is not decided" if kept == Reading.INCONCLUSIVE else "is kept"
         what = ", ".join(missed if missed else [one.name for one in c.slo])
         found.append(f"SLO with {c.key}: {what} {'is not kept' if missed else said}.")
     return found

@@ -12,6 +12,7 @@ from capsexp.analysis.metrics.metric import Metric, Place
 from capsexp.analysis.texts import EXPLAINED
 from capsexp.counts import counted
 from capsexp.results.report import Configuration, Report, SloResult
+from capsexp.results.verdicts import Reading, Status
 from capsexp.targets.base import IGNORABLE
 
 MACHINES = "Workers for machines of other sizes with cores like these, by throughput and memory alone (predicted)"
@@ -106,7 +107,7 @@ def marked(c: Configuration) -> str:
 
 def came_to(c: Configuration) -> str:
     """Its verdict or, as it has none, how it ended."""
-    return spelled(c.verdict) if c.status == "ok" else c.status.upper()
+    return spelled(c.verdict) if c.status == Status.OK else c.status.upper()
 
 
 def trials(c: Configuration) -> str:
@@ -145,7 +146,7 @@ def gate_rows(report: Report) -> list[list[str]]:
     for c in report.configurations:
         unjudged: dict[str, list[str]] = {}
         for gate in c.gates:
-            if gate.verdict == "NOT_JUDGED":
+            if gate.verdict == Reading.NOT_JUDGED:
                 unjudged.setdefault(gate.reason or "", []).append(gate.metric)
                 continue
             limit = f"{'<=' if BY_TAG[gate.metric].at_most else '>='} {measured(gate.metric, gate.limit)}"

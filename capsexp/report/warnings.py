@@ -15,6 +15,7 @@ from capsexp.report.degrade import Survivor
 from capsexp.results.read import RunFiles, SweepFiles
 from capsexp.results.report import Configuration
 from capsexp.results.run import Reference
+from capsexp.results.verdicts import Status
 from capsexp.targets.base import TOLD, UNTOLD
 
 
@@ -141,7 +142,7 @@ def _of_configuration(c: Configuration, seen: Sequence[Seen], files: SweepFiles)
     yield from (f"{c.key}: {caveat}" for caveat in gates.caveats(c.gates, files.sweep.thresholds, 0))
     if c.incomplete:
         yield f"{c.key}: {c.incomplete}"
-    if c.status != "ok":
+    if c.status != Status.OK:
         yield f"{c.key}: {c.status}: {'; '.join(c.errors)}"
     if unlike := _UNLIKE.get(c.requests.unlike or ""):
         yield f"{c.key}: {unlike}"

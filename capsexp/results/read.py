@@ -18,6 +18,7 @@ from capsexp.results.report import SCHEMA, Report
 from capsexp.results.run import READ, ClientFacts, Reference, Row, Run, SampleTexts, SegmentCounts, Tree
 from capsexp.results.sweep import PlannedRun, Sweep, read_plan
 from capsexp.results.tables import TABLES, ends, read_rows, sizes
+from capsexp.results.verdicts import Status
 from capsexp.runfiles import CLIENT
 
 REFERENCE = re.compile(r"[0-9a-f]{6,64}")  # a reference's folder
@@ -109,7 +110,7 @@ def read_sweep(folder: Path) -> SweepFiles:
 def read_run(folder: Path) -> RunFiles:
     """A run's files. Raises FileNotFoundError where it has no run.json, ValueError for what is damaged."""
     run = read_facts(folder)
-    if run.status != "running":  # else they are being written
+    if run.status != Status.RUNNING:  # else they are being written
         _whole(folder, run)
     texts = {p.stem: _transcript(p) for p in sorted((folder / "transcripts").glob("*.json"))}
     tables = {name: read_rows(folder / f"{name}.csv") for name in TABLES}

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from capsexp.results.run import SampleFacts, Tree
+from capsexp.results.verdicts import Reading, Status, Verdict
 
 SCHEMA = 2
 Interval: TypeAlias = tuple[float, float]
@@ -38,7 +39,7 @@ class GateResult(msgspec.Struct, frozen=True, kw_only=True):
     metric: str
     value: float | None
     limit: float
-    verdict: str
+    verdict: Reading
     reason: str | None = None
     ci95: Interval | None = None
     tier: str | None = None
@@ -201,7 +202,7 @@ class SloResult(msgspec.Struct, frozen=True, kw_only=True):
     requests: int = 0
     late: int = 0
     late_ci: Interval | None = None
-    verdict: str
+    verdict: Reading
     reason: str | None = None
 
 
@@ -230,7 +231,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     load: str | None = None
     dispatch: str | None = None
     schedule: str | None = None
-    status: str = "ok"
+    status: Status = Status.OK
     errors: tuple[str, ...] = ()
     failure: str | None = None
     trials: int = 0
@@ -255,7 +256,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     gates: tuple[GateResult, ...] = ()
     slo: tuple[SloResult, ...] = ()
     caveats: tuple[str, ...] = ()
-    verdict: str = "INCONCLUSIVE"
+    verdict: Verdict = Verdict.INCONCLUSIVE
 
     def metric(self, tag: str) -> Estimate:
         """Empty where it is not known."""
@@ -440,7 +441,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     schema: int = SCHEMA
     name: str
-    verdict: str
+    verdict: Verdict
     valid: bool
     interrupted: bool
     unfinished: bool

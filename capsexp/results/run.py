@@ -7,6 +7,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from capsexp.results.verdicts import Status
+
 SCHEMA = 2  # of run.json; 1 held figures beside the facts, which are not looked at
 READ = (1, 2)
 # Settings, or facts of a machine or an engine, as any version wrote them: looked at where they are used.
@@ -62,7 +64,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     trial: int
     name: str = ""
-    status: str
+    status: Status
     error: str | None = None
     failure: str | None = None
     workers: int | None
@@ -104,7 +106,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def failed_by_us(self) -> bool:
         """It failed for a reason of ours: it says nothing of the server."""
-        return self.status != "ok" and self.failure == "harness"
+        return self.status != Status.OK and self.failure == "harness"
 
     def group(self, name: str) -> Tree:
         """A group of its settings; empty where its version had none."""

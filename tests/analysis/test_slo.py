@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capsexp.analysis import gates, slo
+from capsexp.analysis import slo
 from capsexp.analysis.capacity import Stretch
 from capsexp.analysis.latency import NOTHING, Experience, felt
 from capsexp.analysis.slo import Limit, judge, limits, settled, stretches
 from capsexp.results.report import SloResult
 from capsexp.results.run import ClientFacts
+from capsexp.results.verdicts import Verdict
 from tests.support.values import HOG, counted, figures, made_run
 
 SECOND = {"stop_to_text_p95_s": 1.0}
@@ -126,7 +127,7 @@ def packet(request: int, due: float, at: float) -> dict[str, Any]:
 def test_each_request_has_felt_what_its_rows_say() -> None:
     rows = [row(0, 0.5, user=3), row(1, None), row(2, 1.0, stop_s=None, **{"class": "file"})]
     packets = [packet(0, 4.0, 6.0), packet(0, 8.0, 9.0), packet(1, 4.0, 6.0)]
-    first, second, third = felt(rows, packets, ClientFacts()).each
+    first, second, third = felt(rows, packets, ClientFacts(timed=True)).each
     assert (first.user, first.stop_to_text_s, first.turnaround_s, first.lag_s) == (3, 0.5, 10.5, 2.0)
     assert (second.user, second.stop_to_text_s, second.turnaround_s, second.lag_s) == (1, *[math.inf] * 3)
     assert (third.kind, third.spoken, third.stop_to_text_s, third.turnaround_s, third.lag_s) == (
@@ -137,8 +138,9 @@ def test_each_request_has_felt_what_its_rows_say() -> None:
 @pytest.mark.parametrize(
     ("waits", "disturbed", "verdict"),
     [
-        ([0.5] * 200, (), gates.BASELINE), ([2.0] * 200, (), gates.NOT_FEASIBLE), ([0.5] * 5, (), gates.INCONCLUSIVE),
-        ([2.0] * 200, HOG, gates.INVALID),
+        ([0.5] * 200, (), Verdict.BASELINE), ([2.0] * 200, (), Verdict.NOT_FEASIBLE),
+        ([0.5] * 5, (), Verdict.INCONCLUSIVE),
+        ([2.0] * 200, HOG, Verdict.INVALID),
     ],
 )  # fmt: skip
 def test_a_configuration_that_breaks_a_promise_is_not_feasible(

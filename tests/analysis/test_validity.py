@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capsexp.analysis import timeline, validity, verdicts
-from capsexp.analysis.gates import CAVEATS, INVALID
 from capsexp.results.report import Reason, Timeline
+from capsexp.results.verdicts import Verdict
 from tests.support.runs import DEFAULT, QUIET, run
 from tests.support.values import HOG, counted, cpu, gates, made_run, trials
 
@@ -147,7 +147,7 @@ def test_a_thinned_table_says_the_same_of_other_processes(kept: list[bool], ours
 def test_a_disturbed_trial_is_left_out_and_makes_a_caveat() -> None:
     runs = [*trials(1, 10.0, 10.0, 10.0), *trials(2, 5.0, 5.0), made_run(2, 50.0, trial=3, disturbed=HOG)]
     found = counted(*runs)[1]
-    assert (found.value("speedup"), found.trials, found.verdict) == (2.0, 2, CAVEATS)
+    assert (found.value("speedup"), found.trials, found.verdict) == (2.0, 2, Verdict.CAVEATS)
     assert found.validity.invalid == 1
     again = counted(*runs, made_run(2, 5.0, trial=3))[1]
     assert again.metric("speedup").values == (2.0, 2.0, 2.0)
@@ -155,15 +155,16 @@ def test_a_disturbed_trial_is_left_out_and_makes_a_caveat() -> None:
 
 def test_when_every_run_is_disturbed_the_figures_are_shown_and_decide_nothing() -> None:
     one, two = counted(made_run(1, 10.0), made_run(2, 5.0, disturbed=HOG))
-    assert (two.value("speedup"), two.verdict) == (2.0, INVALID)
+    assert (two.value("speedup"), two.verdict) == (2.0, Verdict.INVALID)
     assert {name: gate.verdict for name, gate in gates(two).items()} == {
         "speedup": "NOT_JUDGED", "memory_growth": "NOT_JUDGED", "peak_memory_mb": "NOT_JUDGED", "correctness": "PASS",
     }  # fmt: skip
-    assert verdicts.overall([one, two]) == INVALID
+    assert verdicts.overall([one, two]) == Verdict.INVALID
     one, two = counted(made_run(1, 10.0, disturbed=HOG), made_run(2, 5.0))
-    assert two.verdict == INVALID  # what it is compared with is unknown
+    assert two.verdict == Verdict.INVALID  # what it is compared with is unknown
     assert "OTHER_CPU" in str(verdicts.invalid(one))
-    assert verdicts.overall(counted(made_run(1, 10.0, disturbed=HOG))) == INVALID  # a baseline, and that disturbed
+    alone = counted(made_run(1, 10.0, disturbed=HOG))  # a baseline, and that disturbed
+    assert verdicts.overall(alone) == Verdict.INVALID
 
 
 def test_shares_of_the_time() -> None:

@@ -7,13 +7,13 @@ missing or do not count are errors.
 
 from __future__ import annotations
 
-from capsexp.analysis.gates import FAIL, INCONCLUSIVE, NOT_JUDGED, PASS
 from capsexp.analysis.metrics import BY_TAG
 from capsexp.analysis.validity import codes, kinds
 from capsexp.analysis.verdicts import invalid
 from capsexp.report import testsuites
 from capsexp.report.testsuites import Element
 from capsexp.results.report import Configuration, GateResult, Report
+from capsexp.results.verdicts import Reading, Status, Verdict
 
 FILE = "report.junit.xml"
 
@@ -29,24 +29,24 @@ def _suite(name: str, c: Configuration) -> Element:
 def _runs(c: Configuration) -> Element:
     """Whether the runs were made and tell anything; without them no gate is worth its verdict."""
     validity = c.validity
-    if c.status != "ok":
+    if c.status != Status.OK:
         return testsuites.erred("runs", c.status, "; ".join(c.errors) or c.status)
     if c.incomplete:
-        return testsuites.erred("runs", "missing", c.incomplete)
+        return testsuites.erred("runs", Status.MISSING, c.incomplete)
     if why := invalid(c):
         reasons = dict.fromkeys(reason.reason for run in validity.runs for reason in run.reasons)
-        return testsuites.erred("runs", "INVALID", f"{why}: {'; '.join(reasons)}")
+        return testsuites.erred("runs", Verdict.INVALID, f"{why}: {'; '.join(reasons)}")
     left_out = f", {validity.invalid} left out: {kinds(codes([c]))}" if validity.invalid else ""
     return testsuites.passed("runs", f"{validity.valid} valid{left_out}")
 
 
 def _gate(gate: GateResult) -> Element:
     metric, verdict = gate.metric, gate.verdict
-    if verdict == PASS:
+    if verdict == Reading.PASS:
         return testsuites.passed(metric, _compared(gate))
-    if verdict == FAIL:
+    if verdict == Reading.FAIL:
         return testsuites.failed(metric, verdict, _compared(gate))
-    if verdict in (INCONCLUSIVE, NOT_JUDGED):
+    if verdict in (Reading.INCONCLUSIVE, Reading.NOT_JUDGED):
         reason = gate.reason or "no reason given"
         said = f"{verdict}: {reason if gate.value is None else _compared(gate)}"
         return testsuites.skipped(metric, verdict, said)

@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterator, Mapping
 
 from capsexp import escape
-from capsexp.analysis.gates import FAIL, PASS
 from capsexp.analysis.metrics import METRICS
 from capsexp.analysis.metrics.metric import Metric
 from capsexp.results.report import Configuration, Report
+from capsexp.results.verdicts import Reading
 
 FILE = "report.prom"
 _MB = 2**20
@@ -26,8 +26,9 @@ def render(report: Report) -> str:
         for c in report.configurations
     ])  # fmt: skip
     lines += _family("gate_passed", "Whether a metric keeps its limit; absent where that is not decided.", [
-        (_labels({"sweep": report.name, "configuration": c.key, "metric": gate.metric}), int(gate.verdict == PASS))
-        for c in report.configurations for gate in c.gates if gate.verdict in (PASS, FAIL)
+        (_labels({"sweep": report.name, "configuration": c.key, "metric": gate.metric}),
+         int(gate.verdict == Reading.PASS))
+        for c in report.configurations for gate in c.gates if gate.verdict in (Reading.PASS, Reading.FAIL)
     ])  # fmt: skip
     return "".join(f"{line}\n" for line in lines)
 

@@ -13,11 +13,13 @@ from capsexp.analysis.metrics.metric import Place
 from capsexp.report import beside, glance, placements, sentences, tables
 from capsexp.report.exporters.html.words import Words, say, sentence
 from capsexp.results.report import Report
+from capsexp.results.verdicts import Reading, Verdict
 
 MOST_FACTS, LONGEST_FACT = 60, 300  # of the environment: names at one place, characters of a value
-TONES = {
-    "FEASIBLE": "good", "FEASIBLE_WITH_CAVEATS": "open", "NOT_FEASIBLE": "bad", "INCONCLUSIVE": "open",
-    "INVALID": "open", "PASS": "good", "FAIL": "bad", "NOT_JUDGED": "plain", "BASELINE": "plain",
+TONES: dict[str, str] = {
+    Verdict.FEASIBLE: "good", Verdict.CAVEATS: "open", Verdict.NOT_FEASIBLE: "bad", Verdict.INCONCLUSIVE: "open",
+    Verdict.INVALID: "open", Verdict.BASELINE: "plain",
+    Reading.PASS: "good", Reading.FAIL: "bad", Reading.NOT_JUDGED: "plain",
 }  # fmt: skip
 
 

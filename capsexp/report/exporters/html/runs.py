@@ -26,6 +26,7 @@ from capsexp.report.exporters.html.plots import (
 from capsexp.report.exporters.html.words import Words, say
 from capsexp.results.read import RunFiles, SweepFiles
 from capsexp.results.report import Report
+from capsexp.results.verdicts import Status
 
 RUNS = 3  # that are shown one by one
 SEGMENTS = 250  # of a run that are drawn
@@ -37,7 +38,7 @@ def shown(report: Report, files: SweepFiles) -> list[RunFiles]:
     """The runs that are shown one by one: of the configurations that the answer is about, of their baseline, of the one
     with the most workers, and of those that were harmed or wrong; of each the one of middle length."""
     keys = [key for c in glance.subjects(report) for key in (c.baseline, c.key)]
-    keys += [c.key for c in sorted(report.configurations, key=lambda c: -(c.workers or 0)) if c.status == "ok"][:1]
+    keys += [c.key for c in sorted(report.configurations, key=lambda c: -(c.workers or 0)) if c.status == Status.OK][:1]
     keys += [c.key for c in report.configurations if c.wrong or c.fault.kind != "none"]
     found = [_typical(report, files, key) for key in dict.fromkeys(keys) if key]
     return [run for run in found if run is not None][:RUNS]
