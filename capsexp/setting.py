@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 from capsexp.plugins import nearest
@@ -80,10 +80,10 @@ def setting(
     return _field(default, Setting(says, low, high, above, tuple(choices), hint, takes, written))
 
 
-def redefault(base: type, name: str, default: Any) -> Any:
-    """The setting of a base class with another default."""
+def redefault(base: type, name: str, default: Any, **changed: Any) -> Any:
+    """The setting of a base class with another default, and whatever else of `Setting` differs."""
     inherited = next(each for each in fields(base) if each.name == name)
-    return _field(default, of(inherited.metadata))
+    return _field(default, replace(of(inherited.metadata), **changed))
 
 
 def _field(default: Any, what: Setting) -> Any:

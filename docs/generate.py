@@ -4,25 +4,57 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
+import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import msgspec
 from tabulate import tabulate
 
-from capsexp.analysis.metrics import METRICS
-from capsexp.analysis.metrics.metric import Metric
+from capsexp.analysis.metrics import GATED, METRICS
+from capsexp.analysis.metrics.metric import Gate, Metric
 from capsexp.config import Config
-from capsexp.config.described import Row, groups, rows
+from capsexp.config.described import Row, flow, groups, rows
 from capsexp.engines import ENGINES
 from capsexp.load import LOADS
 from capsexp.results.report import Report
 from capsexp.targets import TARGETS
 
 ROOT = Path(__file__).resolve().parent.parent
-FULL = {"report": "default", "slo": "none"}  # the option of each group that lists all its keys
+FULL = {  # the option of each group that lists all its keys
+    "archive": "default",
+    "executor": "local",
+    "fault": "none",
+    "monitor": "default",
+    "punctuation": "ct_transformer",
+    "reference": "engine",
+    "report": "default",
+    "samples": "speech",
+    "server": "local",
+    "slo": "none",
+    "thresholds": "default",
+    "validity": "default",
+}
 PLUGGED = {"engine": ENGINES, "target": TARGETS, "load": LOADS}  # groups of which each option has keys of its own
+LIMITS = '''"""Made from capsexp/analysis/metrics/ by `python docs/generate.py`: change it there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from capsexp.setting import setting
+
+
+@dataclass
+class Limits:
+    """A limit on each metric that has a gate."""
+
+{}
+'''
+MADE_FIRST = "capsexp/config/limits.py"  # the schema has it, of which others are made
 WIDE = 30  # characters of a key and its value, up to which comments stand one below the other
 
 
@@ -59,35 +91,58 @@ def _versus(metric: Metric) -> str:
     return programs + loads
 
 
+def limits_module() -> str:
+    """capsexp/config/limits.py. A file and no import: what runs read their settings with must not know of analysis."""
+    fields = [
+        f"    {tag}: float | None = setting({(m.gate or Gate()).limit}, {_limit(m)!r})" for tag, m in GATED.items()
+    ]
+    return LIMITS.format("\n".join(fields).replace("'", '"'))
+
+
+def _limit(metric: Metric) -> str:
+    words = ["at most" if metric.at_most else "at least", metric.unit or ("as a share" if metric.percent else "")]
+    return ", ".join(filter(None, [*words, metric.gate and metric.gate.relative and "against the baseline"]))
+
+
 def schema() -> str:
     """capsexp/results/report.schema.json."""
     found = {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(Report)}
     return json.dumps(found, indent=1, sort_keys=True) + "\n"
 
 
-def option(settings: type) -> str:
-    """A file of conf/ with every key of a group."""
-    return _file(settings, [], rows(settings))
+def option(settings: type, about: str = "", **given: str) -> str:
+    """A file of conf/ with every key of a group, at its default or as `given`."""
+    return _file(settings, about, [replace(row, written=given.get(row.key, row.written)) for row in rows(settings)])
+
+
+def every_null(settings: type, about: str) -> str:
+    """A file of conf/ in which every key of a group is null."""
+    return _file(settings, about, [replace(row, written="null", says="") for row in rows(settings)])
 
 
 def load_option(settings: type) -> str:
-    """A file of conf/load/ with the keys in which a load differs from load=all."""
+    """A file of conf/load/: the keys in which a load differs from load=all."""
     usual = {row.key: row.written for row in rows(LOADS.settings("all"))}
     own = [row for row in rows(settings) if usual.get(row.key) != row.written]
-    return _file(settings, ["defaults: [all, _self_]"], own)
+    return _file(settings, "", own, "defaults: [all, _self_]")
 
 
-def _file(settings: type, before: list[str], found: list[Row]) -> str:
-    about = [f"# {line}" for line in _about(settings).splitlines()]
-    return "\n".join([_made_from(settings), *about, *before, *_lines(found)]) + "\n"
+def config_file() -> str:
+    """conf/config.yaml: what stands between its defaults list and what Hydra is told."""
+    before, made, after = (ROOT / "conf/config.yaml").read_text("utf-8").partition(_made_from(Config))
+    hydra = after[after.index("\nhydra:\n") :]
+    return "\n".join([before + made, *_lines(rows(Config)), hydra])
+
+
+def _file(settings: type, about: str, found: list[Row], *before: str) -> str:
+    comments = [f"# {line}" for line in (about or _about(settings)).splitlines()]
+    lines = _lines([replace(row, says="", choices=()) if row.key == "name" else row for row in found])
+    return "\n".join([_made_from(settings), *comments, *before, *lines]) + "\n"
 
 
 def _made_from(settings: type) -> str:
-    return f"# Made from {_source(settings)} by `python docs/generate.py`: change it there."
-
-
-def _source(settings: type) -> str:
-    return Path(inspect.getfile(settings)).relative_to(ROOT).as_posix()
+    source = Path(inspect.getfile(settings)).relative_to(ROOT).as_posix()
+    return f"# Made from {source} by `python docs/generate.py`: change it there."
 
 
 def _about(settings: type) -> str:
@@ -95,10 +150,20 @@ def _about(settings: type) -> str:
 
 
 def _lines(found: list[Row]) -> Iterator[str]:
-    pairs = [(f"{row.key}: {row.written}", row.says if row.key != "name" else "") for row in found]
-    column = max((len(pair) for pair, says in pairs if says and len(pair) <= WIDE), default=0)
-    for pair, says in pairs:
-        yield f"{pair:<{column}}   # {says}" if says else pair
+    pairs = [(f"{row.key}:{'' if _nested(row) else f' {row.written}'}", row) for row in found]
+    column = max((len(pair) for pair, row in pairs if _comment(row) and len(pair) <= WIDE), default=0)
+    for pair, row in pairs:
+        yield f"{pair:<{column}}   # {_comment(row)}" if _comment(row) else pair
+        yield from (f"  {key}: {flow(inner)}" for key, inner in (row.default.items() if _nested(row) else ()))
+
+
+def _nested(row: Row) -> bool:
+    """Whether it holds mappings by name, each of which has a line of its own."""
+    return isinstance(row.default, dict) and any(isinstance(inner, dict) for inner in row.default.values())
+
+
+def _comment(row: Row) -> str:
+    return f"{row.says} ({' | '.join(row.choices)})" if row.choices else row.says
 
 
 def settings_page() -> str:
@@ -129,16 +194,28 @@ def _table(prefix: str, found: list[Row]) -> str:
 
 
 def _pages() -> Iterator[tuple[str, Callable[[], str]]]:
+    yield MADE_FIRST, limits_module
     yield "docs/reference/metrics.md", metrics_page
     yield "docs/reference/settings.md", settings_page
     yield "capsexp/results/report.schema.json", schema
+    yield "conf/config.yaml", config_file
     for group, settings in groups(Config):
         if group in FULL:
-            yield f"conf/{group}/{FULL[group]}.yaml", partial(option, settings)
+            given = {"name": FULL[group]} if group == "punctuation" else {}
+            yield f"conf/{group}/{FULL[group]}.yaml", partial(option, settings, **given)
+        for name in PLUGGED[group].ours() if group in PLUGGED else ():
+            own = PLUGGED[group].settings(name)
+            whole = group != "load" or name == "all"
+            yield f"conf/{group}/{name}.yaml", partial(option if whole else load_option, own)
+    off = "Every run counts, whatever else the machine did."
+    yield "conf/validity/off.yaml", partial(every_null, dict(groups(Config))["validity"], off)
 
 
 PAGES = dict(_pages())
 
 if __name__ == "__main__":
+    before = (ROOT / MADE_FIRST).read_text("utf-8")
     for name, page in PAGES.items():
         (ROOT / name).write_text(page(), "utf-8")
+    if (ROOT / MADE_FIRST).read_text("utf-8") != before:
+        os.execv(sys.executable, [sys.executable, *sys.argv])

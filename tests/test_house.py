@@ -32,7 +32,6 @@ FLOORS = (
     ("begin", "lifeline", "cgroup", "extent", "placement", "protocol"),
     ("files", "plugins", "segments", "commandline", "address", "machine", "topology", "audio"),
     ("csvfile", "debug", "lock", "plugpoints", "setting"),
-    ("bounds",),
     ("engines", "targets", "load", "server.core"),
     ("config", "results", "simulation"),
     ("samples", "overrides", "punctuation", "analysis"),

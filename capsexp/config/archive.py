@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from capsexp.setting import setting
+
 
 @dataclass
 class ArchiveConfig:
-    enabled: bool = True
-    samples: bool | None = None  # None: pack shipped sets, leave the user's own audio out
-    transcripts: bool = True  # False: hashes in place of texts and of the names of samples
+    """What of a sweep is packed."""
+
+    enabled: bool = setting(True, "whether an archive is made of each sweep")
+    samples: bool | None = setting(None, "pack the audio; null: shipped sets only")
+    transcripts: bool = setting(True, "false: hashes in place of recognized texts and of the names of samples")
 
     def problems(self) -> Iterator[str]:
         if self.samples and not self.transcripts:

@@ -2,16 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from capsexp.errors import ConfigError
-from capsexp.plugins import nearest
-
-
-def one_of(key: str, value: str, names: tuple[str, ...]) -> Iterator[str]:
-    """What is wrong with a value that is none of these."""
-    if value not in names:
-        yield f"{key}: unknown value {value!r}{nearest(value, names)}"
 
 
 def count(key: str, value: object, what: str) -> int | None:

@@ -18,13 +18,14 @@ _WORDS = {int: "whole number", float: "number", str: "text", bool: "true or fals
 @dataclass(frozen=True)
 class Row:
     """A setting. `default`: the value itself; `written`: the default as conf/ gives it; `takes`: what it may be;
-    `says`: the line that says what it is."""
+    `choices`: of a text, those that `says`, the line that says what it is, does not name all."""
 
     key: str
     default: Any
     written: str
     takes: str
     says: str
+    choices: tuple[str, ...]
 
 
 def rows(settings: type) -> list[Row]:
@@ -36,7 +37,8 @@ def rows(settings: type) -> list[Row]:
         if is_dataclass(value):
             continue
         written = what.written if what.written is not None else flow(value)
-        found.append(Row(each.name, value, written, _takes(hints[each.name], what), what.says))
+        unnamed = () if all(choice in what.says for choice in what.choices) else what.choices
+        found.append(Row(each.name, value, written, _takes(hints[each.name], what), what.says, unnamed))
     return found
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from capsexp.plugpoints import EXECUTORS
+from capsexp.setting import setting
 
 
 @dataclass
 class ExecutorConfig:
-    """`options` are of an executor that another package brings."""
+    """Where runs are executed, one at a time: here, each as `python -m capsexp.run RUN_DIR`."""
 
-    name: str = "local"
-    options: dict[str, Any] = field(default_factory=dict)
+    name: str = setting("local", "which executor")
+    options: dict[str, Any] = setting({}, "of an executor that another package brings")
 
     def problems(self) -> Iterator[str]:
         EXECUTORS.check("executor", self.name)

@@ -5,20 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from capsexp.bounds import number
 from capsexp.errors import ConfigError
 from capsexp.plugpoints import ALWAYS, PROBES
+from capsexp.setting import setting
 
 
 @dataclass
 class MonitorConfig:
-    interval: float = number(0.5, low=0.01)
-    port: int | None = number(None, high=65535, hint="give 1 to 65535, or 0 for any that is free")
-    pid: int | None = number(None, low=1)
-    log: str | None = None
-    html: str | None = None
-    live: bool = True
-    probes: list[str] | None = None  # what a run asks: see monitor/probes/; null: all that can be asked here
+    """What is measured."""
+
+    interval: float = setting(0.5, "s between two looks", low=0.01)
+    port: int | None = setting(
+        None, "alone: the server to find, by its port", high=65535, hint="give 1 to 65535, or 0 for any that is free"
+    )
+    pid: int | None = setting(None, "alone: the server to find, by its process id", low=1)
+    log: str | None = setting(None, "alone: write CSV here")
+    html: str | None = setting(None, "alone: write a page with plots of what was seen here, in the end")
+    live: bool = setting(True, "alone: show what is seen, on a terminal")
+    probes: list[str] | None = setting(
+        None, "in a run: what is asked, e.g. [processes,system,neighbours]; null: all that can be asked here"
+    )
 
     def problems(self) -> Iterator[str]:
         if self.probes is not None:

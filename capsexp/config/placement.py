@@ -6,19 +6,18 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from capsexp.config.checks import one_of
 from capsexp.placement import KINDS
+from capsexp.setting import setting
 
 
 @dataclass
 class PlacementConfig:
-    """`name`: `none`, or how the workers of our own server are pinned to CPUs; see docs/how-to/placement.md."""
+    """Which CPUs the workers of our own server are pinned to; see docs/how-to/placement.md."""
 
-    name: str = "none"
+    name: str = setting("none", "how they are pinned", choices=KINDS)
 
     def problems(self, server: str) -> Iterator[str]:
         """`server`: the kind of server that is to be pinned."""
-        yield from one_of("placement", self.name, KINDS)
         if self.name == "none":
             return
         if server != "local":

@@ -6,18 +6,19 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from capsexp.config.checks import one_of
 from capsexp.engines import EngineConfig
+from capsexp.setting import setting
 
 POOLS = ("process", "prefork", "thread")
 
 
 @dataclass
 class PoolConfig:
-    name: str = "process"
+    """What owns the workers. `process`: N spawned processes, each with its own model. `prefork`: one process loads the
+    model, then forks N workers that share its memory (Linux, threads=1). `thread`: one process, N threads over one
+    model, for engines whose library allows it."""
 
-    def problems(self) -> Iterator[str]:
-        yield from one_of("pool", self.name, POOLS)
+    name: str = setting("process", "which pool", choices=POOLS)
 
     def unfit(self, engine: EngineConfig, threads: int) -> Iterator[str]:
         """Why this pool cannot run this engine, here."""

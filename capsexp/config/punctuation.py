@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from capsexp.config.checks import one_of
+from capsexp.setting import setting
 
 
 @dataclass
 class PunctuationConfig:
-    """`ct_transformer`: FunASR's CT-Transformer on the final text."""
+    """What sets punctuation. `ct_transformer`: FunASR's CT-Transformer on the final text, in a worker."""
 
-    name: str = "none"
-    model_dir: str | None = None
-    quantize: bool = False
+    name: str = setting("none", "what sets it", choices=("none", "ct_transformer"))
+    model_dir: str | None = setting(
+        None, "the folder that holds model.onnx (or model_quant.onnx), config.yaml and tokens.json"
+    )
+    quantize: bool = setting(False, "the int8 model, model_quant.onnx")
 
     def problems(self) -> Iterator[str]:
-        yield from one_of("punctuation", self.name, ("none", "ct_transformer"))
         if self.name != "none" and self.model_dir is None:
             yield (
                 "punctuation=ct_transformer: no model named; give the folder with model.onnx, config.yaml and "

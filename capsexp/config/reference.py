@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from capsexp.config.checks import one_of
+from capsexp.setting import setting
 
 REFERENCES = ("engine", "server", "off")
 
 
 @dataclass
 class ReferenceConfig:
-    """`name`: `engine`, the same segments by the same engine without a server; `server`, its own answers to one request
-    at a time; `off`. `processes`, of `engine`: `sweep` (every worker count of the sweep) or a list of counts; 1 always
-    runs, for the texts."""
+    """What texts are compared with. `engine`: the same segments by the same engine without a server. `server`: the
+    server's own answers to one request at a time. `off`: nothing."""
 
-    name: str = "engine"
-    processes: Any = field(default_factory=lambda: [1])
+    name: str = setting("engine", "which reference", choices=REFERENCES)
+    processes: Any = setting(
+        [1],
+        "engine: the counts to run without a server, 1 always, for the texts; sweep: every worker count of the sweep",
+        takes="list of whole numbers from 1, or `sweep`",
+    )
 
     def problems(self) -> Iterator[str]:
-        yield from one_of("reference", self.name, REFERENCES)
         given = self.processes
         if given != "sweep" and not (isinstance(given, list) and all(type(p) is int and p >= 1 for p in given)):
             yield f"reference.processes: {given!r} is neither `sweep` nor a list such as [1,2]"

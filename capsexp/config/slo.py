@@ -16,7 +16,7 @@ class SloConfig:
     """What users are promised: at most so many seconds, of p95 for all but 1 request in 20; null leaves it out.
     slo=dictation and slo=mixed have some."""
 
-    name: str = "none"
+    name: str = setting("none", "which promises")
     stop_to_text_p50_s: float | None = setting(None, "from the moment a user stopped speaking to the text")
     stop_to_text_p90_s: float | None = setting(None, "likewise: 1 request in 10 may take longer")
     stop_to_text_p95_s: float | None = setting(None, "likewise: 1 request in 20 may take longer")

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from capsexp.setting import setting
+
 
 @dataclass
 class ValidityConfig:
-    """Above (frequency: below) any of these a run's times are not the server's own, and the run is INVALID."""
+    """A run beyond any of these is INVALID, as its times are not the server's own: it is repeated and decides no gate.
+    null skips one."""
 
-    min_s: float | None = 5.0  # that the measured phase lasts
-    client_cpu: float | None = 0.95  # share of one CPU that the client used
-    client_lag_s: float | None = 0.5  # longest time the client kept a result waiting
-    client_late_s: float | None = 0.02  # 99th percentile of how late it was itself with what was due
-    major_faults_per_s: float | None = 100.0  # of the server's processes
-    swap_in_mb: float | None = 16.0  # read back by the whole system
-    steal_percent: float | None = 10.0  # taken by the host of a virtual machine
-    other_cpu: float | None = 0.25  # share of all CPUs that processes of others used
-    interference: float | None = None  # by how much, as a share, others made it slower by having a CPU it waited for
-    frequency: float | None = 0.7  # of the later half of the run / of its earlier half
-    monitor_gap_s: float | None = 3.0  # without a sample, beyond the interval
-    warmup: float | None = 3.0  # a worker's first segment / its later ones, per second of audio
+    min_s: float | None = setting(5.0, "s that the measured phase lasts, at least: chance decides what is shorter")
+    client_cpu: float | None = setting(0.95, "share of one CPU that the client used: it was the bottleneck")
+    client_lag_s: float | None = setting(0.5, "longest time the client kept a result waiting, or was paused")
+    client_late_s: float | None = setting(
+        0.02, "how late the client itself was with 1 in 100 of what was due (a packet is 0.05 s)"
+    )
+    major_faults_per_s: float | None = setting(100.0, "of the server's processes: memory is paging")
+    swap_in_mb: float | None = setting(16.0, "read back from swap, by the whole system")
+    steal_percent: float | None = setting(10.0, "CPU that the host of a virtual machine took")
+    other_cpu: float | None = setting(0.25, "share of all CPUs that other processes used")
+    interference: float | None = setting(
+        None, "by how much others made the run slower by having a CPU it waited for, as a share: 0.05 is strict"
+    )
+    frequency: float | None = setting(
+        0.7, "the CPU's clock in the later half of the run / in its earlier half, at least"
+    )
+    monitor_gap_s: float | None = setting(3.0, "without a sample, beyond monitor.interval")
+    warmup: float | None = setting(3.0, "a worker's first segment / its later ones, per second of audio")

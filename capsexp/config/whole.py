@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
-from capsexp import bounds, engines
+from capsexp import engines
 from capsexp.address import TRANSPORTS, is_address, no_address, whole
-from capsexp.bounds import number
 from capsexp.config.archive import ArchiveConfig
 from capsexp.config.checks import count
 from capsexp.config.executor import ExecutorConfig
@@ -30,27 +29,40 @@ from capsexp.engines import EngineConfig
 from capsexp.errors import ConfigError
 from capsexp.load import LOADS
 from capsexp.machine import total_mb
-from capsexp.plugins import nearest
+from capsexp.setting import problems, setting
 from capsexp.targets import TARGETS, TargetConfig
-from capsexp.targets.base import IGNORABLE, TOLD
+from capsexp.targets.base import TOLD
 
 WORKER_MB = 10  # that a worker takes before it has a model, at the very least
 AUTO_TRIALS = 3  # fewer leave the spread itself unknown
+COUNT = "whole number from 1, or `auto`"
 
 
 @dataclass
 class Config:
-    workers: Any = 1  # int >= 1 or "auto"
-    threads: int = number(1, low=1, high=1024)
-    trials: Any = "auto"  # or int >= 1
-    trials_max: int = number(10, low=1)  # runs of a configuration, with those that are repeated or added
-    trial: int = number(1, low=1)
-    cooldown: float = 0.0  # between runs
-    hours: float | None = number(None, high=10_000, above=True)  # cycle the requests for so long
-    name: str = "sweep"
-    live: bool = True  # how it goes, on a terminal
-    resume: str | None = None
-    redo: str | None = None  # with resume=: `changed` makes finished runs of another configuration again
+    workers: Any = setting(1, "recognizers at work; auto: what cores and memory allow", takes=COUNT)
+    threads: int = setting(1, "per worker", low=1, high=1024)
+    trials: Any = setting(
+        "auto",
+        f"repetitions of every configuration, interleaved; auto: {AUTO_TRIALS}, then as many as still change an answer",
+        takes=COUNT,
+    )
+    trials_max: int = setting(
+        10, "runs of a configuration, counting those that are repeated (INVALID) or added (auto)", low=1
+    )
+    trial: int = setting(1, "which repetition this is: set by the sweep", low=1)
+    cooldown: float = setting(0.0, "s of rest between runs")
+    hours: float | None = setting(
+        None, "cycle the requests for so long, instead of load.repeats", high=10_000, above=True
+    )
+    live: bool = setting(True, "on a terminal: how it goes, while it goes; false: plain lines")
+    name: str = setting("sweep", "ends the name of the output folder")
+    resume: str | None = setting(None, "the folder of a sweep to go on with, or to add configurations and trials to")
+    redo: str | None = setting(
+        None,
+        "with resume: changed = finished runs that were made otherwise (code, models, ...) are made again in place",
+        choices=("changed",),
+    )
     engine: EngineConfig = field(default_factory=lambda: engines.settings("sphinx")())
     pool: PoolConfig = field(default_factory=PoolConfig)
     placement: PlacementConfig = field(default_factory=PlacementConfig)
@@ -92,11 +104,8 @@ def check(config: Config) -> None:
 def _faults(config: Config) -> Iterator[str]:
     """`key: what is wrong; what to do`, each in one line: of the groups and, where both are known to be right, of two
     that do not go together."""
-    yield from bounds.problems(config)
+    yield from problems(config)
     yield from config.archive.problems()
-    if config.redo not in (None, "changed"):
-        yield f"redo: {config.redo!r} is neither `changed` nor null"
-    yield from config.pool.problems()
     if config.server.name == "local" and (worker_count(config.workers) or 0) * WORKER_MB > (there := total_mb()):
         yield (
             f"workers: {config.workers} are more than this machine's {there:.0f} MB of memory could ever hold; at most "
@@ -141,9 +150,6 @@ def _spoken(config: Config) -> Iterator[str]:
         yield f"server.url: {no_address(server.url, target.transport)}"
     if server.token and not target.tokens:
         yield f"server.token: target={target.name} has no place for one; leave it out"
-    for name in target.ignore:
-        if name not in IGNORABLE:
-            yield f"target.ignore: unknown value {name!r}{nearest(name, IGNORABLE)}"
     if "numbers" in target.ignore and not all(map(find_spec, ("num2words", "cn2an"))):
         yield "target.ignore: to spell numbers alike takes more packages: pip install 'capsexp[numbers]'"
     if strange := sorted(target.tells - TOLD.keys()):

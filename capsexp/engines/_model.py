@@ -10,10 +10,14 @@ from typing import Any, ClassVar
 
 from capsexp.engines import _folders
 from capsexp.engines.base import EngineConfig
-from capsexp.plugins import nearest
+from capsexp.setting import setting
 
 PARAFORMERS = ("paraformer-large", "paraformer-small", "tiny")
 SENSEVOICES = ("sensevoice-small", "sensevoice-tiny")
+# Of settings, for models as FunASR's exporter writes them.
+HOLDS = "the folder that holds model.onnx (or model_quant.onnx), config.yaml, am.mvn and {}"
+INT8 = "the int8 model, model_quant.onnx"
+CUDA = "where it runs (cuda needs onnxruntime-gpu)"
 SENSEVOICE_HEARS = ("zh", "en", "yue", "ja", "ko")
 
 
@@ -29,11 +33,11 @@ class ModelConfig(EngineConfig):
     measures: ClassVar[frozenset[str]] = frozenset({"twin", "quantize", "device", "language"})
     shapes: ClassVar[tuple[str, ...]] = ()
 
-    model_dir: str | None = None
-    model_id: str | None = None
-    twin: str | None = None
-    quantize: bool = False
-    device: str = "cpu"
+    model_dir: str | None = setting(None, "the folder of the model")
+    model_id: str | None = setting(None, "or its name on the hub (needs the package modelscope)")
+    twin: str | None = setting(None, "or a model of its shape without its weights, for speed and memory")
+    quantize: bool = setting(False, "the int8 model")
+    device: str = setting("cpu", "where it runs", takes="`cpu`, `cuda:0`, `cuda:1`, ...")
 
     @classmethod
     def kind(cls, settings: Mapping[str, Any]) -> str | None:
@@ -71,8 +75,6 @@ class ModelConfig(EngineConfig):
             )
         if self.shipped and self.quantize:
             yield "engine.quantize: the shipped model has no int8 version; name a model that has"
-        if self.twin is not None and self.twin not in self.shapes:
-            yield f"engine.twin: unknown value {self.twin!r}{nearest(self.twin, self.shapes)}"
         if not re.fullmatch(r"cpu|cuda(:\d+)?", self.device):
             yield f"engine.device: {self.device!r} is neither cpu nor cuda:0, cuda:1, ..."
 

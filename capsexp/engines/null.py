@@ -15,17 +15,17 @@ from typing import ClassVar
 
 import numpy as np
 
-from capsexp.bounds import number
 from capsexp.engines.base import EngineConfig
 from capsexp.protocol import RATE, Audio
 from capsexp.segments import Recognition
+from capsexp.setting import setting
 
 BLOCK = RATE // 4
 
 
 @dataclass
 class NullConfig(EngineConfig):
-    """Tokens from the bytes of the audio; sleeps `rtf` x new audio."""
+    """No recognition: timed tokens from the bytes of the audio. For tests and for the harness's own ceiling."""
 
     fork_safe: ClassVar[bool] = True
     shareable: ClassVar[bool] = True
@@ -33,13 +33,13 @@ class NullConfig(EngineConfig):
     speaks: ClassVar[bool] = False
 
     name: str = "null"
-    rtf: float = 0.0
-    jitter: float = 0.0  # sigma of a log-normal factor on the sleep
-    seed: int | None = number(0, high=2**64)  # of the jitter; null: another factor each time, as machines have
-    load_s: float = 0.0  # pretended time to load a model
-    memory_mb: float = 0.0  # pretended size of a model
-    scratch_mb: float = 0.0  # address space that a segment takes while it is recognized
-    crash_on: str | None = None  # a token: a segment that contains it kills the worker (for tests)
+    rtf: float = setting(0.0, "pretended work: sleeps rtf x new audio")
+    jitter: float = setting(0.0, "sigma of a log-normal factor on it")
+    seed: int | None = setting(0, "of the jitter; null: another factor each time, as machines have", high=2**64)
+    load_s: float = setting(0.0, "pretended time to load a model, per worker")
+    memory_mb: float = setting(0.0, "pretended size of a model, per worker")
+    scratch_mb: float = setting(0.0, "address space that a segment takes while it is recognized (fault=memory_limit)")
+    crash_on: str | None = setting(None, "a token: a segment that contains it kills the worker (for tests)")
 
 
 NullConfig.measures = frozenset(each.name for each in fields(NullConfig))

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capsexp.engines import _runtime, _words
-from capsexp.engines._model import PARAFORMERS, FunASRConfig
+from capsexp.engines._model import CUDA, HOLDS, INT8, PARAFORMERS, FunASRConfig, ModelConfig
 from capsexp.errors import EngineError
 from capsexp.protocol import RATE, Audio
 from capsexp.segments import Recognition
+from capsexp.setting import redefault, setting
 
 Features = NDArray[Any]
 SHORTEST = RATE * 25 // 1000  # samples: one frame of the front end
@@ -24,13 +25,22 @@ PEAK_SHIFT = -1.5  # in such values, as FunASR's own reading of them
 
 @dataclass
 class ParaformerConfig(FunASRConfig):
-    """Where no model is named: the small Mandarin one that is shipped."""
+    """FunASR's Paraformer through funasr-onnx. Where no model is named: the small Mandarin one that is shipped."""
 
     shapes: ClassVar[tuple[str, ...]] = PARAFORMERS
     words: ClassVar[str] = "tokens.json"
 
     name: str = "paraformer"
-    language: str | None = None  # what a model of your own recognizes
+    model_dir: str | None = redefault(
+        ModelConfig,
+        "model_dir",
+        None,
+        says=HOLDS.format("tokens.json"),
+    )
+    twin: str | None = redefault(ModelConfig, "twin", None, choices=shapes)
+    quantize: bool = redefault(ModelConfig, "quantize", False, says=INT8)
+    device: str = redefault(ModelConfig, "device", "cpu", says=CUDA)
+    language: str | None = setting(None, "what a model of your own recognizes, e.g. zh (the shipped one: zh)")
 
     @classmethod
     def kind(cls, settings: Mapping[str, Any]) -> str:

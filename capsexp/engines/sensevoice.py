@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from capsexp.engines import _runtime, _words
-from capsexp.engines._model import SENSEVOICES, FunASRConfig, ModelConfig
+from capsexp.engines._model import CUDA, HOLDS, INT8, SENSEVOICES, FunASRConfig, ModelConfig
 from capsexp.errors import EngineError
 from capsexp.protocol import RATE, Audio
 from capsexp.segments import Recognition
+from capsexp.setting import redefault, setting
 
 SHORTEST = RATE * 25 // 1000  # samples: one frame of the front end
 FRAME_S = 0.06
@@ -22,15 +23,19 @@ BLANK = 0
 
 @dataclass
 class SenseVoiceConfig(FunASRConfig):
-    """A model must be named: none is shipped."""
+    """FunASR's SenseVoiceSmall through funasr-onnx. A model must be named: none is shipped."""
 
     measures: ClassVar[frozenset[str]] = ModelConfig.measures | {"textnorm"}
     shapes: ClassVar[tuple[str, ...]] = SENSEVOICES
     words: ClassVar[str] = "chn_jpn_yue_eng_ko_spectok.bpe.model"
 
     name: str = "sensevoice"
-    language: str = "auto"
-    textnorm: str = "withitn"
+    model_dir: str | None = redefault(ModelConfig, "model_dir", None, says=HOLDS.format("the bpe.model"))
+    twin: str | None = redefault(ModelConfig, "twin", None, choices=shapes)
+    quantize: bool = redefault(ModelConfig, "quantize", False, says=INT8)
+    device: str = redefault(ModelConfig, "device", "cpu", says=CUDA)
+    language: str = setting("auto", "what is spoken (auto | zh | en | yue | ja | ko | nospeech)")
+    textnorm: str = setting("withitn", "withitn: punctuation and numbers; woitn: plain words")
 
     @classmethod
     def kind(cls, settings: Mapping[str, Any]) -> str:

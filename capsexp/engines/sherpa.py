@@ -13,9 +13,9 @@ from capsexp.engines import _folders, _runtime, _words
 from capsexp.engines._model import PARAFORMERS, SENSEVOICES, ModelConfig
 from capsexp.engines._overheard import overheard
 from capsexp.errors import EngineError
-from capsexp.plugins import nearest
 from capsexp.protocol import RATE, Audio
 from capsexp.segments import Recognition
+from capsexp.setting import redefault, setting
 
 SHORTEST = RATE // 10  # samples; it ends the process over less than its models can take
 
@@ -32,15 +32,24 @@ PARTS: dict[str, dict[str, str]] = {
 
 @dataclass
 class SherpaConfig(ModelConfig):
-    """Where no model is named and it is a paraformer: the small Mandarin one that is shipped."""
+    """sherpa-onnx' offline recognizers, as CapsWriter loads them (pip install 'capsexp[sherpa]'; ./do run does it).
+    Where no model is named and model_type is paraformer: the small Mandarin one that is shipped."""
 
     measures: ClassVar[frozenset[str]] = ModelConfig.measures | {"model_type", "use_itn"}
     shapes: ClassVar[tuple[str, ...]] = PARAFORMERS + SENSEVOICES
 
     name: str = "sherpa"
-    model_type: str = "paraformer"
-    language: str = "auto"
-    use_itn: bool = True
+    model_dir: str | None = redefault(
+        ModelConfig, "model_dir", None, says="the folder that holds the model's .onnx files and tokens.txt"
+    )
+    twin: str | None = redefault(ModelConfig, "twin", None, choices=shapes)
+    quantize: bool = redefault(ModelConfig, "quantize", False, says="the int8 model first, where both are there")
+    device: str = redefault(
+        ModelConfig, "device", "cpu", says="where it runs (cuda needs a build of sherpa-onnx with CUDA)"
+    )
+    model_type: str = setting("paraformer", "what kind of model it is", choices=PARTS)
+    language: str = setting("auto", "sense_voice: what is spoken; of your own model of another type: what it hears")
+    use_itn: bool = setting(True, "sense_voice: punctuation and numbers")
 
     @classmethod
     def kind(cls, settings: Mapping[str, Any]) -> str:
@@ -48,8 +57,6 @@ class SherpaConfig(ModelConfig):
 
     def problems(self) -> Iterator[str]:
         yield from super().problems()
-        if self.model_type not in PARTS:
-            yield f"engine.model_type: unknown value {self.model_type!r}{nearest(self.model_type, PARTS)}"
         if self.twin is not None and (self.twin in SENSEVOICES) != (self.model_type == "sense_voice"):
             yield f"engine.twin: {self.twin} is not a model of engine.model_type={self.model_type}"
 

@@ -10,12 +10,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from capsexp.bounds import number
 from capsexp.engines._runtime import about
 from capsexp.engines.base import EngineConfig
 from capsexp.errors import EngineError
 from capsexp.protocol import Audio
 from capsexp.segments import Recognition
+from capsexp.setting import setting
 
 FRAME = 0.01  # s, PocketSphinx' default frame rate is 100
 _VARIANT = re.compile(r"\(\d+\)$")
@@ -23,7 +23,7 @@ _VARIANT = re.compile(r"\(\d+\)$")
 
 @dataclass
 class SphinxConfig(EngineConfig):
-    """Without `model_dir` the en-us model its wheel carries."""
+    """PocketSphinx. Where no model is named: the en-us one that its wheel carries, no download."""
 
     fork_safe: ClassVar[bool] = True
     one_core: ClassVar[bool] = True
@@ -32,14 +32,14 @@ class SphinxConfig(EngineConfig):
     )
 
     name: str = "sphinx"
-    model_dir: str | None = None  # a folder with acoustic model, *.lm.bin and *.dict
-    language: str | None = None  # what a model of your own recognizes
-    beam: float = number(1e-48, high=1, above=True)
-    pbeam: float = number(1e-48, high=1, above=True)
-    wbeam: float = number(7e-29, high=1, above=True)
-    maxhmmpf: int = number(30000, low=-1)  # -1: no limit
-    fwdflat: bool = True
-    bestpath: bool = True
+    model_dir: str | None = setting(None, "a folder with an acoustic model, *.lm.bin and *.dict of your own")
+    language: str | None = setting(None, "what a model of your own recognizes, e.g. de")
+    beam: float = setting(1e-48, "how far behind the best path other states are kept", high=1, above=True)
+    pbeam: float = setting(1e-48, "and transitions between phones", high=1, above=True)
+    wbeam: float = setting(7e-29, "and between words", high=1, above=True)
+    maxhmmpf: int = setting(30000, "states kept per frame; -1: no limit", low=-1)
+    fwdflat: bool = setting(True, "a second pass over the words of the first")
+    bestpath: bool = setting(True, "a third, over their lattice")
 
     @classmethod
     def languages(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
-from capsexp.bounds import number
 from capsexp.load.pacing import PACINGS
 from capsexp.load.seeds import Seeds
+from capsexp.setting import setting
 
 
 @dataclass
@@ -23,20 +23,33 @@ class LoadConfig:
     reads: ClassVar[str | None] = None  # its key that names a file, whose text is given to it
 
     name: str = "all"
-    pacing: str = "burst"  # one of PACINGS
-    packet_s: float = number(0.05, low=0.001, high=60)  # of audio, with pacing=realtime
-    concurrency: int = 0  # requests at once; 0 = all, with repeats=auto or hours= all samples
-    repeats: Any = "auto"  # of every sample: int >= 1, or as many as last for `min_s`
-    min_s: float = number(10.0)  # that the fastest configuration is to take, with repeats=auto
-    seg_duration: float = number(15.0, low=0.1)
-    seg_overlap: float = 2.0
-    # seconds of audio per message
-    message_s: float = number(60.0, low=0.01, high=60, hint="CapsWriter sends at most 60 s of audio in a message")
-    seed: int = number(0, high=2**64)  # order of the requests; 0 = as listed
-    arrival_seed: int = number(0, high=2**64)  # when requests begin, where that is drawn
-    think_seed: int = number(0, high=2**64)  # how long users think
-    timeout: float = number(600.0, low=0.1)  # for the whole measured phase
-    progress: bool = True
+    pacing: str = setting(
+        "burst",
+        "burst: as fast as the connection takes it; realtime: as it is spoken, in packets",
+        choices=PACINGS,
+    )
+    packet_s: float = setting(0.05, "s of audio per packet, with pacing=realtime", low=0.001, high=60)
+    concurrency: int = setting(
+        0,
+        "requests at once; 0: all, with repeats=auto or hours= all samples",
+        written="${oc.select:samples.concurrency,0}",
+    )
+    repeats: Any = setting(
+        "auto",
+        "every sample so many times; auto: as many as last for min_s, by what the reference reached",
+        takes="whole number from 1, or `auto`",
+    )
+    min_s: float = setting(10.0, "s that the fastest configuration is to take, with repeats=auto")
+    seg_duration: float = setting(15.0, "s by which segments advance", low=0.1)
+    seg_overlap: float = setting(2.0, "s that a segment has in common with the one before")
+    message_s: float = setting(
+        60.0, "s of audio per message", low=0.01, high=60, hint="CapsWriter sends at most 60 s of audio in a message"
+    )
+    seed: int = setting(0, "shuffles the requests; 0: as listed", high=2**64)
+    arrival_seed: int = setting(0, "draws when requests begin", high=2**64)
+    think_seed: int = setting(0, "draws how long users think", high=2**64)
+    timeout: float = setting(600.0, "s for the whole measured phase", low=0.1)
+    progress: bool = setting(True, "whether the client says how far it is")
 
     @property
     def longest_segment_s(self) -> float:
@@ -55,10 +68,13 @@ class LoadConfig:
 
     def problems(self) -> Iterator[str]:
         """What types and bounds cannot say: `load.key: what is wrong; what to do`, each in one line."""
-        if self.pacing not in PACINGS:
-            yield f"load.pacing: unknown value {self.pacing!r}; valid: {', '.join(PACINGS)}"
         if not self.counted and self.repeats != "auto":
             yield f"load.repeats: load={self.name} says itself how many requests there are; leave it out"
+
+
+def unbound(why: str) -> Any:
+    """`concurrency` of a load that has no such bound; `why`: what decides it there."""
+    return setting(0, "this load has no such bound", high=0, hint=f"{why}; leave it out")
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,15 @@ has the sockets and the clocks."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 from omegaconf import MISSING
 
-from capsexp.bounds import number
 from capsexp.protocol import Audio, Result
+from capsexp.setting import setting
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,11 @@ class TargetConfig:
     measures: ClassVar[frozenset[str]] = frozenset({"probe_timeout"})
 
     name: str = MISSING
-    # Of IGNORABLE: in what its texts may differ from those of an engine of ours. What it answers itself has to be the
-    # same to the letter.
-    ignore: list[str] = field(default_factory=list)
-    probe_timeout: float = number(60.0, low=0.1, high=86400)  # s for a first request, with what is loaded only then
+    # What a server answers itself has to be the same to the letter.
+    ignore: list[str] = setting([], "no difference from the text of an engine of ours", choices=IGNORABLE)
+    probe_timeout: float = setting(
+        60.0, "s for a first request, before the load, with what is loaded only then", low=0.1, high=86400
+    )
 
     def at(self, url: str) -> str:
         """Where requests go, of a server at this address."""

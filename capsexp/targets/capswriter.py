@@ -8,28 +8,26 @@ from typing import ClassVar
 
 import numpy as np
 
-from capsexp.plugins import nearest
 from capsexp.protocol import SUBPROTOCOL, Audio, AudioMessage, Result, decode_result, encode_audio_utf8
+from capsexp.setting import setting
 from capsexp.targets.base import Frame, TargetConfig, Task, Utf8
-
-FINALS = ("with_data", "empty")
 
 
 @dataclass
 class Settings(TargetConfig):
-    """`final`: where `is_final` comes, with the last audio or, as CapsWriter's own client does it, in an empty message
-    after it. CapsWriter's server does not cut what comes in a final message."""
+    """What CapsWriter's servers speak, and our own."""
 
     subprotocols: ClassVar[tuple[str, ...]] = (SUBPROTOCOL,)
     local: ClassVar[bool] = True
     measures: ClassVar[frozenset[str]] = frozenset({"probe_timeout", "final"})
 
     name: str = "capswriter"
-    final: str = "with_data"
-
-    def problems(self) -> Iterator[str]:
-        if self.final not in FINALS:
-            yield f"target.final: unknown value {self.final!r}{nearest(self.final, FINALS)}"
+    # CapsWriter's server does not cut what comes in a final message.
+    final: str = setting(
+        "with_data",
+        "with_data: the last audio says that it is; empty: a message after it does (CapsWriter's own client)",
+        choices=("with_data", "empty"),
+    )
 
 
 class CapsWriter:

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from capsexp.plugins import nearest
 from capsexp.protocol import RATE, Audio, ProtocolError, Result
+from capsexp.setting import redefault, setting
 from capsexp.targets._speech import LARGEST, final, joined, json_object, paired, parts, pcm16, piece_of, text_of
 from capsexp.targets.base import Event, Frame, Partial, TargetConfig, Task
-
-MODES = ("offline", "online", "2pass")
-ENDS = ("is_end", "is_final")
 
 
 @dataclass
 class Settings(TargetConfig):
-    """`end`: how the last result is known. `is_end` fits the servers in Python, which say so, and the one in C++ for
-    files, whose one result is not `is_final`; `is_final` fits the one in C++ for `2pass`."""
+    """FunASR's WebSocket servers."""
 
     pcm16: ClassVar[bool] = True
     tells: ClassVar[frozenset[str]] = frozenset()
@@ -28,18 +24,21 @@ class Settings(TargetConfig):
     measures: ClassVar[frozenset[str]] = frozenset({"probe_timeout", "mode", "end", "chunk_size", "itn", "hotwords"})
 
     name: str = "funasr"
-    ignore: list[str] = field(default_factory=lambda: ["case", "spaces"])
-    mode: str = "offline"
-    end: str = "is_end"
-    chunk_size: list[int] = field(default_factory=lambda: [5, 10, 5])  # in 60 ms; without it audio is dropped
-    itn: bool = True
-    hotwords: str = ""
+    ignore: list[str] = redefault(TargetConfig, "ignore", ["case", "spaces"])
+    mode: str = setting("offline", "how it recognizes", choices=("offline", "online", "2pass"))
+    end: str = setting(
+        "is_end",
+        "how the last result is known: is_end of the servers in Python, and in C++ of the one for files; is_final: in "
+        "C++ of the one for 2pass",
+        choices=("is_end", "is_final"),
+    )
+    # Without it audio is dropped.
+    chunk_size: list[int] = setting([5, 10, 5], "in 60 ms, for online and 2pass; three numbers", high=1000)
+    itn: bool = setting(True, "numbers in digits")
+    hotwords: str = setting("", "what the server is told to expect, as it takes them")
 
     def problems(self) -> Iterator[str]:
-        for key, names in (("mode", MODES), ("end", ENDS)):
-            if (value := getattr(self, key)) not in names:
-                yield f"target.{key}: unknown value {value!r}{nearest(value, names)}"
-        if len(self.chunk_size) != 3 or not all(0 <= size <= 1000 for size in self.chunk_size):
+        if len(self.chunk_size) != 3:
             yield f"target.chunk_size: {self.chunk_size} is no list of three numbers such as [5,10,5]"
 
 

@@ -8,15 +8,14 @@ import html
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from capsexp.plugins import nearest
 from capsexp.protocol import Audio, ProtocolError, Result
+from capsexp.setting import redefault, setting
 from capsexp.targets._speech import final, json_object, number, pcm16, text_of, timed, wav_header
 from capsexp.targets.base import Frame, TargetConfig, Task
 
-FORMATS = ("json", "verbose_json", "text")
 REMEDIES = {
     401: "give its key as server.token=SECRET",
     403: "give its key as server.token=SECRET",
@@ -32,7 +31,7 @@ _TAG = re.compile(r"<[^>]*>")
 
 @dataclass
 class Settings(TargetConfig):
-    """`model_key`: the form's field that `model` goes into; `fields`: what else goes into the form, as text."""
+    """Servers that speak OpenAI's audio API over HTTP: server.url=http://HOST:PORT"""
 
     transport: ClassVar[str] = "http"
     pcm16: ClassVar[bool] = True
@@ -42,21 +41,19 @@ class Settings(TargetConfig):
     )
 
     name: str = "openai"
-    ignore: list[str] = field(default_factory=lambda: ["case", "punctuation", "spaces"])
-    path: str = "/v1/audio/transcriptions"
-    model: str | None = None
-    model_key: str = "model"
-    format: str = "json"
-    language: str | None = None
-    words: bool = False
-    fields: dict[str, str] = field(default_factory=dict)
+    ignore: list[str] = redefault(TargetConfig, "ignore", ["case", "punctuation", "spaces"])
+    path: str = setting("/v1/audio/transcriptions", "where on the server requests go")
+    model: str | None = setting(None, "has to be given: target.model=whisper-1")
+    model_key: str = setting("model", "the form's field that it goes into")
+    format: str = setting("json", "of the answer", choices=("json", "verbose_json", "text"))
+    language: str | None = setting(None, "null leaves it to the server")
+    words: bool = setting(False, "ask for the times of words (format=verbose_json)")
+    fields: dict[str, str] = setting({}, "what else goes into the form, as text, e.g. {temperature: '0'}")
 
     def at(self, url: str) -> str:
         return url.rstrip("/") + self.path
 
     def problems(self) -> Iterator[str]:
-        if self.format not in FORMATS:
-            yield f"target.format: unknown value {self.format!r}{nearest(self.format, FORMATS)}"
         if not re.fullmatch(r"/[!-~]*", self.path):
             yield f"target.path: {self.path!r} is no path; one is /v1/audio/transcriptions"
         if not self.model:

@@ -18,6 +18,8 @@ NOTHING = "<EMPTY>"  # how the Python server says that it heard nothing
 
 @dataclass
 class Settings(TargetConfig):
+    """sherpa-onnx' offline WebSocket servers, in C++ and in Python."""
+
     tells: ClassVar[frozenset[str]] = frozenset()
     largest_frame: ClassVar[int | None] = LARGEST
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
-from capsexp import bounds
 from capsexp.protocol import RATE, Audio, Result
+from capsexp.setting import redefault, setting
 from capsexp.targets._speech import LARGEST, final, joined, json_object, parts, pcm16, piece_of, text_of, timed
 from capsexp.targets.base import Event, Frame, Partial, TargetConfig, Task
 
@@ -17,7 +17,7 @@ EOF = '{"eof" : 1}'  # to the letter: it is compared as text
 
 @dataclass
 class Settings(TargetConfig):
-    """`frame_s`: seconds of audio that get one answer; an utterance ends between two of them."""
+    """vosk's WebSocket server."""
 
     pcm16: ClassVar[bool] = True
     tells: ClassVar[frozenset[str]] = frozenset()
@@ -26,8 +26,10 @@ class Settings(TargetConfig):
     measures: ClassVar[frozenset[str]] = frozenset({"probe_timeout", "frame_s"})
 
     name: str = "vosk"
-    ignore: list[str] = field(default_factory=lambda: ["case", "punctuation", "spaces"])
-    frame_s: float = bounds.number(0.25, low=0.01, high=30)  # of which 32 s are the largest frame
+    ignore: list[str] = redefault(TargetConfig, "ignore", ["case", "punctuation", "spaces"])
+    frame_s: float = setting(
+        0.25, "s of audio that get one answer; an utterance ends between two of them", low=0.01, high=30
+    )  # of which 32 s are the largest frame
 
 
 class Vosk:

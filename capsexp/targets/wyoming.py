@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
 
-from capsexp import bounds
 from capsexp.protocol import RATE, Audio, ProtocolError, Result
+from capsexp.setting import redefault, setting
 from capsexp.targets._speech import final, joined, json_object, parts, pcm16, shown, text_of
 from capsexp.targets.base import Event, Frame, Partial, TargetConfig, Task
 
@@ -19,7 +19,7 @@ MOST = 2**24  # bytes of an event: more is something else's
 
 @dataclass
 class Settings(TargetConfig):
-    """`frame_s`: seconds of audio in an event. `model`, `language`: null leaves them to the server."""
+    """Wyoming, the protocol of Home Assistant's speech servers, over TCP: server.url=tcp://HOST:PORT"""
 
     transport: ClassVar[str] = "tcp"
     pcm16: ClassVar[bool] = True
@@ -28,10 +28,10 @@ class Settings(TargetConfig):
     measures: ClassVar[frozenset[str]] = frozenset({"probe_timeout", "frame_s", "model", "language"})
 
     name: str = "wyoming"
-    ignore: list[str] = field(default_factory=lambda: ["case", "punctuation", "spaces"])
-    frame_s: float = bounds.number(1.0, low=0.01, high=60)
-    model: str | None = None
-    language: str | None = None
+    ignore: list[str] = redefault(TargetConfig, "ignore", ["case", "punctuation", "spaces"])
+    frame_s: float = setting(1.0, "s of audio in an event", low=0.01, high=60)
+    model: str | None = setting(None, "null leaves it to the server")
+    language: str | None = setting(None, "null leaves it to the server")
 
 
 class Wyoming:

@@ -36,7 +36,7 @@ def said(talk: Conversation, pieces: list[np.ndarray]) -> list[Frame]:
     return [*frames, *talk.ending()]
 
 
-@given(st.lists(st.integers(0, 400), min_size=1, max_size=5), st.sampled_from(capswriter.FINALS))
+@given(st.lists(st.integers(0, 400), min_size=1, max_size=5), st.sampled_from(["with_data", "empty"]))
 def test_capswriter_gets_all_audio_and_one_end(sizes: list[int], final: str) -> None:
     pieces = [np.random.default_rng(n).random(size).astype(np.float32) for n, size in enumerate(sizes)]
     told = [decode_audio(utf8(f)) for f in said(capswriter.begin(capswriter.Settings(final=final), TASK), pieces)]

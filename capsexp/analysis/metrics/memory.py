@@ -18,7 +18,8 @@ MEMORY = (
     Metric(
         "peak_memory_mb", "MB", LOWER,
         "Memory of the server's processes at its highest, loading included.",
-        highest_of(lambda f: f.memory.peak_mb), "peak MB", "峰值内存", 0, gate=Gate(highest=True), compared=Compared(),
+        highest_of(lambda f: f.memory.peak_mb), "peak MB", "峰值内存", 0,
+        gate=Gate(highest=True, limit=6144.0), compared=Compared(),
         places=shown(Place.TABLE, Place.TEXT, Place.REPLAY),
         plain=("Memory of the server's processes together at its highest; shared pages count once (PSS).",
                "服务器所有进程内存之和的最高值；共享的页只算一次（PSS）。"),
@@ -40,7 +41,7 @@ MEMORY = (
         "memory_growth", "x", LOWER,
         "Steady memory / the baseline's.",
         Combined(RATIOS, memory_growth), "memory growth", "内存增长",
-        gate=Gate(relative=True), places=shown(Place.TABLE),
+        gate=Gate(relative=True, limit=2.5), places=shown(Place.TABLE),
         plain=("Memory under load / the baseline's.", "负载下的内存 ÷ 基线的内存。"),
     ),
     Metric(

@@ -29,13 +29,14 @@ def shown(*places: Place) -> frozenset[Place]:
 class Gate:
     """How a limit is judged. `relative`: needs a baseline; `timed`: a disturbed run says nothing about it, but a wrong
     text stays wrong; `highest`: a maximum over trials, of which one over the limit decides; `logs`: a positive figure,
-    compared on logarithms; `unknown`: why it has no value."""
+    compared on logarithms; `unknown`: why it has no value; `limit`: that is set by default."""
 
     relative: bool = False
     timed: bool = True
     highest: bool = False
     logs: bool = True
     unknown: str = "not measured"
+    limit: float | None = None
 
 
 @dataclass(frozen=True)

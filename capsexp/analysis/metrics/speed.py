@@ -36,7 +36,7 @@ SPEED = (
     Metric(
         "speedup", "x", HIGHER,
         "Makespan of the baseline / makespan.",
-        Combined(RATIOS, speedup), "speedup", "加速比", gate=Gate(relative=True),
+        Combined(RATIOS, speedup), "speedup", "加速比", gate=Gate(relative=True, limit=1.5),
         places=shown(Place.TABLE, Place.INTERVAL, Place.TEXT, Place.REPLAY),
         plain=("The baseline's makespan / this one's, of the same requests; the baseline has the fewest workers.",
                "相同请求下，基线总时长 ÷ 本配置总时长。基线是 worker 最少的配置。"),

@@ -17,7 +17,7 @@ TEXTS = (
         "covering the sample, with texts equal to the reference's. Requests whose sample a server that is asked alone "
         "answers in two ways (reference=server) count only where they are wrong in another way.",
         share_of_requests(lambda j: j.identical, lambda j: j.judged), "correct", "正确率", percent=True, counted=True,
-        gate=Gate(timed=False, unknown="no reference to compare with, or none that is the same twice"),
+        gate=Gate(timed=False, unknown="no reference to compare with, or none that is the same twice", limit=1.0),
         places=shown(Place.TABLE, Place.TEXT, Place.REPLAY),
         plain=("Requests whose text came once, whole, and is the reference's.",
                "文本只返回一次、完整、且与参照一致的请求。"),

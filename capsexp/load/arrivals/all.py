@@ -9,6 +9,8 @@ from capsexp.load.base import Given, LoadConfig, Plan, Turn
 
 @dataclass
 class Settings(LoadConfig):
+    """All requests at once, each on a connection of its own; with repeats=auto, a set of samples at once."""
+
     name: str = "all"
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from capsexp.load.arrivals.all import plan as plan  # all of them, for as many places as there are
 from capsexp.load.base import LoadConfig
+from capsexp.setting import setting
 
 
 @dataclass
 class Settings(LoadConfig):
-    name: str = "closed"
-    concurrency: int = 4
+    """So many requests at a time: the next one begins as soon as one has its text."""
 
-    def problems(self) -> Iterator[str]:
-        yield from super().problems()
-        if self.concurrency < 1:
-            yield "load.concurrency: load=closed has at least 1 request at a time; load=all has no bound"
+    name: str = "closed"
+    concurrency: int = setting(
+        4, "requests at once", low=1, hint="load=closed has at least 1 request at a time; load=all has no bound"
+    )

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import ClassVar
 
-from capsexp.bounds import number
 from capsexp.errors import ConfigError
-from capsexp.load.base import Given, LoadConfig, Plan, Turn
+from capsexp.load.base import Given, LoadConfig, Plan, Turn, unbound
 from capsexp.load.seeds import spread
+from capsexp.setting import redefault, setting
 
 
 @dataclass
 class Settings(LoadConfig):
+    """Users who dictate: each speaks a clip in real time, waits for the text, thinks, and speaks again."""
+
     counted: ClassVar[bool] = False
     measures: ClassVar[frozenset[str]] = frozenset({"users", "turns", "think_s"})
 
     name: str = "dictation"
-    pacing: str = "realtime"
-    users: int = number(4, low=1, high=100_000)
-    turns: int = number(4, low=1, high=100_000)  # of each
-    think_s: float = number(3.0, high=1e6)  # the mean; each is drawn from an exponential distribution
-
-    def problems(self) -> Iterator[str]:
-        yield from super().problems()
-        if self.concurrency:
-            yield "load.concurrency: load=dictation has load.users; leave it out"
+    pacing: str = redefault(LoadConfig, "pacing", "realtime")
+    concurrency: int = unbound("load=dictation has load.users")
+    users: int = setting(4, "who dictate at the same time", low=1, high=100_000)
+    turns: int = setting(4, "of each", low=1, high=100_000)
+    # Drawn from an exponential distribution.
+    think_s: float = setting(3.0, "s on average, from the text to the next word", high=1e6)
 
 
 def plan(config: Settings, given: Given) -> Plan:

@@ -3,51 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from capsexp import bounds
 from capsexp.errors import ConfigError
-from capsexp.load.base import Given, LoadConfig, Plan, Turn
+from capsexp.load.base import Given, LoadConfig, Plan, Turn, unbound
 from capsexp.plugins import nearest
+from capsexp.setting import problems, setting
 
 WHOLE = frozenset({"seg_duration", "seg_overlap", "seed", "arrival_seed", "think_seed", "timeout", "progress", "min_s"})
 
 
-def _usual() -> dict[str, Any]:
-    return {
-        "mic": {"name": "dictation", "users": 4, "turns": 4, "think_s": 3.0},
-        "file": {"name": "closed", "concurrency": 1, "repeats": 1},
-    }
-
-
 @dataclass
 class Settings(LoadConfig):
-    """`classes`: by name, the load of each, with the keys of its kind (null: none); `from_s` and `up_to_s` beside them
-    choose among the samples by how long they last. What concerns the whole load is not said of a part."""
+    """Several loads at once, each of a class of its own. from_s and up_to_s in a class choose among the samples by
+    their length."""
 
     counted: ClassVar[bool] = False
     measures: ClassVar[frozenset[str]] = frozenset({"classes"})
 
     name: str = "mixed"
-    classes: dict[str, Any] = field(default_factory=_usual)
+    concurrency: int = unbound("with load=mixed each class has its own")
+    # What concerns the whole load is not said of a part.
+    classes: dict[str, Any] = setting(
+        {
+            "mic": {"name": "dictation", "users": 4, "turns": 4, "think_s": 3.0},
+            "file": {"name": "closed", "concurrency": 1, "repeats": 1},
+        },
+        "the load of each, by its name; load.classes.file=null leaves one out",
+    )
 
     def problems(self) -> Iterator[str]:
         yield from super().problems()
         if all(said is None for said in self.classes.values()):
             yield "load.classes: there is none; give each a load, as load.classes.mic.name=dictation"
-        if self.concurrency:
-            yield "load.concurrency: with load=mixed each class has its own"
         try:
             parts = self.parts()
         except ConfigError as error:
             yield str(error)
             return
         for kind, part in parts.items():
-            for problem in (*bounds.problems(part.load, "load"), *part.load.problems()):
+            for problem in (*problems(part.load, "load"), *part.load.problems()):
                 yield f"load.classes.{kind}.{problem.removeprefix('load.')}"
 
     def parts(self) -> dict[str, Part]:

@@ -8,34 +8,32 @@ from dataclasses import dataclass
 from itertools import accumulate, takewhile
 from typing import ClassVar
 
-from capsexp.bounds import number
 from capsexp.errors import ConfigError
-from capsexp.load.base import Clip, Given, LoadConfig, Plan, Turn
-from capsexp.plugins import nearest
-
-PROCESSES = ("constant", "poisson", "gamma")
-UNITS = ("requests", "rtfx")
+from capsexp.load.base import Clip, Given, LoadConfig, Plan, Turn, unbound
+from capsexp.setting import setting
 
 
 @dataclass
 class Open(LoadConfig):
-    """What open loads share. `cv`: of the times between arrivals, standard deviation / mean, with process=gamma: below
-    1 more regular than chance, above 1 in flocks."""
+    """What open loads share."""
 
     counted: ClassVar[bool] = False
     measures: ClassVar[frozenset[str]] = frozenset({"process", "cv", "unit"})
 
-    process: str = "poisson"
-    cv: float = number(1.0, low=0.01, high=100)
-    unit: str = "requests"  # per second; or rtfx: seconds of audio per second
-
-    def problems(self) -> Iterator[str]:
-        yield from super().problems()
-        for key, names in (("process", PROCESSES), ("unit", UNITS)):
-            if (value := getattr(self, key)) not in names:
-                yield f"load.{key}: unknown value {value!r}{nearest(value, names)}"
-        if self.concurrency:
-            yield f"load.concurrency: with load={self.name} requests begin when they arrive; leave it out"
+    concurrency: int = unbound("with load=rate and stages requests begin when they arrive")
+    process: str = setting(
+        "poisson", "poisson: by chance; constant: evenly; gamma: by cv", choices=("constant", "poisson", "gamma")
+    )
+    cv: float = setting(
+        1.0,
+        "standard deviation / mean of the times between arrivals, with process=gamma: below 1 regular, above 1 in "
+        "flocks",
+        low=0.01,
+        high=100,
+    )
+    unit: str = setting(
+        "requests", "of rates: requests per second, or rtfx: seconds of audio per second", choices=("requests", "rtfx")
+    )
 
     def gaps(self, per_s: float, chance: random.Random) -> Iterator[float]:
         """Seconds from one arrival to the next, without an end. The first is drawn as the others are."""
@@ -74,11 +72,13 @@ class Open(LoadConfig):
 
 @dataclass
 class Settings(Open):
+    """Requests arrive, whether or not those before them are done."""
+
     measures: ClassVar[frozenset[str]] = Open.measures | {"rate", "duration_s"}
 
     name: str = "rate"
-    rate: float = number(1.0, above=True, high=1e5)
-    duration_s: float = number(60.0, above=True, high=1e6)  # in which requests begin
+    rate: float = setting(1.0, "arrivals, in `unit`", above=True, high=1e5)
+    duration_s: float = setting(60.0, "s in which requests begin", above=True, high=1e6)
 
     def problems(self) -> Iterator[str]:
         yield from super().problems()

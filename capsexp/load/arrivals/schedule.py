@@ -8,33 +8,33 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from capsexp.bounds import number
 from capsexp.errors import ConfigError
-from capsexp.load.base import Given, LoadConfig, Plan, Turn
+from capsexp.load.base import Given, LoadConfig, Plan, Turn, unbound
 from capsexp.plugins import nearest
+from capsexp.setting import setting
 
 MOST = 1_000_000  # requests
 
 
 @dataclass
 class Settings(LoadConfig):
-    """`csv`: a table with the columns due_s (from any moment on) and sample, and others that are not looked at. Without
-    a sample they are taken in turn."""
+    """A recorded day: a table says when which sample is due. A run's requests.csv is such a table."""
 
     counted: ClassVar[bool] = False
     measures: ClassVar[frozenset[str]] = frozenset({"speed"})
     reads: ClassVar[str | None] = "csv"
 
     name: str = "schedule"
-    csv: str | None = None
-    speed: float = number(1.0, above=True, high=1e4)  # 2: in half the time
+    concurrency: int = unbound("with load=schedule requests begin when the table says")
+    csv: str | None = setting(
+        None, "with the columns due_s (from any moment on) and sample; without a sample they are taken in turn"
+    )
+    speed: float = setting(1.0, "2: in half the time", above=True, high=1e4)
 
     def problems(self) -> Iterator[str]:
         yield from super().problems()
         if self.csv is None:
             yield "load.csv: give the table, with the columns due_s and sample"
-        if self.concurrency:
-            yield "load.concurrency: with load=schedule requests begin when the table says; leave it out"
 
 
 def plan(config: Settings, given: Given) -> Plan:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from capsexp.bounds import number
 from capsexp.load.arrivals.rate import Open
 from capsexp.load.base import Given, Plan
 from capsexp.setting import setting
@@ -14,11 +13,13 @@ from capsexp.setting import setting
 
 @dataclass
 class Settings(Open):
+    """A ramp: arrivals at one rate after another."""
+
     measures: ClassVar[frozenset[str]] = Open.measures | {"rates", "step_s"}
 
     name: str = "stages"
     rates: list[float] = setting([1.0, 2.0, 4.0], "of each step, in `unit`", high=1e5, above=True)
-    step_s: float = number(30.0, above=True, high=1e6)
+    step_s: float = setting(30.0, "s that each takes", above=True, high=1e6)
 
     def problems(self) -> Iterator[str]:
         yield from super().problems()
