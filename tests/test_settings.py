@@ -132,6 +132,10 @@ def test_a_promise_that_is_none_is_named() -> None:
         resolve(changed("slo.classes", {"mic": {"lag_p96_s": 1.0}}))
     with pytest.raises(ConfigError, match=r"^slo\.classes\.mic\.late_share: 5 is above 0\.99$"):
         resolve(changed("slo.classes", {"mic": {"late_share": 5}}))
+    assert compose(["slo=mixed", "slo.classes.mic.stop_to_text_p95_s=2"]).slo.classes["mic"] == {
+        "stop_to_text_p95_s": 2.0
+    }
+    assert compose(["thresholds.tiers.speedup.good=2"]).thresholds.tiers["speedup"]["good"] == 2.0
     assert compose(["slo=mixed"]).slo.classes["mic"] == {"stop_to_text_p95_s": 1.0}
 
 

@@ -25,6 +25,8 @@ _PATHS = (
     ("server", "certfile"), ("server", "keyfile"), ("load", "csv"),
     ("server", "cwd"), ("server", "model"),
 )  # fmt: skip
+# Numbers within mappings within mappings: there alone OmegaConf refuses 1 for 1.0.
+_NESTED = (("thresholds", "tiers"), ("slo", "classes"))
 
 
 def schema(engine: str, target: str = "capswriter", load: str = "all") -> DictConfig:
@@ -55,6 +57,9 @@ def resolve(raw: DictConfig | dict[str, Any]) -> Config:
     unknown = next(_unknown_keys(plain, base), None)
     if unknown:
         raise ConfigError(unknown)
+    for group, name in _NESTED:
+        if isinstance(part := plain.get(group), dict) and name in part:
+            plain[group] = {**part, name: _floats(part[name])}
     try:
         config = OmegaConf.to_object(OmegaConf.merge(base, literal(plain)))
     except OmegaConfBaseException as error:
@@ -65,6 +70,12 @@ def resolve(raw: DictConfig | dict[str, Any]) -> Config:
             setattr(part, name, os.path.expanduser(getattr(part, name)))
     check(config)
     return config
+
+
+def _floats(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _floats(inner) for key, inner in value.items()}
+    return float(value) if type(value) is int and abs(value) < 2**53 else value
 
 
 def _named(plain: dict[Any, Any], group: str, before: str) -> str:
