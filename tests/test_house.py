@@ -150,3 +150,9 @@ def test_what_is_pure_brings_no_clock_process_socket_or_file_along() -> None:
 def test_a_run_does_not_know_how_it_is_judged() -> None:
     judged = sorted(name for name in reached("capsexp.run") if name.startswith("capsexp.analysis"))
     assert not judged
+
+
+def test_tests_stand_in_folders_that_mirror_the_packages() -> None:
+    packages = {path.parent.name for path in HOUSE.glob("*/__init__.py")}
+    folders = {path.parent.name for path in Path(__file__).parent.glob("*/test_*.py")}
+    assert folders == packages
