@@ -52,7 +52,7 @@ def test_a_wheel_carries_its_settings_and_samples(tmp_path: Path) -> None:
 @pytest.mark.parametrize("preset", sorted(p.stem for p in (conf_dir() / "experiment").glob("*.yaml")))
 def test_every_preset_can_be_planned(preset: str) -> None:
     sweep = plan([f"experiment={preset}"], None, "config")
-    assert sweep.name == preset
+    assert sweep.config.name == preset
     assert sweep.planned
 
 

@@ -134,10 +134,10 @@ def test_settings_of_ones_own_hold_for_every_command_and_not_for_a_replay(shippe
     (shipped / "local.yaml").write_text("defaults: [{override /samples: zh}]\nworkers: 3\nname: everywhere\n")
     [run] = (sweep := plan([*NULL, "load=all"], None, "config")).planned
     assert (run.config.workers, run.config.name, run.config.samples.set) == (3, "everywhere", "zh")
-    assert plan(["experiment=quick"], None, "config").name == "quick"  # what is chosen comes after it
+    assert plan(["experiment=quick"], None, "config").config.name == "quick"  # what is chosen comes after it
     keep(kept[1].parent, None, used(sweep, None, "config"))
-    assert [plan(NULL, one, "config").name for one in (*kept, mine)] == ["sweep", "everywhere", "here"]
-    assert plan(NULL, older(tmp_path / "old"), "config").name == "sweep"
+    assert [plan(NULL, one, "config").config.name for one in (*kept, mine)] == ["sweep", "everywhere", "here"]
+    assert plan(NULL, older(tmp_path / "old"), "config").config.name == "sweep"
     assert trust.surprises(trust.Tree(kept[0], "config"), NULL, []) == []
     # A later version has another first file, and knows this line of it as one of ours.
     (kept[0] / "config.yaml").write_text((kept[0] / "config.yaml").read_text() + "# of before\n")
