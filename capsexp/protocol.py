@@ -11,7 +11,7 @@ import json
 import math
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pybase64
@@ -25,6 +25,7 @@ PAYLOAD = 16_384  # characters of audio from which on a message is read around i
 MAX_TASK_ID = 200  # characters: it goes back with every result
 
 Audio = NDArray[np.float32]
+JsonObject: TypeAlias = dict[str, Any]  # what somebody else sent: each value is looked at before it is used
 
 
 class ProtocolError(ValueError):
@@ -184,7 +185,7 @@ _DATA = re.compile(r'"data"\s*:\s*"')
 _HOLE = "@"  # where the audio was
 
 
-def _around_payload(frame: str) -> dict[str, Any] | None:
+def _around_payload(frame: str) -> JsonObject | None:
     """A message with much audio, which is cut out before the rest is read as JSON: a parser would look at each of its
     characters and make a string of them. None where that cannot be done, or is not worth it."""
     found = _DATA.search(frame) if len(frame) > PAYLOAD else None
@@ -203,13 +204,13 @@ def _around_payload(frame: str) -> dict[str, Any] | None:
     return fields
 
 
-def _bounded(frame: str) -> dict[str, Any]:
+def _bounded(frame: str) -> JsonObject:
     if sum(map(frame.count, "[{,")) > MAX_VALUES:  # audio, which may be large, has none of these
         raise ProtocolError(f"more than {MAX_VALUES} values in one message: audio is base64 text in `data`")
     return _json_object(frame)
 
 
-def _json_object(frame: str | bytes) -> dict[str, Any]:
+def _json_object(frame: str | bytes) -> JsonObject:
     try:
         fields = json.loads(frame)
     except (ValueError, RecursionError) as error:
@@ -231,7 +232,7 @@ def _number(value: object, key: str, task_id: str) -> float:
     return number
 
 
-def _seconds(fields: dict[str, Any], key: str, default: float, task_id: str) -> float:
+def _seconds(fields: JsonObject, key: str, default: float, task_id: str) -> float:
     value = fields.get(key)
     return default if value is None else _number(value, key, task_id)
 

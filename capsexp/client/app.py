@@ -9,23 +9,21 @@ from contextlib import nullcontext
 from dataclasses import replace
 from math import ceil
 from pathlib import Path
-from typing import Any
 
 from capsexp import interrupts, tool
 from capsexp.address import address
 from capsexp.client import progress, soak
 from capsexp.client.connection_limit import ConnectionLimit, limit_connections
-from capsexp.client.load import TIMED_OUT, UNANSWERED, Outcome, plan, run
+from capsexp.client.load import TIMED_OUT, UNANSWERED, Answered, Outcome, plan, run
 from capsexp.client.orders import word_to_go
 from capsexp.client.request import ConnectionOptions, Request
 from capsexp.config import Config
 from capsexp.counts import counted
 from capsexp.csvfile import write_csv
 from capsexp.errors import ServerError
-from capsexp.files import note, storing, tell, write_json, write_text
+from capsexp.files import note, storing, tell, write_text
 from capsexp.load.seeds import Seeds
-from capsexp.protocol import Result
-from capsexp.results.run import ClientFacts, Remark, SampleFacts, SampleSetFacts
+from capsexp.results.run import ClientFacts, Remark, SampleFacts, SampleSetFacts, SampleTexts, TimedAnswer
 from capsexp.results.write import write
 from capsexp.runfiles import CLIENT, SAMPLES
 from capsexp.samples import SampleSet
@@ -229,12 +227,10 @@ def write_run(
     with storing(folder.name):
         folder.mkdir(exist_ok=True)
     for sample in samples.samples:
-        answers = list(outcome.answers(sample.name))
-        write_text(folder / f"{sample.name}.txt", (answers[0][1].text if answers else "") + "\n")
-        write_json(
-            folder / f"{sample.name}.json",
-            {"sample": sample.name, "transcript": sample.transcript, "results": [_answer(*a) for a in answers]},
-        )
+        answers = tuple(_answer(one) for one in outcome.answers(sample.name))
+        write_text(folder / f"{sample.name}.txt", (answers[0].text if answers else "") + "\n")
+        texts = SampleTexts(sample=sample.name, transcript=sample.transcript, results=answers)
+        write(folder / f"{sample.name}.json", texts)
     facts = ClientFacts(
         start_s=since(outcome.start), end_s=since(outcome.end), cpu_s=round(outcome.cpu_s, 6),
         max_loop_lag_s=round(outcome.max_loop_lag_s, 6), requests=outcome.total,
@@ -256,12 +252,13 @@ def _given_up(outcome: Outcome) -> Iterator[str]:
         yield f"{number} of {outcome.total} requests were {limit}: raise load.timeout, or send less{more}"
 
 
-def _answer(request: Request, result: Result, more: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "request": request.number, "task_id": request.task_id, "text": result.text, "text_accu": result.text_accu,
-        "tokens": result.tokens, "timestamps": result.timestamps, "tags": result.tags, "duration": result.duration,
-        **more,
-    }  # fmt: skip
+def _answer(one: Answered) -> TimedAnswer:
+    request, result = one.request, one.result
+    return TimedAnswer(
+        request=request.number, task_id=request.task_id, text=result.text, text_accu=result.text_accu,
+        tokens=tuple(result.tokens), timestamps=tuple(result.timestamps), tags=tuple(result.tags),
+        duration=result.duration, count=one.count, also=one.also,
+    )  # fmt: skip
 
 
 def _print(outcome: Outcome, samples: SampleSet) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from capsexp import load as loads
 from capsexp.client.request import OPEN, ConnectionOptions, Request, perform
@@ -23,6 +22,16 @@ from capsexp.samples import Sample
 LAG_EVERY_S = 0.05
 TIMED_OUT = "not finished within load.timeout"  # begins the error of a request that was given up
 UNANSWERED = "all was sent, and no answer ever came"  # and may end it
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A final result; `also`: the ids of other requests that were answered the same, of which it stands for `count`."""
+
+    request: Request
+    result: Result
+    count: int | None = None
+    also: tuple[str, ...] = ()
 
 
 @dataclass
@@ -56,9 +65,9 @@ class Outcome:
         """Each request, its answer, and how many it stands for (None: itself)."""
         return ((r, r.result, None) for r in self.requests)
 
-    def answers(self, sample: str) -> Iterator[tuple[Request, Result, dict[str, Any]]]:
-        """The final results of a sample, each with what else is to be noted of it."""
-        return ((r, r.result, {}) for r in self.requests if r.sample == sample and r.result is not None)
+    def answers(self, sample: str) -> Iterator[Answered]:
+        """The final results of a sample."""
+        return (Answered(r, r.result) for r in self.requests if r.sample == sample and r.result is not None)
 
 
 def plan(samples: list[Sample], load: LoadConfig, trial: int = 1) -> list[Request]:

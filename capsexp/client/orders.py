@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from capsexp import lifeline
 from capsexp.client.request import ConnectionOptions
 from capsexp.client.warm import warm
 from capsexp.config import LoadConfig
 from capsexp.files import write_json
+from capsexp.results.handover import Order
 from capsexp.runfiles import WARM
 from capsexp.samples import Sample
 
@@ -24,17 +25,17 @@ def word_to_go(
 ) -> tuple[str, int | None]:
     """Wait until the server is ready: its address, and how many connections it takes where it says so. Where a line
     before asks for it, make a first request for each of so many `workers`."""
-    told = _line()
-    if "workers" in told and run_dir is not None:
-        write_json(run_dir / WARM, {"error": asyncio.run(warm(samples, told["workers"], told["url"], way, load))})
-        told = _line()
+    told = _order()
+    if told.workers is not None and run_dir is not None:
+        write_json(run_dir / WARM, {"error": asyncio.run(warm(samples, told.workers, told.url, way, load))})
+        told = _order()
     lifeline.on_stdin_closed(lambda: os._exit(1))
-    return told["url"], told.get("connections")
+    return told.url, told.connections
 
 
-def _line() -> dict[str, Any]:
+def _order() -> Order:
     """The end of stdin means that there is nothing to do any more."""
     line = sys.stdin.readline()
     if not line:
         raise SystemExit(0)
-    return dict(json.loads(line))
+    return msgspec.json.decode(line, type=Order)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
-from capsexp.client.load import Lag, Outcome, plan, timed_out
+from capsexp.client.load import Answered, Lag, Outcome, plan, timed_out
 from capsexp.client.request import OPEN, ConnectionOptions, Request, perform
 from capsexp.config import LoadConfig
 from capsexp.protocol import Result
@@ -100,11 +100,11 @@ class Record(Outcome):
             first = kind.first is request
             yield request, kind.result, kind.count - len(also.get(id(kind), ())) if first else None
 
-    def answers(self, sample: str) -> Iterator[tuple[Request, Result, dict[str, Any]]]:
+    def answers(self, sample: str) -> Iterator[Answered]:
         also = self._also()
         for kind in self.kinds.values():
             if kind.first.sample == sample and kind.result is not None:
-                yield kind.first, kind.result, {"count": kind.count, "also": also.get(id(kind), [])}
+                yield Answered(kind.first, kind.result, kind.count, tuple(also.get(id(kind), ())))
 
     def _also(self) -> dict[int, list[str]]:
         found: dict[int, list[str]] = {}

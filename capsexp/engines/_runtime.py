@@ -6,6 +6,7 @@ import re
 from importlib import metadata
 from typing import Any
 
+from capsexp.engines.base import About
 from capsexp.errors import EngineError
 
 CUDA = "CUDAExecutionProvider"
@@ -30,7 +31,7 @@ def device_id(device: str) -> str:
     return device.partition(":")[2] or "0"
 
 
-def about(package: str, threads: int, device: str = "cpu") -> dict[str, Any]:
+def about(package: str, threads: int, device: str = "cpu") -> About:
     """What an engine says of itself for the record; `threads` as its library was told and has confirmed."""
     return {"library": f"{package} {metadata.version(package)}", "threads": threads, "device": device}
 

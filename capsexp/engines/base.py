@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 from omegaconf import MISSING, OmegaConf
 
 from capsexp.errors import EngineError
 from capsexp.protocol import Audio
 from capsexp.segments import Recognition
+
+# What an engine says of itself, for the record: its library with version, threads, device, and what else it likes.
+About: TypeAlias = Mapping[str, Any]
 
 
 @dataclass
@@ -64,7 +67,7 @@ class Engine(Protocol):
     """A loaded recognizer. One call at a time, unless its settings say `shareable`; the text of a segment depends on
     that segment alone. `about`: library with version, threads, device."""
 
-    about: dict[str, Any]
+    about: About
 
     def recognize(self, audio: Audio, start: int = 0, shared: int = 0) -> Recognition:
         """Recognize one segment (float32, 16 kHz, mono) that begins `start` samples into its task and whose first
@@ -108,7 +111,7 @@ def _without(config: EngineConfig, error: ModuleNotFoundError) -> EngineError:
     return EngineError(f"engine={config.name} needs the package {error.name}: pip install {error.name}")
 
 
-def load_settings(values: dict[str, Any], threads: int) -> Engine:
+def load_settings(values: Mapping[str, Any], threads: int) -> Engine:
     """As `load`, from plain values, as they travel to another process."""
     from capsexp.engines import settings
 

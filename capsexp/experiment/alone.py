@@ -11,10 +11,9 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -29,8 +28,9 @@ from capsexp.experiment.fingerprint import of_samples
 from capsexp.files import read_json, storing
 from capsexp.load import LOADS
 from capsexp.results.forms import typed
-from capsexp.results.read import read_client
-from capsexp.results.run import Alone, Reference, Row, SampleSetFacts, Text
+from capsexp.results.handover import Order
+from capsexp.results.read import read_client, read_texts
+from capsexp.results.run import Alone, Answer, Reference, Row, SampleSetFacts, SampleTexts, Text
 from capsexp.results.tables import read_rows
 from capsexp.results.write import write
 from capsexp.runfiles import SAMPLES, SERVER, WARM
@@ -87,7 +87,7 @@ def _ask(config: Config, folder: Path, say: Callable[[str], None]) -> Reference:
                 server.check_storage()
                 failed += f"; the server ended with code {server.process.returncode}: {server.last_lines()}"
             raise ServerError(failed)
-    texts, again = heard({p.stem: read_json(p) for p in sorted((folder / "transcripts").glob("*.json"))})
+    texts, again = heard(read_texts(folder))
     described = typed(read_json(folder / SAMPLES), SampleSetFacts).samples
     audio_s = sum(sample.duration_s for sample in described)
     return Reference(
@@ -114,10 +114,10 @@ def _make_ready(config: Config, folder: Path, server: Child | None, client: Chil
     readiness.of_tool(folder / SAMPLES, client, wanted.ready_timeout, look)
     if not _ours(config):
         workers = (worker_count(config.workers) if wanted.name != "external" else None) or 1
-        client.say(json.dumps({"url": ready.url, "workers": workers}))
+        client.say(Order(url=ready.url, workers=workers).line())
         readiness.of_first_requests(folder / WARM, client, server, deadlines.first_requests(config), look)
         firsts = ROUNDS * workers
-    client.say(json.dumps({"url": ready.url, "connections": ready.connections}))
+    client.say(Order(url=ready.url, connections=ready.connections).line())
     return firsts
 
 
@@ -132,19 +132,19 @@ def failure(rows: Sequence[Row], firsts: int) -> str | None:
     return None
 
 
-def heard(transcripts: Mapping[str, Mapping[str, Any]]) -> tuple[Texts, Texts]:
+def heard(transcripts: Mapping[str, SampleTexts]) -> tuple[Texts, Texts]:
     """The first answer for each sample, and of those that were answered in another way as well that other one."""
     texts, again = Texts(), Texts()
     for name, held in transcripts.items():
-        each = [Text(text=one["text"], text_accu=one["text_accu"]) for one in _in_order(held["results"])]
-        texts[name] = msgspec.structs.replace(each[0], transcript=held["transcript"])
+        each = [Text(text=one.text, text_accu=one.text_accu or "") for one in sorted(held.results, key=_number)]
+        texts[name] = msgspec.structs.replace(each[0], transcript=held.transcript)
         if other := next((one for one in each[1:] if one != each[0]), None):
             again[name] = other
     return texts, again
 
 
-def _in_order(results: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    return sorted(results, key=lambda one: int(one["request"]))
+def _number(answer: Answer) -> int:
+    return answer.request or 0
 
 
 def _said(found: Reference) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import psutil
 
@@ -28,19 +28,24 @@ from capsexp.targets import TARGETS
 NOT_OF_RUNS = frozenset({"twin", "train", "mlflow", "dev"})  # extras by which things are built, shown or tested
 
 
-def describe(engines: Sequence[EngineConfig], runs: Iterable[Config]) -> dict[str, Any]:
+class ModelFile(TypedDict):
+    bytes: int
+    sha256: str
+
+
+def describe(engines: Sequence[EngineConfig], runs: Iterable[Config]) -> Tree:
     """Machine, system, packages, commit and the hashes of the engines' model files."""
     used = {name: version for run in runs for name, version in packages(run).items()}
     return {**machine(), "packages": used, "models": {engine.name: models(engine) for engine in engines}}
 
 
-def of_run(config: Config) -> dict[str, Any]:
+def of_run(config: Config) -> Tree:
     """The environment of one run, which its run.json keeps: others of its sweep may be made in another."""
     return {**machine(), "packages": packages(config), "models": models(config.engine, config.punctuation)}
 
 
 @cache
-def machine() -> dict[str, Any]:
+def machine() -> Tree:
     """What all runs that this process makes have in common."""
     cpu = _cpu_info()
     return {
@@ -60,7 +65,7 @@ def machine() -> dict[str, Any]:
     }
 
 
-def _topology() -> dict[str, Any]:
+def _topology() -> Tree:
     """Of the CPUs that we may run on; where the system does not tell which of them share a core, their count only."""
     seen = topology.read()
     told = {"cores": seen.cores, "sockets": seen.sockets, "nodes": seen.nodes, "siblings": seen.siblings}
@@ -70,7 +75,7 @@ def _topology() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def software(config: Config) -> dict[str, Any]:
+def software(config: Config) -> Tree:
     """What is replaced by an upgrade."""
     return {"python": platform.python_version(), "packages": packages(config)}
 
@@ -115,24 +120,23 @@ def _needed(package: str, aside: Collection[str] | None = None) -> list[str]:
     return [name for name, of in extras if not of or (aside is not None and not set(of) & set(aside))]
 
 
-def models(engine: EngineConfig, punctuation: PunctuationConfig | None = None) -> dict[str, dict[str, Any]]:
+def models(engine: EngineConfig, punctuation: PunctuationConfig | None = None) -> dict[str, ModelFile]:
     """Size and hash of each model file, by the name of its folder and its own."""
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, ModelFile] = {}
     try:
         files = base.model_files(engine)
         if punctuation is not None and punctuation.name != "none":
             files = [*files, *punctuator.files(punctuation)]
         for path in files:
             status = path.stat()
-            found[f"{path.parent.name}/{path.name}"] = {
-                "bytes": status.st_size, "sha256": _sha256(path, status.st_size, status.st_mtime_ns)
-            }  # fmt: skip
+            digest = _sha256(path, status.st_size, status.st_mtime_ns)
+            found[f"{path.parent.name}/{path.name}"] = ModelFile(bytes=status.st_size, sha256=digest)
     except (CapsexpError, OSError):
         return {}  # the run itself will say what is missing
     return found
 
 
-def with_engines(environment: Tree, runs: Iterable[Run]) -> dict[str, Any]:
+def with_engines(environment: Tree, runs: Iterable[Run]) -> Tree:
     """What the engines said of themselves once they ran: the threads they really have."""
     said = {f"{run.engine}, threads={run.threads}": run.engine_about for run in runs if run.engine_about}
     return {**environment, "engines": said}

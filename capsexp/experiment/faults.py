@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import psutil
 
 from capsexp import lifeline, tool
@@ -23,6 +24,7 @@ from capsexp.config import CLIENT_FAULTS, FaultConfig
 from capsexp.csvfile import CsvFile
 from capsexp.experiment.child import Supervised, python
 from capsexp.monitor.probes import Watch, processes
+from capsexp.results.handover import Order
 from capsexp.runfiles import FAULTS_READY, PIDS
 
 COLUMNS = ("fault", "kind", "time_s", "until_s", "worker", "pid")
@@ -210,7 +212,7 @@ def main(argv: Sequence[str]) -> int:
         began = time.monotonic()
         injector = Injector(
             config.fault,
-            json.loads(line)["url"],
+            msgspec.json.decode(line, type=Order).url,
             ConnectionOptions(config.server.token, config.server.certfile),
             lambda: [v for root in roots for v in workers_below(root, run_dir / PIDS)],
             say,

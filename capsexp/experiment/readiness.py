@@ -15,6 +15,7 @@ from capsexp.experiment.reachability import answers, belongs, listener
 from capsexp.files import read_json
 from capsexp.results.forms import typed
 from capsexp.results.handover import ServerFailed, ServerReady
+from capsexp.results.run import Tree
 from capsexp.waiting import wait_until
 
 DYING_S = 1.0  # for a server that has failed a request to be gone
@@ -28,7 +29,7 @@ class Ready:
 
     url: str
     workers: int | None = None
-    about: dict[str, Any] = field(default_factory=dict)
+    about: Tree = field(default_factory=dict)
     connections: int | None = None
     warnings: list[str] = field(default_factory=list)
     pinned: tuple[str, ...] = ()
@@ -66,14 +67,14 @@ def of_server(server: Child | None, url: str, wanted: ServerConfig, said: Path, 
     return Ready(url) if url else _ours(read_json(said), wanted)
 
 
-def _ours(answer: dict[str, Any], wanted: ServerConfig) -> Ready:
-    if "error" in answer:
+def _ours(answer: Any, wanted: ServerConfig) -> Ready:
+    if isinstance(answer, dict) and "error" in answer:
         failed = typed(answer, ServerFailed)
         raise (RunRefused if failed.refused else ServerError)(failed.error)
     said = typed(answer, ServerReady)
     url = address("websocket", wanted.host, said.port, wanted.certfile is not None)
     pinned = tuple(worker.cpus for worker in said.workers if worker.cpus is not None)
-    return Ready(url, len(said.workers), dict(said.engine), said.connections, list(said.warnings), pinned)
+    return Ready(url, len(said.workers), said.engine, said.connections, list(said.warnings), pinned)
 
 
 def of_tool(path: Path, child: Child, timeout: float, meanwhile: Callable[[], None]) -> None:

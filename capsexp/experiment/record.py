@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -18,7 +17,7 @@ from capsexp.machine import usable_cpus
 from capsexp.results.forms import typed
 from capsexp.results.handover import Job, JobLoad
 from capsexp.results.read import read_client
-from capsexp.results.run import SCHEMA, ClientFacts, Run, SampleSetFacts, Window
+from capsexp.results.run import SCHEMA, ClientFacts, Run, SampleSetFacts, Tree, Window
 from capsexp.results.tables import sizes
 from capsexp.results.verdicts import Status
 from capsexp.results.write import write
@@ -43,7 +42,7 @@ class RunRecord:
     reference: str | None = None
     phases: dict[str, float] = field(default_factory=dict)
     ready: float | None = None
-    about: dict[str, Any] = field(default_factory=dict)
+    about: Tree = field(default_factory=dict)
     pinned: tuple[str, ...] = ()
     warnings: list[str] = field(default_factory=list)
 

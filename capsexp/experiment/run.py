@@ -3,7 +3,6 @@ run.json says what happened."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from capsexp.experiment.readiness import Ready
 from capsexp.experiment.record import RunRecord
 from capsexp.files import bound_log
 from capsexp.results import recovery
+from capsexp.results.handover import Order
 from capsexp.results.read import read_client
 from capsexp.results.tables import read_rows
 from capsexp.results.verdicts import Status
@@ -117,7 +117,7 @@ class RunExecution:
             readiness.of_tool(self._dir / name, child, wanted.ready_timeout, look)
         if wanted.name != "local":  # ours loads and warms its workers by itself
             firsts = self._record.workers or 1
-            started.client.say(json.dumps({"url": ready.url, "workers": firsts}))
+            started.client.say(Order(url=ready.url, workers=firsts).line())
             within_s = deadlines.first_requests(self._config)
             readiness.of_first_requests(self._dir / WARM, started.client, started.server, within_s, look)
             self._record.ready = time.monotonic() - self._zero
@@ -127,7 +127,7 @@ class RunExecution:
         config, client = self._config, started.client
         for child in (client, started.injector):
             if child is not None:
-                child.say(json.dumps({"url": ready.url, "connections": ready.connections}))
+                child.say(Order(url=ready.url, connections=ready.connections).line())
         if not wait_until(lambda: client.wait(1.0), deadlines.load(config), 0.0, self._look_after):
             raise HarnessError(f"the client did not end within load.timeout = {config.load.timeout:g} s")
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psutil
 
 from capsexp import lifeline, machine, tool
@@ -75,7 +76,7 @@ def _in_run(call: tool.Call, run_dir: Path, stop: Stop) -> None:
                 tables[name].flush()
             if told != sampler.faults:
                 told = dict(sampler.faults)
-                write_json(run_dir / "probes.json", sampler.about())
+                write_json(run_dir / "probes.json", msgspec.to_builtins(sampler.about()))
             if number == 0:
                 write_text(run_dir / MONITOR_READY, "")
 

@@ -6,12 +6,12 @@ import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from capsexp import debug, names
 from capsexp.escape import one_line
 from capsexp.monitor.probes import ALWAYS, PROBES, Probe, Watch, usable
 from capsexp.monitor.probes.base import Row
+from capsexp.results.run import ColumnFacts, ProbeFacts
 
 MONITOR = "monitor"
 # Other programs know these by their position: what was added since follows them.
@@ -61,12 +61,10 @@ class Sampler:
         while self._asked:
             self._asked.pop().close()
 
-    def about(self) -> dict[str, dict[str, Any]]:
+    def about(self) -> dict[str, ProbeFacts]:
         """What each probe says of itself, and what went wrong with it."""
-        said: dict[str, dict[str, Any]] = {name: {"fault": fault} for name, fault in self.faults.items()}
-        for asked in self._asked:
-            said[asked.name] = {"table": f"{asked.table}.csv", **asked.about, "fault": None}
-        return said
+        broken = {name: ProbeFacts(fault=fault) for name, fault in self.faults.items()}
+        return {**broken, **{asked.name: asked.about for asked in self._asked}}
 
     @contextlib.contextmanager
     def _surviving(self, name: str, asked: _Asked | None = None) -> Iterator[None]:
@@ -99,8 +97,10 @@ class _Asked:
         self.head = ("role", "worker", "pid") if probe.ROLES else ()
         self.columns = tuple(column.name for column in probe.COLUMNS)
         self._every = float(probe.EVERY_S)
-        columns = {column.name: {"unit": column.unit, "what": column.what} for column in probe.COLUMNS}
-        self.about = {"every_s": self._every, "cost": probe.COST, "roles": list(probe.ROLES), "columns": columns}
+        self.about = ProbeFacts(
+            table=f"{self.table}.csv", every_s=self._every, cost=probe.COST, roles=tuple(probe.ROLES),
+            columns={column.name: ColumnFacts(unit=column.unit, what=column.what) for column in probe.COLUMNS},
+        )  # fmt: skip
         self._ours = name in PROBES.ours()
         self._source = probe.start(watch)
 

@@ -51,8 +51,8 @@ def _of_run(one: Seen) -> Iterator[str]:
     run, figures = one.observed.run, one.observed.figures
     yield from (f"{run.key}: {line}" for line in run.warnings)
     for name, about in one.files.probes.items():
-        if about.get("fault"):
-            yield f"{run.key}: the probe {name!r} {about['fault']}"
+        if about.fault:
+            yield f"{run.key}: the probe {name!r} {about.fault}"
     yield from (f"skipped sample {s.file}: {s.reason}" for s in run.skipped)
     yield from (f"sample {s.file}: {s.reason}" for s in run.remarks)
     if run.twin:

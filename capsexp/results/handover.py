@@ -1,4 +1,5 @@
-"""What the processes of a run write for each other: job.json by its sweep, server.json by our server."""
+"""What the processes of a run write for each other: job.json by its sweep, server.json by our server, and a line on
+standard input to the client and to who injects faults."""
 
 from __future__ import annotations
 
@@ -23,6 +24,18 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     trials: int | str
     load: JobLoad
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The word to go, with the server's address and how many connections it takes, where it says so; or, with
+    `workers`, the word to make a first request for each of so many."""
+
+    url: str
+    connections: int | None = None
+    workers: int | None = None
+
+    def line(self) -> str:
+        return msgspec.json.encode(self).decode()
 
 
 class ReadyWorker(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ one run that cannot be read costs that run, and a path that stands in a file lea
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +16,7 @@ from capsexp.files import read_json
 from capsexp.renamed import renewed
 from capsexp.results.forms import known, named, typed
 from capsexp.results.report import SCHEMA, Report
-from capsexp.results.run import READ, ClientFacts, Reference, Row, Run, SampleTexts, SegmentCounts, Tree
+from capsexp.results.run import READ, ClientFacts, ProbeFacts, Reference, Row, Run, SampleTexts, SegmentCounts, Tree
 from capsexp.results.sweep import PlannedRun, Sweep, read_plan
 from capsexp.results.tables import TABLES, ends, read_rows, sizes
 from capsexp.results.verdicts import Status
@@ -39,7 +40,7 @@ class RunFiles:
     faults: list[Row] = field(repr=False, default_factory=list)
     neighbours: list[Row] = field(repr=False, default_factory=list)
     gpu: list[Row] = field(repr=False, default_factory=list)
-    probes: dict[str, Tree] = field(repr=False, default_factory=dict)  # what the monitor asked
+    probes: dict[str, ProbeFacts] = field(repr=False, default_factory=dict)  # what the monitor asked
     client: ClientFacts | None = None
     counts: SegmentCounts | None = None
 
@@ -112,11 +113,10 @@ def read_run(folder: Path) -> RunFiles:
     run = read_facts(folder)
     if run.status != Status.RUNNING:  # else they are being written
         _whole(folder, run)
-    texts = {p.stem: _transcript(p) for p in sorted((folder / "transcripts").glob("*.json"))}
     tables = {name: read_rows(folder / f"{name}.csv") for name in TABLES}
     client, counts = read_client(folder), _beside(folder / "segments.json", SegmentCounts)
     probes = _probes(folder / "probes.json")
-    return RunFiles(run=run, transcripts=texts, probes=probes, client=client, counts=counts, **tables)
+    return RunFiles(run=run, transcripts=read_texts(folder), probes=probes, client=client, counts=counts, **tables)
 
 
 def read_facts(folder: Path) -> Run:
@@ -135,14 +135,17 @@ def read_client(folder: Path) -> ClientFacts | None:
     return _beside(folder / CLIENT, ClientFacts)
 
 
-def _probes(path: Path) -> dict[str, Tree]:
+def _probes(path: Path) -> dict[str, ProbeFacts]:
     """What it says beside what the tables hold: no run is lost with it."""
     try:
         found = read_json(path)
     except (OSError, ValueError):
         return {}
-    known = found.items() if isinstance(found, dict) else ()
-    return {name: said for name, said in known if isinstance(said, dict)}
+    said = {}
+    for name, one in found.items() if isinstance(found, dict) else ():
+        with suppress(ValueError):
+            said[name] = typed(one, ProbeFacts)
+    return said
 
 
 def _whole(folder: Path, run: Run) -> None:
@@ -170,7 +173,12 @@ def read_reference(path: Path) -> Reference:
     return named("reference.json", raw, Reference)
 
 
-def _transcript(path: Path) -> SampleTexts:
+def read_texts(folder: Path) -> dict[str, SampleTexts]:
+    """transcripts/ of a run, by sample. Raises OSError, ValueError."""
+    return {path.stem: _texts(path) for path in sorted((folder / "transcripts").glob("*.json"))}
+
+
+def _texts(path: Path) -> SampleTexts:
     """Versions before 0.2 called what was said in a sample its reference."""
     raw = read_json(path)
     if isinstance(raw, dict) and "reference" in raw and "transcript" not in raw:

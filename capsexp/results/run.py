@@ -139,6 +139,23 @@ class ClientFacts(msgspec.Struct, frozen=True, kw_only=True):
         return None if self.start_s is None or self.end_s is None else self.end_s - self.start_s
 
 
+class ColumnFacts(msgspec.Struct, frozen=True, kw_only=True):
+    unit: str
+    what: str
+
+
+class ProbeFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the monitor asked of one probe (probes.json, by its name), how often at least and what a look costs;
+    `fault`: what went wrong with it, after which it was asked no more."""
+
+    table: str | None = None
+    every_s: float | None = None
+    cost: str | None = None
+    roles: tuple[str, ...] = ()
+    columns: dict[str, ColumnFacts] = {}
+    fault: str | None = None
+
+
 class SegmentCounts(msgspec.Struct, frozen=True, kw_only=True):
     """segments.json, of a run that had more segments than rows are kept: a row stands for `every` of them."""
 
@@ -150,11 +167,22 @@ class SegmentCounts(msgspec.Struct, frozen=True, kw_only=True):
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """A final result. `also`: other requests that were answered the same, of which it stands for `count`."""
 
+    request: int | None = None
     task_id: str
     text: str
     text_accu: str | None = ""
     also: tuple[str, ...] = ()
     count: int | None = None
+
+
+class TimedAnswer(Answer, frozen=True, kw_only=True):
+    """As it is written, with what no report looks at: `tokens` with the seconds at which they begin, what the target
+    says of the text (`tags`), and the seconds of audio that it says it heard."""
+
+    tokens: tuple[str, ...]
+    timestamps: tuple[float, ...]
+    tags: tuple[str, ...]
+    duration: float | None
 
 
 class SampleTexts(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from capsexp.errors import CapsexpError
 from capsexp.protocol import Audio
 from capsexp.segments import Recognition
 from capsexp.server.spawn_reserve import is_passing
+
+if TYPE_CHECKING:
+    from capsexp.engines.base import About
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +74,19 @@ class WorkerReady:
     """`cpus`: those that the kernel keeps it to, where it was pinned."""
 
     load_s: float
-    about: dict[str, Any]
+    about: About
     cpus: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """What a worker has to know when it begins: plain values, as no library may be loaded before its process is
+    prepared. `run_dir`: where its tracebacks are kept; `cpus`: those of each worker, where they are pinned."""
+
+    engine: Mapping[str, Any]
+    punctuation: Mapping[str, Any]
+    run_dir: str | None = None
+    cpus: tuple[tuple[int, ...], ...] | None = None
 
 
 @dataclass(frozen=True)

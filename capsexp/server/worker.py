@@ -8,10 +8,10 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from capsexp import debug, topology
 from capsexp.errors import ServerError
@@ -20,7 +20,18 @@ from capsexp.pipes import Connection, shut
 from capsexp.placement import spelled
 from capsexp.segments import Recognition
 from capsexp.server.measuring import give_back, measure, warm_up
-from capsexp.server.messages import Done, Failed, Measure, SegmentJob, Skip, Skipped, TextJob, WorkerReady, failure
+from capsexp.server.messages import (
+    Done,
+    Failed,
+    Measure,
+    SegmentJob,
+    Skip,
+    Skipped,
+    TextJob,
+    WorkerReady,
+    WorkerSettings,
+    failure,
+)
 
 if TYPE_CHECKING:
     from capsexp.config import Config
@@ -30,7 +41,7 @@ if TYPE_CHECKING:
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
-def main(pipe: Connection, settings: dict[str, Any], threads: int, parent: int, number: int = 0) -> None:
+def main(pipe: Connection, settings: WorkerSettings, threads: int, parent: int, number: int = 0) -> None:
     """A process with an engine of its own: load it, then recognize until the pipe ends."""
     prepare(threads, parent, settings)
     began = time.monotonic()
@@ -43,7 +54,7 @@ def main(pipe: Connection, settings: dict[str, Any], threads: int, parent: int, 
     serve(engine, pipe, began, warm=False, cpus=cpus)
 
 
-def main_threads(pipes: list[Connection], settings: dict[str, Any], threads: int, parent: int) -> None:
+def main_threads(pipes: list[Connection], settings: WorkerSettings, threads: int, parent: int) -> None:
     """A process whose threads share one engine, a pipe each."""
     prepare(threads, parent, settings)
     began = time.monotonic()
@@ -64,28 +75,26 @@ def main_threads(pipes: list[Connection], settings: dict[str, Any], threads: int
         thread.join()
 
 
-def prepare(threads: int, parent: int, settings: Mapping[str, Any]) -> None:
+def prepare(threads: int, parent: int, settings: WorkerSettings) -> None:
     """Before any library is loaded: their thread pools take their sizes from the environment, once."""
     die_with_parent(parent)
-    if settings.get("run_dir") is not None:
-        debug.keep(Path(settings["run_dir"]))
+    if settings.run_dir is not None:
+        debug.keep(Path(settings.run_dir))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the gateway decides when to stop
     for name in THREAD_VARIABLES:
         os.environ[name] = str(threads)
 
 
-def pin(settings: Mapping[str, Any], number: int, process: bool = True) -> tuple[int, ...] | None:
+def pin(settings: WorkerSettings, number: int, process: bool = True) -> tuple[int, ...] | None:
     """Keep this process, or the calling thread alone, to the CPUs of worker `number`, and say to which; None where it
     is not pinned. Raises ServerError."""
-    every = settings.get("cpus")
-    return None if every is None else _pin(every[number], process)
+    return None if settings.cpus is None else _pin(settings.cpus[number], process)
 
 
-def pin_to_all(settings: Mapping[str, Any]) -> None:
+def pin_to_all(settings: WorkerSettings) -> None:
     """Keep this process to the CPUs of all workers, whose threads share the library's. Raises ServerError."""
-    every: Sequence[Collection[int]] | None = settings.get("cpus")
-    if every is not None:
-        _pin({cpu for own in every for cpu in own}, process=True)
+    if settings.cpus is not None:
+        _pin({cpu for own in settings.cpus for cpu in own}, process=True)
 
 
 def _pin(cpus: Collection[int], process: bool) -> tuple[int, ...]:
@@ -107,33 +116,31 @@ class Loaded:
         return self._punctuator.punctuate(text) if self._punctuator is not None else text
 
 
-def settings_of(config: Config, run_dir: Path | None, cpus: Sequence[Collection[int]] | None = None) -> dict[str, Any]:
-    """What a worker has to know, as plain values; `run_dir`: where its tracebacks are kept; `cpus`: those of each
-    worker, where they are pinned."""
-    return {
-        "engine": asdict(config.engine), "punctuation": asdict(config.punctuation),
-        "run_dir": None if run_dir is None else str(run_dir),
-        "cpus": None if cpus is None else [sorted(own) for own in cpus],
-    }  # fmt: skip
+def settings_of(config: Config, run_dir: Path | None, cpus: Sequence[Collection[int]] | None = None) -> WorkerSettings:
+    """`cpus`: those of each worker, where they are pinned."""
+    return WorkerSettings(
+        asdict(config.engine), asdict(config.punctuation), None if run_dir is None else str(run_dir),
+        None if cpus is None else tuple(tuple(sorted(own)) for own in cpus),
+    )  # fmt: skip
 
 
-def load(settings: dict[str, Any], threads: int) -> Loaded:
+def load(settings: WorkerSettings, threads: int) -> Loaded:
     """Load and warm up; raises whatever the libraries raise."""
     from capsexp.config import PunctuationConfig
     from capsexp.engines.base import load_settings
 
-    punctuation, punctuator = PunctuationConfig(**settings["punctuation"]), None
+    punctuation, punctuator = PunctuationConfig(**settings.punctuation), None
     if punctuation.name != "none":
         from capsexp.punctuation import Punctuator
 
         punctuator = Punctuator(punctuation, threads)
-    loaded = Loaded(load_settings(settings["engine"], threads), punctuator)
+    loaded = Loaded(load_settings(settings.engine, threads), punctuator)
     warm_up(loaded)
     give_back()
     return loaded
 
 
-def _serve_pinned(engine: Loaded, pipe: Connection, began: float, settings: Mapping[str, Any], number: int) -> None:
+def _serve_pinned(engine: Loaded, pipe: Connection, began: float, settings: WorkerSettings, number: int) -> None:
     """In a thread of its own."""
     try:
         cpus = pin(settings, number, process=False)

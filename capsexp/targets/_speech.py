@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from capsexp.protocol import RATE, Audio, ProtocolError, Result
+from capsexp.protocol import RATE, Audio, JsonObject, ProtocolError, Result
 from capsexp.segments import WIDE
 from capsexp.targets.base import Task, as_pcm16
 
@@ -39,7 +39,7 @@ def parts(data: memoryview, largest: int) -> Iterator[memoryview]:
     return (data[at : at + largest] for at in range(0, len(data), largest))
 
 
-def json_object(frame: str | bytes) -> dict[str, Any]:
+def json_object(frame: str | bytes) -> JsonObject:
     """Raises ProtocolError for anything else."""
     try:
         fields = json.loads(frame)
@@ -56,7 +56,7 @@ def shown(frame: str | bytes) -> str:
     return repr(text[:BEGUN]) + ("..." if len(text) > BEGUN else "")
 
 
-def text_of(fields: dict[str, Any], key: str) -> str:
+def text_of(fields: JsonObject, key: str) -> str:
     """Without line breaks and doubled spaces; raises ProtocolError where there is none."""
     text = fields.get(key)
     if not isinstance(text, str):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from capsexp.protocol import RATE, Audio, ProtocolError, Result
+from capsexp.protocol import RATE, Audio, JsonObject, ProtocolError, Result
 from capsexp.setting import redefault, setting
 from capsexp.targets._speech import LARGEST, final, joined, json_object, paired, parts, pcm16, piece_of, text_of
 from capsexp.targets.base import Event, Frame, Partial, TargetConfig, Task
@@ -91,7 +91,7 @@ class FunAsr:
             return is_final is True
         return is_final is False and self._config.mode == "offline"
 
-    def _keep(self, fields: dict[str, Any]) -> None:
+    def _keep(self, fields: JsonObject) -> None:
         text = text_of(fields, "text")
         self._texts.append(text)
         self._passing = ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
 
-from capsexp.protocol import RATE, Audio, ProtocolError, Result
+from capsexp.protocol import RATE, Audio, JsonObject, ProtocolError, Result
 from capsexp.setting import redefault, setting
 from capsexp.targets._speech import final, joined, json_object, parts, pcm16, shown, text_of
 from capsexp.targets.base import Event, Frame, Partial, TargetConfig, Task
@@ -58,7 +58,7 @@ class Wyoming:
     def closed(self, code: int, reason: str) -> Sequence[Result]:
         return ()
 
-    def _whole(self) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _whole(self) -> Iterator[tuple[str, JsonObject]]:
         """The events that have come to their end."""
         while (end := self._come.find(b"\n") + 1) or len(self._come) > MOST:
             if not end:
@@ -74,7 +74,7 @@ class Wyoming:
             more = json_object(data) if data else {}
             yield str(line.get("type")), {**(inline if isinstance(inline, dict) else {}), **more}
 
-    def _meaning(self, kind: str, data: dict[str, Any]) -> Iterator[Event]:
+    def _meaning(self, kind: str, data: JsonObject) -> Iterator[Event]:
         if kind == "error":
             raise ProtocolError(str(data.get("text") or data.get("code") or "an error without a text"))
         if kind == "transcript-chunk":

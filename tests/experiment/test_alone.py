@@ -14,7 +14,7 @@ from capsexp.files import write_json
 from capsexp.redact import Redaction
 from capsexp.report import build
 from capsexp.report.exporters import markdown
-from capsexp.results.run import Alone, Reference, SampleTexts, Text
+from capsexp.results.run import Alone, Answer, Reference, SampleTexts, Text
 from capsexp.targets import TARGETS
 from tests.support.reports import a_run, a_sweep
 from tests.support.runs import SAMPLES, answer, request
@@ -31,9 +31,9 @@ def test_the_first_failure_is_told_with_what_was_answered_before() -> None:
 
 
 def test_the_first_answer_counts_and_another_is_kept_beside_it() -> None:
-    def held(*texts: tuple[int, str]) -> dict[str, Any]:
-        results = [{"request": number, "text": text, "text_accu": "", "task_id": "t"} for number, text in texts]
-        return {"transcript": "what was said", "results": results}
+    def held(*texts: tuple[int, str]) -> SampleTexts:
+        results = tuple(Answer(request=number, text=text, task_id="t") for number, text in texts)
+        return SampleTexts(transcript="what was said", results=results)
 
     texts, again = alone.heard({"a": held((4, "x"), (0, "x")), "b": held((5, "z"), (1, "y"))})
     assert texts == {

@@ -20,6 +20,7 @@ from capsexp.files import read_json
 from capsexp.monitor import sampler as sampling
 from capsexp.monitor.probes import ALWAYS, PROBES, Watch, base, usable
 from capsexp.monitor.sampler import MONITOR, SHARE, Sampler
+from capsexp.results.run import ColumnFacts
 from capsexp.results.tables import read_rows
 from tests.support import PATIENCE
 from tests.support.bench import Bench
@@ -172,9 +173,9 @@ def test_what_others_probes_raise_costs_themselves(installed: Path, monkeypatch:
     assert sampler.faults["raises"] == "cannot be asked: RuntimeError: at once"
     assert "ModuleNotFoundError" in sampler.faults["broken"] and "has no COLUMNS" in sampler.faults["bare"]
     about = sampler.about()
-    assert about["heat"]["table"] == "probe-heat.csv" and about["heat"]["fault"] is None
-    assert about["heat"]["columns"]["celsius"] == {"unit": "degrees Celsius", "what": "of nothing"}
-    assert about["processes"]["table"] == about["system"]["table"] == "monitor.csv"  # a name of ours is nobody else's
+    assert about["heat"].table == "probe-heat.csv" and about["heat"].fault is None
+    assert about["heat"].columns["celsius"] == ColumnFacts(unit="degrees Celsius", what="of nothing")
+    assert about["processes"].table == about["system"].table == "monitor.csv"  # a name of ours is nobody else's
     sampler.close()
 
 

@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -22,7 +23,17 @@ from capsexp.errors import ServerError
 from capsexp.segments import Recognition, Segment
 from capsexp.server import worker
 from capsexp.server.core import supervisor
-from capsexp.server.messages import Done, Failed, Measure, Measured, SegmentJob, Skipped, Started, WorkerReady
+from capsexp.server.messages import (
+    Done,
+    Failed,
+    Measure,
+    Measured,
+    SegmentJob,
+    Skipped,
+    Started,
+    WorkerReady,
+    WorkerSettings,
+)
 from capsexp.server.pools import launcher
 from capsexp.server.pools.answers import invalid_reply
 from capsexp.server.pools.base import Recognized, WorkerInfo, patience
@@ -33,7 +44,7 @@ from tests.support import PATIENCE, SLOW, noise
 
 pytestmark = pytest.mark.slow  # real processes
 
-SETTINGS: dict[str, Any] = {"engine": vars(NullConfig()), "punctuation": {"name": "none"}}
+SETTINGS = WorkerSettings(engine=vars(NullConfig()), punctuation={"name": "none"})
 QUICK = 2.0 * SLOW  # s for a segment, before its worker counts as stuck
 
 
@@ -176,7 +187,7 @@ def test_who_is_stopped_together_with_its_workers_does_not_take_them_for_stuck()
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
 
-    settings = {**SETTINGS, "engine": {**SETTINGS["engine"], "rtf": 0.8}}
+    settings = replace(SETTINGS, engine={**SETTINGS.engine, "rtf": 0.8})
     run, work = Run(ProcessLauncher(settings, 1), 2, retries=0), segments(4)
     assert_right(work, run.put(work, stop_all))
     assert run.deaths() == []
@@ -186,7 +197,7 @@ class LateLauncher(ProcessLauncher):
     """The first worker has the machine for itself, the others load all at once."""
 
     def start(self, number: int) -> ProcessWorkerHandle:
-        settings = {**SETTINGS, "engine": vars(NullConfig(load_s=1.5 if number else 0.0))}
+        settings = replace(SETTINGS, engine=vars(NullConfig(load_s=1.5 if number else 0.0)))
         return ProcessLauncher(settings, 1).start(number)
 
 
@@ -245,7 +256,7 @@ def test_a_pool_that_cannot_come_back_gives_up_with_the_reason(monkeypatch: pyte
 
 def test_a_poison_segment_in_a_shared_process_takes_no_innocent_with_it() -> None:
     work = segments(12)
-    settings = {**SETTINGS, "engine": {**SETTINGS["engine"], "crash_on": heard(work[4])[0], "rtf": 0.05}}
+    settings = replace(SETTINGS, engine={**SETTINGS.engine, "crash_on": heard(work[4])[0], "rtf": 0.05})
     run = Run(ThreadLauncher(settings, 1, 3), 3, retries=1)
     outcomes = run.put(work)
     poison = outcomes.pop(4)
@@ -258,7 +269,7 @@ def test_a_poison_segment_in_a_shared_process_takes_no_innocent_with_it() -> Non
 
 
 def test_what_nobody_waits_for_any_more_is_not_recognized() -> None:
-    settings = {**SETTINGS, "engine": {**SETTINGS["engine"], "rtf": 0.6}}
+    settings = replace(SETTINGS, engine={**SETTINGS.engine, "rtf": 0.6})
     work, took, kept = segments(20), [], []
 
     async def all_of_it() -> None:

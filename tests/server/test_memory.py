@@ -16,7 +16,7 @@ from capsexp.segments import Recognition, Segment
 from capsexp.server import capacity
 from capsexp.server.capacity import refuse_or_reduce
 from capsexp.server.measuring import measure
-from capsexp.server.messages import Failed, Measured
+from capsexp.server.messages import Failed, Measured, WorkerSettings
 from capsexp.server.pools import launcher
 from capsexp.server.pools.base import Recognized
 from capsexp.server.pools.pool import WorkerPool
@@ -143,7 +143,7 @@ def test_workers_are_counted_by_what_the_longest_segment_takes(pool: str) -> Non
     """A further process takes a model of its own, a fork or a thread what its segments take."""
     if pool == "prefork" and sys.platform != "linux":
         pytest.skip("forks after loading")
-    settings = {"engine": vars(NullConfig(memory_mb=150.0)), "punctuation": {"name": "none"}}
+    settings = WorkerSettings(engine=vars(NullConfig(memory_mb=150.0)), punctuation={"name": "none"})
     found: list[float] = []
 
     def fits(count: int, each_mb: float) -> int:

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from capsexp.results.run import Row as Row
 from capsexp.results.tables import SERVER_ROLES
-
-Row = dict[str, Any]
 
 APART = ("client", "fault")  # not the server's, with all that they start
 PROCESS_ROLES = ("monitor", *SERVER_ROLES, *APART)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
 
+from capsexp.server.messages import WorkerSettings
 from capsexp.server.pools.base import Launcher
 
 
 def launcher(
-    kind: str, settings: dict[str, Any], threads: int, count: int, on_loader: Callable[[int], None]
+    kind: str, settings: WorkerSettings, threads: int, count: int, on_loader: Callable[[int], None]
 ) -> Launcher:
     """The kind of pool that `pool=` names; `on_loader` is told the pid of a process that only loads."""
     if kind == "prefork" and sys.platform == "linux":

@@ -13,7 +13,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from capsexp.errors import ServerError
 from capsexp.segments import Segment
@@ -27,6 +27,9 @@ from capsexp.server.pools.base import Launcher, PendingWork, Recognized, Retries
 from capsexp.server.pools.running import Endings, Running, deliver, each_mb, end, fail, gone, job, name_of, said
 from capsexp.server.pools.wire import Wire
 from capsexp.server.spawn_reserve import SpawnReserve, is_passing
+
+if TYPE_CHECKING:
+    from capsexp.engines.base import About
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +54,7 @@ class WorkerPool:
         scheduled: Callable[[int], Scheduler[PendingWork]] = lambda count: Scheduler(count, 4 * count),
     ) -> None:
         self.count = count
-        self.about: dict[str, Any] = {}  # what the engine says of itself
+        self.about: About = {}  # what the engine says of itself
         self._launcher, self._on_event, self._fits, self._patience = launcher, on_event, fits, patience
         self._scheduled, self._longest_s, self._ample = scheduled, longest_s, ample
         self._reserve = SpawnReserve()

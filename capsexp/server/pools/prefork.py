@@ -25,7 +25,7 @@ from capsexp.errors import ServerError
 from capsexp.files import tell
 from capsexp.lifeline import die_with_parent
 from capsexp.server import worker
-from capsexp.server.messages import Failed, Measured, Started, failure
+from capsexp.server.messages import Failed, Measured, Started, WorkerSettings, failure
 from capsexp.server.pools.process import uss_mb
 from capsexp.server.spawn_reserve import is_passing
 
@@ -79,7 +79,7 @@ class ForkedWorkerHandle:
 
 
 class PreforkLauncher:
-    def __init__(self, settings: dict[str, Any], threads: int, on_loader: Callable[[int], None]) -> None:
+    def __init__(self, settings: WorkerSettings, threads: int, on_loader: Callable[[int], None]) -> None:
         self._settings, self._threads, self._on_loader = settings, threads, on_loader
         self._loader: SpawnProcess | None = None
         self._control: socket.socket | None = None
@@ -134,7 +134,7 @@ class PreforkLauncher:
             self._loader.kill()
 
 
-def main(control: socket.socket, settings: dict[str, Any], threads: int, parent: int) -> None:
+def main(control: socket.socket, settings: WorkerSettings, threads: int, parent: int) -> None:
     """The loader: load the engine once, then fork a worker for each request, until the gateway closes the socket."""
     worker.prepare(threads, parent, settings)
     began = time.monotonic()
@@ -180,7 +180,7 @@ def main(control: socket.socket, settings: dict[str, Any], threads: int, parent:
         os.close(descriptors[0])
 
 
-def _work(engine: Any, pipe: Connection, loader: int, settings: dict[str, Any], number: int) -> NoReturn:
+def _work(engine: Any, pipe: Connection, loader: int, settings: WorkerSettings, number: int) -> NoReturn:
     code = 1
     try:
         die_with_parent(loader)

@@ -11,7 +11,7 @@ import psutil
 
 from capsexp.pipes import Connection
 from capsexp.server import worker
-from capsexp.server.messages import Measured
+from capsexp.server.messages import Measured, WorkerSettings
 
 
 class ProcessWorkerHandle:
@@ -36,7 +36,7 @@ class ProcessWorkerHandle:
 
 
 class ProcessLauncher:
-    def __init__(self, settings: dict[str, Any], threads: int) -> None:
+    def __init__(self, settings: WorkerSettings, threads: int) -> None:
         self._settings, self._threads = settings, threads
 
     def start(self, number: int) -> ProcessWorkerHandle:

@@ -10,14 +10,14 @@ from typing import Any
 
 from capsexp.pipes import Connection
 from capsexp.server import worker
-from capsexp.server.messages import Measured
+from capsexp.server.messages import Measured, WorkerSettings
 from capsexp.server.pools.process import ProcessWorkerHandle
 
 
 class ThreadLauncher:
     """`count` workers share a process; when it dies they all do, and the first to be started again starts the next."""
 
-    def __init__(self, settings: dict[str, Any], threads: int, count: int) -> None:
+    def __init__(self, settings: WorkerSettings, threads: int, count: int) -> None:
         self._settings, self._threads, self._count = settings, threads, count
         self._process: SpawnProcess | None = None
         self._unclaimed: dict[int, Connection] = {}
