@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-pytest.importorskip("mkdocs", reason="needs the extra docs")
-ROOT = Path(__file__).resolve().parent.parent
+from capsexp.experiment.sweep import plan
+from tests.support import PATIENCE, documents
+
+ROOT = documents.ROOT
 # What a page loads by itself; a link is followed by its reader.
 LOADS = re.compile(
     r"<(?:script|img|iframe|source)\b[^>]*\bsrc=\"(https?:)?//"
@@ -20,6 +24,7 @@ LOADS = re.compile(
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(find_spec("mkdocs") is None, reason="needs the extra docs")
 def test_the_site_is_whole_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
     line = [sys.executable, "-m", "mkdocs", "build", "--strict", "-q", "-d", str(tmp_path / "site")]
     done = subprocess.run(
@@ -31,3 +36,66 @@ def test_the_site_is_whole_and_loads_nothing_from_elsewhere(tmp_path: Path) -> N
     assert [page.name for page in pages if LOADS.search(page.read_text("utf-8"))] == []
     linked = (tmp_path / "site/index.html").read_text("utf-8")
     assert 'href="how-to/report/"' in linked and 'href="LICENSE"' not in linked
+
+
+BLOCKS = list(documents.blocks())
+SWEEPS = [(b.place, given) for b in BLOCKS for line in b.lines if (given := documents.overrides(line)) is not None]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's home: clips, a model, a program that starts a server."""
+    home = tmp_path_factory.mktemp("home")
+    clips = home / "clips"
+    clips.mkdir()
+    shutil.copy(ROOT / "samples/speech/01-travel.wav", clips)
+    (home / "model").symlink_to(ROOT / "capsexp/data/paraformer-mini")
+    (home / "my_server.py").write_text(
+        "import os, sys\n"
+        "workers, port = [word for word in sys.argv[1:] if word.isdigit()]\n"
+        "line = [sys.executable, '-m', 'capsexp.server', f'workers={workers}', f'server.port={port}']\n"
+        "os.execv(line[0], line)\n"
+    )
+    return home
+
+
+@pytest.fixture(scope="module")
+def sweep(home: Path) -> Path:
+    """What SWEEP, BEFORE and AFTER stand for."""
+    line = (
+        "python -m capsexp engine=null engine.rtf=0.02 samples=quick workers=1,2 trials=3 load.repeats=1 validity=off"
+    )
+    done = shell(f"{line} hydra.sweep.dir={home}/sweep", home)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return home / "sweep"
+
+
+def shell(line: str, home: Path, **names: str) -> subprocess.CompletedProcess[str]:
+    line = re.sub(r"\b(" + "|".join(names) + r")\b", lambda found: names[found[0]], line) if names else line
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        ["bash", "-c", line], cwd=home, capture_output=True, text=True, timeout=4 * PATIENCE, check=False,
+        stdin=subprocess.DEVNULL, env=os.environ | {"HOME": str(home), "PATH": path},
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("place", "given"), SWEEPS, ids=[f"{place}-{n}" for n, (place, _) in enumerate(SWEEPS)])
+def test_every_sweep_that_is_shown_can_be_planned(place: str, given: list[str], home: Path) -> None:
+    """Its settings are there, and their values right, whether its server and model are here or not."""
+    given = [o.replace("~", str(home)) for o in given if not o.startswith("trials=")]
+    assert plan([*given, "trials=1"], None, "config").planned, place
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", [b for b in BLOCKS if b.run], ids=lambda b: b.place)
+def test_what_is_marked_runs(block: documents.Block, home: Path, sweep: Path) -> None:
+    folder, run = str(sweep), next(sweep.glob("0-*"))
+    names = {**dict.fromkeys(("SWEEP", "BEFORE", "BASELINE"), folder), "RUN": str(run)}
+    names |= dict.fromkeys(("AFTER", "NOW", "MON", "TUE", "WED", "THU", "FRI"), f"{folder}.zip")
+    for line in block.lines:
+        given = documents.overrides(line)
+        if given is not None and any(o.startswith("server.url=") for o in given):
+            continue  # a server at an address of its own
+        done = shell(f"{line} {block.overrides}" if given is not None else line, home, **names)
+        assert done.returncode in block.codes, f"{line}\n{done.stdout}{done.stderr}"
