@@ -88,6 +88,7 @@ def test_every_sweep_that_is_shown_can_be_planned(place: str, given: list[str], 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(20 * PATIENCE)  # README's block has five sweeps
 @pytest.mark.parametrize("block", [b for b in BLOCKS if b.run], ids=lambda b: b.place)
 def test_what_is_marked_runs(block: documents.Block, home: Path, sweep: Path) -> None:
     folder, run = str(sweep), next(sweep.glob("0-*"))
