@@ -10,15 +10,17 @@ import numpy as np
 
 @dataclass(slots=True)
 class Simulated:
-    """A request. Times in s from the begin of the load; None where it was not reached. As in requests.csv: `due_s`,
-    `begun_s`, `sent_s` (the last of its audio), `final_s`, `stop_s` (when its user stopped speaking)."""
+    """A request, the `turn`-th of its user, from 0. Times in s from the begin of the load, None where not reached. As
+    in requests.csv: `due_s`, `start_s` (the first of its audio sent), `sent_s` (the last), `final_s`, `stop_s` (its
+    user stopped speaking)."""
 
     number: int
     clip: int
     duration_s: float
     kind: str = ""
+    turn: int = 0
     due_s: float = 0.0
-    begun_s: float | None = None
+    start_s: float | None = None
     sent_s: float | None = None
     final_s: float | None = None
     stop_s: float | None = None
@@ -46,7 +48,7 @@ class Outcome:
         finals = [r.final_s for r in self.requests if r.final_s is not None]
         if not finals or len(finals) < len(self.requests):
             return None
-        return max(finals) - min(r.begun_s for r in self.requests if r.begun_s is not None)
+        return max(finals) - min(r.start_s for r in self.requests if r.start_s is not None)
 
     @property
     def throughput_rtfx(self) -> float | None:

@@ -100,10 +100,10 @@ class _Simulation:
         seen = []
         for number, turn in enumerate(turns):
             clip = clips[turn.clip]
-            one = Simulated(number, turn.clip, clip.duration_s, turn.kind)
             own = pieces(samples_of(clip.duration_s), cut)
             key = (turn.user, number if turn.wait_s is None else -1)  # as the client has it: those are their own users
             user = users.setdefault(key, _User())
+            one = Simulated(number, turn.clip, clip.duration_s, turn.kind, len(user.turns))
             works = [service(p.audio_s, p.new_s, chance) for p in own]
             user.turns.append(_Request(turn, user, one, own, works))
             seen.append(one)
@@ -151,11 +151,13 @@ class _Simulation:
 
     def _begin(self, request: _Request) -> None:
         seen = request.seen
-        seen.begun_s = self.now
+        seen.start_s = self.now
         if request.turn.wait_s is None:
             seen.due_s = self.now
         request.flow = self.scheduler.flow(str(seen.number), request.spoken)
         if request.spoken:
+            first = min(self.packet / RATE, seen.duration_s)  # a packet is sent when its last sample was heard
+            seen.start_s = max(self.now, seen.due_s + first)
             seen.stop_s = seen.due_s + seen.duration_s
             seen.sent_s = max(self.now, seen.stop_s)
             self.gateway.speak(self.now, +1)

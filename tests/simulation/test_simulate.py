@@ -67,7 +67,7 @@ def test_so_many_at_a_time_and_the_next_when_one_has_its_text() -> None:
     load = closed.Settings(repeats=6, concurrency=2)
     found = at(load, Server(6, takes(1.0), delivery_s=0.5))
     assert found.makespan_s == pytest.approx(4.5)
-    assert [r.begun_s for r in found.requests] == pytest.approx([0, 0, 1.5, 1.5, 3, 3])
+    assert [r.start_s for r in found.requests] == pytest.approx([0, 0, 1.5, 1.5, 3, 3])
 
 
 def test_who_dictates_is_heard_when_the_last_packet_was_due() -> None:
