@@ -47,10 +47,11 @@ FLOORS = (
     ("trust",),
     ("resume", "run"),
     ("cli",),
-    ("replay", "compare", "check", "__main__"),
+    ("replay", "compare", "check", "plan", "__main__"),
 )
 PURE = (
-    "analysis", "doctor.findings", "live.eta", "live.standing", "live.state", "load", "placement", "protocol",
+    "analysis", "doctor.findings", "live.eta", "live.standing", "live.state", "load", "placement",
+    "plan.document", "plan.fit", "plan.predict", "plan.search", "protocol",
     "segments", "server.core", "simulation", "targets",
 )  # fmt: skip
 IMPURE = frozenset({
