@@ -17,6 +17,7 @@ from capsexp.plan.predict import Settings
 from capsexp.plan.search import LATE_SHARE, limits_known
 from capsexp.plugins import nearest
 from capsexp.results.run import Run
+from capsexp.setting import problems
 
 T = TypeVar("T")
 GROUPS = ("load", "server", "slo")
@@ -60,7 +61,7 @@ def load(run: Run, kind: str, given: Mapping[str, str]) -> LoadConfig:
     kept = {key: value for key, value in said.items() if key in same & own and key != "name"}
     kept |= {"repeats": "auto", "concurrency": 0, "timeout": 1e9}
     made = _typed(settings, {**kept, **given}, "load")
-    if problem := next(iter(made.problems()), None):
+    if problem := next(iter((*problems(made, "load"), *made.problems())), None):
         raise ConfigError(problem)
     return made
 
