@@ -18,6 +18,10 @@ VERDICTS = {
     Verdict.BASELINE: "what others are compared with",
     Verdict.INVALID: "the runs that would have to decide it were {}; see the warnings",
 }
+NONE_FASTER = {  # of a limit on speedup of 1 or below, or of none
+    Verdict.FEASIBLE: "more workers keep within the limits that were set, but none of them is faster",
+    Verdict.CAVEATS: "more workers keep within the limits that were set, but none of them is faster; see the warnings",
+}
 
 
 def sentences(report: Report) -> list[str]:
@@ -51,16 +55,29 @@ def verdict_line(report: Report) -> str:
 
 def why(report: Report) -> str:
     """What the verdict says, as the end of a sentence."""
+    return meaning(report).format(_unusable(report)) + _but_fewer_do(report)
+
+
+def meaning(report: Report) -> str:
+    """The same without what is filled in, or added."""
     if report.unfinished:
         return "the sweep is not finished"
-    return VERDICTS[report.verdict].format(_unusable(report)) + _but_fewer_do(report)
+    if report.verdict in NONE_FASTER and not _faster(report):
+        return NONE_FASTER[report.verdict]
+    return VERDICTS[report.verdict]
+
+
+def _faster(report: Report) -> bool:
+    """Whether more workers surely, or as far as one trial tells, are faster where they pass."""
+    passing = [c.metric("speedup") for c in report.configurations if c.adds_workers and c.verdict in NONE_FASTER]
+    return any((one.ci95 or (one.value,))[0] > 1 for one in passing if one.value is not None)
 
 
 def _but_fewer_do(report: Report) -> str:
     """Where more workers pay, and one worker with more threads (or of another pool) pays as much."""
     added = {c.key for c in report.configurations if c.adds_workers}
     chosen = [one.recommendation.key for one in report.advice if one.recommendation and one.recommendation.decided]
-    if report.verdict not in (Verdict.FEASIBLE, Verdict.CAVEATS) or not chosen or added & set(chosen):
+    if report.verdict not in NONE_FASTER or not _faster(report) or not chosen or added & set(chosen):
         return ""
     return f"; {chosen[0]} does as well with fewer"
 

@@ -10,6 +10,9 @@ import pytest
 
 from capsexp.config import ThresholdsConfig
 from capsexp.report import advice, beside, build
+from capsexp.report.exporters import html
+from capsexp.report.exporters.html.words import CHINESE
+from capsexp.report.sentences import meaning
 from capsexp.results.read import RunFiles
 from capsexp.results.report import Configuration, Decide, Recommendation, Timeline
 from tests.support.reports import a_run, a_sweep, changed, reported
@@ -367,3 +370,22 @@ def test_what_an_engine_without_words_says_has_no_word_errors(server: str, speak
     texts = {"s0": msgspec.structs.replace(run.transcripts["s0"], transcript="so it was")}
     report, _ = reported(replace(run, transcripts=texts))
     assert (report.configurations[0].value("wer") is not None) == told
+
+
+@pytest.mark.parametrize(
+    ("makespans", "said"),
+    [
+        ((14.0, 14.1, 13.9), "more workers keep within the limits that were set, but none of them is faster"),
+        ((9.9, 11.5, 9.0), "more workers keep within the limits that were set, but none of them is faster"),
+        ((6.0, 6.1, 5.9), "more workers pay here, within the limits that were set"),
+    ],
+)
+@pytest.mark.parametrize("limit", [None, 0.5])
+def test_what_is_no_faster_does_not_pay_whatever_the_limit(
+    makespans: tuple[float, ...], said: str, limit: float | None
+) -> None:
+    report, text = reported(
+        *trials(1, 10.0, 10.1, 9.9), *trials(2, *makespans), thresholds={**vars(ThresholdsConfig()), "speedup": limit}
+    )
+    assert report.verdict == "FEASIBLE" and f"Verdict: FEASIBLE: {said}" in text
+    assert CHINESE[meaning(report)] in html.render(report)

@@ -74,8 +74,8 @@ def more(report: Report) -> tuple[tuple[Words, list[str]], ...]:
 def verdict(report: Report) -> Words:
     """The verdict and what it says, as the text has it."""
     why = sentences.why(report)
-    usual = "the sweep is not finished" if report.unfinished else sentences.VERDICTS[report.verdict]
-    return say("{}: {}.").format(spelled(report.verdict), Words(why, say(usual.replace("{}; ", "")).zh))
+    usual = sentences.meaning(report).replace("{}; ", "")
+    return say("{}: {}.").format(spelled(report.verdict), Words(why, say(usual).zh))
 
 
 def machine(report: Report) -> Words:
