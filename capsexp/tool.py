@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 
 from capsexp import debug, escape
 from capsexp.config import Config, literal, resolve
+from capsexp.config.described import line_of
 from capsexp.errors import CapsexpError, ConfigError, StorageError
 from capsexp.files import tell, working_folder
 from capsexp.lifeline import die_with_parent
@@ -39,7 +40,8 @@ def parse(argv: Sequence[str], prog: str, description: str, aliases: dict[str, s
     parser = argparse.ArgumentParser(prog=prog, description=description, allow_abbrev=False)
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="overrides, as for python -m capsexp")
     for flag, key in aliases.items():
-        parser.add_argument(flag, metavar="VALUE", help=f"the same as {key}=VALUE")
+        says = line_of(Config, key).replace("%", "%%")
+        parser.add_argument(flag, metavar="VALUE", help=f"{key}=VALUE{f': {says}' if says else ''}")
     parser.add_argument("--config-dir", type=Path, help="a folder of your own that shadows the shipped conf/")
     parser.add_argument("--config-name", default="config", help="the file in it to begin with")
     for hidden in ("--config", "--run-dir"):

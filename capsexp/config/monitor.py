@@ -19,8 +19,8 @@ class MonitorConfig:
         None, "alone: the server to find, by its port", high=65535, hint="give 1 to 65535, or 0 for any that is free"
     )
     pid: int | None = setting(None, "alone: the server to find, by its process id", low=1)
-    log: str | None = setting(None, "alone: write CSV here")
-    html: str | None = setting(None, "alone: write a page with plots of what was seen here, in the end")
+    log: str | None = setting(None, "alone: the file that a table of it goes into, CSV")
+    html: str | None = setting(None, "alone: the file that a page with its plots goes into, in the end")
     live: bool = setting(True, "alone: show what is seen, on a terminal")
     probes: list[str] | None = setting(
         None, "in a run: what is asked, e.g. [processes,system,neighbours]; null: all that can be asked here"
