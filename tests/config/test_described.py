@@ -20,7 +20,7 @@ SCHEMAS = [
     *((group, schema) for group, schema in groups(Config) if group not in PLUGGED),
     *((group, point.settings(name)) for group, point in PLUGGED.items() for name in point.ours()),
 ]
-PAGE = (Path(__file__).resolve().parents[1] / "docs" / "reference" / "settings.md").read_text("utf-8")
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "settings.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize(("group", "schema"), SCHEMAS)
