@@ -74,13 +74,14 @@ def _lock(path: Path) -> int:
         os.close(fd)
 
 
-def _owner() -> dict[str, Any]:
+# What an owner says of itself in the file, for a line to the other one: whatever stands there, it is no contract.
+def _owner() -> Mapping[str, Any]:
     me = psutil.Process()
     since = datetime.now().astimezone().isoformat(" ", "seconds")
     return {"pid": me.pid, "host": socket.gethostname(), "since": since, "started": me.create_time()}
 
 
-def _told_owner(fd: int) -> dict[str, Any]:
+def _told_owner(fd: int) -> Mapping[str, Any]:
     try:
         os.lseek(fd, 0, os.SEEK_SET)
         found = json.loads(os.read(fd, 4096))

@@ -76,7 +76,7 @@ def samples_dir() -> Path:
 
 
 def manifest(folder: Path | None = None) -> dict[str, Any]:
-    """The shipped clips and sets; raises SampleError."""
+    """The shipped clips and sets, as their JSON says; raises SampleError."""
     path = (folder or samples_dir()) / "manifest.json"
     try:
         loaded: dict[str, Any] = json.loads(path.read_text("utf-8"))

@@ -10,7 +10,8 @@ from functools import lru_cache, partial
 from capsexp.analysis.figures import stands_for
 from capsexp.analysis.texts import comparable, normalise, words
 from capsexp.results.report import Wrong
-from capsexp.results.run import Answer, Reference, Row, SampleFacts, SampleTexts
+from capsexp.results.rows import RequestRow
+from capsexp.results.run import Answer, Reference, SampleFacts, SampleTexts
 from capsexp.segments import WIDE
 
 MOST_LISTED = 20
@@ -51,7 +52,7 @@ class Judgement:
 
 def judge(
     transcripts: Mapping[str, SampleTexts],
-    requests: list[Row],
+    requests: list[RequestRow],
     reference: Reference | None,
     samples: Iterable[SampleFacts],
     tells_duration: bool = True,
@@ -101,7 +102,7 @@ def judge(
     )
 
 
-def _fault(request: Row, answer: Answer | None, duration: float | None) -> str | None:
+def _fault(request: RequestRow, answer: Answer | None, duration: float | None) -> str | None:
     """What is wrong with a request whatever its text says."""
     if request["status"] != "ok":
         return str(request["error"] or "not completed")
@@ -187,7 +188,7 @@ _DELIVERED = (("text", ""), ("text_accu", "_accu"))  # each text that servers de
 
 def _errors_by_sample(
     transcripts: Mapping[str, SampleTexts],
-    requests: list[Row],
+    requests: list[RequestRow],
     answered: set[str],
     ignored: frozenset[str],
     language: str | None,

@@ -13,7 +13,8 @@ from capsexp.analysis.figures import Figures, stands_for
 from capsexp.analysis.timeline import covered
 from capsexp.results.recovery import back_at, by_fault, ends_worker, recoveries
 from capsexp.results.report import Configuration, FaultSummary, Recovery
-from capsexp.results.run import Row, Run
+from capsexp.results.rows import FaultRow, RequestRow, SegmentRow, WorkerRow
+from capsexp.results.run import Run
 
 Span = tuple[float, float]
 
@@ -39,10 +40,10 @@ class Effect:
 def effect(
     run: Run,
     figures: Figures | None,
-    requests: Sequence[Row],
-    segments: Sequence[Row],
-    events: Sequence[Row],
-    deeds: Sequence[Row],
+    requests: Sequence[RequestRow],
+    segments: Sequence[SegmentRow],
+    events: Sequence[WorkerRow],
+    deeds: Sequence[FaultRow],
     wrong_count: int | None,
 ) -> Effect:
     """Of one run. `wrong_count`: requests that are not right, whatever the reason."""
@@ -65,16 +66,18 @@ def effect(
     )
 
 
-def _number(requests: Sequence[Row]) -> int:
+def _number(requests: Sequence[RequestRow]) -> int:
     return sum(map(stands_for, requests))
 
 
-def _again(segments: Sequence[Row], figures: Figures) -> int:
+def _again(segments: Sequence[SegmentRow], figures: Figures) -> int:
     """Of a table that was thinned out the server's own count, which knows of no tasks."""
     return figures.retries if figures.segments_every > 1 else sum(s["retries"] or 0 for s in segments)
 
 
-def _spans(deeds: Sequence[Row], events: Sequence[Row], start: float | None, end: float | None) -> list[Span]:
+def _spans(
+    deeds: Sequence[FaultRow], events: Sequence[WorkerRow], start: float | None, end: float | None
+) -> list[Span]:
     """When the server was harmed, inside of the load: until it was whole again, or until the deed was over."""
     if start is None or end is None:
         return []
@@ -85,7 +88,7 @@ def _spans(deeds: Sequence[Row], events: Sequence[Row], start: float | None, end
     return [span for span in found if span[1] > span[0]]
 
 
-def _throughput(segments: Sequence[Row], spans: Sequence[Span], every: int) -> float | None:
+def _throughput(segments: Sequence[SegmentRow], spans: Sequence[Span], every: int) -> float | None:
     """Seconds of new audio recognized per second of `spans`; a segment's is spread over its time on a worker, and each
     stands for `every` many."""
     if not spans or not segments:  # a server that is not ours tells nothing of its segments

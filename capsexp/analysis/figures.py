@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from capsexp.analysis.latency import NOTHING, Felt, felt, turnaround
-from capsexp.results.run import ClientFacts, Row, Run, SegmentCounts
+from capsexp.results.rows import PacketRow, RequestRow, Row, SegmentRow
+from capsexp.results.run import ClientFacts, Run, SegmentCounts
 from capsexp.results.tables import SERVER_ROLES
 
 LEAST_SPIKE_MB = 8.0  # the kernel's counters of a process are off by about so much on many cores
@@ -89,12 +90,12 @@ class Figures:
 
 def figures(
     run: Run,
-    requests: list[Row],
-    segments: list[Row],
+    requests: list[RequestRow],
+    segments: list[SegmentRow],
     monitor: list[Row],
     client: ClientFacts | None = None,
     counts: SegmentCounts | None = None,
-    packets: Sequence[Row] = (),
+    packets: Sequence[PacketRow] = (),
 ) -> Figures:
     """From a run's tables. `counts`: of a run whose segments are not all in `segments`."""
     done = [r for r in requests if r["status"] == "ok"]
@@ -128,7 +129,7 @@ def figures(
     )
 
 
-def durations(requests: list[Row], segments: list[Row], timed: bool) -> Durations:
+def durations(requests: list[RequestRow], segments: list[SegmentRow], timed: bool) -> Durations:
     done = [r for r in requests if r["status"] == "ok"]
     recognized = [s for s in segments if s["status"] == "ok"]
     return Durations(
@@ -140,7 +141,7 @@ def durations(requests: list[Row], segments: list[Row], timed: bool) -> Duration
     )
 
 
-def stands_for(request: Row) -> int:
+def stands_for(request: RequestRow) -> int:
     """How many requests a row is for: with hours= those that came to the same are not all kept."""
     return int(request.get("count") or 1)
 
@@ -264,7 +265,7 @@ def _cpu(
     return found if server is None or not makespan else replace(found, utilisation=server / (makespan * cpus))
 
 
-def _busy(segments: list[Row], workers: int | None, makespan: float | None, every: int) -> tuple[float, ...]:
+def _busy(segments: list[SegmentRow], workers: int | None, makespan: float | None, every: int) -> tuple[float, ...]:
     """Per worker: the share of the makespan it spent on recognizing."""
     if not makespan or not segments:
         return ()

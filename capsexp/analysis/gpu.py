@@ -8,7 +8,7 @@ from statistics import fmean, median
 from typing import Any
 
 from capsexp.results.report import GpuUse
-from capsexp.results.run import Row
+from capsexp.results.rows import Row
 from capsexp.results.tables import SERVER_ROLES
 
 

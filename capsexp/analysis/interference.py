@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from capsexp.results.run import Row
+from capsexp.results.rows import Row
 
 Window = tuple[float, float]
 FEWEST_TICKS = 3  # in a window, before anything is said

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from capsexp.results.report import LoadPart
-from capsexp.results.run import ClientFacts, Row
+from capsexp.results.rows import PacketRow, RequestRow
+from capsexp.results.run import ClientFacts
 
 FEWEST = {"p50": (50, 1), "p90": (90, 64), "p95": (95, 130), "p99": (99, 662)}  # requests that a percentile needs
 
@@ -70,7 +71,7 @@ class Felt:
 NOTHING = Felt()
 
 
-def turnaround(row: Row, timed: bool) -> float:
+def turnaround(row: RequestRow, timed: bool) -> float:
     """Of a request that was completed: from when it was due where the load says when that is (`timed`), however late
     its client or its connection were; else from the first byte sent. Of tables without a due_s always that."""
     due = row.get("due_s") if timed else None
@@ -78,7 +79,7 @@ def turnaround(row: Row, timed: bool) -> float:
     return found
 
 
-def felt(requests: Sequence[Row], packets: Sequence[Row], client: ClientFacts | None) -> Felt:
+def felt(requests: Sequence[RequestRow], packets: Sequence[PacketRow], client: ClientFacts | None) -> Felt:
     """From a run's tables; nothing of one that was made before there was a due_s."""
     known = [r for r in requests if r.get("due_s") is not None]
     timed = bool(client and client.timed)
@@ -103,7 +104,7 @@ def felt(requests: Sequence[Row], packets: Sequence[Row], client: ClientFacts | 
     )
 
 
-def _experience(row: Row, lags: Sequence[float]) -> Experience:
+def _experience(row: RequestRow, lags: Sequence[float]) -> Experience:
     done, stop = row["status"] == "ok", row["stop_s"]
     final, user = row["final_s"] if done else math.inf, row.get("user")
     return Experience(
@@ -118,7 +119,7 @@ def _experience(row: Row, lags: Sequence[float]) -> Experience:
     )
 
 
-def _parts(known: Sequence[Row], timed: bool) -> tuple[Part, ...]:
+def _parts(known: Sequence[RequestRow], timed: bool) -> tuple[Part, ...]:
     """None where all requests are of one class and one step."""
     keys = sorted({(r["class"], r["step"]) for r in known}, key=lambda key: (key[0] or "", key[1] or 0))
     if len(keys) < 2:
@@ -128,7 +129,7 @@ def _parts(known: Sequence[Row], timed: bool) -> tuple[Part, ...]:
     )
 
 
-def _part(rows: Sequence[Row], kind: str | None, step: int | None, timed: bool) -> Part:
+def _part(rows: Sequence[RequestRow], kind: str | None, step: int | None, timed: bool) -> Part:
     done = [r for r in rows if r["status"] == "ok"]
     first = min((r["due_s"] for r in rows), default=0.0)
     ends = [_stopped(r) for r in rows]
@@ -151,18 +152,18 @@ def _part(rows: Sequence[Row], kind: str | None, step: int | None, timed: bool) 
     )
 
 
-def _stopped(row: Row) -> float:
+def _stopped(row: RequestRow) -> float:
     """When the last of its audio was due."""
     found: float = row["due_s"] if row["stop_s"] is None else row["stop_s"]
     return found
 
 
-def _audio(rows: Iterable[Row]) -> float:
+def _audio(rows: Iterable[RequestRow]) -> float:
     return sum((r["duration_s"] for r in rows), 0.0)
 
 
 def _little(
-    requests: Sequence[Row], known: Sequence[Row], client: ClientFacts | None
+    requests: Sequence[RequestRow], known: Sequence[RequestRow], client: ClientFacts | None
 ) -> tuple[float | None, float | None]:
     """L, as the client counted it, against lambda W of the table, where every request is known from begin to end."""
     counted = client.in_flight_s if client else None

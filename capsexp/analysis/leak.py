@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from statistics import fmean, median
 
 from capsexp.results.report import Leak, Slope
-from capsexp.results.run import Row
+from capsexp.results.rows import Row
 from capsexp.results.tables import SERVER_ROLES
 
 Points = Sequence[tuple[float, float]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from capsexp.results.run import Row
+from capsexp.results.rows import Row
 
 
 def took(rows: Sequence[Row], start: float, end: float) -> list[tuple[str, float]]:

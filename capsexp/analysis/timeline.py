@@ -8,7 +8,8 @@ from statistics import median
 
 from capsexp.analysis.figures import Figures
 from capsexp.results.report import Timeline
-from capsexp.results.run import Row, Run
+from capsexp.results.rows import RequestRow, Row, SegmentRow
+from capsexp.results.run import Run
 from capsexp.results.tables import SERVER_ROLES
 
 Span = tuple[float, float]
@@ -16,7 +17,11 @@ FEWEST_TICKS = 4  # of the monitor in the measured phase: its counters are read 
 
 
 def shares(
-    run: Run, figures: Figures | None, requests: list[Row], segments: list[Row], monitor: Sequence[Row] = ()
+    run: Run,
+    figures: Figures | None,
+    requests: list[RequestRow],
+    segments: list[SegmentRow],
+    monitor: Sequence[Row] = (),
 ) -> Timeline | None:
     """None for a run without a measured phase or of which not all rows were kept; a share is None where only our own
     server could say, or where the phase was too short for the monitor."""

@@ -17,7 +17,8 @@ from capsexp.analysis import interference
 from capsexp.analysis.figures import FEWEST_TICKS, Figures, difference
 from capsexp.analysis.latency import late_p99
 from capsexp.results.report import Configuration, Reason
-from capsexp.results.run import Row, Run
+from capsexp.results.rows import Row, SegmentRow
+from capsexp.results.run import Run
 from capsexp.results.verdicts import Status
 
 Window = tuple[float, float]
@@ -35,7 +36,7 @@ FEWEST_SEGMENTS = 5  # of a worker, before its first is compared with the others
 
 
 def reasons(
-    run: Run, figures: Figures | None, segments: list[Row], monitor: list[Row], limits: Limits
+    run: Run, figures: Figures | None, segments: list[SegmentRow], monitor: list[Row], limits: Limits
 ) -> tuple[Reason, ...]:
     """Why a run is not VALID; none: it is. What was cut short has not been a run yet, and its status says so."""
     span = run.window_s.span
@@ -213,7 +214,7 @@ def _gap(monitor: list[Row], window: Window, interval: float, limit: float | Non
         )
 
 
-def _warmup(segments: Sequence[Row], limit: float | None) -> Iterator[Reason]:
+def _warmup(segments: Sequence[SegmentRow], limit: float | None) -> Iterator[Reason]:
     """A worker's first segment against its others, per second of audio; segments much shorter than most are left out,
     as what every segment costs weighs more in them."""
     done = [s for s in segments if s["status"] == "ok" and s["audio_s"]]

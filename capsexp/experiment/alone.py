@@ -30,8 +30,9 @@ from capsexp.load import LOADS
 from capsexp.results.forms import typed
 from capsexp.results.handover import Order
 from capsexp.results.read import read_client, read_texts
-from capsexp.results.run import Alone, Answer, Reference, Row, SampleSetFacts, SampleTexts, Text
-from capsexp.results.tables import read_rows
+from capsexp.results.rows import RequestRow
+from capsexp.results.run import Alone, Answer, Reference, SampleSetFacts, SampleTexts, Text
+from capsexp.results.tables import read_requests
 from capsexp.results.write import write
 from capsexp.runfiles import SAMPLES, SERVER, WARM
 from capsexp.waiting import wait_until
@@ -81,7 +82,7 @@ def _ask(config: Config, folder: Path, say: Callable[[str], None]) -> Reference:
         client.check_storage()
         if client.alive() or client.process.returncode or (took := read_client(folder)) is None:
             raise HarnessError(f"the client that asked the server alone did not end well: {client.last_lines()}")
-        rows = read_rows(folder / "requests.csv")
+        rows = read_requests(folder)
         if failed := failure(rows, firsts):
             if server is not None and server.wait(readiness.DYING_S):
                 server.check_storage()
@@ -121,7 +122,7 @@ def _make_ready(config: Config, folder: Path, server: Child | None, client: Chil
     return firsts
 
 
-def failure(rows: Sequence[Row], firsts: int) -> str | None:
+def failure(rows: Sequence[RequestRow], firsts: int) -> str | None:
     """What went wrong with the first request that failed; `firsts`: requests that were answered before."""
     for answered, row in enumerate(rows, firsts):
         if row["status"] != "ok":

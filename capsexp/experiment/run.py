@@ -21,7 +21,7 @@ from capsexp.files import bound_log
 from capsexp.results import recovery
 from capsexp.results.handover import Order
 from capsexp.results.read import read_client
-from capsexp.results.tables import read_rows
+from capsexp.results.tables import read_faults, read_requests, read_workers
 from capsexp.results.verdicts import Status
 from capsexp.runfiles import CLIENT, FAULTS_READY, MONITOR_READY, SAMPLES, SERVER, WARM
 from capsexp.waiting import wait_until
@@ -146,7 +146,7 @@ class RunExecution:
 
     def _death(self, server: Child) -> str:
         """Of a server that did not outlive its load."""
-        each = [(int(row["count"] or 1), row["status"]) for row in read_rows(self._dir / "requests.csv")]
+        each = [(int(row["count"] or 1), row["status"]) for row in read_requests(self._dir)]
         answered, total = sum(n for n, status in each if status == "ok"), sum(n for n, _ in each)
         return (
             f"the server ended with code {server.process.returncode} during the load, when {answered} of "
@@ -155,7 +155,7 @@ class RunExecution:
 
     def _look_for_deaths(self) -> None:
         """Nobody was to harm a worker: one that died was replaced, and its figures hold what that took."""
-        events = read_rows(self._dir / "workers.csv")
+        events = read_workers(self._dir)
         died = [f"worker {event['worker']} ({event['reason']})" for event in events if event["event"] == "died"]
         if died:
             more = f" and {len(died) - 3} more" if len(died) > 3 else ""
@@ -164,7 +164,7 @@ class RunExecution:
     def _end_faults(self, injector: Child, server: Child | None) -> None:
         """Stop harming the server, and give it a moment to be whole again, so that it is known how long that takes."""
         injector.stop(self._config.server.grace)
-        injected = read_rows(self._dir / "faults.csv")
+        injected = read_faults(self._dir)
         if not injected:
             fault = self._config.fault
             self._record.warnings.append(
@@ -174,7 +174,7 @@ class RunExecution:
 
         def whole() -> bool:
             gone = server is None or not server.alive()
-            return gone or not recovery.awaited(injected, read_rows(self._dir / "workers.csv"))
+            return gone or not recovery.awaited(injected, read_workers(self._dir))
 
         wait_until(whole, self._config.server.grace, 10 * POLL_S)
 

@@ -14,11 +14,13 @@ from capsexp.counts import counted
 from capsexp.errors import ArchiveError
 from capsexp.files import read_json
 from capsexp.renamed import renewed
+from capsexp.results import tables
 from capsexp.results.forms import known, named, typed
 from capsexp.results.report import SCHEMA, Report
-from capsexp.results.run import READ, ClientFacts, ProbeFacts, Reference, Row, Run, SampleTexts, SegmentCounts, Tree
+from capsexp.results.rows import FaultRow, PacketRow, RequestRow, Row, SegmentRow, WorkerRow
+from capsexp.results.run import READ, ClientFacts, ProbeFacts, Reference, Run, SampleTexts, SegmentCounts, Tree
 from capsexp.results.sweep import PlannedRun, Sweep, read_plan
-from capsexp.results.tables import TABLES, ends, read_rows, sizes
+from capsexp.results.tables import ends, sizes
 from capsexp.results.verdicts import Status
 from capsexp.runfiles import CLIENT
 
@@ -31,13 +33,13 @@ class RunFiles:
     """A run's files as values; what is not there is empty."""
 
     run: Run
-    requests: list[Row] = field(repr=False, default_factory=list)
+    requests: list[RequestRow] = field(repr=False, default_factory=list)
     transcripts: dict[str, SampleTexts] = field(repr=False, default_factory=dict)
-    packets: list[Row] = field(repr=False, default_factory=list)
-    segments: list[Row] = field(repr=False, default_factory=list)
+    packets: list[PacketRow] = field(repr=False, default_factory=list)
+    segments: list[SegmentRow] = field(repr=False, default_factory=list)
     monitor: list[Row] = field(repr=False, default_factory=list)
-    workers: list[Row] = field(repr=False, default_factory=list)
-    faults: list[Row] = field(repr=False, default_factory=list)
+    workers: list[WorkerRow] = field(repr=False, default_factory=list)
+    faults: list[FaultRow] = field(repr=False, default_factory=list)
     neighbours: list[Row] = field(repr=False, default_factory=list)
     gpu: list[Row] = field(repr=False, default_factory=list)
     probes: dict[str, ProbeFacts] = field(repr=False, default_factory=dict)  # what the monitor asked
@@ -113,10 +115,14 @@ def read_run(folder: Path) -> RunFiles:
     run = read_facts(folder)
     if run.status != Status.RUNNING:  # else they are being written
         _whole(folder, run)
-    tables = {name: read_rows(folder / f"{name}.csv") for name in TABLES}
-    client, counts = read_client(folder), _beside(folder / "segments.json", SegmentCounts)
-    probes = _probes(folder / "probes.json")
-    return RunFiles(run=run, transcripts=read_texts(folder), probes=probes, client=client, counts=counts, **tables)
+    return RunFiles(
+        run=run, requests=tables.read_requests(folder), transcripts=read_texts(folder),
+        packets=tables.read_packets(folder), segments=tables.read_segments(folder),
+        monitor=tables.read_rows(folder / "monitor.csv"), workers=tables.read_workers(folder),
+        faults=tables.read_faults(folder), neighbours=tables.read_rows(folder / "neighbours.csv"),
+        gpu=tables.read_rows(folder / "gpu.csv"), probes=_probes(folder / "probes.json"), client=read_client(folder),
+        counts=_beside(folder / "segments.json", SegmentCounts),
+    )  # fmt: skip
 
 
 def read_facts(folder: Path) -> Run:

@@ -13,7 +13,6 @@ SCHEMA = 2  # of run.json; 1 held figures beside the facts, which are not looked
 READ = (1, 2)
 # Settings, or facts of a machine or an engine, as any version wrote them: looked at where they are used.
 Tree: TypeAlias = Mapping[str, Any]
-Row: TypeAlias = dict[str, Any]  # of a table, by column; an empty cell is None
 
 
 class SampleFacts(msgspec.Struct, frozen=True, kw_only=True):

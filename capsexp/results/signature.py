@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import platformdirs
 
@@ -23,13 +23,14 @@ from capsexp.files import sha256, sync
 
 NAME = "mark"  # in sweep.json
 BYTES = 32  # of a key
+Json: TypeAlias = Mapping[str, Any]  # sweep.json as it stands there, with what other versions put into it
 
 
 class NoKey(CapsexpError):
     """This user has no key, and none can be made."""
 
 
-def signed(folder: Path, sweep: Mapping[str, Any]) -> dict[str, Any]:
+def signed(folder: Path, sweep: Json) -> Json:
     """What sweep.json is to hold, with the mark of this user; without one where there is no key, or where conf/ holds
     what is no file."""
     plain = _unsigned(sweep)
@@ -39,7 +40,7 @@ def signed(folder: Path, sweep: Mapping[str, Any]) -> dict[str, Any]:
         return plain
 
 
-def ours(folder: Path, sweep: Mapping[str, Any]) -> bool:
+def ours(folder: Path, sweep: Json) -> bool:
     """Whether this user made it here, or trusted it, and nothing of what is run was changed since."""
     told = sweep.get(NAME)
     if not isinstance(told, str):
@@ -59,11 +60,11 @@ def lacking() -> str:
     return ""
 
 
-def _unsigned(sweep: Mapping[str, Any]) -> dict[str, Any]:
+def _unsigned(sweep: Json) -> Json:
     return {key: value for key, value in sweep.items() if key != NAME}
 
 
-def _mark(folder: Path, sweep: Mapping[str, Any], key: bytes) -> str:
+def _mark(folder: Path, sweep: Json, key: bytes) -> str:
     """Of sweep.json, of each file below conf/, and of the place: a word of a command may be a path from there. Raises
     OSError for what cannot be read or is no file."""
     conf = folder / "conf"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from capsexp.results.run import Row
+from capsexp.results.rows import FaultRow, PacketRow, RequestRow, Row, SegmentRow, WorkerRow
 
 TABLES = ("requests", "packets", "segments", "monitor", "workers", "faults", "neighbours", "gpu")
 SERVER_ROLES = ("gateway", "loader", "worker", "helper")  # of the processes of which a server is made
@@ -26,6 +26,27 @@ def read_rows(path: Path) -> list[Row]:
             ]
     except csv.Error as error:
         raise ValueError(f"{path.name}: {error}") from None
+
+
+def read_requests(folder: Path) -> list[RequestRow]:
+    """As `read_rows`, of a run's requests.csv; the next ones likewise."""
+    return cast(list[RequestRow], read_rows(folder / "requests.csv"))
+
+
+def read_packets(folder: Path) -> list[PacketRow]:
+    return cast(list[PacketRow], read_rows(folder / "packets.csv"))
+
+
+def read_segments(folder: Path) -> list[SegmentRow]:
+    return cast(list[SegmentRow], read_rows(folder / "segments.csv"))
+
+
+def read_workers(folder: Path) -> list[WorkerRow]:
+    return cast(list[WorkerRow], read_rows(folder / "workers.csv"))
+
+
+def read_faults(folder: Path) -> list[FaultRow]:
+    return cast(list[FaultRow], read_rows(folder / "faults.csv"))
 
 
 def sizes(folder: Path) -> dict[str, int]:

@@ -4,7 +4,25 @@ from pathlib import Path
 
 import pytest
 
+from capsexp.client.app import PACKET_COLUMNS, REQUEST_COLUMNS
+from capsexp.experiment import faults
+from capsexp.results import rows
 from capsexp.results.tables import read_rows
+from capsexp.server.record import SEGMENT_COLUMNS, WORKER_COLUMNS
+
+
+@pytest.mark.parametrize(
+    ("kind", "columns"),
+    [
+        (rows.RequestRow, REQUEST_COLUMNS),
+        (rows.PacketRow, PACKET_COLUMNS),
+        (rows.SegmentRow, SEGMENT_COLUMNS),
+        (rows.WorkerRow, WORKER_COLUMNS),
+        (rows.FaultRow, faults.COLUMNS),
+    ],
+)
+def test_a_row_has_the_columns_that_are_written(kind: type, columns: tuple[str, ...]) -> None:
+    assert kind.__annotations__.keys() == {*columns}
 
 
 @pytest.mark.parametrize("written", ["front", "gateway"])

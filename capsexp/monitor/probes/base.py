@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from capsexp.results.run import Row as Row
+from capsexp.results.rows import Row as Row
 from capsexp.results.tables import SERVER_ROLES
 
 APART = ("client", "fault")  # not the server's, with all that they start

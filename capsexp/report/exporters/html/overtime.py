@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from capsexp.report.exporters.html.words import Words, say
 from capsexp.results.read import RunFiles
-from capsexp.results.run import Row
+from capsexp.results.rows import Row
 
 POINTS = 60  # in time
 EVERYBODY_ELSE = "everybody else"

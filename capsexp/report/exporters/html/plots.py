@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from capsexp.report.exporters.html.words import Words, say
 from capsexp.results.report import Configuration, Report
 
-Spec: TypeAlias = Mapping[str, Any]
+Spec: TypeAlias = Mapping[str, Any]  # a part of a Vega-Lite specification, in its words
 Cell: TypeAlias = "str | float | int | Words | None"
 
 # Middle tones, which are told apart on white, on black, on grey paper and by people who do not see all colours.
@@ -71,12 +71,12 @@ def plot(
     return Plot(name, title, note, tuple(columns), found, {"width": "container", "height": 260, **spec})
 
 
-def encoded(field: str, title: Words | None = None, kind: str = "quantitative", **more: Any) -> dict[str, Any]:
+def encoded(field: str, title: Words | None = None, kind: str = "quantitative", **more: Any) -> Spec:
     """A channel of a specification."""
     return {"field": field, "type": kind, "title": title.spec if title else None, **more}
 
 
-def only(column: str, words: Words) -> dict[str, Any]:
+def only(column: str, words: Words) -> Spec:
     """A filter on rows whose cell holds these words, in whichever language."""
     return {"filter": {"field": column, "oneOf": [words.en, words.zh]}}
 
@@ -95,12 +95,12 @@ def beside_workers(key: str) -> str:
     return ", ".join(part for part in key.split(",") if not re.fullmatch(r"workers=[\w.]+", part))
 
 
-def _across(what: Sequence[str]) -> dict[str, Any]:
+def _across(what: Sequence[str]) -> Spec:
     """Colours, where there is more than one line."""
     return {"color": encoded("series", None, "nominal", sort=None)} if len(set(what)) > 1 else {}
 
 
-def workers_axis(rows: Iterable[Sequence[Cell]], at: int) -> dict[str, Any]:
+def workers_axis(rows: Iterable[Sequence[Cell]], at: int) -> Spec:
     counts = sorted({row[at] for row in rows if isinstance(row[at], int)})  # type: ignore[type-var]
     axis = {"values": counts, "format": "d", "grid": False} if len(counts) <= 20 else {"format": "d"}
     return encoded("workers", say("workers"), axis=axis, scale={"nice": False, "zero": False, "padding": 20})
@@ -155,16 +155,14 @@ def spread(rows: Iterable[Sequence[Cell]], axis: Spec) -> list[Spec]:
     ]
 
 
-def _where(
-    column: str, words: Words, rows: Iterable[Sequence[Cell]], mark: Spec, encoding: Spec
-) -> list[dict[str, Any]]:
+def _where(column: str, words: Words, rows: Iterable[Sequence[Cell]], mark: Spec, encoding: Spec) -> list[Spec]:
     """A layer of the rows that hold these words, where there are any: of none a plot has no scale."""
     if not any(words in row for row in rows):
         return []
     return [{"transform": [only(column, words)], "mark": mark, "encoding": encoding}]
 
 
-def tips(*fields: tuple[str, Words]) -> dict[str, Any]:
+def tips(*fields: tuple[str, Words]) -> Spec:
     return {"tooltip": [encoded(name, words, "nominal") for name, words in fields]}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
 
 from capsexp.analysis.figures import durations
 from capsexp.report import glance
@@ -73,7 +72,7 @@ def lanes(one: RunFiles) -> Plot:
             SEGMENT, s["worker"], sample, request.get("request"), s["segment"], s["queued_s"], s["started_s"],
             s["finished_s"], s["retries"] or 0, str(s["status"]), (request.get("request") or 0) % len(COLOURS),
         ))  # fmt: skip
-    last = rows[-1][7] if rows else 0.0
+    last = done[:SEGMENTS][-1]["finished_s"] if done else 0.0
     faults = [f for f in one.faults if f["time_s"] is not None and f["time_s"] <= last] if rows else []
     for f in faults:
         until = f.get("until_s") or f["time_s"]
@@ -103,7 +102,7 @@ def _lanes(workers: int, retried: bool, harmed: bool) -> Spec:
     )  # fmt: skip
     colour = encoded("colour", None, "nominal", legend=None, scale={"domain": [*range(8)], "range": list(COLOURS)})
 
-    def x(field: str) -> dict[str, Any]:
+    def x(field: str) -> Spec:
         return encoded(field, say("s since the run began"), scale={"zero": False})
 
     bar = {"x": x("started"), "x2": {"field": "finished"}}
@@ -176,11 +175,11 @@ def cpus(one: RunFiles) -> Plot:
     )  # fmt: skip
 
 
-def _time() -> dict[str, Any]:
+def _time() -> Spec:
     return encoded("time", say("s since the run began"))
 
 
-def _role(rows: Iterable[Sequence[Cell]]) -> dict[str, Any]:
+def _role(rows: Iterable[Sequence[Cell]]) -> Spec:
     """The same colour for a role in every plot."""
     there = {row[1] for row in rows}
     known = [

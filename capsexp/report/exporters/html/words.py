@@ -7,7 +7,6 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from markupsafe import Markup
 
@@ -44,7 +43,7 @@ class Words:
         return Words(of(0).en, of(1).zh)
 
     @property
-    def spec(self) -> dict[str, Any]:
+    def spec(self) -> dict[str, list[str]]:
         """As it stands in a plot's specification: the page's script chooses."""
         return {"t": [self.en, self.zh]}
 
