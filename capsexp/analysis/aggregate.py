@@ -223,7 +223,7 @@ def _compared(case: _Case, base: _Case) -> Configuration:
         unlike_baseline=alike.unlike(case.first.fingerprint, base.first.fingerprint),
         metrics=metrics.compute(case.evidence, None if base is case else base.evidence),
     )
-    return replace(one, role="baseline") if base is case else one
+    return replace(one, role="baseline") if base is case and one.fault.kind == "none" else one
 
 
 def _with_iso_resource(found: dict[str, Configuration], cases: Mapping[str, _Case]) -> dict[str, Configuration]:

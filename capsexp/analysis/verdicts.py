@@ -19,7 +19,7 @@ def invalid(one: Configuration) -> str | None:
     if one.validity.valid or not one.validity.invalid:
         return None
     codes = dict.fromkeys(reason.code for run in one.validity.runs for reason in run.reasons)
-    return f"no valid run ({', '.join(codes)})"
+    return f"no valid run: {validity.kinds(codes)} ({', '.join(codes)})"
 
 
 def judged(one: Configuration, base: Configuration, thresholds: Mapping[str, Any], looks: bool) -> Configuration:

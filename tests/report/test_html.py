@@ -167,6 +167,16 @@ def test_the_plotting_library_is_as_its_package_bundles_it() -> None:
     assert (HERE / "vega.js").read_text("utf-8") == maker.bundle()
 
 
+def test_the_table_begins_with_the_verdict_and_has_no_column_that_nothing_is_known_of() -> None:
+    headers, rows = content.configurations(build.assemble(swept()))
+    assert headers[:3] == ["configuration", "verdict", "correct"] and len(headers) < len(tables.headers())
+    assert [row[1] for row in rows] == ["BASELINE", "FEASIBLE", "FEASIBLE"]
+    assert all({row[at] for row in rows} != {"-"} for at in range(3, len(headers)))
+    for cell in ("PASS", "FEASIBLE", "NOT JUDGED"):
+        assert str(content.reading(cell)).startswith('<span class="badge ')
+    assert content.reading("speedup, memory growth").zh == "加速比、内存增长"
+
+
 def test_readings_that_nobody_knows_are_no_good_ones() -> None:
     assert (content.tone("PASS"), content.tone("?")) == ("good", "bad")
 
@@ -225,6 +235,8 @@ def test_wrong_transcripts_are_shown_word_by_word() -> None:
     pieces = list(differences.compared("a " * 30 + "你好", "b " + "a " * 30 + "你们"))
     assert [(p.kind, p.text) for p in pieces[:2]] == [("ins", "b"), ("", "a a a a a a … a a a a a 你")]
     assert [(p.kind, p.text) for p in pieces[2:]] == [("del", "好"), ("ins", "们")]
+    [_, lost] = differences.compared("a " + " ".join(f"w{n}" for n in range(100)), "a")
+    assert lost.kind == "del" and lost.text.startswith("w0 w1 ") and "w11 … (+76) … w88" in lost.text
 
 
 def test_a_plot_that_fails_costs_itself() -> None:

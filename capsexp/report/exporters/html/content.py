@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from markupsafe import Markup
@@ -43,12 +43,12 @@ def reading(cell: str | Words) -> Any:
     if isinstance(cell, Words):
         return cell
     code = cell.replace(" ", "_")
+    if code in TONES:
+        return Markup('<span class="badge {}">{}</span>').format(TONES[code], spelled(code))
     names = [say(name) for name in cell.split(", ")]
     if all(name.zh != name.en for name in names):  # of metrics
         return Words(cell, "、".join(name.zh for name in names))
-    if code not in TONES:
-        return told(cell) if sentence(cell).zh != cell else cell
-    return Markup('<span class="badge {}">{}</span>').format(TONES[code], spelled(code))
+    return told(cell) if sentence(cell).zh != cell else cell
 
 
 def explained() -> list[tuple[Words, Words]]:
@@ -81,13 +81,17 @@ def verdict(report: Report) -> Words:
 def machine(report: Report) -> Words:
     """What was measured on, and with what."""
     where, seconds = report.environment, sum(s.duration_s for s in report.samples)
-    return say("{} CPUs usable, {:.0f} GB; {} samples, {:.0f} s of audio").format(
+    return say("CPUs usable: {}, {:.0f} GB; samples: {}, {:.0f} s of audio").format(
         where.get("cpus_usable", "?"), where.get("memory_mb", 0) / 1024, len(report.samples), seconds
     )
 
 
 def question(report: Report) -> Words:
     return say(glance.question(report))
+
+
+def value(item: glance.Item) -> Words:
+    return Words(item.value, item.value.replace(" to ", " 到 "))
 
 
 def limit(item: glance.Item) -> Words:
@@ -99,14 +103,14 @@ def limit(item: glance.Item) -> Words:
 VERDICT_FIRST = ("configuration", "verdict", "correct")  # of a table that is wider than a screen
 
 
-def first(row: Sequence[str]) -> list[str]:
-    """A row of the main table with what matters most where everybody sees it."""
-    found = dict(zip(tables.headers(), row, strict=True))
-    return [*(found.pop(name) for name in VERDICT_FIRST), *found.values()]
-
-
-def rows(report: Report) -> list[list[str]]:
-    return [first(row) for row in tables.rows(report)]
+def configurations(report: Report) -> tuple[list[str], list[list[str]]]:
+    """Headers and rows of the main table, with what matters most where everybody sees it, and without what is known of
+    none."""
+    columns = list(zip(tables.headers(), *tables.rows(report), strict=True))
+    first = [next(one for one in columns if one[0] == head) for head in VERDICT_FIRST]
+    rest = [one for one in columns if one[0] not in VERDICT_FIRST and set(one[1:]) - {"-"}]
+    headers, *found = (list(row) for row in zip(*first, *rest, strict=True))
+    return headers, found
 
 
 CONTENTS = (

@@ -68,7 +68,7 @@ def _texts(one: RunFiles, files: SweepFiles, task_id: str, sample: str) -> tuple
 
 
 def compared(expected: str, got: str) -> Iterator[Piece]:
-    """Both texts in one line, word by word; of long stretches that are equal only what is beside a difference."""
+    """Both texts in one line, word by word; of long stretches only the ends."""
     theirs, mine = (WIDE.sub(r" \g<0> ", text).split()[:LONGEST] for text in (expected, got))
     steps = SequenceMatcher(None, theirs, mine, autojunk=False).get_opcodes()
     for number, (kind, a, b, c, d) in enumerate(steps):
@@ -76,9 +76,17 @@ def compared(expected: str, got: str) -> Iterator[Piece]:
             yield Piece("", _short(theirs[a:b], number > 0, number < len(steps) - 1))
             continue
         if b > a:
-            yield Piece("del", " ".join(theirs[a:b]))
+            yield Piece("del", _cut(theirs[a:b]))
         if d > c:
-            yield Piece("ins", " ".join(mine[c:d]))
+            yield Piece("ins", _cut(mine[c:d]))
+
+
+def _cut(words: list[str]) -> str:
+    """Of many words those at both ends, and how many are between them."""
+    left_out = len(words) - 4 * AROUND
+    if left_out <= AROUND:
+        return " ".join(words)
+    return " ".join([*words[: 2 * AROUND], f"… (+{left_out}) …", *words[-2 * AROUND :]])
 
 
 def _short(words: list[str], after: bool, before: bool) -> str:

@@ -26,6 +26,7 @@ CONFIG: Spec = {
     "axis": {
         "labelColor": INK, "titleColor": INK, "domainColor": GREY, "tickColor": GREY, "gridColor": GREY,
         "gridOpacity": 0.25, "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal", "labelLimit": 220,
+        "labelFlush": False, "labelSeparation": 6,
     },
     "legend": {
         "labelColor": INK, "titleColor": INK, "orient": "bottom", "labelFontSize": 12, "labelLimit": 300, "columns": 2,
