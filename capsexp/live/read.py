@@ -203,14 +203,18 @@ class RunFolder:
         column = next((c for c in MEMORY if any(row.get(c) for row in server)), MEMORY[-1])
         at = _number(rows[0].get("time_s"))
         used = {row.get("pid", ""): _number(row.get("cpu_s")) for row in server}
-        cpus = stolen = None
+        ours = {row.get("pid", ""): _number(row.get("cpu_s")) for row in rows if row.get("pid")}
+        cpus = stolen = others = None
         if self._before is not None and (took := at - self._before[0]) > 0:
             then, host = self._before[1], self._before[2]
-            cpus = sum(max(0.0, cpu - then.get(pid, 0.0)) for pid, cpu in used.items()) / took
+            cpus = sum(max(0.0, cpu - then.get(pid, 0.0)) for pid, cpu in ours.items() if pid in used) / took
             stolen = _stolen(host, system)
-        self._before = (at, used, system)
+            if system.get("busy_s") and host.get("busy_s"):
+                busy = _number(system.get("busy_s")) - _number(host.get("busy_s"))
+                others = max(0.0, busy - sum(max(0.0, cpu - then.get(pid, 0.0)) for pid, cpu in ours.items())) / took
+        self._before = (at, ours, system)
         memory = sum(_number(row.get(column)) for row in server)
-        self.ticks.append(Tick(at, memory, cpus, stolen, _number(system.get("swap_in_mb"))))
+        self.ticks.append(Tick(at, memory, cpus, stolen, _number(system.get("swap_in_mb")), others))
 
 
 def _stolen(before: dict[str, str], after: dict[str, str]) -> float | None:

@@ -11,6 +11,7 @@ from capsexp.live import eta
 from capsexp.live.standing import Standing
 from capsexp.runfiles import CLIENT, JOB, PIDS, PROGRESS
 
+NAMELESS = 0.2  # of a CPU, of those that come and go before they are seen
 NOTICED = 0.05  # of a CPU that others use, or share that the host takes, before it is told
 LOST_S = 10.0  # without a tick of the monitor under load, before that is told
 
@@ -55,14 +56,15 @@ class Progress:
 
 @dataclass(frozen=True)
 class Tick:
-    """One look of the monitor, at `time_s` of the run's clock: memory of the server's processes, the CPUs that they
-    used since the look before, the share of all CPUs that the host took, and MB read back from swap so far."""
+    """One look of the monitor, at `time_s` of the run's clock: memory of the server's processes, the CPUs that they and
+    that others used since the look before, the share of all CPUs that the host took, MB read back from swap so far."""
 
     time_s: float
     memory_mb: float
     cpus: float | None = None
     stolen: float | None = None
     swapped_in_mb: float = 0.0
+    others: float | None = None
 
 
 @dataclass(frozen=True)
@@ -216,6 +218,9 @@ def _disturbed(known: Known) -> list[str]:
     for name, rate in sorted(most.items(), key=lambda pair: -pair[1]):
         if rate >= NOTICED:
             found.append(f"{name} used {rate:.2f} CPUs (now {rates[-1].get(name, 0.0):.2f})")
+    others = [tick.others for tick in known.ticks if tick.others is not None]
+    if not found and others and median(others) >= NAMELESS:
+        found.append(f"others used {median(others):.2f} CPUs (now {others[-1]:.2f})")
     stolen = [tick.stolen for tick in known.ticks if tick.stolen is not None]
     if stolen and max(stolen) >= NOTICED:
         found.append(f"the host took {100 * max(stolen):.0f} % (now {100 * stolen[-1]:.0f} %)")

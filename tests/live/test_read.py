@@ -59,7 +59,7 @@ def under_load(folder: Path) -> Path:
     for tick in range(4):
         lines += [
             f"{tick},gateway,,10,90,40,,{tick * 0.5},,,,", f"{tick},worker,0,11,200,100,,{tick * 1.0},,,,",
-            f"{tick},client,,12,500,400,,9,,,,", f"{tick},system,,,,,,,{tick},{tick * 0.5},{tick * 0.5},0",
+            f"{tick},client,,12,500,400,,9,,,,", f"{tick},system,,,,,,,{tick * 2},0,{tick * 0.5},0",
         ]  # fmt: skip
     (run / "monitor.csv").write_text("\n".join(lines) + "\n")
     (run / "neighbours.csv").write_text("time_s,name,cpu_s\n2,cc1,1.0\n4,cc1,3.0\n4,ld,0.2\n6,cc1,")
@@ -82,7 +82,7 @@ def test_a_run_under_load(folder: Path) -> None:
     assert known.progress is not None and known.progress.share == 0.5
     # the last tick may have more rows; memory and CPU are the server's, not the client's
     assert [(t.time_s, t.memory_mb, t.cpus) for t in known.ticks] == [(0, 140, None), (1, 140, 1.5), (2, 140, 1.5)]
-    assert known.ticks[-1].stolen == 0.25
+    assert (known.ticks[-1].stolen, known.ticks[-1].others) == (0.2, 0.5)  # of 2 CPUs that were busy 1.5 are ours
     assert [dict(look.cpu_s) for look in known.others] == [{"cc1": 1.0}, {"cc1": 3.0, "ld": 0.2}]
     left = time_left(known)
     assert left.now_s == pytest.approx(12 + 1)  # 12 s of its load, and a moment, as it has taken ages to begin

@@ -78,6 +78,13 @@ def test_others_that_use_the_cpus_are_told_when_they_are_seen() -> None:
     assert shown(replace(UNDER_LOAD, others=(Look(0, {"cron": 1.0}), Look(2, {"cron": 1.02})))).disturbed == ()
 
 
+def test_others_that_come_and_go_are_told_together() -> None:
+    ticks = tuple(Tick(n, 90, 0.1, None, 0.0, others) for n, others in enumerate((None, 1.5, 1.9, 1.7)))
+    assert shown(replace(UNDER_LOAD, ticks=ticks, ticked=168.0)).disturbed == ("others used 1.70 CPUs (now 1.70)",)
+    few = tuple(replace(tick, others=0.1) for tick in ticks)
+    assert shown(replace(UNDER_LOAD, ticks=few, ticked=168.0)).disturbed == ()
+
+
 def test_what_the_host_takes_and_what_is_read_back_from_swap() -> None:
     ticks = (Tick(0, 90), Tick(1, 95, 1.5, 0.2, 0.0), Tick(2, 93, 1.2, 0.0, 4.0))
     seen = shown(replace(UNDER_LOAD, ticks=ticks, ticked=168.0))
