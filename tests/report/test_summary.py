@@ -26,6 +26,15 @@ def test_it_says_question_answer_why_and_what_to_do_in_a_dozen_lines() -> None:
     assert "speedup 2.00x (1.95 to 2.05) (at least 1.50x: PASS)" in said[5]
 
 
+def test_on_a_terminal_lines_are_broken_between_words_and_commands_stay_whole() -> None:
+    report = build.assemble(a_sweep([*trials(1, 10.0, 10.1, 9.9), *trials(2, 5.0, 5.1, 4.9)]))
+    said = text.render(report, 80)
+    assert all(len(line) <= 80 or "python -m " in line for line in said.splitlines())
+    assert " ".join(said.split()) == " ".join(text.render(report).split())
+    [start] = [line for line in said.splitlines() if line.startswith("Start it with: ")]
+    assert start.endswith("engine=sphinx") and len(start) > 80
+
+
 def test_what_is_undecided_and_what_decides_it_is_there_and_many_warnings_are_counted() -> None:
     said = list(summary.lines(build.assemble(broken())))
     assert len(said) <= 12
