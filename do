@@ -6,7 +6,9 @@
 # ./do help               what capsexp offers
 # Everything goes into .venv here: nothing of the system is touched, "externally managed" or not.
 set -euo pipefail
+stood=$PWD # what is named in a command is found from there
 cd "$(dirname "$0")"
+home=$PWD
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -57,6 +59,13 @@ setup() { # $1: what to install, e.g. .[dev]
 
 run() { exec "$(bin)/python" -m "$@"; }
 
+run_there() { # where the user stands, as python -m does: files are found, and outputs/ made, from there
+    local python
+    python=$home/$(bin)/python
+    cd "$stood"
+    exec "$python" -m "$@"
+}
+
 command=${1:-}
 [ $# -gt 0 ] && shift
 case "$command" in
@@ -66,7 +75,7 @@ run)
     case " $* " in *engine=sherpa*) extras=$extras,sherpa ;; esac
     setup ".${extras:+[${extras#,}]}"
     [ $# -gt 0 ] || set -- workers=1,2,3 -m
-    run capsexp "$@"
+    run_there capsexp "$@"
     ;;
 test)
     setup '.[dev]'
@@ -93,9 +102,9 @@ test)
 report | serve | help)
     setup .
     case "$command" in
-    report) run capsexp.report "$@" ;;
-    serve) run capsexp.server "$@" ;;
-    help) run capsexp --help ;;
+    report) run_there capsexp.report "$@" ;;
+    serve) run_there capsexp.server "$@" ;;
+    help) run_there capsexp --help ;;
     esac
     ;;
 *)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from capsexp.files import sha256
 from capsexp.plugins import nearest
 from capsexp.protocol import RATE, Audio
 
+CHECK_S = 10.0  # to look for what cannot be decoded, before anything is measured
 PAUSE_S = 0.5  # between the clips of a joined file
 LONGEST_TEXT = 1 << 24  # bytes of a transcript
 # What plainly is no audio and needs no word. Everything else in a folder is tried, whatever its suffix.
@@ -114,12 +116,18 @@ def load(config: SamplesConfig) -> SampleSet:
     return SampleSet(samples, skipped, remarks, listed.language)
 
 
-def check(config: SamplesConfig) -> None:
-    """Raises SampleError where nothing of a set can be used; decodes no further than the first that can."""
-    listed = listing(config)
-    skipped = list(listed.skipped)
-    if next(_each(listed, skipped, []), None) is None:
+def check(config: SamplesConfig, within_s: float = CHECK_S) -> list[tuple[str, str]]:
+    """What will be skipped, and why, as far as `within_s` seconds let us look, but up to the first that can be used;
+    raises SampleError where nothing of the set can."""
+    listed, until = listing(config), time.monotonic() + within_s
+    skipped, usable = list(listed.skipped), False
+    for _ in _each(listed, skipped, []):
+        usable = True
+        if time.monotonic() > until:
+            break
+    if not usable:
         raise _none(skipped)
+    return skipped
 
 
 def _each(listed: Listing, skipped: list[tuple[str, str]], remarks: list[tuple[str, str]]) -> Iterator[Sample]:

@@ -268,6 +268,23 @@ def test_what_hydra_would_do_beyond_composing_is_refused(word: str, says: str) -
 
 
 @pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["wrokers=1,2"], "wrokers: unknown key; did you mean 'workers'?"),
+        (["workers=1,2", "engine.rtf=-1"], "engine.rtf: -1.0 is below 0"),
+        (["workers=1,0"], "workers: 0 is not a number of workers; .* [workers=0]"),
+        (["workers=0,1"], "workers: 0 is not a number of workers; .* [workers=0]"),
+    ],
+)
+def test_a_combination_is_named_where_others_can_be_used(words: list[str], says: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        plan(["engine=null", *words], None, "config")
+    first, _, last = says.partition(".*")
+    assert str(error.value).startswith(first) and str(error.value).endswith(last)
+    assert last or "[" not in str(error.value)
+
+
+@pytest.mark.parametrize(
     ("line", "says"),
     [
         ("", "needs the line to start"),

@@ -9,7 +9,7 @@ from capsexp.analysis import statistics
 from capsexp.analysis.metrics import BY_TAG, GATED
 from capsexp.analysis.metrics.metric import Gate, Metric
 from capsexp.analysis.sequential import DECIDES, FIRST_LOOK
-from capsexp.counts import counted
+from capsexp.counts import apart, counted
 from capsexp.results.report import Configuration, Estimate, GateResult
 from capsexp.results.verdicts import Reading, Verdict
 
@@ -108,7 +108,7 @@ def compare(
         )
     low, high = estimate.decides or estimate.ci95
     level = DECIDES if estimate.decides else 0.95
-    known = f"{100 * level:g} % interval {_short(low)} to {_short(high)}{pairs}"
+    known = f"{100 * level:g} % interval {_short(low, limit)} to {_short(high, limit)}{pairs}"
     if keeps(low) == keeps(high) == keeps(value):
         return verdict, known, None
     if estimate.of in ("requests", "samples"):
@@ -143,8 +143,10 @@ def keeps_all(configuration: Configuration) -> bool:
     return all(g.value is None or _keeps(BY_TAG[g.metric], g.value, g.limit) for g in configuration.gates)
 
 
-def _short(value: float) -> str:
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3f}" if abs(value) < 0.1 else f"{value:.2f}"
+def _short(value: float, limit: float) -> str:
+    """As short as tells it from the limit."""
+    digits = 0 if abs(value) >= 100 else 3 if abs(value) < 0.1 else 2
+    return f"{value:.{apart(value, limit, digits)}f}"
 
 
 def _tier(metric: Metric, value: float | None, thresholds: Mapping[str, Any]) -> str | None:

@@ -16,6 +16,8 @@ from capsexp.analysis.groups import Configs, groups
 from capsexp.results.report import Advice, Configuration, Recommendation, Scaling
 from capsexp.results.verdicts import Reading, Status, Verdict
 
+ALONE = "one configuration was measured, so there is nothing to choose from; workers=1,2,3 -m compares"
+
 
 def advise(
     found: Sequence[Configuration],
@@ -37,6 +39,8 @@ def advise(
     for name, group in asked.items():
         loads = {c.key: int(configs[c.key].get("load", {}).get("concurrency") or 0) for c in group}
         chosen = None if _is_alone_yet(group, found) else recommend(group, tolerance, scalings, cpus, loads)
+        if chosen and len(found) == 1:
+            return [Advice(group="", reason=ALONE)]
         nothing = None if chosen else _why_nothing(group, configs, found)
         advice.append(Advice(group=name, recommendation=chosen, reason=nothing))
     return advice

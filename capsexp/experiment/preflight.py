@@ -36,9 +36,9 @@ def check(sweep: PlannedSweep) -> tuple[list[EngineConfig], list[str]]:
         for engine in engines:
             engine.prepare(note)
             model_files(engine)
-        for wanted in {repr(c.samples): c.samples for c in configs}.values():
-            samples.check(wanted)
-        found = list(dict.fromkeys(filter(None, map(_language_doubt, configs))))
+        sets = {repr(c.samples): c.samples for c in configs}.values()
+        found = [f"skipped sample {name}: {why}" for wanted in sets for name, why in samples.check(wanted)]
+        found = list(dict.fromkeys([*found, *filter(None, map(_language_doubt, configs))]))
         found += doubts(sweep.config.report.formats)
         placeable(configs)
         for names in {tuple(c.monitor.probes) for c in configs if c.monitor.probes is not None}:

@@ -83,7 +83,9 @@ def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str, to
         try:
             config = resolve(compose.raw(combination, config_dir, config_name))
         except ConfigError as error:
-            raise ConfigError(f"{error} [{','.join(said)}]" if said else str(error)) from None
+            last = None if planned else _error(wanted[-1], config_dir, config_name)
+            one_of_them = said and last != str(error)  # what is wrong in all of them needs no combination
+            raise ConfigError(f"{error} [{','.join(said)}]" if one_of_them else str(error)) from None
         key = slug(",".join(plain(o) for o in said) or _alone(config))
         if named.setdefault(key, said) != said:
             raise ConfigError(f"{','.join(said)} and {','.join(named[key])} would both be called {key}; rename one")
@@ -92,6 +94,15 @@ def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str, to
     folder = Path(str(base.hydra.sweep.dir)).absolute()
     told_apart = tuple(dict.fromkeys(key_of(o) for o in swept))
     return PlannedSweep(planned[0].config, planned, folder, "hydra.sweep.dir" in given, told_apart)
+
+
+def _error(combination: Sequence[str], config_dir: Path | None, config_name: str) -> str | None:
+    """Why it cannot be used; None where it can."""
+    try:
+        resolve(compose.raw(combination, config_dir, config_name))
+    except ConfigError as error:
+        return str(error)
+    return None
 
 
 # What describes a sweep as a whole.

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from capsexp.analysis import validity
-from capsexp.counts import counted
+from capsexp.counts import counted, once
 from capsexp.results.report import Configuration, GateResult
 from capsexp.results.verdicts import Reading, Status, Verdict
 
@@ -50,7 +50,7 @@ def _of(c: Configuration) -> Standing:
 
 def _judged(c: Configuration) -> tuple[str, str]:
     if c.status != Status.OK:
-        return f"{c.status}: {c.errors[0]}" if c.errors else c.status, "bad"
+        return f"{c.status}: {once(c.errors)}" if c.errors else c.status, "bad"
     if failed := [gate for gate in c.gates if gate.verdict == Reading.FAIL]:
         return "fails: " + ", ".join(map(_figure, failed)), "bad"
     if disturbed := list(_disturbed(c)):

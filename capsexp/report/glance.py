@@ -85,12 +85,12 @@ def _of_faults(c: Configuration) -> list[Item]:
 def _judged(c: Configuration, gate: GateResult) -> Item:
     metric = BY_TAG[gate.metric]
     bound = measured(gate.metric, gate.limit)
-    said = value(c, gate.metric) if gate.value is not None else "-"
+    said = value(c, gate.metric, gate.limit) if gate.value is not None else "-"
     return Item(metric.name, said, bound, metric.at_most, gate.verdict, gate.reason or "")
 
 
-def value(c: Configuration, tag: str) -> str:
+def value(c: Configuration, tag: str, beside: float | None = None) -> str:
     """With its unit and, where it is an estimate, its 95 % interval."""
     one, metric = c.metric(tag), BY_TAG[tag]
     spread = f" ({interval(one.ci95, metric.digits)})" if one.ci95 and not metric.percent else ""
-    return measured(tag, one.value) + spread
+    return measured(tag, one.value, beside) + spread

@@ -18,6 +18,7 @@ VERDICTS = {
     Verdict.BASELINE: "what others are compared with",
     Verdict.INVALID: "the runs that would have to decide it were {}; see the warnings",
 }
+KEEPS = "what was measured keeps within its limits, and nothing was measured to compare it with"
 NONE_FASTER = {  # of a limit on speedup of 1 or below, or of none
     Verdict.FEASIBLE: "more workers keep within the limits that were set, but none of them is faster",
     Verdict.CAVEATS: "more workers keep within the limits that were set, but none of them is faster; see the warnings",
@@ -64,7 +65,8 @@ def meaning(report: Report) -> str:
         return "the sweep is not finished"
     if report.verdict in NONE_FASTER and not _faster(report):
         return NONE_FASTER[report.verdict]
-    return VERDICTS[report.verdict]
+    alone = {c.verdict for c in report.configurations} == {Verdict.BASELINE}
+    return KEEPS if alone else VERDICTS[report.verdict]
 
 
 def _faster(report: Report) -> bool:

@@ -10,7 +10,7 @@ from capsexp.analysis import metrics
 from capsexp.analysis.metrics import BY_TAG
 from capsexp.analysis.metrics.metric import Metric, Place
 from capsexp.analysis.texts import EXPLAINED
-from capsexp.counts import counted
+from capsexp.counts import apart, counted
 from capsexp.results.report import Configuration, Report, SloResult
 from capsexp.results.verdicts import Reading, Status
 from capsexp.targets.base import IGNORABLE
@@ -80,17 +80,20 @@ def rows(report: Report) -> list[list[str]]:
     return [[column.cell(c) for column in columns()] for c in report.configurations]
 
 
-def shown(tag: str, value: float | None) -> str:
-    """A metric's value as sentences show it."""
+def shown(tag: str, value: float | None, beside: float | None = None) -> str:
+    """A metric's value as sentences show it; with more digits where it takes them to tell it from one `beside` it."""
     metric = BY_TAG[tag]
-    return percent(value, metric.digits if metric.digits < 2 else 1) if metric.percent else number(value, metric.digits)
+    digits, scale = (min(metric.digits, 1), 100) if metric.percent else (metric.digits, 1)
+    if value is not None and beside is not None:
+        digits = apart(scale * value, scale * beside, digits)
+    return number(value and scale * value, digits)
 
 
-def measured(tag: str, value: float | None) -> str:
+def measured(tag: str, value: float | None, beside: float | None = None) -> str:
     """The same with its unit."""
     metric = BY_TAG[tag]
     unit = "%" if metric.percent else metric.unit
-    return "-" if value is None else f"{shown(tag, value)}{'' if unit in ('', 'x') else ' '}{unit}"
+    return "-" if value is None else f"{shown(tag, value, beside)}{'' if unit in ('', 'x') else ' '}{unit}"
 
 
 def cell(c: Configuration, metric: Metric) -> str:
@@ -150,7 +153,7 @@ def gate_rows(report: Report) -> list[list[str]]:
                 unjudged.setdefault(gate.reason or "", []).append(gate.metric)
                 continue
             limit = f"{'<=' if BY_TAG[gate.metric].at_most else '>='} {measured(gate.metric, gate.limit)}"
-            value = measured(gate.metric, gate.value)
+            value = measured(gate.metric, gate.value, gate.limit)
             name, verdict = BY_TAG[gate.metric].name, spelled(gate.verdict)
             found.append([c.key, name, value, limit, verdict, gate.tier or "", gate.reason or ""])
         for reason, names in unjudged.items():

@@ -9,7 +9,7 @@ from capsexp.analysis import alike, gates, languages, neighbours, pools, validit
 from capsexp.analysis.aggregate import Observed
 from capsexp.config import engine_languages
 from capsexp.config import languages as known_languages
-from capsexp.counts import counted
+from capsexp.counts import counted, once
 from capsexp.report import placements
 from capsexp.report.degrade import Survivor
 from capsexp.results.read import RunFiles, SweepFiles
@@ -143,7 +143,7 @@ def _of_configuration(c: Configuration, seen: Sequence[Seen], files: SweepFiles)
     if c.incomplete:
         yield f"{c.key}: {c.incomplete}"
     if c.status != Status.OK:
-        yield f"{c.key}: {c.status}: {'; '.join(c.errors)}"
+        yield f"{c.key}: {c.status}: {once(c.errors)}"
     if unlike := _UNLIKE.get(c.requests.unlike or ""):
         yield f"{c.key}: {unlike}"
     elif c.wrong:
@@ -181,7 +181,10 @@ def _disturbed(c: Configuration, seen: Sequence[Seen]) -> str | None:
     nums = {run.num for run in bad if any(r.code in ("OTHER_CPU", validity.LOST_CPU) for r in run.reasons)}
     if names := _neighbours([one.files for one in seen if one.files.run.num in nums]):
         each.append(f"the CPUs were taken by {names}")
-    left = "none is left" if len(bad) == len(runs) else 'left out of all figures but "correct"'
+    left = 'left out of all figures but "correct"'
+    if len(bad) == len(runs):
+        what = f"its figures, of {c.trials} of them, decide nothing" if c.trials else "it has no figures"
+        left = f"so that {what}"
     of = f"{len(bad)} of {counted(len(runs), 'run')}" if len(runs) > 1 else "its run"
     return f"{c.key}: {of} INVALID, {left}: {'; '.join(each)}"
 

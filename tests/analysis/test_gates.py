@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capsexp.analysis import aggregate, gates, settle
-from capsexp.results.report import GateResult
+from capsexp.analysis.metrics import BY_TAG
+from capsexp.results.report import Estimate, GateResult
 from tests.support.values import LIMITS, counted, made_run, report, trials
 
 ALL_LIMITS = {**LIMITS, "wer": 0.1, "cer": 0.1, "latency_p95_s": 1.0, "efficiency": 0.5}
@@ -64,6 +65,13 @@ def test_peak_memory_is_judged_as_a_maximum(peaks: list[float], limit: float) ->
     assert (gate.value, gate.ci95) == (max(peaks), None)
     assert gate.verdict == ("FAIL" if any(mb > limit for mb in peaks) else "PASS")
     assert "more trials can only raise it" in gate.reason
+
+
+def test_an_interval_that_holds_a_limit_is_seen_to_hold_it() -> None:
+    """Not `1.50 to 2.01 holds the limit 1.50`."""
+    known = Estimate(value=1.7, ci95=(1.4983, 2.012), n=3, of="pairs", values=(1.6, 1.7, 1.8))
+    verdict, reason, _ = gates.compare(BY_TAG["speedup"], 1.5, known)
+    assert verdict == "INCONCLUSIVE" and reason and "interval 1.498 to 2.01 from 3 pairs holds the limit" in reason
 
 
 def test_a_limit_in_the_middle_of_the_spread_is_settled_by_no_number_of_trials() -> None:

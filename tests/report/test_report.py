@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from capsexp.config import ThresholdsConfig
-from capsexp.report import advice, beside, build
+from capsexp.report import advice, beside, build, tables
 from capsexp.report.exporters import html
 from capsexp.report.exporters.html.words import CHINESE
 from capsexp.report.sentences import meaning
@@ -246,8 +246,33 @@ def test_what_others_wrote_does_not_act_on_a_terminal() -> None:
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_a_single_configuration_has_nothing_to_be_compared_with(count: int) -> None:
     report, said = reported(*trials(1, *[10.0] * count))
-    assert report.verdict == "INCONCLUSIVE"
-    assert "nothing with more workers was measured to compare it with" in said
+    assert report.verdict == "INCONCLUSIVE" and report.recommendation is None
+    assert lines(said, "Recommended: nothing; one configuration was measured, so there is nothing to choose from; ")
+    assert "nothing was measured to compare it with" in lines(said, "Verdict: INCONCLUSIVE: ")[0]
+    assert not lines(said, "Start it with")
+
+
+def test_what_several_runs_say_is_said_once() -> None:
+    """Errors of equal runs, and runs of which none counts beside the trials that there are figures of."""
+    died = [a_run(1, None, trial=t, status="failed", error="the server ended: no port") for t in (1, 2, 3)]
+    report, said = reported(*died, *trials(2, 5.0, 5.1))
+    assert lines(said, "Warning: workers=1: failed: the server ended: no port (3 runs)")
+    assert "workers=1: failed: the server ended: no port (3 runs)<" in html.render(report)
+    ours = [a_run(2, None, trial=t, status="failed", failure="harness", error="late") for t in (3, 4, 5)]
+    hog = [a_run(2, 5.0, trial=t, disturbed=100.0) for t in (1, 2)]
+    report, said = reported(*trials(1, 10.0, 10.1), *hog, *ours)
+    [told] = lines(said, "Warning: workers=2: 5 of 5 runs INVALID")
+    assert "so that its figures, of 2 of them, decide nothing: " in told and "2 of 5" in said
+    [told] = lines(reported(*trials(1, 10.0), *ours)[1], "Warning: workers=2: 3 of 3 runs INVALID")
+    assert "so that it has no figures: " in told
+
+
+def test_a_value_is_told_from_the_limit_that_it_misses() -> None:
+    """Not `1.50 (at least 1.50: FAIL)`, nor 100.0 % where a text of thousands is wrong."""
+    assert tables.measured("speedup", 1.4996, 1.5) == "1.4996x" and tables.measured("speedup", 1.5, 1.5) == "1.50x"
+    assert tables.measured("correctness", 0.99998, 1.0) == "99.998 %"
+    _, said = reported(*trials(1, 10.0, 10.0, 10.0), *trials(2, 6.668, 6.668, 6.668))
+    assert "speedup 1.4997x" in lines(said, "Why: ")[0]
 
 
 def test_texts_of_another_engine_are_not_called_lost() -> None:

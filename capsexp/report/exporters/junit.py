@@ -10,6 +10,7 @@ from __future__ import annotations
 from capsexp.analysis.metrics import BY_TAG
 from capsexp.analysis.validity import codes, kinds
 from capsexp.analysis.verdicts import invalid
+from capsexp.counts import once
 from capsexp.report import testsuites
 from capsexp.report.testsuites import Element
 from capsexp.results.report import Configuration, GateResult, Report
@@ -30,7 +31,7 @@ def _runs(c: Configuration) -> Element:
     """Whether the runs were made and tell anything; without them no gate is worth its verdict."""
     validity = c.validity
     if c.status != Status.OK:
-        return testsuites.erred("runs", c.status, "; ".join(c.errors) or c.status)
+        return testsuites.erred("runs", c.status, once(c.errors) or c.status)
     if c.incomplete:
         return testsuites.erred("runs", Status.MISSING, c.incomplete)
     if why := invalid(c):
