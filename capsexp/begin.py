@@ -4,6 +4,7 @@ WAYS = """\
 capsexp measures whether more recognizer workers pay on this machine. Ways to begin:
 
   is this machine fit for it?     python -m capsexp.doctor
+  are its figures right here?     python -m capsexp.selftest
   a first look, in a minute       python -m capsexp experiment=quick
   the question itself             python -m capsexp workers=1,2,3
   on your own audio               python -m capsexp workers=1,2,3 samples=dir samples.dir=~/clips

@@ -47,12 +47,12 @@ FLOORS = (
     ("trust",),
     ("resume", "run"),
     ("cli",),
-    ("replay", "compare", "check", "plan", "__main__"),
+    ("replay", "compare", "check", "plan", "selftest", "__main__"),
 )
 PURE = (
     "analysis", "doctor.findings", "live.eta", "live.standing", "live.state", "load", "placement",
     "plan.document", "plan.fit", "plan.predict", "plan.search", "protocol",
-    "segments", "server.core", "simulation", "targets",
+    "segments", "selftest.judge", "selftest.plant", "selftest.spelled", "server.core", "simulation", "targets",
 )  # fmt: skip
 IMPURE = frozenset({
     "asyncio", "fcntl", "multiprocessing", "os", "psutil", "select", "shutil", "signal", "socket", "subprocess",

@@ -9,7 +9,7 @@ from capsexp.config import ThresholdsConfig
 from capsexp.report import build
 from capsexp.report.exporters import markdown, text
 from capsexp.results.read import Missing, RunFiles, SweepFiles
-from capsexp.results.report import Report
+from capsexp.results.report import Configuration, Report, TrialsAsked
 from capsexp.results.run import Answer, ClientFacts, Run, SampleTexts
 from capsexp.results.sweep import Sweep
 from tests.support import values
@@ -98,3 +98,12 @@ def in_full(report: Report, without: Collection[str] = ()) -> str:
     """The lines of report.md, as they are read."""
     said = markdown.render(report).replace("\\|", "|").replace("&lt;", "<").replace("\\\\", "\\")
     return "\n".join(line for line in said.splitlines() if line not in without) + "\n"
+
+
+def of(*configurations: Configuration) -> Report:
+    """A report of these and nothing else."""
+    return Report(
+        name="", verdict="", valid=True, interrupted=False, unfinished=False, trials=TrialsAsked(), warnings=(),
+        environment={}, samples=(), thresholds={}, thresholds_changed=(), validity_limits={}, reference=(),
+        configurations=configurations, diagnosis={}, scaling=(), recommendation=None, advice=(), decide=None,
+    )  # fmt: skip

@@ -1,0 +1,81 @@
+"""The plants as data: what is planted can be made, and whatever a report prints first has one."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from capsexp.analysis.metrics import BY_TAG
+from capsexp.errors import ConfigError
+from capsexp.experiment.sweep import plan
+from capsexp.selftest import runner
+from capsexp.selftest.app import chosen, main
+from capsexp.selftest.plant import Figure, Plant
+from capsexp.selftest.plants import PLANTS, neighbour
+from capsexp.selftest.plants.pace import done_s, waited_s
+from tests.support.reports import of as report
+
+# What is read first in a report.
+FIRST = {
+    "speedup", "throughput_rtfx", "makespan_s", "efficiency", "server_efficiency", "peak_memory_mb", "in_flight",
+    "load_peak_memory_mb", "steady_memory_mb", "memory_growth", "marginal_memory_mb", "correctness", "completed",
+    "turnaround_p50_s", "latency_p50_s", "stop_to_text_p50_s", "lag_p50_s", "queue_wait_p50_s", "compute_p50_s",
+    "core_hours_per_audio_hour", "leak_mb_per_h",
+}  # fmt: skip
+
+
+def figures(plant: Plant) -> list[Figure]:
+    return [one for one in plant.expected if isinstance(one, Figure)]
+
+
+@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.name)
+def test_a_plant_can_be_made_as_it_says(plant: Plant, tmp_path: Path) -> None:
+    runner.clips(tmp_path / "clips", plant.clips_s)
+    _, *overrides = runner.command(plant, tmp_path, ["capsexp"])
+    planned = plan([word for word in overrides if word != "-m"], None, "config").planned
+    assert len(planned) == plant.runs
+    keys = {one.key for one in planned}
+    for figure in figures(plant):
+        assert figure.read or (figure.key in keys and figure.tag in BY_TAG), figure.what
+        assert figure.beyond is None or figure.beyond in keys
+
+
+def test_every_figure_that_is_read_first_is_planted() -> None:
+    tags = {figure.tag for plant in PLANTS for figure in figures(plant)}
+    assert not FIRST - tags
+
+
+def test_what_one_worker_or_two_do_with_a_queue() -> None:
+    assert done_s(1)[:3] == pytest.approx([0.2, 0.4, 0.6])
+    assert done_s(2)[:3] == pytest.approx([0.2, 0.2, 0.4])
+    assert waited_s(2)[:3] == pytest.approx([0.0, 0.0, 0.2])
+    assert max(done_s(1)) == 2 * max(done_s(2))
+
+
+TAKEN = "workers=1: its run INVALID: LOST_CPU: others had a CPU; 0.1 to 9.0 s after its start; the CPUs were taken by "
+
+
+@pytest.mark.parametrize(
+    ("names", "told", "in_a_crowd"),
+    [
+        ("python (9.0 CPU s), selftest-busy (2.2 CPU s)", 2.2, False),
+        ("python (9.0 CPU s), make (4.0 CPU s), cc1 (3.0 CPU s)", 3.0, True),
+        ("python (9.0 CPU s)", None, False),
+    ],
+)
+def test_who_took_the_cpu_is_read_by_name(names: str, told: float | None, in_a_crowd: bool) -> None:
+    found = msgspec.structs.replace(report(), warnings=("another", TAKEN + names))
+    assert neighbour.took(found, {}).value == told
+    assert neighbour.crowded(found) is in_a_crowd
+
+
+def test_some_are_chosen_by_name() -> None:
+    assert chosen([]) == list(PLANTS)
+    assert [plant.name for plant in chosen(["mem", "leak"])] == ["memory", "leak"]
+    with pytest.raises(ConfigError, match="did you mean 'memory'"):
+        chosen(["memry"])
+
+
+def test_a_folder_to_keep_is_a_new_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="give a new folder"):
+        main(["-k", "leak", "--keep", str(tmp_path)])
