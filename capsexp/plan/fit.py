@@ -9,13 +9,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import fmean, median
+from typing import Literal
 
 import numpy as np
 
 from capsexp.analysis.figures import Figures
 from capsexp.analysis.scaling import NEEDS_A_CORE, Fit, Law, MemoryModel, Vector
 from capsexp.load.pacing import REALTIME
-from capsexp.results.run import Row, Run
+from capsexp.results.rows import RequestRow, SegmentRow, WorkerRow
+from capsexp.results.run import Run
 
 FEWEST_LENGTHS = 3  # of segments, from which on what each takes besides its audio is told from what its audio takes
 MOST_FACTORS = 2000
@@ -27,12 +29,12 @@ class Measured:
 
     run: Run
     figures: Figures
-    requests: list[Row] = field(repr=False, default_factory=list)
-    segments: list[Row] = field(repr=False, default_factory=list)
-    workers: list[Row] = field(repr=False, default_factory=list)
+    requests: list[RequestRow] = field(repr=False, default_factory=list)
+    segments: list[SegmentRow] = field(repr=False, default_factory=list)
+    workers: list[WorkerRow] = field(repr=False, default_factory=list)
 
     @property
-    def recognized(self) -> list[Row]:
+    def recognized(self) -> list[SegmentRow]:
         return [s for s in self.segments if s["status"] == "ok" and (s["compute_s"] or 0) > 0]
 
     @property
@@ -225,7 +227,7 @@ def _delivery(one: Measured) -> Iterable[float]:
             yield r["final_s"] - last[r["task_id"]]
 
 
-def _last(segments: Sequence[Row], column: str) -> dict[str, float]:
+def _last(segments: Sequence[SegmentRow], column: Literal["finished_s", "queued_s"]) -> dict[str, float]:
     found: dict[str, float] = {}
     for s in segments:
         if s["status"] == "ok" and s[column] is not None:
