@@ -18,7 +18,7 @@ from capsexp.config import LoadConfig
 from capsexp.load import Turn
 from capsexp.load.pacing import REALTIME, Lateness, packets
 from capsexp.protocol import RATE, Audio, ProtocolError, Result
-from capsexp.targets import TARGETS, Conversation, Task
+from capsexp.targets import TARGETS, Conversation, TargetRequest
 from capsexp.targets.base import Event, Frame, Posted
 
 __all__ = ["OPEN", "ConnectionOptions", "Request", "perform"]
@@ -97,10 +97,10 @@ async def perform(
     if request.due is None:
         request.due = request.begun
     try:
-        task = Task(
+        told = TargetRequest(
             request.task_id, time.time(), load.seg_duration, load.seg_overlap, len(request.audio), request.spoken
         )
-        talk = TARGETS.get(target.name).begin(target, task)
+        talk = TARGETS.get(target.name).begin(target, told)
         head = talk.head() if isinstance(talk, Posted) else {}
         async with opened(target.transport, target.at(url), way, head) as connection:
             await _converse(request, connection, talk, load, on_result, on_end)

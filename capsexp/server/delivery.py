@@ -20,7 +20,7 @@ from capsexp.server.core.task import Came, Encoded, Task
 from capsexp.server.pools.base import Recognized, RetriesExhausted
 
 if TYPE_CHECKING:
-    from capsexp.server.conversation import Conversation
+    from capsexp.server.connection_handler import ConnectionHandler
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +28,8 @@ SegmentDone: TypeAlias = Callable[[str, Segment, "Recognized | RetriesExhausted 
 
 
 class Delivery:
-    def __init__(self, conversation: Conversation, task: Task) -> None:
-        self.conversation, self.gateway, self.task = conversation, conversation.gateway, task
+    def __init__(self, handler: ConnectionHandler, task: Task) -> None:
+        self.handler, self.gateway, self.task = handler, handler.gateway, task
         self.flow: Flow | None = self.gateway.pool.scheduler.flow(task.id, task.mic)
         self._untaken = 0  # results that were begun and not taken
         self._held = 0  # bytes, as counted
@@ -50,7 +50,7 @@ class Delivery:
             await place.wait()
 
     async def _may_begin(self) -> None:
-        one = self.conversation
+        one = self.handler
         if one.untaken.locked():
             one.permit.done()  # its own fault: not to be waited for by others
         one.to_blame += 1
@@ -66,7 +66,7 @@ class Delivery:
         count = min(count, self._untaken)  # none are left of one that has been dropped
         self._untaken -= count
         for _ in range(count):
-            self.conversation.untaken.release()
+            self.handler.untaken.release()
 
     def _leaves_pool(
         self, segment: Segment, queued: float, submitted: float, place: asyncio.Event
@@ -103,7 +103,7 @@ class Delivery:
         finally:
             self.task.done = True
             self._unbind()
-            self.conversation.forget(self.task)
+            self.handler.forget(self.task)
 
     async def _deliver(self) -> None:
         while not self.task.complete:  # a cancellation that meets the end of `send` gets lost before Python 3.12
@@ -119,7 +119,7 @@ class Delivery:
         if due.segment.last and self.gateway.punctuated:
             text, accurate = await self._punctuated(text), await self._punctuated(accurate)
         result = self.task.result(due, merger, text, accurate, time.time())
-        await self.conversation.send(encode_result(result, encoded.tokens, encoded.times))
+        await self.handler.send(encode_result(result, encoded.tokens, encoded.times))
 
     async def _punctuated(self, text: str) -> str:
         return (await self.gateway.pool.submit(text, self.flow)).heard.tokens[0]
@@ -128,10 +128,10 @@ class Delivery:
         self.gateway.say("failed", f"task {self.task.id}: {reason}")
         self._drop()
         with contextlib.suppress(ConnectionClosed):
-            await self.conversation.send(encode_error(reason, self.task.id))
+            await self.handler.send(encode_error(reason, self.task.id))
 
     def count_held(self) -> None:
-        held = self.conversation.session.bytes_of(self.task)
+        held = self.handler.session.bytes_of(self.task)
         self.gateway.held.add(held - self._held)
         self._held = held
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from websockets.exceptions import ConnectionClosed
 
 from capsexp.protocol import AudioMessage, ProtocolError, decode_audio
-from capsexp.server.conversation import Connection, Conversation
+from capsexp.server.connection_handler import Connection, ConnectionHandler
 from capsexp.server.core.session import Limits
 from capsexp.server.delivery import SegmentDone
 from capsexp.server.log_limit import LogLimit
@@ -50,15 +50,15 @@ class Gateway:
         self.dispatch = dispatch
         self.max_untaken = max_queue + UNTAKEN  # segments of a connection that were begun and not delivered
         self.on_segment = on_segment
-        self.sessions: dict[Permit, Conversation] = {}
+        self.handlers: dict[Permit, ConnectionHandler] = {}
 
     async def handle(self, connection: Connection, permit: Permit | None = None) -> None:
         """Serve one client until it leaves; what it left unfinished is taken out of the queue."""
         permit = permit or Permit()
-        session = Conversation(self, connection, permit)
-        serving = asyncio.ensure_future(self._serve(connection, session, permit))
+        handler = ConnectionHandler(self, connection, permit)
+        serving = asyncio.ensure_future(self._serve(connection, handler, permit))
         permit.on_gone = serving.cancel
-        self.sessions[permit] = session
+        self.handlers[permit] = handler
         try:
             await serving
         except ConnectionClosed:
@@ -69,24 +69,24 @@ class Gateway:
             permit.drop()
         finally:
             serving.cancel()
-            session.close()
+            handler.close()
             permit.close()
-            self.sessions.pop(permit, None)
+            self.handlers.pop(permit, None)
 
     def abandon(self) -> None:
         """Let every client go that is still there: the server stops, and does not wait for what they sent."""
-        for permit in list(self.sessions):
+        for permit in list(self.handlers):
             permit.leave()
 
     async def farewell(self, reason: str, within_s: float) -> None:
         """Tell each task that is not finished why it will not be, and close every connection."""
-        parting = [asyncio.ensure_future(session.farewell(reason)) for session in self.sessions.values()]
+        parting = [asyncio.ensure_future(handler.farewell(reason)) for handler in self.handlers.values()]
         if parting:
             _, late = await asyncio.wait(parting, timeout=within_s)
             for one in late:
                 one.cancel()
 
-    async def _serve(self, connection: Connection, session: Conversation, permit: Permit) -> None:
+    async def _serve(self, connection: Connection, handler: ConnectionHandler, permit: Permit) -> None:
         frames = connection.__aiter__()
         with contextlib.suppress(StopAsyncIteration):
             while True:
@@ -94,7 +94,7 @@ class Gateway:
                 try:
                     await asyncio.sleep(0)
                     if not frame.done():  # it is not there yet
-                        permit.resume_reading(at_once=session.behind)
+                        permit.resume_reading(at_once=handler.behind)
                     await frame
                 finally:
                     frame.cancel()
@@ -102,9 +102,9 @@ class Gateway:
                 size = len(frame.result())
                 message = self._decode(frame.result())
                 del frame  # nobody needs a minute of audio twice, nor for longer than it takes to hand it on
-                session.put(message)
+                handler.put(message)
                 del message
-                await session.may_go_on(size)
+                await handler.may_go_on(size)
 
     def _decode(self, frame: str | bytes) -> AudioMessage | ProtocolError:
         try:

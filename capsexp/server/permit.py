@@ -1,4 +1,4 @@
-"""A connection's leave to be read from, as its conversation sees it."""
+"""A connection's leave to be read from, as its handler sees it."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from capsexp.protocol import RATE, Audio, JsonObject, ProtocolError, Result
 from capsexp.segments import WIDE
-from capsexp.targets.base import Task, as_pcm16
+from capsexp.targets.base import TargetRequest, as_pcm16
 
 LARGEST = 2**20  # bytes of a message that servers made with Python's websockets take
 FARTHEST_S = 1e9  # and in ms: more is no time in a sample
@@ -98,12 +98,12 @@ def paired(words: Any, times: Any, scale: float = 1.0) -> list[tuple[str, float]
     return [(str(w), at * scale) for w, at in zip(words, starts, strict=True) if at is not None]
 
 
-def final(task: Task, text: str, words: Words = (), duration: float = 0.0) -> Result:
+def final(request: TargetRequest, text: str, words: Words = (), duration: float = 0.0) -> Result:
     """The last result of a request, of a server that names none."""
     tokens, times = [w for w, _ in words], [at for _, at in words]
-    return Result(task.id, True, duration, 0.0, 0.0, 0.0, text, "", tokens, times)
+    return Result(request.id, True, duration, 0.0, 0.0, 0.0, text, "", tokens, times)
 
 
-def piece_of(task: Task, text: str) -> Result:
+def piece_of(request: TargetRequest, text: str) -> Result:
     """A result that stands, with all that was said so far."""
-    return Result(task.id, False, 0.0, 0.0, 0.0, 0.0, text, "")
+    return Result(request.id, False, 0.0, 0.0, 0.0, 0.0, text, "")

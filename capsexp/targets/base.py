@@ -83,7 +83,7 @@ class TargetConfig:
 
 
 @dataclass(frozen=True)
-class Task:
+class TargetRequest:
     """A request, as a server may be told of it. `time_start`: epoch s; segments in s; `samples`: of all its audio
     (16 kHz); `spoken`: it comes as fast as it is spoken, from somebody who waits for the text."""
 
@@ -152,6 +152,6 @@ class TargetKind(Protocol):
         ...
 
     @property
-    def begin(self) -> Callable[[Any, Task], Conversation]:
-        """`begin(config, task)`, of `Settings`: the conversation for a request."""
+    def begin(self) -> Callable[[Any, TargetRequest], Conversation]:
+        """`begin(config, request)`, of `Settings`: the conversation for a request."""
         ...

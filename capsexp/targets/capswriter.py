@@ -10,7 +10,7 @@ import numpy as np
 
 from capsexp.protocol import SUBPROTOCOL, Audio, AudioMessage, Result, decode_result, encode_audio_utf8
 from capsexp.setting import setting
-from capsexp.targets.base import Frame, TargetConfig, Task, Utf8
+from capsexp.targets.base import Frame, TargetConfig, TargetRequest, Utf8
 
 
 @dataclass
@@ -31,8 +31,8 @@ class Settings(TargetConfig):
 
 
 class CapsWriter:
-    def __init__(self, config: Settings, task: Task) -> None:
-        self._with_data, self._task = config.final == "with_data", task
+    def __init__(self, config: Settings, request: TargetRequest) -> None:
+        self._with_data, self._request = config.final == "with_data", request
 
     def opening(self) -> Sequence[Frame]:
         return ()
@@ -51,15 +51,15 @@ class CapsWriter:
         return ()
 
     def _message(self, audio: Audio, is_final: bool) -> Utf8:
-        task = self._task
+        request = self._request
         message = encode_audio_utf8(
             AudioMessage(
-                task.id, np.asarray(audio), is_final=is_final, source="mic" if task.spoken else "file",
-                time_start=task.time_start, seg_duration=task.seg_duration, seg_overlap=task.seg_overlap,
+                request.id, np.asarray(audio), is_final=is_final, source="mic" if request.spoken else "file",
+                time_start=request.time_start, seg_duration=request.seg_duration, seg_overlap=request.seg_overlap,
             )
         )  # fmt: skip
         return Utf8(message)
 
 
-def begin(config: Settings, task: Task) -> CapsWriter:
-    return CapsWriter(config, task)
+def begin(config: Settings, request: TargetRequest) -> CapsWriter:
+    return CapsWriter(config, request)

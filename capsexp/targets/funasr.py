@@ -10,7 +10,7 @@ from typing import ClassVar
 from capsexp.protocol import RATE, Audio, JsonObject, ProtocolError, Result
 from capsexp.setting import redefault, setting
 from capsexp.targets._speech import LARGEST, final, joined, json_object, paired, parts, pcm16, piece_of, text_of
-from capsexp.targets.base import Event, Frame, Partial, TargetConfig, Task
+from capsexp.targets.base import Event, Frame, Partial, TargetConfig, TargetRequest
 
 
 @dataclass
@@ -43,8 +43,8 @@ class Settings(TargetConfig):
 
 
 class FunAsr:
-    def __init__(self, config: Settings, task: Task) -> None:
-        self._config, self._task = config, task
+    def __init__(self, config: Settings, request: TargetRequest) -> None:
+        self._config, self._request = config, request
         self._ended = False  # what we send
         self._texts: list[str] = []
         self._words: list[tuple[str, float]] = []
@@ -54,9 +54,9 @@ class FunAsr:
         config = self._config
         yield json.dumps(
             {
-                "mode": config.mode, "chunk_size": config.chunk_size, "chunk_interval": 10, "wav_name": self._task.id,
-                "wav_format": "pcm", "audio_fs": RATE, "is_speaking": True, "itn": config.itn,
-                "hotwords": config.hotwords,
+                "mode": config.mode, "chunk_size": config.chunk_size, "chunk_interval": 10,
+                "wav_name": self._request.id, "wav_format": "pcm", "audio_fs": RATE, "is_speaking": True,
+                "itn": config.itn, "hotwords": config.hotwords,
             },
             ensure_ascii=False,
         )  # fmt: skip
@@ -81,7 +81,7 @@ class FunAsr:
         # Before our end nothing can be the last, whatever it says of itself.
         if self._ended and self._says_final(fields.get("is_final")):
             return (self._all(),)
-        return (piece_of(self._task, joined(self._texts)),)
+        return (piece_of(self._request, joined(self._texts)),)
 
     def closed(self, code: int, reason: str) -> Sequence[Result]:
         return ()
@@ -104,8 +104,8 @@ class FunAsr:
             self._words += paired(text.split(), [s[0] if isinstance(s, list) and s else None for s in spans], 0.001)
 
     def _all(self) -> Result:
-        return final(self._task, joined([*self._texts, self._passing]), self._words)
+        return final(self._request, joined([*self._texts, self._passing]), self._words)
 
 
-def begin(config: Settings, task: Task) -> FunAsr:
-    return FunAsr(config, task)
+def begin(config: Settings, request: TargetRequest) -> FunAsr:
+    return FunAsr(config, request)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from capsexp.protocol import Audio, ProtocolError, Result
 from capsexp.setting import redefault, setting
 from capsexp.targets._speech import final, json_object, number, pcm16, text_of, timed, wav_header
-from capsexp.targets.base import Frame, TargetConfig, Task
+from capsexp.targets.base import Frame, TargetConfig, TargetRequest
 
 REMEDIES = {
     401: "give its key as server.token=SECRET",
@@ -63,13 +63,13 @@ class Settings(TargetConfig):
 
 
 class OpenAi:
-    def __init__(self, config: Settings, task: Task) -> None:
-        self._config, self._task = config, task
-        self._boundary = hashlib.sha256(task.id.encode()).hexdigest()
+    def __init__(self, config: Settings, request: TargetRequest) -> None:
+        self._config, self._request = config, request
+        self._boundary = hashlib.sha256(request.id.encode()).hexdigest()
         self._come = b""
 
     def head(self) -> Mapping[str, str]:
-        size = len(self._before()) + 2 * self._task.samples + len(self._after())
+        size = len(self._before()) + 2 * self._request.samples + len(self._after())
         return {"Content-Type": f"multipart/form-data; boundary={self._boundary}", "Content-Length": str(size)}
 
     def opening(self) -> Iterator[Frame]:
@@ -93,14 +93,14 @@ class OpenAi:
                 remedy = f"name one that it has: target.model=NAME, sent as {self._config.model_key!r}"
             raise ProtocolError(f"{said}; {remedy}" if remedy else said)
         if self._config.format == "text":
-            return (final(self._task, _plain(self._come)),)
+            return (final(self._request, _plain(self._come)),)
         fields = json_object(self._come)
         if "text" not in fields and "error" in fields:
             raise ProtocolError(_said(self._come))
         words = timed(fields.get("words"), "word", "start")
         for segment in found if isinstance(found := fields.get("segments"), list) and not words else ():
             words += timed(segment.get("words"), "word", "start") if isinstance(segment, dict) else []
-        return (final(self._task, text_of(fields, "text"), words, number(fields.get("duration")) or 0.0),)
+        return (final(self._request, text_of(fields, "text"), words, number(fields.get("duration")) or 0.0),)
 
     def _before(self) -> bytes:
         config = self._config
@@ -108,7 +108,7 @@ class OpenAi:
         told |= {"timestamp_granularities[]": "word" if config.words else None} | config.fields
         body = b"".join(self._part(f'name="{key}"', value.encode()) for key, value in told.items() if value is not None)
         name = 'name="file"; filename="audio.wav"\r\nContent-Type: audio/wav'
-        return body + self._part(name, wav_header(self._task.samples))[:-2]
+        return body + self._part(name, wav_header(self._request.samples))[:-2]
 
     def _after(self) -> bytes:
         return f"\r\n--{self._boundary}--\r\n".encode()
@@ -143,5 +143,5 @@ def _said(body: bytes) -> str:
     return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
 
 
-def begin(config: Settings, task: Task) -> OpenAi:
-    return OpenAi(config, task)
+def begin(config: Settings, request: TargetRequest) -> OpenAi:
+    return OpenAi(config, request)

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from capsexp.protocol import RATE, Audio, ProtocolError, Result
 from capsexp.targets._speech import LARGEST, final, float32, paired, parts, shown, text_of
-from capsexp.targets.base import Frame, TargetConfig, Task
+from capsexp.targets.base import Frame, TargetConfig, TargetRequest
 
 NOTHING = "<EMPTY>"  # how the Python server says that it heard nothing
 
@@ -27,12 +27,12 @@ class Settings(TargetConfig):
 
 
 class Sherpa:
-    def __init__(self, config: Settings, task: Task) -> None:
-        self._task = task
+    def __init__(self, config: Settings, request: TargetRequest) -> None:
+        self._request = request
 
     def opening(self) -> Iterator[Frame]:
         # The C++ server does not survive one byte more than announced.
-        yield struct.pack("<ii", RATE, 4 * self._task.samples)
+        yield struct.pack("<ii", RATE, 4 * self._request.samples)
 
     def audio(self, piece: Audio, last: bool) -> Iterator[Frame]:
         return parts(float32(piece), LARGEST)
@@ -49,13 +49,13 @@ class Sherpa:
             fields = None
         if not isinstance(fields, dict):
             text = " ".join(frame.split())
-            return (final(self._task, "" if text == NOTHING else text),)
+            return (final(self._request, "" if text == NOTHING else text),)
         words = paired(fields.get("tokens"), fields.get("timestamps"))
-        return (final(self._task, text_of(fields, "text"), words),)
+        return (final(self._request, text_of(fields, "text"), words),)
 
     def closed(self, code: int, reason: str) -> Sequence[Result]:
         return ()
 
 
-def begin(config: Settings, task: Task) -> Sherpa:
-    return Sherpa(config, task)
+def begin(config: Settings, request: TargetRequest) -> Sherpa:
+    return Sherpa(config, request)

@@ -10,7 +10,7 @@ from typing import ClassVar
 from capsexp.protocol import RATE, Audio, Result
 from capsexp.setting import redefault, setting
 from capsexp.targets._speech import LARGEST, final, joined, json_object, parts, pcm16, piece_of, text_of, timed
-from capsexp.targets.base import Event, Frame, Partial, TargetConfig, Task
+from capsexp.targets.base import Event, Frame, Partial, TargetConfig, TargetRequest
 
 EOF = '{"eof" : 1}'  # to the letter: it is compared as text
 
@@ -33,8 +33,8 @@ class Settings(TargetConfig):
 
 
 class Vosk:
-    def __init__(self, config: Settings, task: Task) -> None:
-        self._seconds, self._task = config.frame_s, task
+    def __init__(self, config: Settings, request: TargetRequest) -> None:
+        self._seconds, self._request = config.frame_s, request
         self._due = 0  # answers
         self._ended = False
         self._texts: list[str] = []
@@ -61,11 +61,11 @@ class Vosk:
         self._texts.append(text_of(fields, "text"))
         self._words += timed(fields.get("result"), "word", "start")
         whole = joined(self._texts)
-        return (final(self._task, whole, self._words) if last else piece_of(self._task, whole),)
+        return (final(self._request, whole, self._words) if last else piece_of(self._request, whole),)
 
     def closed(self, code: int, reason: str) -> Sequence[Result]:
         return ()
 
 
-def begin(config: Settings, task: Task) -> Vosk:
-    return Vosk(config, task)
+def begin(config: Settings, request: TargetRequest) -> Vosk:
+    return Vosk(config, request)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from capsexp.protocol import RATE, Audio, JsonObject, ProtocolError, Result
 from capsexp.setting import redefault, setting
 from capsexp.targets._speech import final, joined, json_object, parts, pcm16, shown, text_of
-from capsexp.targets.base import Event, Frame, Partial, TargetConfig, Task
+from capsexp.targets.base import Event, Frame, Partial, TargetConfig, TargetRequest
 
 FORM = {"rate": RATE, "width": 2, "channels": 1}
 MOST = 2**24  # bytes of an event: more is something else's
@@ -35,8 +35,8 @@ class Settings(TargetConfig):
 
 
 class Wyoming:
-    def __init__(self, config: Settings, task: Task) -> None:
-        self._config, self._task, self._come, self._said = config, task, b"", ""
+    def __init__(self, config: Settings, request: TargetRequest) -> None:
+        self._config, self._request, self._come, self._said = config, request, b"", ""
 
     def opening(self) -> Iterator[Frame]:
         wanted = {"name": self._config.model, "language": self._config.language}
@@ -81,7 +81,7 @@ class Wyoming:
             self._said = joined([self._said, text_of(data, "text")])
             yield Partial(self._said)
         elif kind == "transcript":
-            yield final(self._task, text_of(data, "text"))
+            yield final(self._request, text_of(data, "text"))
 
 
 @lru_cache(maxsize=64)
@@ -98,5 +98,5 @@ def _event(kind: str, data: Mapping[str, Any], payload: int = 0) -> bytes:
     return json.dumps(line).encode() + b"\n" + body
 
 
-def begin(config: Settings, task: Task) -> Wyoming:
-    return Wyoming(config, task)
+def begin(config: Settings, request: TargetRequest) -> Wyoming:
+    return Wyoming(config, request)

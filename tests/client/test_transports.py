@@ -13,7 +13,7 @@ from capsexp.client.load import run
 from capsexp.client.request import ConnectionOptions, Request
 from capsexp.config import LoadConfig
 from capsexp.protocol import ProtocolError, Result
-from capsexp.targets import Partial, TargetConfig, Task, capswriter
+from capsexp.targets import Partial, TargetConfig, TargetRequest, capswriter
 from capsexp.targets.base import Event
 from tests.support import PATIENCE, noise
 
@@ -36,7 +36,7 @@ class Streaming(TargetConfig):
 class Talk:
     """Samples as they are; the answer, whole, is the text; a `~` in it is a text that may change."""
 
-    def __init__(self, config: object, task: Task) -> None:
+    def __init__(self, config: object, task: TargetRequest) -> None:
         self.task, self.got = task, b""
 
     def head(self) -> dict[str, str]:

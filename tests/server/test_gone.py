@@ -69,7 +69,7 @@ def test_who_leaves_just_as_it_takes_a_result_leaves_nothing() -> None:
 
         class Leaving(FakeConnection):
             async def send(self, message: str) -> None:
-                (session,) = gateway.sessions.values()
+                (session,) = gateway.handlers.values()
                 asyncio.get_running_loop().call_soon(session.close)
                 asyncio.get_running_loop().call_soon(closed.set)
 

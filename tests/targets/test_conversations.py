@@ -25,7 +25,7 @@ from capsexp.compose import compose
 from capsexp.config import LoadConfig
 from capsexp.errors import ConfigError
 from capsexp.protocol import ProtocolError, Result
-from capsexp.targets import TARGETS, Conversation, Partial, Task
+from capsexp.targets import TARGETS, Conversation, Partial, TargetRequest
 from capsexp.targets._speech import joined, paired, pcm16
 from capsexp.targets.base import Event, Posted
 from tests.support import PATIENCE, noise
@@ -36,7 +36,7 @@ HEARD = "I tried to call you last night but there was no answer."
 def begun(target: str, seconds: float = 0.5, **own: Any) -> Conversation:
     """A conversation that has said all."""
     audio = noise(seconds, 1)
-    talk = TARGETS.get(target).begin(TARGETS.settings(target)(**own), Task("t", samples=len(audio)))
+    talk = TARGETS.get(target).begin(TARGETS.settings(target)(**own), TargetRequest("t", samples=len(audio)))
     for frames in (talk.opening(), talk.audio(audio, True), talk.ending()):
         list(frames)
     return talk
@@ -86,7 +86,7 @@ def test_sherpas_answers() -> None:
 @given(st.lists(st.integers(0, 700_000), max_size=3))
 def test_sherpa_announces_exactly_what_it_sends(sizes: list[int]) -> None:
     """One byte more ends the C++ server; a frame above 1 MiB the Python one's connection."""
-    task = Task("t", samples=sum(sizes))
+    task = TargetRequest("t", samples=sum(sizes))
     talk = TARGETS.get("sherpa").begin(TARGETS.settings("sherpa")(), task)
     (header,) = talk.opening()
     frames = [f for size in sizes for f in talk.audio(np.zeros(size, np.float32), False)] + [*talk.ending()]
@@ -181,7 +181,7 @@ def test_the_form_is_one_that_everybody_can_read() -> None:
         model="好", model_key="model_name", format="verbose_json", words=True, fields={"temperature": "0"}
     )  # type: ignore[call-arg]
     audio = np.round(noise(0.5, 1) * 32768) / 32768
-    talk = TARGETS.get("openai").begin(settings, Task("t", samples=len(audio)))
+    talk = TARGETS.get("openai").begin(settings, TargetRequest("t", samples=len(audio)))
     assert isinstance(talk, Posted)
     head = talk.head()
     frames = [*talk.opening(), *talk.audio(audio[:99], False), *talk.audio(audio[99:], True), *talk.ending()]

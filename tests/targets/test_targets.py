@@ -16,12 +16,12 @@ from capsexp.compose import compose
 from capsexp.config import LoadConfig, resolve
 from capsexp.errors import ConfigError
 from capsexp.protocol import RATE, ProtocolError, Result, decode_audio, encode_error, encode_result
-from capsexp.targets import TARGETS, Conversation, Task, capswriter
+from capsexp.targets import TARGETS, Conversation, TargetRequest, capswriter
 from capsexp.targets.base import Frame, Utf8
 from tests.support import noise
 from tests.support.settings import changed
 
-TASK = Task("t", 1.5, 4.0, 1.0)
+TASK = TargetRequest("t", 1.5, 4.0, 1.0)
 
 
 def utf8(frame: Frame) -> str:
@@ -70,7 +70,7 @@ def test_a_target_is_chosen_and_checked() -> None:
 class Plain:
     """A server's other way: raw audio, an end in words, pieces of text without a name, and its close is the end."""
 
-    def __init__(self, config: object, task: Task) -> None:
+    def __init__(self, config: object, task: TargetRequest) -> None:
         self.task, self.text = task, ""
 
     def opening(self) -> list[str]:

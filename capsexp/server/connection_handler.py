@@ -36,7 +36,7 @@ class Connection(Protocol):
     async def close(self, code: int = 1000, reason: str = "") -> None: ...
 
 
-class Conversation:
+class ConnectionHandler:
     """One connection: its messages, which wait for workers, and its results, which wait to be taken."""
 
     def __init__(self, gateway: Gateway, connection: Connection, permit: Permit) -> None:
