@@ -93,6 +93,11 @@ def of_tool(path: Path, child: Child, timeout: float, meanwhile: Callable[[], No
         raise HarnessError(f"{child.log.stem} was not ready within {timeout:g} s: {child.last_lines()}")
 
 
+def ended(server: Child, seen: str) -> str:
+    """Why its requests failed, which is the cause, and what its client saw of that."""
+    return f"the server ended with code {server.process.returncode}: {server.last_lines()}; its client saw: {seen}"
+
+
 def of_first_requests(
     path: Path, client: Child, server: Child | None, within_s: float, meanwhile: Callable[[], None]
 ) -> None:
@@ -103,5 +108,5 @@ def of_first_requests(
     if error is None:
         return
     if server is not None and server.wait(DYING_S):
-        error += f"; the server ended with code {server.process.returncode}: {server.last_lines()}"
+        error = ended(server, error)
     raise ServerError(error)

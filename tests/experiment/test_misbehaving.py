@@ -71,6 +71,13 @@ def test_one_that_crashes_on_a_request_is_caught_before_the_load_and_during_it(b
     assert said in found["said"]
 
 
+def test_one_that_crashes_on_the_first_request_is_told_by_its_own_words_first(bench: Bench) -> None:
+    found = measured(bench, "first", "reference=off")
+    assert found["status"] == "failed"
+    error = found["errors"][0]
+    assert error.startswith("the server ended with code 7: it was the first request; its client saw: target=sherpa: ")
+
+
 def test_what_differs_alone_is_not_blamed_on_the_load(bench: Bench) -> None:
     found = measured(bench, "moody")
     assert (found["requests"]["identical"], found["requests"]["unsure"], found["wrong"]) == (0, 8, [])

@@ -6,6 +6,7 @@ other      answer the text of whoever asked at the same time,
 endless    take the audio and never answer,
 closing    close with 1000, as if all were well,
 third      crash on the third request, alone or not,
+first      crash on the first one,
 moody      answer every other time in another way, alone or not,
 sound      do nothing wrong."""
 
@@ -50,8 +51,8 @@ class Misbehaving:
 
     async def answer(self, connection: ServerConnection, audio: bytes) -> None:
         number, text = next(self.asked), text_of(audio)
-        if self.how == "third" and number == 3:
-            print("it was the third request", flush=True)
+        if (self.how, number) in (("first", 1), ("third", 3)):
+            print(f"it was the {self.how} request", flush=True)
             os._exit(7)
         self.often[text] += 1
         if self.how == "moody" and self.often[text] % 2:
