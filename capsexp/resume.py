@@ -110,7 +110,8 @@ def _together(argv: list[str], sweep: PlannedSweep) -> list[str]:
     for run in sweep.planned:
         for override in run.overrides:
             key, _, value = override.lstrip("+").partition("=")
-            if key in sweep.told and key != "trial" and value not in values.setdefault(key, []):
+            found_out = sweep.search is not None and key == sweep.search["over"]
+            if key in sweep.told and key != "trial" and not found_out and value not in values.setdefault(key, []):
                 values[key].append(value)
     kept: list[str] = []
     done: set[str] = set()

@@ -33,6 +33,7 @@ FULL = {  # the option of each group that lists all its keys
     "reference": "engine",
     "report": "default",
     "samples": "speech",
+    "search": "grid",
     "server": "local",
     "slo": "none",
     "thresholds": "default",

@@ -64,6 +64,7 @@ def test_every_choice_of_every_group_can_be_composed(group: str) -> None:
         "pool=thread": ["engine=null"],
         "engine=sherpa": twin, "engine=paraformer": twin, "engine=sensevoice": ["engine.twin=sensevoice-tiny"],
         "punctuation=ct_transformer": ["punctuation.model_dir=x"], "load=schedule": ["load.csv=day.csv"],
+        "search=capacity": ["load=dictation", "slo=dictation"],
     }  # fmt: skip
     for path in (conf_dir() / group).glob("*.yaml"):
         chosen, given = f"{group}={path.stem}", []

@@ -7,7 +7,7 @@ A ramp is looked at step by step and a mixed load class by class: an average ove
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,7 +39,7 @@ class Part:
 class Experience:
     """What one request felt, from when it was due: infinite where its text never came, None where it is not asked (a
     burst has no moment at which anybody stopped, and not every text is preceded by others). `lag_s`: the longest of its
-    texts before the last one."""
+    texts before the last one. `censored`: it was still waiting when the load was ended early, so each is more."""
 
     kind: str | None
     user: int
@@ -49,6 +49,7 @@ class Experience:
     turnaround_s: float
     stop_to_text_s: float | None = None
     lag_s: float | None = None
+    censored: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,17 @@ def felt(requests: Sequence[RequestRow], packets: Sequence[PacketRow], client: C
         in_flight=in_flight,
         unlike_little=unlike,
         parts=_parts(known, timed),
-        each=tuple(_experience(r, lags.get(r["request"], ())) for r in known),
+        each=(*(_experience(r, lags.get(r["request"], ())) for r in known), *_waiting(client)),
     )
+
+
+def _waiting(client: ClientFacts | None) -> Iterator[Experience]:
+    for one in client.unfinished if client else ():
+        stopped = None if one.stop_s is None else one.until_s - one.stop_s
+        yield Experience(
+            one.kind, one.user, one.due_s, one.duration_s, stopped is not None, one.until_s - one.due_s, stopped,
+            censored=True,
+        )  # fmt: skip
 
 
 def _experience(row: RequestRow, lags: Sequence[float]) -> Experience:
@@ -168,7 +178,7 @@ def _little(
     """L, as the client counted it, against lambda W of the table, where every request is known from begin to end."""
     counted = client.in_flight_s if client else None
     spans = [r["final_s"] - r["begun_s"] for r in known if r["status"] == "ok" and r["begun_s"] is not None]
-    if not counted or client is None or client.thinned or len(spans) != len(requests):
+    if not counted or client is None or client.thinned or client.unfinished or len(spans) != len(requests):
         return None, None
     lasted = max(r["final_s"] for r in known) - min(r["begun_s"] for r in known)
     return counted / lasted, abs(sum(spans) / counted - 1)

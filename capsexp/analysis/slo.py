@@ -85,7 +85,9 @@ def stretches(run: Sequence[Experience], limit: Limit) -> tuple[Stretch, ...]:
 
 def _felt(run: Sequence[Experience], limit: Limit) -> list[float]:
     own = [one for one in settled(run) if limit.kind in (None, one.kind)]
-    return [felt for one in own if (felt := limit.felt(one)) is not None]
+    felt = ((one, limit.felt(one)) for one in own)
+    # Of who still waited when the load ended no more is known than that it was at least so long.
+    return [s for one, s in felt if s is not None and (limit.beyond(s) or not one.censored)]
 
 
 def judge(runs: Sequence[Sequence[Experience]], slo: Mapping[str, Any], looks: bool = False) -> tuple[SloResult, ...]:

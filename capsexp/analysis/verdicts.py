@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from capsexp.analysis import alike, gates, slo, validity
-from capsexp.results.report import Configuration
+from capsexp.results.report import Capacity, Configuration
 from capsexp.results.verdicts import SURE, Reading, Status, Verdict
 
 replace = msgspec.structs.replace
@@ -76,6 +76,15 @@ def incomplete(found: Sequence[Configuration], planned: Sequence[str], missing: 
         verdict = Verdict.INCONCLUSIVE if open_ else one.verdict
         changed.append(replace(one, incomplete=said.get(one.key), verdict=verdict))
     return changed
+
+
+def of_search(found: Sequence[Capacity], unfinished: bool) -> Verdict:
+    """Of a search for a capacity: whether any configuration carries anything."""
+    if unfinished or not found:
+        return Verdict.INCONCLUSIVE
+    if any(one.feasible_max for one in found):
+        return Verdict.FEASIBLE
+    return Verdict.NOT_FEASIBLE if all(one.infeasible_min for one in found) else Verdict.INCONCLUSIVE
 
 
 def overall(found: Sequence[Configuration], unfinished: bool = False) -> Verdict:

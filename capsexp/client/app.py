@@ -23,7 +23,15 @@ from capsexp.csvfile import write_csv
 from capsexp.errors import ServerError
 from capsexp.files import note, storing, tell, write_text
 from capsexp.load.seeds import Seeds
-from capsexp.results.run import ClientFacts, Remark, SampleFacts, SampleSetFacts, SampleTexts, TimedAnswer
+from capsexp.results.run import (
+    ClientFacts,
+    Remark,
+    SampleFacts,
+    SampleSetFacts,
+    SampleTexts,
+    TimedAnswer,
+    Unfinished,
+)
 from capsexp.results.write import write
 from capsexp.runfiles import CLIENT, SAMPLES
 from capsexp.samples import SampleSet
@@ -236,9 +244,21 @@ def write_run(
         max_loop_lag_s=round(outcome.max_loop_lag_s, 6), requests=outcome.total,
         thinned=outcome.thinned, warnings=tuple(warnings), packets_every=every, timed=config.load.timed,
         in_flight_s=outcome.in_flight_s,
+        gave_up=outcome.gave_up_at is not None, unfinished=tuple(_unfinished(outcome, zero)),
         order_seed=seeds.order, arrival_seed=seeds.arrivals, think_seed=seeds.think,
     )  # fmt: skip
     write(run_dir / CLIENT, facts)
+
+
+def _unfinished(outcome: Outcome, zero: float) -> Iterator[Unfinished]:
+    until = outcome.gave_up_at
+    for r in outcome.unfinished:
+        if until is not None and r.due is not None:
+            stop = None if r.stop is None else round(r.stop - zero, 6)
+            yield Unfinished(
+                kind=r.turn.kind or None, user=r.turn.user, duration_s=r.duration_s, due_s=round(r.due - zero, 6),
+                stop_s=stop, until_s=round(until - zero, 6),
+            )  # fmt: skip
 
 
 def _given_up(outcome: Outcome) -> Iterator[str]:

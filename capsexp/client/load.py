@@ -8,7 +8,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from capsexp import load as loads
@@ -20,6 +20,7 @@ from capsexp.protocol import Result
 from capsexp.samples import Sample
 
 LAG_EVERY_S = 0.05
+LATE_EVERY_S = 0.25
 TIMED_OUT = "not finished within load.timeout"  # begins the error of a request that was given up
 UNANSWERED = "all was sent, and no answer ever came"  # and may end it
 
@@ -43,6 +44,8 @@ class Outcome:
     cpu_s: float
     max_loop_lag_s: float
     in_flight_s: float | None = None
+    gave_up_at: float | None = None  # when the load was ended early
+    unfinished: list[Request] = field(default_factory=list)
 
     @property
     def start(self) -> float | None:
@@ -148,19 +151,50 @@ async def run(
     users = [asyncio.create_task(user(turns)) for turns in _by_user(requests)]
     try:
         if users:
-            done, _ = await asyncio.wait(users, timeout=load.timeout, return_when=asyncio.FIRST_EXCEPTION)
-            for one_user in done:
-                one_user.result()
+            ended = asyncio.create_task(_all_done(users, load.timeout))
+            late = asyncio.create_task(_too_many_late(requests, load))
+            await asyncio.wait({ended, late}, return_when=asyncio.FIRST_COMPLETED)
+            late.cancel()
+            if ended.done():
+                ended.result()
+            else:
+                ended.cancel()
+                outcome.gave_up_at = time.monotonic()
     finally:
         for one_user in users:
             one_user.cancel()
         await asyncio.gather(*users, return_exceptions=True)
         watching.cancel()
     outcome.in_flight_s = flight.sum_s
+    if outcome.gave_up_at is not None:
+        outcome.unfinished = [r for r in requests if r.final is None and r.error is None and r.begun is not None]
+        outcome.requests = [r for r in requests if r.final is not None or r.error is not None]
+        return outcome
     for request in requests:
         if request.final is None and request.error is None:
             request.error = timed_out(request, load)
     return outcome
+
+
+async def _all_done(users: list[asyncio.Task[None]], timeout: float) -> None:
+    """Raises what one of them raised."""
+    done, _ = await asyncio.wait(users, timeout=timeout, return_when=asyncio.FIRST_EXCEPTION)
+    for one in done:
+        one.result()
+
+
+async def _too_many_late(requests: list[Request], load: LoadConfig) -> None:
+    """Until so many requests wait, or waited, for longer than load.give_up_s that the load may end."""
+    while not load.give_up_late or sum(late(r, load.give_up_s) for r in requests) < load.give_up_late:
+        await asyncio.sleep(LATE_EVERY_S)
+
+
+def late(request: Request, limit_s: float) -> bool:
+    """Whether its text came, or is still to come, later after its end than this; in a burst, after it was due."""
+    since = request.stop if request.spoken else request.due
+    if since is None or request.begun is None or request.error is not None:
+        return False
+    return (request.final or time.monotonic()) - since > limit_s
 
 
 def _places(own: int, all_of_them: int) -> asyncio.Semaphore | None:

@@ -18,6 +18,7 @@ from capsexp.config.punctuation import PunctuationConfig
 from capsexp.config.reference import ReferenceConfig
 from capsexp.config.report import ReportConfig
 from capsexp.config.samples import SamplesConfig
+from capsexp.config.search import SEARCHES, SearchConfig
 from capsexp.config.server import DISPATCH, SERVERS, ServerConfig
 from capsexp.config.slo import SloConfig
 from capsexp.config.thresholds import ThresholdsConfig
@@ -30,6 +31,7 @@ __all__ = [
     "DISPATCH",
     "LONGEST",
     "POOLS",
+    "SEARCHES",
     "SERVERS",
     "WORKER_FAULTS",
     "ArchiveConfig",
@@ -43,6 +45,7 @@ __all__ = [
     "ReferenceConfig",
     "ReportConfig",
     "SamplesConfig",
+    "SearchConfig",
     "ServerConfig",
     "SloConfig",
     "ThresholdsConfig",

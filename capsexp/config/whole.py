@@ -21,6 +21,7 @@ from capsexp.config.punctuation import PunctuationConfig
 from capsexp.config.reference import ReferenceConfig
 from capsexp.config.report import ReportConfig
 from capsexp.config.samples import SamplesConfig
+from capsexp.config.search import SearchConfig
 from capsexp.config.server import ServerConfig
 from capsexp.config.slo import SloConfig
 from capsexp.config.thresholds import ThresholdsConfig
@@ -76,6 +77,7 @@ class Config:
     fault: FaultConfig = field(default_factory=FaultConfig)
     executor: ExecutorConfig = field(default_factory=ExecutorConfig)
     thresholds: ThresholdsConfig = field(default_factory=ThresholdsConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)
     slo: SloConfig = field(default_factory=SloConfig)
     validity: ValidityConfig = field(default_factory=ValidityConfig)
     report: ReportConfig = field(default_factory=ReportConfig)

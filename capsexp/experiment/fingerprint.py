@@ -26,8 +26,9 @@ IGNORED_KEYS = SWEEP_KEYS | {*AFTERWARDS}
 IGNORED_CODE = (
     "__init__.py", "__main__.py", "analysis/*", "archive/*", "begin.py", "bounds.py", "cli.py", "compare.py",
     "compose.py", "config/__init__.py", "config/archive.py", "config/checks.py", "config/executor.py",
-    "config/names.py", "config/report.py", "config/slo.py", "config/thresholds.py", "config/validity.py",
-    "counts.py", "debug.py", "doctor/*", "errors.py", "escape.py", "experiment/combinations.py",
+    "config/names.py", "config/report.py", "config/search.py", "config/slo.py", "config/thresholds.py",
+    "config/validity.py", "counts.py", "debug.py", "doctor/*", "errors.py", "escape.py", "experiment/combinations.py",
+    "experiment/probing.py",
     "experiment/environment.py",
     "experiment/executors/*", "experiment/fingerprint.py", "experiment/foresee.py", "experiment/further.py",
     "experiment/job.py", "experiment/outstanding.py", "experiment/preflight.py", "experiment/screen.py",

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from capsexp.analysis import trials
+from capsexp.analysis.capacity_search import BUDGET, split
+from capsexp.experiment import probing
 from capsexp.experiment.sweep import PlannedSweep
 from capsexp.files import note
 from capsexp.results.report import Report
@@ -15,6 +19,10 @@ Wanted = list[tuple[str, int]]  # (key, trial)
 
 def foretold(sweep: PlannedSweep) -> str:
     """What trials=auto may add, as the end of the line that says how many runs there are."""
+    if sweep.search is not None:
+        limit_s = sweep.search["budget_s"]
+        within = "" if limit_s is None else f" within {limit_s:g} s (search.budget_s)"
+        return f"; then further values of {sweep.search['over']}, until the most that keeps the SLO is known{within}"
     config = sweep.config
     if config.trials != "auto":
         return ""
@@ -38,6 +46,8 @@ class Further:
     def runs(self, report: Report) -> Wanted:
         """What is to be run next, all of one trial; nothing where the sweep is done."""
         self._begun = time.monotonic() if self._begun is None else self._begun
+        if self._sweep.search is not None:
+            return self._probes(report, self._sweep.search)
         most, repeated = self._sweep.config.trials_max, self._repeated
         if repeated:
             again = trials.repeats(report.configurations, sys.maxsize)
@@ -54,6 +64,22 @@ class Further:
             for one in report.trials.open:
                 note(f"trial {wanted[0][1]}, as {one.key} is open: {one.why}")
         return wanted
+
+    def _probes(self, report: Report, search: Mapping[str, Any]) -> Wanted:
+        """The load to try next, of the configuration of which the fewest were tried: in turns, as trials are."""
+        open_ = [one for one in report.capacity if one.next is not None]
+        if not open_:
+            return []
+        one = min(open_, key=lambda one: sum(probe.runs for probe in one.probes))
+        assert one.next is not None and self._begun is not None
+        key = probing.key(split(one.probes[0].key, one.over)[0] if one.probes else one.key, one.next, one.over)
+        budget_s, spent_s = search["budget_s"], time.monotonic() - self._begun
+        if budget_s is not None and spent_s > budget_s:
+            self.stopped = BUDGET
+            return []
+        high = f"less than {one.infeasible_min:g}" if one.infeasible_min is not None else "no bound yet"
+        note(f"{one.key}: {one.over} is at least {one.feasible_max or 0:g}, {high}; next {one.next:g}")
+        return [(key, one.trial)]
 
     def _in_time(self, wanted: Wanted, spent_s: float) -> bool:
         """Whether they can be run within report.budget_s, each taking what the last one of its configuration took."""

@@ -10,8 +10,10 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from capsexp import compose
+from capsexp.analysis.capacity_search import split as split_load
 from capsexp.config import Config, resolve, slug, to_dict, trial_count, worker_count
 from capsexp.errors import ConfigError
+from capsexp.experiment import probing
 from capsexp.experiment.combinations import combinations, composes, countable, here, plain, split
 from capsexp.keys import AFTERWARDS
 from capsexp.overrides import key_of, quote_override, unquoted
@@ -46,6 +48,7 @@ class PlannedSweep:
     repeats: dict[str, Repeats] = field(default_factory=dict)  # what load.repeats=auto came to
     expected: dict[str, float] = field(default_factory=dict)  # s that loads take, by key, going by the reference
     mine: bool = True  # its user made it here, or trusted it (see signature)
+    search: Tree | None = None  # for a capacity: its settings, and `over`, the key that is searched
 
     @property
     def worker_counts(self) -> list[int]:
@@ -64,7 +67,10 @@ def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str, to
     assert isinstance(preset, dict)
     given = {key_of(o) for o in overrides}
     swept = [quote_override(f"{k!s}={v}") for k, v in preset.items() if str(k) not in given] + swept
-    trials = trial_count(base.get("trials", "auto"))
+    trials, search = trial_count(base.get("trials", "auto")), None
+    if OmegaConf.select(base, "search.name") == "capacity":
+        swept, fixed, search = _searched(swept, fixed, config_dir, config_name)
+        trials = 1
     countable(swept, 1 if "trial" in given else trials)
     if trials > 1 and "trial" not in given:
         swept = ["trial=" + ",".join(str(n + 1) for n in range(trials)), *swept]  # first: the slowest to change
@@ -93,7 +99,21 @@ def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str, to
         planned.append(Planned(num, name, key, config.trial, tuple(combination), config))
     folder = Path(str(base.hydra.sweep.dir)).absolute()
     told_apart = tuple(dict.fromkeys(key_of(o) for o in swept))
-    return PlannedSweep(planned[0].config, planned, folder, "hydra.sweep.dir" in given, told_apart)
+    return PlannedSweep(planned[0].config, planned, folder, "hydra.sweep.dir" in given, told_apart, search=search)
+
+
+def _searched(
+    swept: list[str], fixed: list[str], config_dir: Path | None, config_name: str
+) -> tuple[list[str], list[str], Tree]:
+    """The same with the load that a search for a capacity begins with, and what is kept of the search."""
+    named = [*(o.partition(",")[0] for o in swept), *fixed]
+    config = resolve(compose.raw(named, config_dir, config_name))
+    found = probing.settings(config)
+    if any(key_of(o) == found["over"] for o in swept):
+        raise ConfigError(f"{found['over']}: search=capacity finds it; give one value, where it is to begin")
+    size, *more = probing.overrides(config, probing.first(config))
+    own = {key_of(o) for o in (size, *more)}
+    return [*swept, size], [*(o for o in fixed if key_of(o) not in own), *more], found
 
 
 def _error(combination: Sequence[str], config_dir: Path | None, config_name: str) -> str | None:
@@ -106,7 +126,7 @@ def _error(combination: Sequence[str], config_dir: Path | None, config_name: str
 
 
 # What describes a sweep as a whole.
-_WHOLE = frozenset({"trials", "trials_max", "name", "resume", "executor"})
+_WHOLE = frozenset({"trials", "trials_max", "name", "resume", "executor", "search"})
 # What our own server is told and no other.
 _OF_OURS = ("workers", "threads", "pool", "placement", "engine", "punctuation", "server")
 _TOLD_TO_ALL = frozenset(
@@ -163,14 +183,24 @@ def add(
     repetition: the same order of requests, compared with the same partners."""
     added = []
     for key, trial in wanted:
-        like = next(p for p in sweep.planned if p.key == key)
-        overrides = [*(o for o in like.overrides if key_of(o) != "trial"), f"trial={trial}"]
+        like = _like(sweep, key)
+        said = like.overrides if like.key == key else probing.sibling(like.overrides, key, like.config)
+        overrides = [*(o for o in said if key_of(o) != "trial"), f"trial={trial}"]
         config = resolve(compose.raw(overrides, config_dir, config_name))
         num = 1 + max(p.num for p in sweep.planned)
         planned = Planned(num, f"{num}-{key},trial={trial}", key, trial, tuple(overrides), config)
         sweep.planned.append(planned)
         added.append(planned)
     return added
+
+
+def _like(sweep: PlannedSweep, key: str) -> Planned:
+    """A run with this key; in a search for a capacity, before there is any, one of another load."""
+    same = [p for p in sweep.planned if p.key == key]
+    if same or sweep.search is None:
+        return same[0]
+    over = sweep.search["over"]
+    return next(p for p in sweep.planned if split_load(p.key, over)[0] == split_load(key, over)[0])
 
 
 def make_folder(sweep: PlannedSweep) -> Path:
@@ -215,9 +245,10 @@ def record(
         interrupted=interrupted,
         repeats=sweep.repeats,
         expected_load_s={key: round(seconds, 1) for key, seconds in sweep.expected.items()},
-        trials=config.trials,
+        trials=1 if sweep.search else config.trials,
         trials_max=config.trials_max,
         stopped=stopped,
+        search=sweep.search,
         thresholds_before=sweep.thresholds_before,
         **{group: settings[group] for group in AFTERWARDS},
     )  # fmt: skip

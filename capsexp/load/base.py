@@ -50,6 +50,21 @@ class LoadConfig:
     think_seed: int = setting(0, "draws how long users think", high=2**64)
     timeout: float = setting(600.0, "s for the whole measured phase", low=0.1)
     progress: bool = setting(True, "whether the client says how far it is")
+    give_up_s: float = setting(
+        1.0, "with give_up_late: s after its end (burst: after it was due) from which a request without a text is late"
+    )
+    give_up_late: int = setting(
+        0, "as soon as so many requests are late the load ends, and the run with it; 0: never", high=10**9
+    )
+
+    @property
+    def size(self) -> str | None:
+        """Its key that says how much it is: what a search for a capacity changes; None where there is none."""
+        return None
+
+    def sized(self, size: float, requests: int) -> dict[str, Any]:
+        """Its keys and their values for another size, with so many requests or more beside the first of each user."""
+        raise NotImplementedError
 
     @property
     def longest_segment_s(self) -> float:

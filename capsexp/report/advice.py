@@ -20,6 +20,7 @@ from capsexp.report.exporters import html, markdown, text
 from capsexp.results.read import SweepFiles
 from capsexp.results.report import (
     Advice,
+    Capacity,
     Configuration,
     Decide,
     Recommendation,
@@ -73,11 +74,19 @@ def looked(
 
 
 def decide(
-    files: SweepFiles, configurations: Sequence[Configuration], unfinished: bool, asked: TrialsAsked
+    files: SweepFiles,
+    configurations: Sequence[Configuration],
+    unfinished: bool,
+    asked: TrialsAsked,
+    capacity: Sequence[Capacity] = (),
 ) -> Decide | None:
     """The line that makes the runs which would decide what is open."""
     planned = len({p.trial for p in files.sweep.planned})
-    found = settle.settle(configurations, planned, unfinished, asked)
+    if capacity and not unfinished:
+        more: list[str] | None = []
+        found = (more, "goes on with the search") if any(one.next is not None for one in capacity) else None
+    else:
+        found = settle.settle(configurations, planned, unfinished, asked)
     if found is None:
         return None
     more, note = found

@@ -12,6 +12,7 @@ import msgspec
 from capsexp.analysis import (
     aggregate,
     baseline,
+    capacity_search,
     correctness,
     diagnosis,
     differences,
@@ -37,6 +38,7 @@ from capsexp.report.warnings import Seen, warnings
 from capsexp.report.write import write
 from capsexp.results.read import RunFiles, SweepFiles, read_sweep
 from capsexp.results.report import (
+    Capacity,
     Change,
     Configuration,
     Reason,
@@ -77,13 +79,18 @@ def assemble(files: SweepFiles, survive: Survivor | None = None) -> Report:
     unfinished = bool(sweep.interrupted or missing or cut_short)
     tolerance = settings["tolerance"]
     limits = {**vars(ValidityConfig()), **(sweep.validity or {})}
-    advice = survive("advice", [], advise, files, configurations, scalings, cpus, tolerance)
+    capacity: tuple[Capacity, ...] = ()
+    if searched := sweep.search:  # how much each carries is the question, and not which loads compare
+        bands = capacity_search.Settings.of(searched, sweep.slo or {}, sweep.trials_max)
+        capacity = survive("capacity", (), capacity_search.searches, observed, configurations, bands)
+        scalings = []
+    advice = [] if searched else survive("advice", [], advise, files, configurations, scalings, cpus, tolerance)
     asked = TrialsAsked(asked=sweep.trials, max=sweep.trials_max)
     if looks:
         asked = survive("trials", asked, looked, asked, files, configurations, settings, sweep.stopped)
     report = Report(
         name=sweep.name,
-        verdict=verdicts.overall(configurations, unfinished),
+        verdict=verdicts.of_search(capacity, unfinished) if searched else verdicts.overall(configurations, unfinished),
         valid=not sweep.interrupted and all(c.status == Status.OK and not verdicts.invalid(c) for c in configurations),
         interrupted=sweep.interrupted,
         unfinished=unfinished,
@@ -101,7 +108,8 @@ def assemble(files: SweepFiles, survive: Survivor | None = None) -> Report:
         scaling=tuple(scalings),
         recommendation=only_one(advice),
         advice=tuple(advice),
-        decide=survive("what decides", None, decide, files, configurations, unfinished, asked),
+        decide=survive("what decides", None, decide, files, configurations, unfinished, asked, capacity),
+        capacity=capacity,
     )
     return msgspec.structs.replace(report, warnings=(*report.warnings, *survive.warnings))
 

@@ -17,6 +17,8 @@ QUESTIONS = (
     "What do injected faults do to this server?",
 )
 
+CARRIED = "How much does this server carry at once, and what users were promised is kept?"
+
 
 @dataclass(frozen=True)
 class Item:
@@ -42,6 +44,8 @@ class Item:
 def question(report: Report) -> str:
     """What the sweep asks: whether numbers of workers are compared, or faults injected, or it only says how something
     did."""
+    if report.capacity:
+        return CARRIED
     workers, faults = {c.workers for c in report.configurations}, any(map(_struck, report.configurations))
     return QUESTIONS[1 if len(workers) > 1 else 2 if faults else 0]
 

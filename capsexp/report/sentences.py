@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from capsexp.analysis import slo, validity
-from capsexp.report import placements
+from capsexp.report import capacities, placements, schedules
 from capsexp.report.tables import interval, spelled
 from capsexp.results.report import Advice, Report
 from capsexp.results.verdicts import Reading, Verdict
@@ -24,12 +24,19 @@ NONE_FASTER = {  # of a limit on speedup of 1 or below, or of none
     Verdict.CAVEATS: "more workers keep within the limits that were set, but none of them is faster; see the warnings",
 }
 
+# Of a search for a capacity.
+CARRIES = {
+    "FEASIBLE": "what users were promised is kept, for as many as is said below",
+    "NOT_FEASIBLE": "what users were promised is kept for nobody",
+    "INCONCLUSIVE": "the runs do not decide for how many what they were promised is kept",
+}
+
 
 def sentences(report: Report) -> list[str]:
     """The verdict, the recommendation and what the data say about disappointing results."""
     said = [verdict_line(report)]
     said += changed_lines(report)
-    said += slo_lines(report)
+    said += capacities.lines(report) or slo_lines(report)
     for advice in report.advice:
         said += advised(advice)
     return said + decide_lines(report) + causes(report)
@@ -43,6 +50,7 @@ def causes(report: Report) -> list[str]:
         said += [where + line for line in (chosen and (chosen.next_sentence, chosen.binds)) or () if line]
     said += iso_resource_lines(report)
     said += placements.gains(report)
+    said += schedules.gains(report)
     if report.trials.stopped:
         said.append(report.trials.stopped + ".")
     for key, causes in report.diagnosis.items():
@@ -63,6 +71,8 @@ def meaning(report: Report) -> str:
     """The same without what is filled in, or added."""
     if report.unfinished:
         return "the sweep is not finished"
+    if report.capacity:
+        return CARRIES[report.verdict]
     if report.verdict in NONE_FASTER and not _faster(report):
         return NONE_FASTER[report.verdict]
     alone = {c.verdict for c in report.configurations} == {Verdict.BASELINE}

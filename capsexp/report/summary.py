@@ -11,7 +11,7 @@ from capsexp import escape
 from capsexp.analysis import metrics
 from capsexp.analysis.metrics.metric import Metric, Place
 from capsexp.counts import counted
-from capsexp.report import glance, sentences, tables
+from capsexp.report import capacities, glance, schedules, sentences, tables
 from capsexp.results.report import Configuration, Report
 
 WIDTH = 100  # of a file, and of what is no terminal
@@ -27,7 +27,10 @@ def lines(report: Report) -> Iterator[str]:
     if because := _because(report):
         yield because
     yield from sentences.changed_lines(report)
-    yield from _first(sentences.slo_lines(report), "configuration", "with an SLO")
+    yield from capacities.lines(report)
+    yield from _first(schedules.gains(report), "schedule")
+    if not report.capacity:
+        yield from _first(sentences.slo_lines(report), "configuration", "with an SLO")
     for advice in report.advice[:MOST]:
         first, *open_ = sentences.advised(advice)
         yield first
@@ -47,7 +50,7 @@ def _first(found: list[str], noun: str, what: str = "") -> Iterator[str]:
 
 def _because(report: Report) -> str | None:
     """The limits and what they read, in one line."""
-    for c in glance.subjects(report)[-1:]:
+    for c in [] if report.capacity else glance.subjects(report)[-1:]:
         judged = [f"{i.name} {i.value} ({i.limit}: {tables.spelled(i.reading)})" for i in glance.items(c) if i.judged]
         if judged:
             return f"Why: {c.key}: {', '.join(judged)}."
@@ -56,6 +59,8 @@ def _because(report: Report) -> str | None:
 
 def table(report: Report, width: int = WIDTH) -> str:
     """The few figures that matter most, within so many characters."""
+    if report.capacity:
+        return _carried(report)
     shown = metrics.at(Place.TEXT) + _felt(report.configurations)
     headers = ["configuration", "trials", *(_header(metric) for metric in shown), "verdict"]
     rows = [_row(c, shown) for c in report.configurations]
@@ -68,6 +73,20 @@ def table(report: Report, width: int = WIDTH) -> str:
     # Headers as a row like others: tabulate makes room beside its own, which is not there.
     lines = [headers, ["-" * wide for wide in widths], *rows]
     return tabulate(lines, tablefmt="plain", disable_numparse=True, colalign=sides)
+
+
+def _carried(report: Report) -> str:
+    """Of a search for a capacity: each meaning of real time, with the band of each configuration."""
+    found: dict[str, dict[str, str]] = {}
+    for name, key, most, least, _ in capacities.meaning_rows(report):
+        found.setdefault(name, {})[key] = f"{most} to {least}" if least != "-" else f"from {most}"
+    keys = [one.key for one in report.capacity]
+    rows = [[name, *(bands.get(key, "-") for key in keys)] for name, bands in found.items()]
+    own = "what was promised"
+    bands = [f"{one.feasible_max or 0:g} to {one.infeasible_min:g}" if one.infeasible_min is not None
+             else f"from {one.feasible_max or 0:g}" for one in report.capacity]  # fmt: skip
+    headers = ["carried, from the most that kept it to the least that did not", *keys]
+    return tabulate([[own, *bands], *rows], headers, "simple", disable_numparse=True)
 
 
 def _widest(cell: str) -> int:

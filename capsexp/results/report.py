@@ -425,11 +425,44 @@ class TrialsAsked(msgspec.Struct, frozen=True, kw_only=True):
     open: tuple[Open, ...] = ()
 
 
-class Capacity(msgspec.Struct, frozen=True, kw_only=True):
-    """The band in which the most users (or requests) lie whose SLO holds."""
+class CapacityProbe(msgspec.Struct, frozen=True, kw_only=True):
+    """A load that was tried, in so many runs that count: of `requests` those that were late, by limit, and those that
+    were wrong. `key`: of its configuration."""
 
     key: str
+    load: float
+    runs: int
+    requests: int
+    late: dict[str, int]
+    wrong: int = 0
+    verdict: str
+
+
+class Meaning(msgspec.Struct, frozen=True, kw_only=True):
+    """The band by the same runs, where "real time" is taken to mean something else than the SLO."""
+
+    name: str
+    feasible_max: float | None
+    infeasible_min: float | None
+    resolved: bool
+
+
+class Capacity(msgspec.Struct, frozen=True, kw_only=True):
+    """The band in which the most users (or requests per second) lie whose SLO holds and whose texts are right: of
+    `over`, the setting that was searched. `per_worker`: of feasible_max; `peak_memory_mb`: of the runs of that.
+    `next`, `trial`: the load, and which of its runs, that would narrow it; `stopped`: why it is not tried."""
+
+    key: str
+    over: str = "load.users"
     slo: Tree
+    workers: int | None = None
+    per_worker: float | None = None
+    peak_memory_mb: float | None = None
+    probes: tuple[CapacityProbe, ...] = ()
+    meanings: tuple[Meaning, ...] = ()
+    next: float | None = None
+    trial: int = 1
+    stopped: str | None = None
     feasible_max: float | None
     infeasible_min: float | None
     resolved: bool

@@ -113,10 +113,23 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         return found if isinstance(found, Mapping) else {}
 
 
+class Unfinished(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that was still waiting for its text when the load was ended early (load.give_up_late), at `until_s`.
+    The times are on the run's clock."""
+
+    kind: str | None = None
+    user: int = 0
+    duration_s: float
+    due_s: float
+    stop_s: float | None = None
+    until_s: float
+
+
 class ClientFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What the client says of itself (client.json): times on the run's clock; `thinned`: not all requests have a row;
     `packets_every`: of how many packets one has a row; `timed`: its load lasts as long as it says; `in_flight_s`:
-    requests under way, summed over time as it counted them; the seeds of what it drew."""
+    requests under way, summed over time as it counted them; the seeds of what it drew; `gave_up`: the load was ended
+    early, with these `unfinished`, of which there are no rows."""
 
     start_s: float | None = None
     end_s: float | None = None
@@ -131,6 +144,8 @@ class ClientFacts(msgspec.Struct, frozen=True, kw_only=True):
     order_seed: int | None = None
     arrival_seed: int | None = None
     think_seed: int | None = None
+    gave_up: bool = False
+    unfinished: tuple[Unfinished, ...] = ()
 
     @property
     def lasted_s(self) -> float | None:

@@ -47,7 +47,8 @@ class Repeats(msgspec.Struct, frozen=True, kw_only=True):
 class Sweep(msgspec.Struct, frozen=True, kw_only=True):
     """`folder`: as it was typed where the sweep was started; `told`: the keys that tell its runs apart; `repeats`: by
     the kind of load; `expected_load_s`: seconds that loads were expected to take, by key; `stopped`: the setting that
-    ended trials=auto, where that was the time; `thresholds_before`: those that its runs were made with, where they were
+    ended trials=auto or a search, where that was the time; `search`: for a capacity, its settings and what is searched;
+    `thresholds_before`: those that its runs were made with, where they were
     changed afterwards. Settings are those of the version that wrote them."""
 
     schema: int = 1
@@ -62,6 +63,7 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
     trials: int | str = 1
     trials_max: int = 1
     stopped: str | None = None
+    search: Tree | None = None
     thresholds: Tree
     thresholds_before: Tree | None = None
     slo: Tree | None = None

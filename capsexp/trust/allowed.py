@@ -15,7 +15,7 @@ MEASURES = (
     "engine.name", "target.name", "target.ignore", "load.name", "pool.name", "punctuation.name", "punctuation.quantize",
     *(f"samples.{key}" for key in ("name", "set", "minutes", "concurrency", "language")),
     *(f"load.{each.name}" for each in fields(LoadConfig)),
-    "reference.*", "control.*", "fault.*", "thresholds.*", "slo.*", "validity.*", "report.*", "archive.*",
+    "reference.*", "control.*", "fault.*", "thresholds.*", "slo.*", "search.*", "validity.*", "report.*", "archive.*",
     "monitor.interval", "monitor.live", "monitor.probes",
     *(f"server.{key}" for key in (
         "name", "port", "dispatch", "schedule", "passed_over_s", "max_queue", "max_retries", "stuck_s", "stuck_rtf",

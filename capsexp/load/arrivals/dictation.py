@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import islice
-from typing import ClassVar
+from math import ceil
+from typing import Any, ClassVar
 
 from capsexp.errors import ConfigError
 from capsexp.load.base import Given, LoadConfig, Plan, Turn, unbound
 from capsexp.load.seeds import spread
 from capsexp.setting import redefault, setting
+
+FEWEST_TURNS = 4  # of a user beside the first, in a run of a search
+TURN_S = 120.0  # that nobody's turn takes as long as
 
 
 @dataclass
@@ -26,6 +30,14 @@ class Settings(LoadConfig):
     turns: int = setting(4, "of each", low=1, high=100_000)
     # Drawn from an exponential distribution.
     think_s: float = setting(3.0, "s on average, from the text to the next word", high=1e6)
+
+    @property
+    def size(self) -> str | None:
+        return "users"
+
+    def sized(self, size: float, requests: int) -> dict[str, Any]:
+        turns = 1 + max(FEWEST_TURNS, ceil(requests / size))
+        return {"users": round(size), "turns": turns, "timeout": max(self.timeout, TURN_S * turns)}
 
 
 def plan(config: Settings, given: Given) -> Plan:

@@ -14,7 +14,10 @@ from capsexp.load.base import Given, LoadConfig, Plan, Turn, unbound
 from capsexp.plugins import nearest
 from capsexp.setting import problems, setting
 
-WHOLE = frozenset({"seg_duration", "seg_overlap", "seed", "arrival_seed", "think_seed", "timeout", "progress", "min_s"})
+WHOLE = frozenset({
+    "seg_duration", "seg_overlap", "seed", "arrival_seed", "think_seed", "timeout", "progress", "min_s", "give_up_s",
+    "give_up_late",
+})  # fmt: skip
 
 
 @dataclass
@@ -35,6 +38,18 @@ class Settings(LoadConfig):
         },
         "the load of each, by its name; load.classes.file=null leaves one out",
     )
+
+    @property
+    def size(self) -> str | None:
+        """That of its first class which has one."""
+        found = ((kind, part.load.size) for kind, part in self.parts().items())
+        return next((f"classes.{kind}.{size}" for kind, size in found if size), None)
+
+    def sized(self, size: float, requests: int) -> dict[str, Any]:
+        kind, part = next((kind, part) for kind, part in self.parts().items() if part.load.size)
+        own = part.load.sized(size, requests)
+        timeout = own.pop("timeout")
+        return {**{f"classes.{kind}.{key}": value for key, value in own.items()}, "timeout": timeout}
 
     def problems(self) -> Iterator[str]:
         yield from super().problems()

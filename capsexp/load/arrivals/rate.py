@@ -6,11 +6,13 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate, takewhile
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from capsexp.errors import ConfigError
 from capsexp.load.base import Clip, Given, LoadConfig, Plan, Turn, unbound
 from capsexp.setting import setting
+
+LEAST_S = 10.0  # of a run of a search
 
 
 @dataclass
@@ -79,6 +81,14 @@ class Settings(Open):
     name: str = "rate"
     rate: float = setting(1.0, "arrivals, in `unit`", above=True, high=1e5)
     duration_s: float = setting(60.0, "s in which requests begin", above=True, high=1e6)
+
+    @property
+    def size(self) -> str | None:
+        return "rate" if self.unit == "requests" else None
+
+    def sized(self, size: float, requests: int) -> dict[str, Any]:
+        lasts = max(LEAST_S, requests / size)
+        return {"rate": size, "duration_s": lasts, "timeout": max(self.timeout, 4 * lasts)}
 
     def problems(self) -> Iterator[str]:
         yield from super().problems()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from capsexp import escape
-from capsexp.report import beside, drawings, placements, sentences, tables
+from capsexp.report import beside, capacities, drawings, placements, sentences, tables
 from capsexp.results.report import Report
 
 FILE = "report.md"
@@ -27,6 +27,12 @@ def render(report: Report) -> str:
         "## Gates",
         _table(tables.gate_rows(report), tables.GATE_HEADERS),
     ]
+    if report.capacity:
+        sections += ["## Capacity", _table(capacities.rows(report), capacities.HEADERS)]
+        if meanings := capacities.meaning_rows(report):
+            sections += ["## The meaning of real time", _table(meanings, capacities.MEANING_HEADERS)]
+            sections.append(escape.markdown(capacities.EXPLAINED))
+        sections += ["## Loads that were tried", _table(capacities.probe_rows(report), capacities.PROBE_HEADERS)]
     if promised := tables.slo_rows(report):
         sections += ["## SLO: what users were promised", _table(promised, tables.SLO_HEADERS)]
     if faults := tables.fault_rows(report):

@@ -139,19 +139,6 @@ def disturbed(report: Report) -> list[list[str]]:
     ]
 
 
-def capacity(report: Report) -> list[list[str]]:
-    """A row for each band: the most that kept the SLO, the least that did not, and what broke first."""
-
-    def number(value: float | None) -> str:
-        return "-" if value is None else f"{value:g}"
-
-    return [
-        [one.key, "; ".join(f"{name} {limit}" for name, limit in one.slo.items()),
-         number(one.feasible_max), number(one.infeasible_min), one.binding or "-"]
-        for one in report.capacity
-    ]  # fmt: skip
-
-
 def facts(tree: Any, name: str = "", depth: int = 3) -> Iterator[tuple[str, str]]:
     """The values of a tree by their names, deep ones in short: an archive's may be of any shape."""
     if isinstance(tree, Mapping) and tree and depth:

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from capsexp import escape
 from capsexp.config.report import LANGUAGES
 from capsexp.debug import log
-from capsexp.report import beside, glance, sentences, tables
+from capsexp.report import beside, capacities, glance, sentences, tables
 from capsexp.report.exporters.html import content, plots, runs
 from capsexp.report.exporters.html.differences import differences
 from capsexp.report.exporters.html.plots import Plot
@@ -33,7 +33,8 @@ def made(report: Report, files: SweepFiles | None) -> str:
     chosen = files.sweep.report.get("lang") if files else "auto"
     context = {
         "report": report, "whole": whole, "single": single, "command": _asked(files), "glance": glance,
-        "tables": tables, "beside": beside, "sentences": sentences, "differences": differences(report, files),
+        "tables": tables, "beside": beside, "capacities": capacities, "sentences": sentences,
+        "differences": differences(report, files),
     }  # fmt: skip
     return rendered("page.html", (*whole, *single), chosen, context)
 

@@ -1,0 +1,97 @@
+"""How much each configuration carries, as the readable forms say it: sentences, and the rows of three tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from capsexp.counts import counted
+from capsexp.report.tables import number, percent
+from capsexp.results.report import Capacity, Report
+
+HEADERS = (
+    "configuration", "SLO", "most that kept it", "least that broke it", "what binds", "per worker", "MB each",
+)  # fmt: skip
+MEANING_HEADERS = ("what real time means", "configuration", "most that kept it", "least that broke it", "known")
+PROBE_HEADERS = ("configuration", "load", "runs", "requests", "late", "wrong", "verdict")
+EXPLAINED = (
+    "Real time, by the same runs: of each meaning but one 1 text in 20 may be later. Lag does not grow up to as many "
+    "users as the server gets done in the long run, were none of them to wait (reckoned from its throughput while it "
+    "was busy). Not known: the runs were made to find another band, and do not narrow this one."
+)
+_READINGS = {"PASS": "PASS", "FAIL": "FAIL", "OPEN": "INCONCLUSIVE"}
+
+
+def lines(report: Report) -> list[str]:
+    """A sentence for each configuration, and for a search that was given up the reason."""
+    return [line for one in report.capacity for line in _said(one)]
+
+
+def _said(one: Capacity) -> Iterator[str]:
+    what = f"{one.key} carries"
+    if one.feasible_max:
+        each = ""
+        if one.per_worker is not None and (one.workers or 0) > 1:
+            each = f", {one.per_worker:.3g} for each worker"
+        memory = f", {megabytes(one):.3g} MB for each" if one.peak_memory_mb else ""
+        said = f"{what} {load(one.over, one.feasible_max)}{each}{memory}"
+    else:
+        said = f"{what} nothing that was tried" if one.infeasible_min else f"of {one.key} nothing is known"
+    if one.infeasible_min is not None:
+        said += f"; {load(one.over, one.infeasible_min)} {'is' if one.infeasible_min == 1 else 'are'} too many"
+        said += f" ({one.binding})" if one.binding else ""
+    elif one.feasible_max:
+        said += "; nothing that was tried was too much"
+    if one.infeasible_min is not None and not one.resolved:
+        said += "; in between it is open"
+    yield f"Capacity: {said}."
+    if one.stopped:
+        yield f"Capacity: {one.key} is not looked at further: {one.stopped}."
+
+
+def load(over: str, size: float) -> str:
+    """A load with its unit."""
+    if over.endswith("users"):
+        return counted(size, "user")
+    return f"{size:g} requests per second" if over.endswith("rate") else f"{size:g}"
+
+
+def megabytes(one: Capacity) -> float:
+    """Of the server at its highest, for each user."""
+    return (one.peak_memory_mb or 0.0) / one.feasible_max if one.feasible_max else 0.0
+
+
+def rows(report: Report) -> list[list[str]]:
+    """A row for each band: the most that kept the SLO, the least that did not, and what broke first."""
+    return [
+        [one.key, "; ".join(f"{name} {limit}" for name, limit in one.slo.items()), _size(one.feasible_max),
+         _size(one.infeasible_min), one.binding or "-", number(one.per_worker),
+         number(megabytes(one) or None, 0)]
+        for one in report.capacity
+    ]  # fmt: skip
+
+
+def meaning_rows(report: Report) -> list[list[str]]:
+    """A row for each meaning of real time and configuration, the configurations of one meaning together."""
+    names = dict.fromkeys(meaning.name for one in report.capacity for meaning in one.meanings)
+    return [
+        [name, one.key, _size(said.feasible_max), _size(said.infeasible_min), "yes" if said.resolved else "no"]
+        for name in names
+        for one in report.capacity
+        for said in one.meanings
+        if said.name == name
+    ]
+
+
+def probe_rows(report: Report) -> list[list[str]]:
+    """A row for each load that was tried."""
+    return [
+        [one.key, _size(probe.load), str(probe.runs), str(probe.requests),
+         ", ".join(f"{count} ({percent(count / probe.requests)} %)" for count in probe.late.values())
+         if probe.requests else "-", str(probe.wrong), _READINGS[probe.verdict]]
+        for one in report.capacity
+        for probe in one.probes
+    ]  # fmt: skip
+
+
+def _size(value: float | None) -> str:
+    return "-" if value is None else f"{value:g}"
