@@ -13,7 +13,7 @@ from capsexp.analysis.capacity import Stretch
 from capsexp.analysis.latency import NOTHING, Experience, felt
 from capsexp.analysis.slo import Limit, judge, limits, settled, stretches
 from capsexp.results.report import SloResult
-from capsexp.results.run import ClientFacts
+from capsexp.results.run import ClientFacts, Unfinished
 from capsexp.results.verdicts import Verdict
 from tests.support.values import HOG, counted, figures, made_run
 
@@ -133,6 +133,18 @@ def test_each_request_has_felt_what_its_rows_say() -> None:
     assert (third.kind, third.spoken, third.stop_to_text_s, third.turnaround_s, third.lag_s) == (
         "file", False, None, 11.0, None,
     )  # fmt: skip
+
+
+def test_who_still_waited_when_a_load_was_ended_early_felt_that_or_more() -> None:
+    spoken = Unfinished(kind="mic", user=2, duration_s=10.0, due_s=0.0, stop_s=10.0, until_s=14.0)
+    burst = Unfinished(user=1, duration_s=10.0, due_s=0.0, until_s=14.0)
+    both = felt([], [], ClientFacts(timed=True, gave_up=True, unfinished=(spoken, burst))).each
+    assert [(one.kind, one.stop_to_text_s, one.turnaround_s, one.censored) for one in both] == [
+        ("mic", 4.0, 14.0, True), (None, None, 14.0, True),
+    ]  # fmt: skip
+    limit = Limit("stop_to_text_p95_s", 1.0)
+    assert stretches(both, limit) == (Stretch(1, 1),)
+    assert stretches(both, replace(limit, value=5.0)) == ()  # nobody knows
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,24 @@ def test_who_arrives_does_not_wait_for_those_before() -> None:
     assert [b - a for a, b in pairwise(dues)] == pytest.approx([0.02] * (len(dues) - 1))  # type: ignore[operator]
 
 
+def test_a_load_ends_as_soon_as_enough_are_late_and_what_still_waits_is_told(tmp_path: Path) -> None:
+    async def never(connection: ServerConnection) -> None:
+        await connection.wait_closed()
+
+    own = load("dictation", users=3, turns=2, think_s=0.0, give_up_s=0.3, give_up_late=2)
+    began = time.monotonic()
+    outcome = sent(own, never)
+    assert time.monotonic() - began < 30 * PATIENCE  # and not load.timeout
+    assert outcome.gave_up_at is not None and not outcome.requests and len(outcome.unfinished) >= 2
+    config = Config(load=own)
+    write_run(tmp_path, 0.0, outcome, SampleSet(SAMPLES, [], []), config)
+    facts = read_json(tmp_path / "client.json")
+    waited = sorted(one["until_s"] - one["stop_s"] for one in facts["unfinished"])
+    assert facts["gave_up"] and waited[-2] > 0.3
+    patient = sent(load("dictation", users=3, turns=2, think_s=0.0, give_up_s=30.0, give_up_late=2), answers)
+    assert patient.gave_up_at is None and len(patient.requests) == 6 and not patient.unfinished
+
+
 def test_places_are_a_classes_own() -> None:
     mix = {
         "mic": {"name": "closed", "concurrency": 3, "repeats": 2},

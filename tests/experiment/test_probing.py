@@ -1,0 +1,125 @@
+"""A search for a capacity: which runs it begins with and adds, what it refuses, and one that is made."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from capsexp.errors import ConfigError
+from capsexp.experiment import further
+from capsexp.experiment.further import Further, foretold
+from capsexp.experiment.sweep import add, each_differs, plan
+from capsexp.results.report import Capacity, CapacityProbe
+from capsexp.resume import _together
+from tests.support.bench import Bench
+from tests.support.harmed import trials
+from tests.support.reports import reported
+
+ASKED = ["experiment=capacity", "engine=null", "workers=1,2"]
+
+
+def planned(*more: str) -> Any:
+    return plan([*ASKED, *more], None, "config")
+
+
+def test_a_search_begins_with_the_load_that_is_set_once_for_each_configuration() -> None:
+    sweep = planned("load.users=6")
+    assert [run.key for run in sweep.planned] == ["workers=1,load.users=6", "workers=2,load.users=6"]
+    load = sweep.planned[0].config.load
+    # 120 requests beside the first of each of 6 users; it ends when twice as many are late as no rest could save.
+    assert (load.users, load.turns, load.give_up_s, load.give_up_late) == (6, 21, 1.0, 26)
+    assert sweep.search["over"] == "load.users"
+    assert foretold(sweep).startswith("; then further values of load.users")
+    each_differs(sweep.planned)
+
+
+def test_another_load_is_another_key_and_as_long_as_its_decision_needs() -> None:
+    sweep = planned()
+    [one] = add(sweep, [("workers=2,load.users=16", 1)], None, "config")
+    assert (one.key, one.dir, one.config.workers) == (
+        "workers=2,load.users=16", "2-workers=2,load.users=16,trial=1", 2,
+    )  # fmt: skip
+    assert (one.config.load.users, one.config.load.turns) == (16, 9)
+    [again] = add(sweep, [("workers=2,load.users=16", 2)], None, "config")
+    assert (again.config.load, again.trial) == (one.config.load, 2)
+    assert _together(["load.users=6", *ASKED], sweep) == ["load.users=6", *ASKED]  # what was found is not asked for
+
+
+def test_requests_per_second_and_a_class_of_a_mixed_load_are_searched_too() -> None:
+    rate = plan([*ASKED[:2], "load=rate", "search.step=0.5", "load.rate=1.3", "workers=1"], None, "config")
+    assert (rate.planned[0].key, rate.planned[0].config.load.duration_s) == ("load.rate=1.5", 80.0)
+    mixed = plan([*ASKED[:2], "load=mixed", "slo=mixed", "workers=1"], None, "config")
+    [one] = mixed.planned
+    assert one.key == "load.classes.mic.users=4" and one.config.load.classes["mic"]["turns"] == 31
+    [more] = add(mixed, [("load.classes.mic.users=8", 1)], None, "config")
+    assert more.config.load.classes["mic"]["users"] == 8
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["slo=none"], "nothing is promised; say what has to hold, as slo=dictation"),
+        (["load=all"], "load=all has no size that can be searched; take load=dictation, mixed or rate"),
+        (["load=rate", "load.unit=rtfx"], "load=rate has no size"),
+        (["load.users=4,8"], r"load\.users: search=capacity finds it; give one value, where it is to begin"),
+    ],
+)
+def test_what_cannot_be_searched_is_said_before_anything_starts(given: list[str], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        planned(*given)
+
+
+def band(key: str, following: float | None, runs: int = 1, least: float | None = None) -> Capacity:
+    tried = CapacityProbe(key=f"{key},load.users=4", load=4, runs=runs, requests=100, late={}, verdict="PASS")
+    return Capacity(
+        key=key, slo={}, feasible_max=4, infeasible_min=least, resolved=False, probes=(tried,), next=following, trial=3
+    )
+
+
+def test_the_configuration_of_which_the_fewest_runs_were_made_is_next(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(further, "time", SimpleNamespace(monotonic=lambda: now))
+    asked = Further(SimpleNamespace(search={"over": "load.users", "budget_s": 60.0}))  # type: ignore[arg-type]
+    found, _ = reported(*trials(1, 10.0))
+    both = (band("workers=1", 8.0, runs=2), band("workers=2", 16.0, least=20.0))
+    assert asked.runs(msgspec.structs.replace(found, capacity=both)) == [("workers=2,load.users=16", 3)]
+    assert "workers=2: load.users is at least 4, less than 20; next 16" in capsys.readouterr().err
+    one = msgspec.structs.replace(found, capacity=both[:1])
+    assert asked.runs(one) == [("workers=1,load.users=8", 3)]
+    assert "no bound yet" in capsys.readouterr().err
+    assert asked.runs(msgspec.structs.replace(found, capacity=(band("workers=1", None),))) == []
+    now = 61.0
+    assert asked.runs(one) == [] and asked.stopped == "search.budget_s"
+
+
+@pytest.mark.slow
+def test_a_search_ends_with_a_band_and_goes_on_when_it_is_resumed(bench: Bench, tmp_path: Path) -> None:
+    """Two workers take 0.2 s for what is said in 0.5 s; who thinks for 0.5 s comes once in a second: 10 at most."""
+    import soundfile
+
+    rng = np.random.default_rng(1)
+    for n in range(3):
+        soundfile.write(tmp_path / f"c{n}.wav", rng.normal(0, 0.1, 8000).astype(np.float32), 16000)
+    given = (
+        "experiment=capacity", "engine=null", "engine.rtf=0.4", "samples=dir", f"samples.dir={tmp_path}", "workers=2",
+        "load.think_s=0.5", "load.users=16", "search.precision=1", "search.confirm=1", "validity=off",
+        "slo.stop_to_text_p95_s=1",
+    )  # fmt: skip
+    assert bench.run(*given, "search.budget_s=0", "-m") == 0, bench.stderr
+    [first] = bench.report()["capacity"]
+    assert (first["infeasible_min"], first["next"]) == (16, 8)
+    run = next(bench.out.glob("0-*"))
+    assert "true" in (run / "client.json").read_text()  # it ended early: 16 are far too many
+    assert bench.report()["decide"]["note"].startswith("goes on with the search")
+    again = bench.start(f"resume={bench.out}", "search.budget_s=null", bare=True)
+    assert bench.finish(again) == 0, bench.stderr
+    report = bench.report()
+    [found] = report["capacity"]
+    assert found["next"] is None and 1 <= found["feasible_max"] < found["infeasible_min"] <= 16
+    assert found["binding"] == "stop_to_text_p95_s" and report["verdict"] == "FEASIBLE"
+    assert all(c["requests"]["identical"] == c["requests"]["total"] > 0 for c in report["configurations"])
