@@ -110,7 +110,8 @@ def test_a_search_ends_with_a_band_and_goes_on_when_it_is_resumed(bench: Bench, 
         "load.think_s=0.5", "load.users=16", "search.precision=1", "search.confirm=1", "validity=off",
         "slo.stop_to_text_p95_s=1",
     )  # fmt: skip
-    assert bench.run(*given, "search.budget_s=0", "-m") == 0, bench.stderr
+    begun = bench.start(*given, f"hydra.sweep.dir={bench.out}", "search.budget_s=0", bare=True)
+    assert bench.finish(begun) == 0, bench.stderr
     [first] = bench.report()["capacity"]
     assert (first["infeasible_min"], first["next"]) == (16, 8)
     run = next(bench.out.glob("0-*"))
