@@ -26,9 +26,9 @@ NONE_FASTER = {  # of a limit on speedup of 1 or below, or of none
 
 # Of a search for a capacity.
 CARRIES = {
-    "FEASIBLE": "what users were promised is kept, for as many as is said below",
-    "NOT_FEASIBLE": "what users were promised is kept for nobody",
-    "INCONCLUSIVE": "the runs do not decide for how many what they were promised is kept",
+    Verdict.FEASIBLE: "what users were promised is kept, for as many as is said below",
+    Verdict.NOT_FEASIBLE: "what users were promised is kept for nobody",
+    Verdict.INCONCLUSIVE: "the runs do not decide for how many what they were promised is kept",
 }
 
 

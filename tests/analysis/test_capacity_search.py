@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from capsexp.analysis import gates, verdicts
+from capsexp.analysis import verdicts
 from capsexp.analysis.aggregate import Observed
 from capsexp.analysis.capacity_search import Settings, most_late, searches, split
 from capsexp.analysis.correctness import Judgement
 from capsexp.analysis.latency import NOTHING, Experience
 from capsexp.results.report import Capacity
+from capsexp.results.verdicts import Verdict
 from tests.support.values import HOG, counted, figures, made_run
 
 PROMISED = {"stop_to_text_p95_s": 1.0}
@@ -144,9 +145,9 @@ def band(most: float | None, least: float | None) -> Capacity:
 @pytest.mark.parametrize(
     ("bands", "unfinished", "verdict"),
     [
-        ([band(4, 5), band(0, 1)], False, gates.FEASIBLE), ([band(0, 1)], False, gates.NOT_FEASIBLE),
-        ([band(0, None)], False, gates.INCONCLUSIVE), ([], False, gates.INCONCLUSIVE),
-        ([band(4, 5)], True, gates.INCONCLUSIVE),
+        ([band(4, 5), band(0, 1)], False, Verdict.FEASIBLE), ([band(0, 1)], False, Verdict.NOT_FEASIBLE),
+        ([band(0, None)], False, Verdict.INCONCLUSIVE), ([], False, Verdict.INCONCLUSIVE),
+        ([band(4, 5)], True, Verdict.INCONCLUSIVE),
     ],
 )  # fmt: skip
 def test_a_search_is_feasible_where_anything_is_carried(bands: list[Capacity], unfinished: bool, verdict: str) -> None:

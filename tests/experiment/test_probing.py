@@ -102,11 +102,12 @@ def test_a_search_ends_with_a_band_and_goes_on_when_it_is_resumed(bench: Bench, 
     """Two workers take 0.2 s for what is said in 0.5 s; who thinks for 0.5 s comes once in a second: 10 at most."""
     import soundfile
 
-    rng = np.random.default_rng(1)
+    rng, clips = np.random.default_rng(1), tmp_path / "clips"
+    clips.mkdir()
     for n in range(3):
-        soundfile.write(tmp_path / f"c{n}.wav", rng.normal(0, 0.1, 8000).astype(np.float32), 16000)
+        soundfile.write(clips / f"c{n}.wav", rng.normal(0, 0.1, 8000).astype(np.float32), 16000)
     given = (
-        "experiment=capacity", "engine=null", "engine.rtf=0.4", "samples=dir", f"samples.dir={tmp_path}", "workers=2",
+        "experiment=capacity", "engine=null", "engine.rtf=0.4", "samples=dir", f"samples.dir={clips}", "workers=2",
         "load.think_s=0.5", "load.users=16", "search.precision=1", "search.confirm=1", "validity=off",
         "slo.stop_to_text_p95_s=1",
     )  # fmt: skip

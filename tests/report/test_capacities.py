@@ -4,6 +4,7 @@ import msgspec
 
 from capsexp.report.exporters import html, markdown, text
 from capsexp.results.report import Capacity, CapacityProbe, Meaning, Report
+from capsexp.results.verdicts import Verdict
 from tests.support.harmed import trials
 from tests.support.reports import reported
 
@@ -20,7 +21,7 @@ FOUND = Capacity(
 )  # fmt: skip
 
 
-def report(*found: Capacity, verdict: str = "FEASIBLE") -> Report:
+def report(*found: Capacity, verdict: Verdict = Verdict.FEASIBLE) -> Report:
     made, _ = reported(*trials(2, 10.0))
     return msgspec.structs.replace(made, capacity=found, verdict=verdict, unfinished=False, advice=())
 
