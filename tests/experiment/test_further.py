@@ -20,7 +20,7 @@ OPEN = (Open(key="workers=2", beside=("workers=1",), why="speedup: so and so"),)
 
 def a_sweep(trials: object = "auto", budget_s: float | None = 480.0, most: int = 10) -> Any:
     report = ReportConfig(budget_s=budget_s)
-    return SimpleNamespace(config=SimpleNamespace(trials=trials, trials_max=most, report=report))
+    return SimpleNamespace(config=SimpleNamespace(trials=trials, trials_max=most, report=report), search=None)
 
 
 def a_report(open_: tuple[Open, ...] = OPEN, disturbed: int = 0, runs: int = 3) -> Report:
