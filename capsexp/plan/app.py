@@ -16,6 +16,7 @@ from capsexp.plan.predict import check, clips_of
 from capsexp.plan.read import measured
 from capsexp.plan.search import Planner, Question, cost_per_audio_hour
 from capsexp.report import drawings
+from capsexp.results.run import Run
 from capsexp.sweeps import opened
 
 _EPILOG = (
@@ -60,7 +61,7 @@ def main(argv: Sequence[str]) -> int:
         planned=planned,
         cost=None if price is None or chosen is None else cost_per_audio_hour(chosen, price),
         assumptions=document.assumptions(
-            model, question, list(model.keys), not any(one.run.num in valid for one in runs)
+            model, question, list(model.keys), not any(one.run.num in valid for one in runs), _punctuated(first)
         ),
     )  # fmt: skip
     if asked.markdown:
@@ -88,17 +89,19 @@ def _parsed(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _positive(word: str) -> float:
-    value = float(word)
+    try:
+        value = float(word)
+    except ValueError:
+        value = 0.0
     if not 0 < value < 1e7:
-        raise argparse.ArgumentTypeError(f"{word}: is not above 0")
+        raise argparse.ArgumentTypeError(f"{word!r} is no number above 0")
     return value
 
 
 def _whole(word: str) -> int:
-    value = int(word)
-    if not 1 <= value <= 100_000:
-        raise argparse.ArgumentTypeError(f"{word}: from 1 to 100000")
-    return value
+    if not word.isdecimal() or not 1 <= int(word) <= 100_000:
+        raise argparse.ArgumentTypeError(f"{word!r} is no whole number from 1 to 100000")
+    return int(word)
 
 
 def _asked(question: Question, measured_cores: int) -> str:
@@ -112,6 +115,10 @@ def _asked(question: Question, measured_cores: int) -> str:
     memory = "" if question.memory_mb is None else f", {question.memory_mb / 1024:g} GB for the servers"
     like = "" if question.cores == measured_cores else f" (measured on {measured_cores})"
     return f"{who}; {limits}; machines of {question.cores} cores{like}{memory}"
+
+
+def _punctuated(run: Run) -> bool:
+    return bool(run.group("punctuation").get("name", "none") != "none")
 
 
 def _write(path: Path, made: document.Document, planner: Planner) -> None:

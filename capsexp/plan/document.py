@@ -58,7 +58,9 @@ def too_short(checked: Sequence[Checked]) -> float:
     return max(0.0, *found, 0.0)
 
 
-def assumptions(model: Model, question: Question, measured: Sequence[str], disturbed: bool) -> tuple[str, ...]:
+def assumptions(
+    model: Model, question: Question, measured: Sequence[str], disturbed: bool, punctuated: bool = False
+) -> tuple[str, ...]:
     """What the plan stands on, a sentence each."""
     service, law = model.service, model.law.parameters
     spread = sorted(service.factors)
@@ -101,6 +103,8 @@ def assumptions(model: Model, question: Question, measured: Sequence[str], distu
             f"while models load{once}."
         )
     found.append("Connections are given to servers evenly and stay there. The network is not simulated.")
+    if punctuated:
+        found.append("Punctuation, which the last segment of a text waits for, is not simulated.")
     if disturbed:
         found.append("The measured runs were disturbed (INVALID in the report): so is what is made of them.")
     return tuple(found)

@@ -54,9 +54,8 @@ class Measured:
 
 def server_of(run: Run) -> str:
     """Equal for runs whose servers differ in the number of workers, and in how segments are given to them, only."""
-    return json.dumps(
-        [run.engine, run.pool, run.threads, run.group("engine"), run.group("punctuation")], sort_keys=True
-    )
+    groups = [run.group(name) for name in ("engine", "punctuation", "placement")]
+    return json.dumps([run.engine, run.pool, run.threads, groups], sort_keys=True)
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ SEEDS = 3
 MOST_WORKERS = 512  # of a server, where neither cores nor memory end them
 SERVERS = (1, 2, 4, 8)
 PRECISION = 0.02  # of how much a machine carries
-BEYOND = 4  # how much a machine carries is sought up to so many times what was asked for
+BEYOND = 2  # how much a machine carries is sought up to so many times what was asked for
 GATEWAY_HELD_UP = 0.5  # use of a gateway's core, from which on several gateways are tried
 LATE_SHARE = "late_share"
 
