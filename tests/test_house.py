@@ -51,7 +51,7 @@ FLOORS = (
 )
 PURE = (
     "analysis", "doctor.findings", "live.eta", "live.standing", "live.state", "load", "placement",
-    "plan.document", "plan.fit", "plan.predict", "plan.search", "protocol",
+    "plan.document", "plan.fit", "plan.limits", "plan.predict", "plan.search", "protocol",
     "segments", "selftest.judge", "selftest.plant", "selftest.spelled", "server.core", "simulation", "targets",
 )  # fmt: skip
 IMPURE = frozenset({

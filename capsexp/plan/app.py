@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -37,7 +38,7 @@ def main(argv: Sequence[str]) -> int:
     first, given = runs[0].run, ask.overrides(asked.overrides)
     load = ask.load(first, "dictation" if asked.users else "rate", given["load"])
     limits, settings = ask.limits(first, load, given["slo"]), ask.settings(first, given["server"])
-    model = fit(runs)
+    model = replace(fit(runs), sigma=asked.sigma)
     memory = asked.memory_gb * 1024 if asked.memory_gb else None
     question = Question(
         asked.users or asked.rtfx, load, clips_of(first), limits, asked.cores or model.cores, memory
@@ -79,6 +80,7 @@ def _parsed(argv: Sequence[str]) -> argparse.Namespace:
     amount.add_argument("--rtfx", type=_positive, metavar="R", help="seconds of audio offered per second (load=rate)")
     parser.add_argument("--cores", type=_whole, metavar="N", help="of each machine (as measured)")
     parser.add_argument("--memory-gb", type=_positive, metavar="GB", help="of each machine, for its servers (any)")
+    parser.add_argument("--sigma", type=_share, metavar="S", help="of the scaling law, in place of what the runs say")
     parser.add_argument("--price-machine-hour", type=_positive, metavar="P", help="for the cost of an hour of audio")
     parser.add_argument(
         "--like", metavar="KEY", help="the configuration whose engine, pool and threads are planned with"
@@ -95,6 +97,16 @@ def _positive(word: str) -> float:
         value = 0.0
     if not 0 < value < 1e7:
         raise argparse.ArgumentTypeError(f"{word!r} is no number above 0")
+    return value
+
+
+def _share(word: str) -> float:
+    try:
+        value = float(word)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"{word!r} is no share from 0 to 1; 0: no worker makes another slower")
     return value
 
 

@@ -13,8 +13,8 @@ from capsexp.config.server import DISPATCH, SCHEDULES
 from capsexp.errors import ConfigError
 from capsexp.load import LOADS, LoadConfig
 from capsexp.plan.fit import Measured, server_of
+from capsexp.plan.limits import LATE_SHARE, limits_known
 from capsexp.plan.predict import Settings
-from capsexp.plan.search import LATE_SHARE, limits_known
 from capsexp.plugins import nearest
 from capsexp.results.run import Run
 from capsexp.setting import problems

@@ -66,13 +66,16 @@ def assumptions(
     spread = sorted(service.factors)
     low, high = (spread[round(share * (len(spread) - 1))] for share in (0.05, 0.95))
     ten = service.mean_s(10.0, 10.0)
+    coefficients = f"sigma={law.sigma:.4f}, kappa={law.kappa:.6f}"
+    if model.sigma is not None:
+        coefficients = f"sigma={model.sigma:g} is what somebody gave, where the runs say {coefficients}"
     known = ", ".join(map(str, model.at_work))
     found = [
         f"Segments: {model.segments} measured ones of {one_line(', '.join(measured))}, with engine={model.engine}, "
         f"pool={model.pool}, threads={model.threads}. One of 10 s takes a worker alone {ten:.2f} s; 90 % of them take "
         f"from {low:.2f} to {high:.2f} times what is usual for their length.",
-        f"Beside each other: measured with {known} at work; sigma={law.sigma:.4f}, kappa={law.kappa:.6f} of the "
-        "scaling law. What more of them would do to each other is the law's word, not measured.",
+        f"Beside each other: measured with {known} at work; {coefficients}. What more of them would do to each other "
+        "is the scaling law's word, not measured.",
     ]
     if model.needs_cores:
         found.append(

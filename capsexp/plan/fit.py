@@ -78,9 +78,10 @@ class ServiceTimes:
 @dataclass(frozen=True)
 class Model:
     """`keys`: of the configurations that it was made of. `service`: of a worker alone. `law`: of the workers' speed
-    over how many are at work, `cap` where the cores ended; `needs_cores`: a worker at work uses a core for each of its
-    threads; `at_work`: how many were, on average, in the runs. `one_count`: memory was measured with one number of
-    workers. `gateway_s`: CPU time for a second of audio, by pacing. `load_s`: of one worker; `node_s`: of a server."""
+    over how many are at work, of which the runs had `at_work` on average; `sigma`: that somebody gave in place of its
+    coefficients. `needs_cores`: a worker at work uses a core for each of its threads. `gateway_s`: CPU time for a
+    second of audio, by pacing. `memory`: its peak, of one number of workers where `one_count` says so. `load_s`: of one
+    worker; `node_s`: of a server."""
 
     keys: tuple[str, ...]
     engine: str
@@ -99,6 +100,7 @@ class Model:
     segments: int
     at_work: tuple[int, ...]
     one_count: bool = False
+    sigma: float | None = None
 
     def workers_on(self, cores: int) -> int | None:
         """How many have cores of their own; None where they need none."""
@@ -113,7 +115,13 @@ class Model:
     def _slow(self, n: int, most: int | None) -> float:
         own = n if most is None else min(n, most)
         shared = self.law.beyond if own < n else 1.0
-        return n / (self.law.uncapped(own) * shared)
+        return n / (self._speed(own) * shared)
+
+    def _speed(self, n: int) -> float:
+        """Of `n` workers at work on cores of their own, in workers' worth."""
+        if self.sigma is None:
+            return self.law.uncapped(n)
+        return self.law.uncapped(1) * n / (1 + self.sigma * (n - 1))
 
     def gateway_cost(self, pacing: str) -> float:
         """CPU seconds for a second of audio; of the other pacing where this one was not measured; 0: unknown."""

@@ -7,22 +7,21 @@ of them for good; so each carries its share of the load alone, and shares the ma
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from statistics import fmean
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from capsexp import load as loads
 from capsexp.load import Clip, Given, LoadConfig
-from capsexp.load.pacing import REALTIME
 from capsexp.load.seeds import Seeds
 from capsexp.plan.fit import Model
+from capsexp.plan.limits import audio_per_user, steady, value_of, worst
 from capsexp.plan.predict import Settings, server
-from capsexp.simulation import Outage, Outcome, Simulated, simulate
+from capsexp.simulation import Outage, Outcome, simulate
 
 REQUESTS = 1500  # of each simulation, at the least
 FEWEST_TURNS = 8  # of each user: the first is left out, as it finds nobody there, and what comes when users have left
@@ -33,7 +32,6 @@ SERVERS = (1, 2, 4, 8)
 PRECISION = 0.02  # of how much a machine carries
 BEYOND = 2  # how much a machine carries is sought up to so many times what was asked for
 GATEWAY_HELD_UP = 0.5  # use of a gateway's core, from which on several gateways are tried
-LATE_SHARE = "late_share"
 
 
 @dataclass(frozen=True)
@@ -138,14 +136,14 @@ class Planner:
             share = math.ceil(share)
         seen = [self._simulated(setup, share, seed, free_gateway) for seed in range(1 if share > MANY else SEEDS)]
         kept = [one for each in seen for one in steady(each, asked.users)]
-        slo = {name: _value(name, kept) for name in asked.slo}
+        slo = {name: value_of(name, kept) for name in asked.slo}
         memory = self.model.memory
         return Predicted(
             setup=setup,
             amount=amount,
             slo=slo,
             holds=all(value <= asked.slo[name] for name, value in slo.items()),
-            throughput_rtfx=amount * fmean(_audio_per_user(each) for each in seen) if asked.users else amount,
+            throughput_rtfx=amount * fmean(audio_per_user(each) for each in seen) if asked.users else amount,
             worker_use=fmean(each.worker_use for each in seen),
             gateway_use=fmean(each.gateway_use for each in seen),
             memory_mb=None if memory is None else setup.servers * memory.at(setup.workers),
@@ -220,8 +218,8 @@ class Planner:
         near = (middle - 60, middle + 60 + 2 * self.model.load_s)
         return Failure(
             away_s=self.model.load_s,
-            worst_s=_worst(hit.requests, near),
-            worst_without_s=_worst(whole.requests, near),
+            worst_s=worst(hit.requests, near),
+            worst_without_s=worst(whole.requests, near),
         )
 
     def plan(self) -> Planned:
@@ -259,52 +257,6 @@ class Planner:
         )
 
 
-def steady(outcome: Outcome, users: bool) -> list[Simulated]:
-    """The requests of the time in which the load is what it is to be: after everybody's first one, and before the first
-    user has had all turns; of arrivals all but the first twentieth."""
-    if not users:
-        return list(outcome.requests[len(outcome.requests) // 20 :])
-    last = max(one.turn for one in outcome.requests)
-    until = min(one.due_s for one in outcome.requests if one.turn == last)
-    return [one for one in outcome.requests if one.turn and one.due_s <= until]
-
-
-def _audio_per_user(outcome: Outcome) -> float:
-    """Seconds of audio per second that a user makes."""
-    last = max(one.turn for one in outcome.requests)
-    cycle = fmean(one.due_s for one in outcome.requests if one.turn == last)
-    cycle = (cycle - fmean(one.due_s for one in outcome.requests if not one.turn)) / last
-    return fmean(one.duration_s for one in outcome.requests) / cycle
-
-
-def _value(name: str, requests: Sequence[Simulated]) -> float:
-    """Of what is limited, as the report defines it: waits for texts, and the share of those that came later after
-    their end than they last."""
-    if name == LATE_SHARE:
-        return fmean(_after_stop(one) > one.duration_s for one in requests)
-    what, stat = name.removesuffix("_s").rsplit("_", 1)
-    waits = [_after_stop(one) if what == "stop_to_text" else _after_due(one) for one in requests]
-    return float(np.percentile(waits, int(stat[1:])))
-
-
-def _after_stop(one: Simulated) -> float:
-    return (math.inf if one.final_s is None else one.final_s) - (one.due_s if one.stop_s is None else one.stop_s)
-
-
-def _after_due(one: Simulated) -> float:
-    return (math.inf if one.final_s is None else one.final_s) - one.due_s
-
-
-def _worst(requests: Sequence[Simulated], near: tuple[float, float]) -> float:
-    return max((_after_stop(one) for one in requests if near[0] <= one.due_s <= near[1]), default=0.0)
-
-
 def cost_per_audio_hour(chosen: Predicted, price_machine_hour: float) -> float:
     """Of an hour of audio, in the unit of the price, with machines that run all the time under this load."""
     return chosen.setup.machines * price_machine_hour / chosen.throughput_rtfx
-
-
-def limits_known(load: LoadConfig) -> tuple[str, ...]:
-    """Which limits can be simulated for a load."""
-    names = ("stop_to_text", "turnaround") if load.pacing == REALTIME else ("turnaround",)
-    return (*(f"{name}_{stat}_s" for name in names for stat in ("p50", "p90", "p95", "p99")), LATE_SHARE)

@@ -42,7 +42,9 @@ def test_a_sweep_is_planned_by_and_predicted_from_itself(
         main([str(bench.out), "--users", "3", "--like", "worker=1"])
 
 
-@pytest.mark.parametrize("words", [[], ["--users", "0"], ["--users", "3", "--rtfx", "2"], ["--rtfx", "-1"]])
+@pytest.mark.parametrize(
+    "words", [[], ["--users", "0"], ["--users", "3", "--rtfx", "2"], ["--rtfx", "-1"], ["--users", "3", "--sigma", "2"]]
+)
 def test_an_amount_that_is_none_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["sweep", *words])

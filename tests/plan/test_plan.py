@@ -16,8 +16,9 @@ from capsexp.load.arrivals import dictation, rate
 from capsexp.load.seeds import Seeds
 from capsexp.plan import document
 from capsexp.plan.fit import Measured, Model, fit
+from capsexp.plan.limits import limits_known, steady
 from capsexp.plan.predict import Settings, check, errors
-from capsexp.plan.search import Planner, Question, cost_per_audio_hour, limits_known, steady
+from capsexp.plan.search import Planner, Question, cost_per_audio_hour
 from capsexp.results.run import ClientFacts
 from capsexp.simulation import Outcome, Server, simulate
 from tests.support import values
@@ -134,6 +135,8 @@ def test_workers_that_slow_each_other_down_are_seen_to() -> None:
     slow = found.slowdown(4, 4)
     assert slow[4] / slow[1] == pytest.approx(1.3, rel=0.05)
     assert found.slowdown(8, 64)[8] / slow[1] == pytest.approx(1.7, rel=0.1)
+    assert replace(found, sigma=0.0).slowdown(8, 64)[8] == pytest.approx(slow[1])  # said to be otherwise
+    assert replace(found, sigma=0.2).slowdown(8, 64)[8] / slow[1] == pytest.approx(2.4)
 
 
 def a_burst(workers: int, slowdown: float) -> Measured:
