@@ -25,13 +25,14 @@ MOST_FACTORS = 2000
 
 @dataclass(frozen=True)
 class Measured:
-    """A run that went well, with its tables."""
+    """A run that went well, with its tables. `waited_s`: that workers' threads waited for a CPU (see monitor.csv)."""
 
     run: Run
     figures: Figures
     requests: list[RequestRow] = field(repr=False, default_factory=list)
     segments: list[SegmentRow] = field(repr=False, default_factory=list)
     workers: list[WorkerRow] = field(repr=False, default_factory=list)
+    waited_s: float = 0.0
 
     @property
     def recognized(self) -> list[SegmentRow]:
@@ -195,9 +196,10 @@ def _shape(x: Vector, y: Vector) -> ServiceTimes:
 
 
 def _needs_cores(runs: Sequence[Measured]) -> bool:
-    """Taken for granted where the monitor could not tell."""
+    """By the CPU time that they had or waited for: beside other programs a worker gets less than it could use. Taken
+    for granted where the monitor could not tell."""
     shares = [
-        one.figures.cpu.workers_s / (work * one.run.threads)
+        (one.figures.cpu.workers_s + one.waited_s) / (work * one.run.threads)
         for one in runs
         if one.figures.cpu.workers_s is not None and (work := sum(s["compute_s"] for s in one.recognized))
     ]

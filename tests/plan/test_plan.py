@@ -161,6 +161,14 @@ def test_workers_beyond_the_cores_share_them(model: Model) -> None:
     assert sleeping.slowdown(4, 2)[4] == pytest.approx(1.0, abs=0.05)
 
 
+def test_a_worker_that_waits_for_a_cpu_needs_one() -> None:
+    one = a_burst(1, 0.0)
+    starved = replace(one, figures=Figures(cpu=Cpu(workers_s=5.0)))  # of 20 s of work
+    assert not fit([starved]).needs_cores
+    assert fit([replace(starved, waited_s=10.0)]).needs_cores
+    assert fit([one]).needs_cores  # nobody knows
+
+
 def test_each_configuration_is_predicted_from_the_others(runs: list[Measured]) -> None:
     found = check(runs)
     assert [one.key for one in found] == ["workers=1", "workers=2", "workers=4"]
