@@ -18,6 +18,7 @@ BINDS = {
     "cores": "the cores bind: more workers would share them",
     "memory": "memory binds: no further worker fits",
     "gateway": "the gateway binds: one process reads and writes for all connections",
+    "contention": "workers at work slow each other down (sigma): more of them would not help",
     "service": "a single user waits longer: recognizing a segment takes too long, whatever stands beside it",
     "nothing": "nothing was found to bind",
 }

@@ -29,6 +29,9 @@ MANY = 300  # users, from which on one simulation says as much as three of fewer
 SEEDS = 3
 MOST_WORKERS = 512  # of a server, where neither cores nor memory end them
 SERVERS = (1, 2, 4, 8)
+GATEWAY, WORKERS = "gateway", "workers"
+NEARLY_FULL = 0.9  # use of workers, from which on a queue takes long to become as long as it gets where arrivals go on
+LONGER = 10  # times is then simulated
 PRECISION = 0.02  # of how much a machine carries
 BEYOND = 2  # how much a machine carries is sought up to so many times what was asked for
 GATEWAY_HELD_UP = 0.5  # use of a gateway's core, from which on several gateways are tried
@@ -78,8 +81,10 @@ class Predicted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Edge(msgspec.Struct, frozen=True, kw_only=True):
-    """The most that one machine carries with all the workers it can have. `binds`: cores, memory, gateway or service
-    (a segment alone takes longer than the limit); `open`: it carries more than was tried."""
+    """The most that one machine carries with all the workers it can have. `binds`: what, were there more of it, would
+    let it carry more (cores, memory, gateway), or what no more of anything mends: contention (workers make each other
+    slower), service (a segment alone takes longer than the limit). Nothing, where it carries more than was tried
+    (`open`)."""
 
     setup: Setup
     amount: float
@@ -129,12 +134,15 @@ class Planner:
         count, why = min(found)
         return count // servers, why
 
-    def _at(self, setup: Setup, amount: float, free_gateway: bool = False) -> Predicted:
+    def _at(self, setup: Setup, amount: float, free: str = "") -> Predicted:
+        """`free`: what is taken to be had for nothing, a gateway without work or a quarter more workers with cores."""
         asked = self.question
         share = amount / (setup.machines * setup.servers)
         if asked.users:
             share = math.ceil(share)
-        seen = [self._simulated(setup, share, seed, free_gateway) for seed in range(1 if share > MANY else SEEDS)]
+        seen = [self._simulated(setup, share, seed, free) for seed in range(1 if share > MANY else SEEDS)]
+        if not asked.users and fmean(each.worker_use for each in seen) > NEARLY_FULL:
+            seen = [self._simulated(setup, share, 0, free, longer=LONGER)]
         kept = [one for each in seen for one in steady(each, asked.users)]
         slo = {name: value_of(name, kept) for name in asked.slo}
         memory = self.model.memory
@@ -150,23 +158,31 @@ class Planner:
         )
 
     def _simulated(
-        self, setup: Setup, share: float, seed: int, free_gateway: bool = False, outages: tuple[Outage, ...] = ()
+        self,
+        setup: Setup,
+        share: float,
+        seed: int,
+        free: str = "",
+        outages: tuple[Outage, ...] = (),
+        longer: int = 1,
     ) -> Outcome:
         asked = self.question
-        made = server(self.model, self.settings, setup.workers, self.pacing, asked.cores, setup.servers)
-        made = replace(made, outages=outages, gateway_s=0.0 if free_gateway else made.gateway_s)
-        load = self._load(share)
+        more = math.ceil(setup.workers / 4) if free == WORKERS else 0
+        cores = asked.cores + more * setup.servers * self.model.threads
+        made = server(self.model, self.settings, setup.workers + more, self.pacing, cores, setup.servers)
+        made = replace(made, outages=outages, gateway_s=0.0 if free == GATEWAY else made.gateway_s)
+        load = self._load(share, longer)
         seeds = Seeds(order=load.seed, arrivals=load.arrival_seed + seed, think=load.think_seed + seed)
         return simulate(made, asked.clips, loads.plan(load, Given(asked.clips, seeds)), load, seed)
 
-    def _load(self, share: float) -> LoadConfig:
+    def _load(self, share: float, longer: int) -> LoadConfig:
         """Of one server, long enough for its figures."""
         asked, changed = self.question, dict[str, Any](timeout=1e12)
         if asked.users:
             changed |= {"users": int(share), "turns": max(FEWEST_TURNS, math.ceil(self.requests / share) + 1)}
         else:
             mean_s = fmean(clip.duration_s for clip in asked.clips)
-            changed |= {"rate": share, "unit": "rtfx", "duration_s": self.requests * mean_s / share}
+            changed |= {"rate": share, "unit": "rtfx", "duration_s": longer * self.requests * mean_s / share}
         return replace(asked.load, **changed)
 
     def carries(self, setup: Setup) -> tuple[float, bool]:
@@ -193,10 +209,14 @@ class Planner:
         amount, more = self.carries(setup)
         step = max(1.0, PRECISION * amount) if self.question.users else max(0.25, PRECISION * amount)
         beyond = self.at(setup, amount + step)
-        if self.at(setup, amount + step, True).holds and not beyond.holds:
-            why = "gateway"
-        elif not amount:
+        if not amount:
             why = "service"
+        elif more:
+            why = "nothing"
+        elif self.at(setup, amount + step, GATEWAY).holds:
+            why = "gateway"
+        elif not self.at(setup, amount + step, WORKERS).holds:
+            why = "contention"
         return Edge(setup=setup, amount=amount, binds=why, gateway_use=beyond.gateway_use, open=more)
 
     def fewest_workers(self, setup: Setup) -> Setup:

@@ -18,7 +18,7 @@ from capsexp.plan import document
 from capsexp.plan.fit import Measured, Model, fit
 from capsexp.plan.limits import limits_known, steady
 from capsexp.plan.predict import Settings, check, errors
-from capsexp.plan.search import Planner, Question, cost_per_audio_hour
+from capsexp.plan.search import Planner, Question, Setup, cost_per_audio_hour
 from capsexp.results.run import ClientFacts
 from capsexp.simulation import Outcome, Server, simulate
 from tests.support import values
@@ -248,6 +248,16 @@ def test_a_gateway_that_binds_is_named_and_gets_others_beside_it(model: Model) -
     assert found.edges[0].binds == "gateway"
     assert found.chosen is not None and found.chosen.setup.servers > 1 and found.chosen.setup.machines == 1
     assert found.edges[-1].amount > found.edges[0].amount
+
+
+def test_workers_that_only_slow_each_other_down_are_named(model: Model) -> None:
+    edge = planner(replace(model, sigma=0.3), question(100, cores=64)).edge(1)
+    assert edge is not None and edge.binds == "contention" and edge.setup.workers == 63
+
+
+def test_arrivals_that_are_more_than_workers_can_do_are_not_taken_for_a_short_wait(model: Model) -> None:
+    asked = question(10.0, users=False)  # of which two workers do 9.3
+    assert planner(model, asked).at(Setup(workers=2), 10.0).slo["turnaround_p95_s"] > 60
 
 
 def test_a_limit_shorter_than_a_segment_takes_is_no_question_of_workers(model: Model) -> None:
