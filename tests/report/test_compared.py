@@ -106,3 +106,10 @@ def test_a_browser_shows_it_quietly(tmp_path: Path) -> None:
                 assert (it.said, it.asked) == ([], [])
                 violations = Axe().run(it.page).response["violations"]
                 assert not [v["id"] for v in violations if v["impact"] in ("serious", "critical")]
+
+
+def test_what_too_few_trials_tell_of_is_not_counted_as_no_difference() -> None:
+    old, new = swept("old"), swept("new", 1.25)
+    few = Swept("few", new.files, [one for one in new.observed if one.run.workers == 1 or one.run.trial == 1])
+    page = compared.made([old, few])
+    assert "4 of 4 figures differ by more than noise explains. Of 8 more there are too few trials to say." in page

@@ -51,8 +51,12 @@ class Pair:
             return say("No figure is known in both.")
         if not any(one.ci95 for one in self.ratios):
             return say("Too few trials to say whether anything differs.")
-        counts = say("{} of {} figures differ by more than noise explains.")
-        return counts.format(len(self.changed), len(self.ratios))
+        known = sum(one.ci95 is not None for one in self.ratios)
+        counts = say("{} of {} figures differ by more than noise explains.").format(len(self.changed), known)
+        if known == len(self.ratios):
+            return counts
+        more = say("Of {} more there are too few trials to say.").format(len(self.ratios) - known)
+        return Words(f"{counts.en} {more.en}", counts.zh + more.zh)
 
     @property
     def rows(self) -> list[list[Any]]:
