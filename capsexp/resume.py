@@ -37,7 +37,9 @@ def reopen(
     if not mine and (found := trust.written(tree, [asked, *(run.words for run in planned)], overrides)):
         trust.ask(folder.name, found, trusted)
     sweep = plan(asked, config_dir, config_name, _told(recorded))
-    if all(key_of(o).partition(".")[0] in IGNORED_KEYS - {"trials", "trials_max", "trial"} for o in overrides):
+    if all(
+        key_of(o).partition(".")[0] in IGNORED_KEYS - {"trials", "trials_max", "search", "trial"} for o in overrides
+    ):
         known = {(before.key, before.trial) for before in planned}
         sweep.planned[:] = [run for run in sweep.planned if (run.key, run.trial) in known]
     _as_before(sweep, planned, overrides, config_dir, config_name)

@@ -49,7 +49,7 @@ class Choice:
 def choose(found: Sequence[Configuration], tolerance: float) -> Choice | None:
     """Of configurations that answer one question, without injected faults. None where none is without a failed gate.
     While nothing with more workers passes and something is open, values alone choose, and decide nothing."""
-    found = [c for c in found if c.fault.kind == "none"]
+    found = [c for c in found if c.fault.kind == "none" and c.dropped is None]
     known = [c for c in found if speed(c) and c.workers and c.status == Status.OK and not gates.said(c, Reading.FAIL)]
     sure = [c for c in known if c.verdict in SURE]
     unsure = [c for c in known if c.adds_workers and c.verdict not in SURE]

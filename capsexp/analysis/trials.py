@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from capsexp.analysis import statistics
 from capsexp.analysis.choice import Choice, smallest
@@ -13,6 +13,7 @@ from capsexp.results.verdicts import Reading, Status, Verdict
 
 FRUITLESS = 3  # repetitions in a row that were disturbed again: the machine is not going to be quiet
 BUDGET = "budget_s"  # what ended a sweep, where it was the time
+Gain = Callable[[str, str], statistics.Interval | None]  # how many times as fast the one is as the other
 RATIOS = ("speedup", "memory_growth", "efficiency")
 
 
@@ -39,15 +40,26 @@ def hopeless(configuration: Configuration) -> bool:
 
 
 def questions(
-    found: Sequence[Configuration], choices: Mapping[str, Choice], tolerance: float, ci_width: float | None
+    found: Sequence[Configuration],
+    choices: Mapping[str, Choice],
+    tolerance: float,
+    ci_width: float | None,
+    raced: Gain | None = None,
 ) -> tuple[Open, ...]:
     """What another trial can still change: a verdict, the recommendation, or a gated ratio that is to be known to
-    +- `ci_width`. `choices`: the choice that each configuration, by its key, takes part in."""
+    +- `ci_width`. `choices`: the choice that each configuration, by its key, takes part in; `raced`: in a race, how
+    their speeds compare by all runs together."""
     by_key = {c.key: c for c in found}
     each: dict[str, Open] = {}
-    for one, others, why in (*_verdicts(found), *_recommended(choices, by_key, tolerance), *_widths(found, ci_width)):
+    for one, others, why in (
+        *_verdicts(found, choices, raced is not None),
+        *_recommended(choices, by_key, tolerance, raced),
+        *_widths(found, ci_width),
+    ):
         keys = [c.key for c in (one, *others)]
-        beside = dict.fromkeys([*keys[1:], *(base for key in keys if (base := by_key[key].baseline))])
+        bases = [base for key in keys if (base := by_key[key].baseline)]
+        # In a race speeds are compared by all runs together, whatever has a run in the same trial.
+        beside = dict.fromkeys([*keys[1:], *(() if raced is not None and others else bases)])
         if all(by_key[key].status == Status.OK for key in (*keys, *beside)):
             beside.pop(one.key, None)
             each.setdefault(one.key, Open(key=one.key, beside=tuple(beside), why=why))
@@ -57,16 +69,18 @@ def questions(
 _Question = tuple[Configuration, Sequence[Configuration], str]  # about the first, between it and others
 
 
-def _verdicts(found: Sequence[Configuration]) -> Iterator[_Question]:
-    """An error rate is known no better from the same samples again."""
+def _verdicts(found: Sequence[Configuration], choices: Mapping[str, Choice], racing: bool) -> Iterator[_Question]:
+    """An error rate is known no better from the same samples again. In a race only of the one that is to be run."""
     for c in found:
+        if c.dropped is not None or (racing and (made := choices.get(c.key)) is not None and made.chosen.key != c.key):
+            continue
         waiting = [g for g in c.gates if g.verdict == Reading.INCONCLUSIVE and c.metric(g.metric).of != "samples"]
         if waiting and c.verdict == Verdict.INCONCLUSIVE and c.fault.kind == "none":
             yield c, (), "; ".join(f"{g.metric}: {(g.reason or '').partition(';')[0]}" for g in waiting)
 
 
 def _recommended(
-    choices: Mapping[str, Choice], by_key: Mapping[str, Configuration], tolerance: float
+    choices: Mapping[str, Choice], by_key: Mapping[str, Configuration], tolerance: float, raced: Gain | None
 ) -> Iterator[_Question]:
     """Of those that may be recommended, each that is as likely to be too slow for it, or fast enough, by its trials
     beside those of the one that is."""
@@ -76,7 +90,10 @@ def _recommended(
                 continue
             small = smallest([choice.chosen, other], tolerance)
             big = other if small is choice.chosen else choice.chosen
-            gain = statistics.interval(statistics.ratios(_speeds(big, by_key), _speeds(small, by_key)))
+            if raced is not None:
+                gain = raced(big.key, small.key)
+            else:
+                gain = statistics.interval(statistics.ratios(_speeds(big, by_key), _speeds(small, by_key)))
             if gain and gain[0] < 1 / (1 - tolerance) < gain[1]:
                 speed = " to ".join(f"{limit:.2f}" for limit in gain)
                 yield other, (choice.chosen,), f"{big.key} is {speed} times as fast as {small.key}"
@@ -95,7 +112,7 @@ def _valid(c: Configuration) -> set[int]:
 
 def _widths(found: Sequence[Configuration], ci_width: float | None) -> Iterator[_Question]:
     for c in found if ci_width is not None else ():
-        for gate in c.gates:
+        for gate in c.gates if c.dropped is None else ():
             width = statistics.width(gate.ci95)
             if gate.metric in RATIOS and width is not None and width > (ci_width or 0.0):
                 yield c, (), f"{gate.metric} is known to +-{100 * width:.1f} %"

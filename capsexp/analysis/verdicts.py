@@ -95,7 +95,7 @@ def overall(found: Sequence[Configuration], unfinished: bool = False) -> Verdict
     if unfinished or (found and all(c.status == Status.FAILED for c in found)):
         return Verdict.INCONCLUSIVE
     fragile = any(c.fault.kind != "none" and c.verdict == Verdict.NOT_FEASIBLE for c in found)
-    said = {c.verdict for c in found if c.adds_workers}
+    said = {c.verdict for c in found if c.adds_workers and not (c.dropped and c.dropped.by)}
     if not said and found and all(c.verdict == Verdict.INVALID for c in found):
         return Verdict.INVALID
     order = (Verdict.FEASIBLE, Verdict.CAVEATS, Verdict.INCONCLUSIVE, Verdict.INVALID, Verdict.NOT_FEASIBLE)

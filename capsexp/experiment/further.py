@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from capsexp.analysis import trials
 from capsexp.analysis.capacity_search import BUDGET, split
+from capsexp.counts import counted
 from capsexp.experiment import probing
 from capsexp.experiment.sweep import PlannedSweep
 from capsexp.files import note
-from capsexp.results.report import Report
+from capsexp.results.report import Open, Report
 
 Wanted = list[tuple[str, int]]  # (key, trial)
 
@@ -24,11 +25,22 @@ def foretold(sweep: PlannedSweep) -> str:
         within = "" if limit_s is None else f" within {limit_s:g} s (search.budget_s)"
         return f"; then further values of {sweep.search['over']}, until the most that keeps the SLO is known{within}"
     config = sweep.config
+    race = (
+        "; then, round by round, what may still be the one to run (search=race)" if config.search.name == "race" else ""
+    )
     if config.trials != "auto":
-        return ""
+        return race
     budget_s = config.report.budget_s
     within = "" if budget_s is None else f" within {budget_s:g} s (report.budget_s)"
-    return f"; then trials that can change an answer, up to {config.trials_max} of each (trials_max){within}"
+    return f"{race}; then trials that can change an answer, up to {config.trials_max} of each (trials_max){within}"
+
+
+def _said(open_: Sequence[Open]) -> Iterator[str]:
+    """A line for each question; one for all that are still in a race."""
+    racing = [one.key for one in open_ if one.race]
+    if racing:
+        yield f"{counted(len(racing), 'configuration')} may still be the one to run: {', '.join(racing)}"
+    yield from (f"{one.key} is open: {one.why}" for one in open_ if not one.race)
 
 
 class Further:
@@ -45,7 +57,8 @@ class Further:
 
     def runs(self, report: Report) -> Wanted:
         """What is to be run next, all of one trial; nothing where the sweep is done."""
-        self._begun = time.monotonic() if self._begun is None else self._begun
+        if not any(one.race for one in report.trials.open):  # its rounds are what is planned
+            self._begun = time.monotonic() if self._begun is None else self._begun
         if self._sweep.search is not None:
             return self._probes(report, self._sweep.search)
         most, repeated = self._sweep.config.trials_max, self._repeated
@@ -54,15 +67,15 @@ class Further:
             self._fruitless = self._fruitless + 1 if repeated in again else 0
         disturbed = trials.repeats(report.configurations, most)[:1] if self._fruitless < trials.FRUITLESS else []
         wanted = disturbed or trials.further(report.configurations, report.trials.open, most)
-        if wanted and not self._in_time(wanted, time.monotonic() - self._begun):
+        if wanted and self._begun is not None and not self._in_time(wanted, time.monotonic() - self._begun):
             self.stopped = trials.BUDGET
             return []
         self._repeated = disturbed[0] if disturbed else None
         if disturbed:
             note(f"{disturbed[0][0]}, trial {disturbed[0][1]} was disturbed and is repeated")
         elif wanted:
-            for one in report.trials.open:
-                note(f"trial {wanted[0][1]}, as {one.key} is open: {one.why}")
+            for line in _said(report.trials.open):
+                note(f"trial {wanted[0][1]}, as {line}")
         return wanted
 
     def _probes(self, report: Report, search: Mapping[str, Any]) -> Wanted:

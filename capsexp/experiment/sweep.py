@@ -73,7 +73,8 @@ def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str, to
         trials = 1
     countable(swept, 1 if "trial" in given else trials)
     if trials > 1 and "trial" not in given:
-        swept = ["trial=" + ",".join(str(n + 1) for n in range(trials)), *swept]  # first: the slowest to change
+        first = 1 if OmegaConf.select(base, "search.name") == "race" else trials  # then round by round: see further
+        swept = ["trial=" + ",".join(str(n + 1) for n in range(first)), *swept]  # first: the slowest to change
     if told:
         known = {"trial": -1, **{key: place for place, key in enumerate(told) if key != "trial"}}
         swept = sorted(
@@ -247,6 +248,7 @@ def record(
         expected_load_s={key: round(seconds, 1) for key, seconds in sweep.expected.items()},
         trials=1 if sweep.search else config.trials,
         trials_max=config.trials_max,
+        racing=config.search.name == "race",
         stopped=stopped,
         search=sweep.search,
         thresholds_before=sweep.thresholds_before,

@@ -12,7 +12,9 @@ from typing import Any
 import msgspec
 
 from capsexp import escape
-from capsexp.analysis import recommend, settle, trials
+from capsexp.analysis import blocks, race, recommend, settle, trials
+from capsexp.analysis.aggregate import Observed
+from capsexp.config import trial_count
 from capsexp.files import from_here
 from capsexp.report import start_command
 from capsexp.report.degrade import Survivor
@@ -57,17 +59,34 @@ def only_one(advice: Sequence[Advice]) -> Recommendation | None:
     return next((one for one in chosen if not one.decided), chosen[0])
 
 
+def raced(
+    files: SweepFiles, observed: Sequence[Observed], configurations: Sequence[Configuration], tolerance: float
+) -> list[Configuration]:
+    """With who is out of the race."""
+    configs, limit = {r.run.key: r.run.config for r in files.runs}, files.sweep.thresholds.get("speedup")
+    speeds = blocks.speeds_of(observed)
+    return race.raced(configurations, configs, speeds, tolerance, limit, files.sweep.trials_max)
+
+
 def looked(
     asked: TrialsAsked,
     files: SweepFiles,
+    observed: Sequence[Observed],
     configurations: Sequence[Configuration],
     settings: Mapping[str, Any],
     stopped: str | None,
 ) -> TrialsAsked:
-    """What trials=auto asks further, and why it has stopped if it has. `settings`: of the report."""
+    """What search=race and then trials=auto ask further, and why it has stopped if it has. `settings`: of the
+    report."""
     configs, tolerance = {r.run.key: r.run.config for r in files.runs}, settings["tolerance"]
-    choices = recommend.choices(configurations, configs, tolerance)
-    open_ = trials.questions(configurations, choices, tolerance, settings["ci_width"])
+    choices, gains = recommend.choices(configurations, configs, tolerance), None
+    if files.sweep.racing:
+        speeds, wanted = blocks.speeds_of(observed), trial_count(asked.asked)
+        rounds = race.questions(configurations, configs, speeds, choices, tolerance, wanted)
+        if asked.asked != "auto" or trials.further(configurations, rounds, asked.max):
+            return msgspec.structs.replace(asked, open=rounds)
+        gains = race.gains(configurations, configs, speeds)
+    open_ = trials.questions(configurations, choices, tolerance, settings["ci_width"], gains)
     spent_s = settings["budget_s"] if stopped == trials.BUDGET else None
     said = trials.outcome(configurations, open_, asked.max, spent_s)
     return msgspec.structs.replace(asked, stopped=said, open=open_)

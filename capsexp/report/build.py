@@ -32,7 +32,7 @@ from capsexp.analysis.figures import Figures, figures
 from capsexp.config import ReportConfig, ValidityConfig
 from capsexp.debug import kept_once
 from capsexp.files import storing
-from capsexp.report.advice import advise, decide, looked, only_one
+from capsexp.report.advice import advise, decide, looked, only_one, raced
 from capsexp.report.degrade import Survivor
 from capsexp.report.warnings import Seen, warnings
 from capsexp.report.write import write
@@ -67,12 +67,14 @@ def assemble(files: SweepFiles, survive: Survivor | None = None) -> Report:
     settings, sweep = {**vars(ReportConfig()), **files.sweep.report}, files.sweep
     observed = observe(files, survive)
     seen = [Seen(one, run) for one, run in zip(files.runs, observed, strict=True)]
-    looks = sweep.trials == "auto"
+    looks = sweep.trials == "auto" or sweep.racing
     parts = (observed, files.references, sweep.thresholds, looks, sweep.slo or {})
     configurations = survive("configurations", _unanalysed(files), aggregate.configurations, *parts)
     planned, missing = [p.key for p in sweep.planned], [m.planned.key for m in files.missing] + cut
     configurations = verdicts.incomplete(configurations, planned, missing)
     configurations += _missing(files, {c.key for c in configurations})
+    if sweep.racing:
+        configurations = survive("race", configurations, raced, files, observed, configurations, settings["tolerance"])
     cpus = observed[0].run.cpu_count if observed else None
     scalings = survive("scaling", [], _scalings, observed, configurations, sweep.thresholds, settings)
     cut_short = any(one.run.status in validity.CUT_SHORT for one in observed)
@@ -87,7 +89,7 @@ def assemble(files: SweepFiles, survive: Survivor | None = None) -> Report:
     advice = [] if searched else survive("advice", [], advise, files, configurations, scalings, cpus, tolerance)
     asked = TrialsAsked(asked=sweep.trials, max=sweep.trials_max)
     if looks:
-        asked = survive("trials", asked, looked, asked, files, configurations, settings, sweep.stopped)
+        asked = survive("trials", asked, looked, asked, files, observed, configurations, settings, sweep.stopped)
     report = Report(
         name=sweep.name,
         verdict=verdicts.of_search(capacity, unfinished) if searched else verdicts.overall(configurations, unfinished),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from capsexp.analysis import slo, validity
+from capsexp.analysis import race, slo, validity
 from capsexp.report import capacities, placements, schedules
 from capsexp.report.tables import interval, spelled
 from capsexp.results.report import Advice, Report
@@ -51,6 +51,8 @@ def causes(report: Report) -> list[str]:
     said += iso_resource_lines(report)
     said += placements.gains(report)
     said += schedules.gains(report)
+    if raced := race.outcome(report.configurations):
+        said.append(f"{raced}.")
     if report.trials.stopped:
         said.append(report.trials.stopped + ".")
     for key, causes in report.diagnosis.items():

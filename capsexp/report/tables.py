@@ -110,6 +110,8 @@ def marked(c: Configuration) -> str:
 
 def came_to(c: Configuration) -> str:
     """Its verdict or, as it has none, how it ended."""
+    if c.dropped is not None and c.dropped.by is not None and c.status == Status.OK:
+        return "dropped"
     return spelled(c.verdict) if c.status == Status.OK else c.status.upper()
 
 

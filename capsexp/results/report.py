@@ -206,6 +206,14 @@ class SloResult(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
 
 
+class Dropped(msgspec.Struct, frozen=True, kw_only=True):
+    """Out of the race for what is recommended (search=race), after so many `trials`: `by` which other one, and why."""
+
+    trials: int
+    by: str | None = None
+    why: str
+
+
 class Unpinned(msgspec.Struct, frozen=True, kw_only=True):
     """A configuration with pinned workers against the one that differs only in placement=none."""
 
@@ -243,6 +251,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     validity: Validity = Validity()
     iso_resource: IsoResource | None = None
     unpinned: Unpinned | None = None
+    dropped: Dropped | None = None
     timeline: Timeline | None = None
     leak: Leak = Leak()
     gpu: GpuUse | None = None
@@ -414,6 +423,7 @@ class Open(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     beside: tuple[str, ...]
     why: str
+    race: bool = False  # a round of search=race, before trials=auto asks
 
 
 class TrialsAsked(msgspec.Struct, frozen=True, kw_only=True):

@@ -62,6 +62,7 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
     expected_load_s: dict[str, float] = {}
     trials: int | str = 1
     trials_max: int = 1
+    racing: bool = False  # search=race
     stopped: str | None = None
     search: Tree | None = None
     thresholds: Tree

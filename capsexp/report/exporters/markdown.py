@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from capsexp import escape
-from capsexp.report import beside, capacities, drawings, placements, sentences, tables
+from capsexp.report import beside, capacities, drawings, placements, racing, sentences, tables
 from capsexp.results.report import Report
 
 FILE = "report.md"
@@ -40,6 +40,7 @@ def render(report: Report) -> str:
         sections += ["## Faults", _table(faults, headers), escape.markdown(tables.FAULTS_EXPLAINED)]
     for title, lines in (
         ("Reference: the same work without a server, or by the server alone", beside.reference_lines(report)),
+        ("Out of the race", racing.lines(report)),
         ("Where the time went", beside.timeline_lines(report)),
         ("CPUs and placement", placements.lines(report)),
         ("GPUs", beside.gpu_lines(report)),

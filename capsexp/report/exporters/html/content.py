@@ -10,7 +10,7 @@ from markupsafe import Markup
 from capsexp import escape
 from capsexp.analysis import metrics
 from capsexp.analysis.metrics.metric import Place
-from capsexp.report import beside, glance, placements, sentences, tables
+from capsexp.report import beside, glance, placements, racing, sentences, tables
 from capsexp.report.exporters.html.words import Words, say, sentence
 from capsexp.results.report import Report
 from capsexp.results.verdicts import Reading, Verdict
@@ -64,6 +64,7 @@ def more(report: Report) -> tuple[tuple[Words, list[str]], ...]:
             say("The reference: the same work by the same engine without a server, or by the server alone"),
             beside.reference_lines(report),
         ),
+        (say("Out of the race"), racing.lines(report)),
         (say("CPUs and placement"), placements.lines(report)),
         (say("GPUs"), beside.gpu_lines(report)),
         (say("Memory in the steady state"), beside.leak_lines(report)),
