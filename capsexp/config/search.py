@@ -12,8 +12,8 @@ SEARCHES = ("grid", "capacity", "race")
 @dataclass
 class SearchConfig:
     """Which runs a sweep makes: grid, those that are asked for. capacity: it looks for the most users (load.users) or
-    requests per second (load.rate) whose SLO holds and whose texts are right, for each configuration. race: after each round it
-    drops what surely cannot be the configuration to run; of the settings below it takes none."""
+    requests per second (load.rate) whose SLO holds and whose texts are right, for each configuration. race: after each
+    round it drops what surely cannot be the configuration to run, and takes none of the settings below."""
 
     name: str = setting("grid", choices=SEARCHES)
     requests: int = setting(120, "of a run at the least, beside the first of each user", low=20, high=100_000)

@@ -25,9 +25,8 @@ def foretold(sweep: PlannedSweep) -> str:
         within = "" if limit_s is None else f" within {limit_s:g} s (search.budget_s)"
         return f"; then further values of {sweep.search['over']}, until the most that keeps the SLO is known{within}"
     config = sweep.config
-    race = (
-        "; then, round by round, what may still be the one to run (search=race)" if config.search.name == "race" else ""
-    )
+    racing = config.search.name == "race"
+    race = "; then round by round what may still be the one to run (search=race)" if racing else ""
     if config.trials != "auto":
         return race
     budget_s = config.report.budget_s

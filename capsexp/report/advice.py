@@ -106,7 +106,8 @@ def decide(
         found = (more, "goes on with the search") if any(one.next is not None for one in capacity) else None
     else:
         found = settle.settle(configurations, planned, unfinished, asked)
-    if found is None:
+    over = files.sweep.racing and not unfinished and not asked.open  # it asks for the one to run alone
+    if found is None or over:
         return None
     more, note = found
     where = files.sweep.folder

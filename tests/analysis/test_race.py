@@ -203,3 +203,11 @@ def test_faults_and_loads_that_last_as_long_as_they_say_do_not_race() -> None:
     sweep.add("w2", 25.0, 25.1, key="harmed", config=tree)
     assert "harmed" not in sweep.out()
     assert "harmed" in sweep.next()
+
+
+def test_whose_requests_were_not_all_completed_is_out() -> None:
+    sweep = Sweep(w1=(30.0, 30.2), w2=(5.0, 5.05))
+    sweep.add("w3", 4.0)
+    sweep.runs.append(made_run(3, None, trial=2))
+    out = sweep.out()
+    assert {key: one.why for key, one in out.items()} == {"workers=3": "does not pass (speedup)"}

@@ -18,9 +18,11 @@ from tests.support.reports import reported
 OPEN = (Open(key="workers=2", beside=("workers=1",), why="speedup: so and so"),)
 
 
-def a_sweep(trials: object = "auto", budget_s: float | None = 480.0, most: int = 10) -> Any:
+def a_sweep(trials: object = "auto", budget_s: float | None = 480.0, most: int = 10, search: str = "grid") -> Any:
     report = ReportConfig(budget_s=budget_s)
-    return SimpleNamespace(config=SimpleNamespace(trials=trials, trials_max=most, report=report), search=None)
+    kind = SimpleNamespace(name=search)
+    config = SimpleNamespace(trials=trials, trials_max=most, report=report, search=kind)
+    return SimpleNamespace(config=config, search=None)
 
 
 def a_report(open_: tuple[Open, ...] = OPEN, disturbed: int = 0, runs: int = 3) -> Report:
@@ -80,6 +82,44 @@ def test_what_may_be_added_is_said_before() -> None:
         "can change an answer, up to 10 of each (trials_max) within 480 s (report.budget_s)"
     )
     assert foretold(a_sweep(budget_s=None)).endswith("up to 10 of each (trials_max)")
+
+
+def test_the_rounds_of_a_race_are_said_and_take_none_of_the_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(further, "time", SimpleNamespace(monotonic=lambda: now))
+    asked = Further(a_sweep(budget_s=60.0, search="race"))
+    asked.took_s.update({"workers=1": 20.0, "workers=2": 10.0})
+    rounds = tuple(Open(key=key, beside=(), why="in the race", race=True) for key in ("workers=1", "workers=2"))
+    assert asked.runs(a_report(rounds, runs=1)) == [("workers=1", 2), ("workers=2", 2)]
+    said = capsys.readouterr().err
+    assert "trial 2, as 2 configurations may still be the one to run: workers=1, workers=2" in said
+    now = 1000.0
+    assert asked.runs(a_report(rounds, runs=2))
+    assert asked.runs(a_report())  # the time begins here
+    now = 1060.1
+    assert asked.runs(a_report()) == []
+    assert asked.stopped == "budget_s"
+    assert foretold(a_sweep(trials=3, search="race")) == (
+        "; then round by round what may still be the one to run (search=race)"
+    )
+
+
+@pytest.mark.slow
+def test_a_race_makes_fewer_runs_and_says_who_is_out(bench: Bench) -> None:
+    given = ("trials=3", "search=race", "reference=off", "workers=1,4,6", "engine.rtf=0.2", "thresholds.speedup=null")
+    assert bench.run(*given, "-m") == 0, bench.stderr
+    assert "3 runs into" in bench.stderr and "may still be the one to run: " in bench.stderr
+    report = bench.report()
+    runs = {c["key"]: len(c["validity"]["runs"]) for c in report["configurations"]}
+    out = {c["key"]: c["dropped"] for c in report["configurations"] if c["dropped"]}
+    assert report["recommendation"]["key"] not in out
+    assert sum(runs.values()) <= 9
+    assert all(one["trials"] == runs[key] and one["why"] for key, one in out.items())
+    again = bench.start(f"resume={bench.out}", bare=True)
+    assert bench.finish(again) == 0, bench.stderr
+    assert {c["key"]: len(c["validity"]["runs"]) for c in bench.report()["configurations"]} == runs
 
 
 @pytest.mark.slow
