@@ -106,7 +106,8 @@ def decide(
         found = (more, "goes on with the search") if any(one.next is not None for one in capacity) else None
     else:
         found = settle.settle(configurations, planned, unfinished, asked)
-    over = files.sweep.racing and not unfinished and not asked.open  # it asks for the one to run alone
+    # Nothing is open of the one to run, and a race asks for no more.
+    over = files.sweep.racing and asked.asked == "auto" and not unfinished and not asked.open
     if found is None or over:
         return None
     more, note = found

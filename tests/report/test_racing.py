@@ -43,3 +43,13 @@ def test_a_race_goes_on_for_as_many_trials_as_are_asked_for(trials: object, roun
     asked = report(True, trials).trials.open
     assert {one.key for one in asked} | {key for one in asked for key in one.beside} == set(rounds)
     assert all(one.race for one in asked)
+
+
+def test_what_a_race_of_so_many_trials_leaves_open_has_a_line_that_decides_it() -> None:
+    two = [
+        *(a_run(1, s, trial=n) for n, s in enumerate((30.0, 31.0), 1)),
+        *(a_run(2, s, trial=n) for n, s in ((1, 9.0), (2, 9.3))),
+    ]
+    found = build.assemble(a_sweep(two, racing=True, trials=2, trials_max=10))
+    assert found.trials.open == () and found.recommendation and not found.recommendation.decided
+    assert found.decide and found.decide.overrides == ("trials=3",)
