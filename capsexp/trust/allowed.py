@@ -16,7 +16,7 @@ MEASURES = (
     *(f"samples.{key}" for key in ("name", "set", "minutes", "concurrency", "language")),
     *(f"load.{each.name}" for each in fields(LoadConfig)),
     "reference.*", "control.*", "fault.*", "thresholds.*", "slo.*", "search.*", "validity.*", "report.*", "archive.*",
-    "monitor.interval", "monitor.live", "monitor.probes",
+    "placement.*", "monitor.interval", "monitor.live", "monitor.probes",
     *(f"server.{key}" for key in (
         "name", "port", "dispatch", "schedule", "passed_over_s", "max_queue", "max_retries", "stuck_s", "stuck_rtf",
         "max_message", "ready_timeout", "grace", "on_low_memory", "max_connections", "max_audio_s", "max_tasks",
