@@ -15,7 +15,7 @@ class SearchConfig:
     requests per second (load.rate) whose SLO holds and whose texts are right, for each configuration. race: after each
     round it drops what surely cannot be the configuration to run, and takes none of the settings below."""
 
-    name: str = setting("grid", choices=SEARCHES)
+    name: str = setting("grid", "which search", choices=SEARCHES)
     requests: int = setting(120, "of a run at the least, beside the first of each user", low=20, high=100_000)
     risk: float = setting(0.025, "of passing a load that is too much, and of the contrary", low=1e-6, high=0.2)
     looks: int = setting(6, "runs of a load that is still open, before it is left so", low=1, high=100)
