@@ -12,7 +12,7 @@ HEADERS = (
     "configuration", "SLO", "most that kept it", "least that broke it", "what binds", "per worker", "MB each",
 )  # fmt: skip
 MEANING_HEADERS = ("what real time means", "configuration", "most that kept it", "least that broke it", "known")
-PROBE_HEADERS = ("configuration", "load", "runs", "requests", "late", "wrong", "verdict")
+PROBE_HEADERS = ("configuration", "load", "runs", "requests", "too late", "wrong", "verdict")
 EXPLAINED = (
     "Real time, by the same runs: of each meaning but one 1 text in 20 may be later. Lag does not grow up to as many "
     "users as the server gets done in the long run, were none of them to wait (reckoned from its throughput while it "
