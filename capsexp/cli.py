@@ -44,8 +44,8 @@ _QUESTIONS = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit code: 0 all runs finished, 1 a run failed, was refused or is missing, 2 configuration, 3 a gate (with
-    report.fail_on_gate), 130 interrupted."""
+    """The exit code: 0 all runs finished, 1 a run failed, was refused or is missing, 2 configuration, with
+    report.fail_on_gate 3 not feasible and 4 not decided, 130 interrupted."""
     argv = list(sys.argv[1:] if argv is None else argv)
     asked: list[int] = []
     try:

@@ -130,10 +130,15 @@ def test_one_configuration_that_cannot_start_leaves_the_others(bench: Bench) -> 
     assert "FAILED" in bench.stdout
 
 
+def test_what_decides_nothing_has_an_exit_code_of_its_own(bench: Bench) -> None:
+    assert bench.run("workers=1,2", "-m", "report.fail_on_gate=true") == 4  # one trial
+    assert bench.report()["verdict"] == "INCONCLUSIVE"
+
+
 def test_naive_dispatch_fails_the_correctness_gate(bench: Bench) -> None:
     assert (
         bench.run("server.dispatch=segment,naive", "workers=2", "engine.rtf=0.05", "-m", "report.fail_on_gate=true")
-        == 3
+        == 4  # it fails, and of more workers nothing is decided
     )
     right, wrong = (bench.configuration(f"server.dispatch={d}") for d in ("segment", "naive"))
     assert gate(right, "correctness") == "PASS"

@@ -15,7 +15,7 @@ LANGUAGES = ("auto", "en", "zh")
 class ReportConfig:
     """What is reported, and in which forms."""
 
-    fail_on_gate: bool = setting(False, "exit code 3 when the verdict is neither FEASIBLE nor FEASIBLE WITH CAVEATS")
+    fail_on_gate: bool = setting(False, "exit code 3 when the verdict is NOT FEASIBLE, 4 when nothing is decided")
     formats: list[str] = setting(
         ["text", "markdown", "json", "html"],
         "also junit, csv, prometheus, mlflow, and what other packages add; text and json are always written",

@@ -110,6 +110,6 @@ class SweepRunner:
     def _code(self, report: Report) -> int:
         if any(c.status != Status.OK or c.incomplete for c in report.configurations):
             return 1
-        if self._sweep.config.report.fail_on_gate and report.verdict not in (Verdict.FEASIBLE, Verdict.CAVEATS):
-            return 3
-        return 0
+        if not self._sweep.config.report.fail_on_gate or report.verdict in (Verdict.FEASIBLE, Verdict.CAVEATS):
+            return 0
+        return 3 if report.verdict == Verdict.NOT_FEASIBLE else 4
