@@ -66,7 +66,7 @@ ANSWERS: dict[str, Callable[[int], object]] = {
 
 def mad(pipe: Connection, way: str, parent: int) -> None:
     """A worker that goes mad at its first segment."""
-    worker.prepare(1, parent, {})
+    worker.prepare(1, parent, SETTINGS)
     if way == "never ready":
         time.sleep(3600)
     if way == "dies at start":
