@@ -8,8 +8,9 @@ capsexp measures whether more recognizer workers pay on this machine. Ways to be
   a first look, in a minute       python -m capsexp experiment=quick
   the question itself             python -m capsexp workers=1,2,3
   on your own audio               python -m capsexp workers=1,2,3 samples=dir samples.dir=~/clips
-  of your own server              python -m capsexp workers=1,2 server=command server.cmd='SERVER {workers} {port}'
-  of a server that runs already   python -m capsexp server=external server.url=ws://HOST:PORT
+  of your own server              python -m capsexp workers=1,2 reference=server \\
+                                    server=command server.cmd='SERVER {workers} {port}'
+  of a server that runs already   python -m capsexp reference=server server=external server.url=ws://HOST:PORT
 
   what would it do, how long?     the same line with --dry-run
   what has been made so far       python -m capsexp.list

@@ -82,7 +82,9 @@ def entry(run: Callable[[Sequence[str]], int], prog: str, about: str | None = No
         return run(sys.argv[1:])
     except CapsexpError as error:
         tell(f"{prog}: {escape.one_line(error)}", sys.stderr)
-        return StorageError.EXIT if isinstance(error, StorageError) else 2 if isinstance(error, ConfigError) else 1
+        if isinstance(error, StorageError) and PARENT in os.environ:
+            return StorageError.EXIT
+        return 2 if isinstance(error, ConfigError) else 1
     except KeyboardInterrupt:
         return 130
     except Exception as error:

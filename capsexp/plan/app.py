@@ -60,6 +60,7 @@ def main(argv: Sequence[str]) -> int:
         checked=tuple(checked),
         worst=document.too_short(checked),
         planned=planned,
+        gateway_of=model.gateway_elsewhere(question.load.pacing),
         cost=None if price is None or chosen is None else cost_per_audio_hour(chosen, price),
         assumptions=document.assumptions(
             model, question, list(model.keys), not any(one.run.num in valid for one in runs), _punctuated(first)

@@ -27,7 +27,8 @@ TEXT, MARKDOWN = "simple", "pipe"
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
     """What is printed, and what `--json` prints. `worst`: of the check, by how much a time was predicted too short, as
-    a share; `cost`: of an hour of audio, in the unit of the price."""
+    a share; `cost`: of an hour of audio, in the unit of the price; `gateway_of`: the pacing that the gateway's cost was
+    measured with, where that is not the one that is planned for."""
 
     schema: int = SCHEMA
     sweep: str
@@ -41,6 +42,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     worst: float
     planned: Planned
     cost: float | None
+    gateway_of: str | None = None
     assumptions: tuple[str, ...]
     marked: str = "predicted"
 
@@ -93,7 +95,8 @@ def assumptions(
     if not model.gateway_s:
         found.append("What the gateway costs was not measured (runs too short for the monitor): taken to be nothing.")
     else:
-        other = "" if pacing in model.gateway_s else f", measured with pacing={next(iter(model.gateway_s))} only"
+        elsewhere = model.gateway_elsewhere(pacing)
+        other = f", measured with pacing={elsewhere} only" if elsewhere else ""
         found.append(
             f"The gateway uses {1000 * cost:.2f} ms of its one core for a second of audio{other}: it is full at "
             f"{1 / cost if cost else float('inf'):.0f} seconds of audio per second."
@@ -158,6 +161,11 @@ def _answer(document: Document) -> str:
         lines.append(
             f"That is within the error of the check: times were predicted up to {100 * document.worst:.0f} % too "
             "short there. Plan for more, or measure closer to it."
+        )
+    if document.gateway_of is not None:
+        lines.append(
+            f"The gateway's cost is that of pacing={document.gateway_of}, the only one that was measured. "
+            "Speech in real time costs many times as much: measure with load=dictation before you rely on this."
         )
     if document.cost is not None:
         lines.append(f"Cost: {document.cost:.4g} for an hour of audio, at this load all the time.")

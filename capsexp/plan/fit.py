@@ -128,6 +128,10 @@ class Model:
         """CPU seconds for a second of audio; of the other pacing where this one was not measured; 0: unknown."""
         return self.gateway_s.get(pacing, max(self.gateway_s.values(), default=0.0))
 
+    def gateway_elsewhere(self, pacing: str) -> str | None:
+        """The pacing that the gateway's cost is of, where this one was not measured."""
+        return None if pacing in self.gateway_s else next(iter(self.gateway_s), None)
+
     def memory_mb(self, workers: int) -> float | None:
         return self.memory.at(workers) if self.memory else None
 

@@ -303,6 +303,15 @@ def test_a_plan_says_that_it_is_predicted_and_what_it_was_validated_against(mode
     assert msgspec.json.decode(msgspec.json.encode(made))["marked"] == "predicted"
 
 
+def test_a_gateway_that_was_measured_under_another_load_is_named_first(model: Model, runs: list[Measured]) -> None:
+    (spoken,) = model.gateway_s
+    assert model.gateway_elsewhere(spoken) is None and model.gateway_elsewhere("another") == spoken
+    made = a_document(model, question(12), runs)
+    assert "The gateway's cost" not in document.text(made)
+    said = document.text(msgspec.structs.replace(made, gateway_of="burst"))
+    assert said.index("pacing=burst, the only one that was measured") < said.index("Validated against")
+
+
 def test_a_plan_without_anything_to_validate_it_says_so(model: Model, runs: list[Measured]) -> None:
     assert "Not validated" in document.text(a_document(model, question(3), runs[:1]))
 
