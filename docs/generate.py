@@ -171,9 +171,9 @@ def settings_page() -> str:
     """docs/reference/settings.md."""
     parts = [
         "# Settings",
-        "Made from the code by `python docs/generate.py`. Each is given as `key=value`; several values, `key=a,b`, make "
-        "a sweep; `group=option` chooses a file of `conf/`. Sizes are MB (2**20 bytes), times seconds, unless a name "
-        "says otherwise. A default in `${...}` is that of another setting. `null` is no value.",
+        "Made from the code by `python docs/generate.py`. Each is given as `key=value`; several values, `key=a,b`, "
+        "make a sweep; `group=option` chooses a file of `conf/`. Sizes are MB (2**20 bytes), times seconds, unless a "
+        "name says otherwise. A default in `${...}` is that of another setting. `null` is no value.",
         "## The whole experiment",
         _table("", rows(Config)),
     ]
