@@ -50,7 +50,8 @@ class Observed:
 
 @dataclass(frozen=True)
 class _Case:
-    """All runs of one key. `own`: without those that the harness failed; `counted`: those that figures are made of."""
+    """All runs of one key. `own`: without runs that failed through a fault of capsexp itself; `counted`: those that
+    figures are made of."""
 
     every: Sequence[Observed]
     own: Sequence[Observed]

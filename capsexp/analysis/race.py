@@ -86,9 +86,8 @@ def questions(
     tolerance: float,
     trials: int,
 ) -> tuple[Open, ...]:
-    """What is run in the next round, for as long as it has not had `trials` runs: the one that is likely to be the one
-    to run, and those that may be preferred to it. The second round is of the leading ones, as it is to tell how much
-    runs differ by chance."""
+    """Who runs in the next round: the likely winner and everyone who may still beat it, until each has had `trials`
+    runs. The second round is for the fastest so far: it tells how much runs differ by chance."""
     each: list[Open] = []
     for group in groups([c for c in found if c.key in configs], configs).values():
         left = [c for c in group if c.dropped is None and c.status == Status.OK and _trials(c) < trials]

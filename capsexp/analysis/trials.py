@@ -70,7 +70,8 @@ _Question = tuple[Configuration, Sequence[Configuration], str]  # about the firs
 
 
 def _verdicts(found: Sequence[Configuration], choices: Mapping[str, Choice], racing: bool) -> Iterator[_Question]:
-    """An error rate is known no better from the same samples again. In a race only of the one that is to be run."""
+    """Error rates are left out: repeating the same samples tells nothing new. In a race, only the chosen configuration
+    is asked about."""
     for c in found:
         if c.dropped is not None or (racing and (made := choices.get(c.key)) is not None and made.chosen.key != c.key):
             continue

@@ -89,9 +89,9 @@ def of_search(found: Sequence[Capacity], unfinished: bool) -> Verdict:
 
 def overall(found: Sequence[Configuration], unfinished: bool = False) -> Verdict:
     """Of a sweep: the best that any configuration other than a baseline comes to. What could not be decided weighs
-    more than what was decided against, and a sweep of baselines only decides nothing. What requests were lost or wrong
-    under injected faults limits it. An `unfinished` sweep has decided nothing yet, and one
-    whose runs all failed has measured nothing."""
+    more than what was decided against, and a sweep of baselines only decides nothing. Requests that were lost or wrong
+    under injected faults turn FEASIBLE into FEASIBLE_WITH_CAVEATS. An `unfinished` sweep has decided nothing yet, and
+    one whose runs all failed has measured nothing."""
     if unfinished or (found and all(c.status == Status.FAILED for c in found)):
         return Verdict.INCONCLUSIVE
     fragile = any(c.fault.kind != "none" and c.verdict == Verdict.NOT_FEASIBLE for c in found)

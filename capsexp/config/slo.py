@@ -13,24 +13,28 @@ MOST_SHARE = 0.99
 
 @dataclass
 class SloConfig:
-    """What users are promised: at most so many seconds, of p95 for all but 1 request in 20; null leaves it out.
+    """What users are promised: limits in seconds. A p95 limit may be exceeded by 1 request in 20. null: no limit.
     slo=dictation and slo=mixed have some."""
 
     name: str = setting("none", "which promises")
-    stop_to_text_p50_s: float | None = setting(None, "from the moment a user stopped speaking to the text")
+    stop_to_text_p50_s: float | None = setting(None, "s from the moment a user stopped speaking to the text")
     stop_to_text_p90_s: float | None = setting(None, "likewise: 1 request in 10 may take longer")
     stop_to_text_p95_s: float | None = setting(None, "likewise: 1 request in 20 may take longer")
     stop_to_text_p99_s: float | None = setting(None, "likewise: 1 request in 100 may take longer")
-    lag_p50_s: float | None = setting(None, "that texts before the last trail the audio: of each request the longest")
+    lag_p50_s: float | None = setting(
+        None, "s by which partial texts trail the audio; each request counts with its longest"
+    )
     lag_p90_s: float | None = setting(None, "likewise")
     lag_p95_s: float | None = setting(None, "likewise")
     lag_p99_s: float | None = setting(None, "likewise")
-    turnaround_p50_s: float | None = setting(None, "from the moment a request was due to the text")
+    turnaround_p50_s: float | None = setting(None, "s from the moment a request was due to the text")
     turnaround_p90_s: float | None = setting(None, "likewise")
     turnaround_p95_s: float | None = setting(None, "likewise")
     turnaround_p99_s: float | None = setting(None, "likewise")
     late_share: float | None = setting(
-        None, "of requests whose text may come later after their end than they last, 0.05 = 5 %", high=MOST_SHARE
+        None,
+        "share of requests that may wait longer for their text than their audio lasts, 0.05 = 5 %",
+        high=MOST_SHARE,
     )
     classes: dict[str, dict[str, float | None]] = setting(
         {}, "the same by class of load=mixed: {mic: {stop_to_text_p95_s: 1.0}}"

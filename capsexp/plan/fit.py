@@ -61,8 +61,8 @@ def server_of(run: Run) -> str:
 
 @dataclass(frozen=True)
 class ServiceTimes:
-    """What a segment takes: `fixed_s`, and shares of its audio and of the audio that no earlier one held, times one of
-    the measured `factors` by which segments of that length differed."""
+    """Time to recognize a segment, in s: (`fixed_s` + `of_audio` x its audio in s + `of_new` x the audio in s that no
+    earlier segment held) x a factor drawn from the measured spread (`factors`)."""
 
     fixed_s: float
     of_audio: float

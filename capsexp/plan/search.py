@@ -81,10 +81,9 @@ class Predicted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Edge(msgspec.Struct, frozen=True, kw_only=True):
-    """The most that one machine carries with all the workers it can have. `binds`: what, were there more of it, would
-    let it carry more (cores, memory, gateway), or what no more of anything mends: contention (workers make each other
-    slower), service (a segment alone takes longer than the limit). Nothing, where it carries more than was tried
-    (`open`)."""
+    """The most that one machine carries with all the workers it can have. `binds` is the bottleneck. Of cores, memory or
+    gateway more would help. Nothing helps against contention (workers slow each other down) and service (a segment
+    alone takes longer than the limit). "nothing": it carries more than was tried (`open`)."""
 
     setup: Setup
     amount: float

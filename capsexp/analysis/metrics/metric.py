@@ -16,7 +16,7 @@ class Place(Enum):
     TABLE = "a column of the table of configurations (markdown, html)"
     INTERVAL = "beside that column, its interval"
     TEXT = "a column of the narrow table (text)"
-    FELT = "there, where requests had a time at which they were due: the last of these that is known"
+    FELT = "in the narrow table, for loads that say when requests are due; only the last known metric of this place is shown"
     GLANCE = "at a glance, where no limit is set on it"
     REPLAY = "then and now, after a replay"
 
@@ -41,11 +41,13 @@ class Gate:
 
 @dataclass(frozen=True)
 class Compared:
-    """That two sweeps are compared by it, on what scale and of which loads. `by_sample`: an error rate, as a difference
-    over the samples that both have, and of several the first that is known, as they are of the same texts; else a
-    positive figure, as the ratio of its values in single trials. `untimed`, `timed`: of loads that are as fast as the
-    server, and of those that last as long as they say. `checked`: capsexp.check decides by it; else it is only shown by
-    capsexp.compare: every further figure of a check widens the limits of all."""
+    """How a metric is used to compare two sweeps.
+
+    `by_sample`: an error rate, as the difference over the samples that both have (of several error rates the first that
+    is known counts, as all are of the same texts); otherwise a positive figure, as the ratio of its values in single
+    trials. `untimed`: for loads that end sooner on a faster server; `timed`: for loads that set their own duration.
+    `checked`: capsexp.check decides by it; otherwise only capsexp.compare shows it, since each further figure of a
+    check widens the limits of all."""
 
     by_sample: bool = False
     untimed: bool = True

@@ -13,7 +13,7 @@ from capsexp.load.seeds import spread
 from capsexp.setting import redefault, setting
 
 FEWEST_TURNS = 4  # of a user beside the first, in a run of a search
-TURN_S = 120.0  # that nobody's turn takes as long as
+TURN_S = 120.0  # s; no turn takes longer: for the time limit of a run
 
 
 @dataclass
