@@ -81,8 +81,8 @@ class Predicted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Edge(msgspec.Struct, frozen=True, kw_only=True):
-    """The most that one machine carries with all the workers it can have. `binds` is the bottleneck. Of cores, memory or
-    gateway more would help. Nothing helps against contention (workers slow each other down) and service (a segment
+    """The most that one machine carries with all the workers it can have. `binds` is the bottleneck. Of cores, memory
+    or gateway more would help. Nothing helps against contention (workers slow each other down) and service (a segment
     alone takes longer than the limit). "nothing": it carries more than was tried (`open`)."""
 
     setup: Setup

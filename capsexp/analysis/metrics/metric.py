@@ -16,7 +16,7 @@ class Place(Enum):
     TABLE = "a column of the table of configurations (markdown, html)"
     INTERVAL = "beside that column, its interval"
     TEXT = "a column of the narrow table (text)"
-    FELT = "in the narrow table, for loads that say when requests are due; only the last known metric of this place is shown"
+    FELT = "in the narrow table, where requests had a due time; only the last known metric of this place is shown"
     GLANCE = "at a glance, where no limit is set on it"
     REPLAY = "then and now, after a replay"
 
