@@ -86,7 +86,8 @@ def test_a_spawned_worker_keeps_its_tracebacks_in_its_run(tmp_path: Path) -> Non
     code = (
         "import os, sys, multiprocessing; from capsexp.server import worker\n"
         "ours, theirs = multiprocessing.Pipe()\n"
-        "settings = {'engine': {'name': 'null'}, 'punctuation': {}, 'run_dir': sys.argv[1]}\n"
+        "from capsexp.server.messages import WorkerSettings\n"
+        "settings = WorkerSettings({'name': 'null'}, {}, sys.argv[1])\n"
         "worker.load = lambda *_: 1 / 0\n"
         "worker.main(theirs, settings, 1, os.getppid())\n"
         "print(ours.recv().reason)\n"
