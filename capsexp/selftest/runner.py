@@ -13,6 +13,7 @@ from capsexp import interrupts
 from capsexp.errors import ArchiveError, HarnessError
 from capsexp.experiment.child import Foreign, python
 from capsexp.experiment.launch import taken_down
+from capsexp.experiment.snapshot import LOCAL
 from capsexp.files import read_json, storing
 from capsexp.protocol import RATE
 from capsexp.results.read import read_report
@@ -23,14 +24,12 @@ from capsexp.selftest.plant import Account, Plant
 from capsexp.waiting import wait_until
 
 PRODUCT = (sys.executable, "-m", "capsexp")
-# Whatever somebody's conf/local.yaml says: it is this that is planted into.
+# What differs from the shipped settings.
 BASE = (
-    "server=local", "target=capswriter", "executor=local", "engine=null", "punctuation=none", "pool=process",
-    "placement=none", "threads=1", "fault=none", "slo=none", "reference=off", "validity=off", "trials=1",
-    "trials_max=1", "hours=null", "cooldown=0", "load=all", "load.repeats=1", "load.concurrency=0",
-    "load.seg_duration=15", "load.seg_overlap=2", "load.message_s=60", "monitor.interval=0.1", "monitor.probes=null",
-    "archive.enabled=false", "report.formats=[json]", "live=false",
+    "engine=null", "reference=off", "validity=off", "trials=1", "trials_max=1", "load.repeats=1", "load.concurrency=0",
+    "monitor.interval=0.1", "archive.enabled=false", "report.formats=[json]", "live=false",
 )  # fmt: skip
+OWN_SETTINGS = "settings"  # the folder whose empty local.yaml hides the one that a user has for every command
 SWEEP = "sweep"  # the folder of a plant's sweep, in the plant's own
 POLL_S = 0.1
 LONGEST_S = 300.0  # for a sweep: many times what it takes
@@ -42,6 +41,7 @@ def recover(plant: Plant, folder: Path, product: Sequence[str] = PRODUCT) -> Jud
     with storing(folder):
         folder.mkdir(parents=True)
     clips(folder / "clips", plant.clips_s)
+    shipped_only(folder)
     error = _sweep(plant, folder, product)
     return reread(plant, folder, error)
 
@@ -64,12 +64,20 @@ def clips(folder: Path, seconds: Sequence[float]) -> None:
             soundfile.write(folder / f"clip{number:02}.wav", noise, RATE, subtype="FLOAT")
 
 
+def shipped_only(folder: Path) -> None:
+    """Nothing that a user has set for every command changes what is planted."""
+    local = folder / OWN_SETTINGS / LOCAL
+    with storing(local):
+        local.parent.mkdir()
+        local.write_bytes(b"")
+
+
 def command(plant: Plant, folder: Path, product: Sequence[str] = PRODUCT) -> list[str]:
     """The sweep of a plant; what the plant itself says comes before what all of them have."""
     own = {override.partition("=")[0] for override in plant.overrides}
     base = [override for override in BASE if override.partition("=")[0] not in own]
     places = ["samples=dir", f"samples.dir={folder / 'clips'}", f"hydra.sweep.dir={folder / SWEEP}"]
-    return [*product, *base, *plant.overrides, *places, "-m"]
+    return [*product, *base, *plant.overrides, *places, "--config-dir", str(folder / OWN_SETTINGS), "-m"]
 
 
 def _sweep(plant: Plant, folder: Path, product: Sequence[str]) -> str | None:

@@ -1,13 +1,17 @@
 """The plants as data: what is planted can be made, and whatever a report prints first has one."""
 
+import shutil
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from capsexp import compose
 from capsexp.analysis.metrics import BY_TAG
+from capsexp.cli import split_argv
+from capsexp.config import conf_dir, to_dict
 from capsexp.errors import ConfigError
-from capsexp.experiment.sweep import plan
+from capsexp.experiment.sweep import Planned, PlannedSweep, plan
 from capsexp.selftest import runner
 from capsexp.selftest.app import chosen, main
 from capsexp.selftest.plant import Figure, Plant
@@ -28,16 +32,45 @@ def figures(plant: Plant) -> list[Figure]:
     return [one for one in plant.expected if isinstance(one, Figure)]
 
 
+def planned_sweep(plant: Plant, folder: Path) -> PlannedSweep:
+    runner.clips(folder / "clips", plant.clips_s)
+    runner.shipped_only(folder)
+    _, *words = runner.command(plant, folder, ["capsexp"])
+    overrides, _, valued = split_argv(words)
+    return plan(overrides, Path(valued["--config-dir"]), "config")
+
+
 @pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.name)
 def test_a_plant_can_be_made_as_it_says(plant: Plant, tmp_path: Path) -> None:
-    runner.clips(tmp_path / "clips", plant.clips_s)
-    _, *overrides = runner.command(plant, tmp_path, ["capsexp"])
-    planned = plan([word for word in overrides if word != "-m"], None, "config").planned
+    planned = planned_sweep(plant, tmp_path).planned
     assert len(planned) == plant.runs
     keys = {one.key for one in planned}
     for figure in figures(plant):
         assert figure.read or (figure.key in keys and figure.tag in BY_TAG), figure.what
         assert figure.beyond is None or figure.beyond in keys
+
+
+def test_what_a_user_has_set_for_every_command_changes_no_plant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant = next(plant for plant in PLANTS if plant.name == "pace")
+    (tmp_path / "before").mkdir()
+    before = planned_sweep(plant, tmp_path / "before").planned
+    shipped = tmp_path / "shipped"
+    shutil.copytree(conf_dir(), shipped)
+    (shipped / "local.yaml").write_text(
+        "report: {fail_on_gate: true}\nsearch: {name: race}\nload: {pacing: realtime, give_up_late: 1}\n"
+        "server: {dispatch: hash, schedule: fair, max_retries: 0}\nworkers: 3\nthresholds: {speedup: 9}\n"
+    )
+    monkeypatch.setattr(compose, "conf_dir", lambda: shipped)
+    assert plan(["engine=null"], None, "config").config.workers == 3
+    (tmp_path / "after").mkdir()
+    after = planned_sweep(plant, tmp_path / "after").planned
+
+    def settings(one: Planned) -> object:
+        return {**to_dict(one.config), "samples": None}  # whose folder is another
+
+    assert [settings(one) for one in after] == [settings(one) for one in before]
 
 
 def test_every_figure_that_is_read_first_is_planted() -> None:
