@@ -23,10 +23,10 @@ EMPTY = Configuration(key="")
 @dataclass(frozen=True)
 class Figure:
     """A metric `tag` of the configuration `key` has to be `planted`, in `unit`. `why`: what makes it so; `relative` and
-    `absolute`: what it may be off beyond its interval, as a share of what was planted and in its unit, for what any
-    server costs; `n`: of how many trials, pairs or requests it has to be made; `beyond`: the configuration that has all
-    but the plant, whose figure is taken off; `least`: the report may say more, as others may have added to it; `read`:
-    where it stands, if it is no metric."""
+    `absolute`: what it may be off, as a share of what was planted and in its unit, for what any server costs; `n`: of
+    how many trials, pairs or requests it has to be made; `beyond`: the configuration that has all but the plant, whose
+    figure is taken off; `least`: the report may say more, as others may have added to it; `read`: where it stands, if
+    it is no metric."""
 
     what: str
     planted: float | Truth

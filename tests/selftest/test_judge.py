@@ -36,8 +36,13 @@ def test_a_figure_that_is_off_is_caught(value: float, low: float, high: float) -
     assert verdict(SPEEDUP, Estimate(value=value, ci95=(low, high), n=3, of="pairs")) == "off"
 
 
-def test_a_value_that_strays_within_its_interval_is_none_that_is_off() -> None:
-    assert verdict(SPEEDUP, Estimate(value=1.85, ci95=(1.7, 2.0), n=3, of="pairs")) == "within"
+def test_no_interval_widens_what_is_allowed() -> None:
+    assert verdict(SPEEDUP, Estimate(value=1.92, ci95=(1.7, 2.1), n=3, of="pairs")) == "within"
+    assert verdict(SPEEDUP, Estimate(value=1.85, ci95=(1.7, 2.0), n=3, of="pairs")) == "off"
+    leak = Figure("leak", 7200.0, "", "speedup", "workers=2", "MB/h", relative=0.06)  # the slope of one run
+    assert verdict(leak, Estimate(value=7500.0, ci95=(7000.0, 7900.0), n=1)) == "within"
+    assert verdict(leak, Estimate(value=8500.0, ci95=(7300.0, 9700.0), n=1)) == "off"
+    assert verdict(leak, Estimate(value=7200.0, ci95=(5700.0, 8700.0), n=1)) == "vague"
 
 
 def test_an_interval_so_wide_that_it_says_nothing_proves_nothing() -> None:
