@@ -47,6 +47,11 @@ class Observed:
     leak: Leak | None = None
     gpu: GpuUse | None = None
 
+    @property
+    def counts(self) -> bool:
+        """Whether its figures are the server's own: it ended well, and was not disturbed."""
+        return self.run.status == Status.OK and self.figures is not None and not self.disturbed
+
 
 @dataclass(frozen=True)
 class _Case:

@@ -80,7 +80,7 @@ def judge(
 
 
 def _valid(runs: Sequence[Observed]) -> int:
-    return sum(map(_counts, runs))
+    return sum(one.counts for one in runs)
 
 
 def _too_few(old: Sequence[Sequence[Observed]], new: Sequence[Observed]) -> Finding | None:
@@ -98,10 +98,6 @@ def _too_few(old: Sequence[Sequence[Observed]], new: Sequence[Observed]) -> Find
         reason = f"{counted(len(whole), 'baseline')} with {FEWEST} valid trials, of {FEWEST} that are needed"
         return Finding(key, RUNS, UNDECIDED, reason)
     return None
-
-
-def _counts(one: Observed) -> bool:
-    return one.figures is not None and not one.disturbed and one.run.status == Status.OK
 
 
 def _not_made(old: Sequence[Observed], new: Sequence[Observed]) -> Finding | None:
@@ -150,7 +146,7 @@ def _unlikely(right: Sequence[int], totals: Sequence[int]) -> bool:
 def _compared(
     key: str, old: Sequence[Sequence[Observed]], new: Sequence[Observed], least: float, in_turn: bool
 ) -> Iterator[Comparison]:
-    mine, *theirs = ([(o.run.num, o.figures) for o in runs if _counts(o) and o.figures] for runs in (new, *old))
+    mine, *theirs = ([(o.run.num, o.figures) for o in runs if o.counts and o.figures] for runs in (new, *old))
     timed = any(f.timed for _, f in mine)
     for metric, pick in metrics.compared(timed, checked=True):
         placed = [[(num, v) for num, f in runs if (v := pick(f)) is not None] for runs in (mine, *theirs)]

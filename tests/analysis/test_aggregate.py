@@ -14,6 +14,7 @@ from capsexp.analysis import trials as plan
 from capsexp.analysis.correctness import Judgement
 from capsexp.results.report import Configuration, LeftOut
 from tests.support.values import (
+    HOG,
     LIMITS,
     RIGHT,
     again,
@@ -26,6 +27,15 @@ from tests.support.values import (
     trials,
 )
 from tests.support.values import gates as gates_of
+
+
+def test_only_a_run_that_ended_well_undisturbed_counts() -> None:
+    well = made_run(1, 10.0)
+    assert well.counts
+    # One that is under way, and hours that were interrupted, have figures as well.
+    others = [replace(well, disturbed=HOG), replace(well, figures=None)]
+    others += [again(well, status=status) for status in ("running", "interrupted", "failed")]
+    assert not any(one.counts for one in others)
 
 
 def test_a_sweep_is_compared_with_its_baseline() -> None:
