@@ -25,13 +25,10 @@ def groups(found: Sequence[Configuration], configs: Configs) -> dict[str, list[C
     flat = {
         question: dict(leaves({k: v for k, v in json.loads(question).items() if k != "fault"})) for question in asked
     }
-    varied = {key for one in flat.values() for other in flat.values() for key in one if one[key] != other.get(key)}
-    # A group of settings with a name is told by its name: engine=null says more than each setting of both engines.
-    varied -= {key for key in varied if f"{key.partition('.')[0]}.name" in varied and not key.endswith(".name")}
+    varied = differing(list(flat.values()))
     named: dict[str, list[Configuration]] = {}
     for question, own in asked.items():
-        said = [f"{key.removesuffix('.name')}={flat[question].get(key)}" for key in sorted(varied)]
-        named.setdefault(", ".join(said), []).extend(own)
+        named.setdefault(", ".join(spelled(flat[question], varied)), []).extend(own)
     return named
 
 
@@ -40,6 +37,18 @@ def _question(config: Tree) -> str:
     kept = json.loads(baseline.group_key(config, "threads", "fault", "placement"))
     kept["server"] = {key: config["server"].get(key) for key in _WHICH_SERVER}
     return json.dumps(kept, sort_keys=True)
+
+
+def differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The dotted keys that tell some of these from others, sorted. A group of settings with a name is told by its name:
+    engine=null says more than each setting of both engines."""
+    keys = {key for one in settings for other in settings for key in one if one[key] != other.get(key)}
+    return sorted(key for key in keys if key.endswith(".name") or f"{key.partition('.')[0]}.name" not in keys)
+
+
+def spelled(settings: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
+    """What these keys are in them, as a command line has it."""
+    return [f"{key.removesuffix('.name')}={settings.get(key)}" for key in keys]
 
 
 def leaves(tree: Tree, prefix: str = "") -> list[tuple[str, Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from capsexp.analysis.aggregate import Observed
-from capsexp.analysis.groups import leaves
+from capsexp.analysis.groups import differing, leaves, spelled
 from capsexp.counts import counted
 from capsexp.errors import ConfigError
 from capsexp.keys import AFTERWARDS, SWEEP_KEYS
@@ -80,9 +80,5 @@ def _rest(tree: Tree, path: str, top: bool = True) -> Tree:
 def _keys(rests: Sequence[str]) -> dict[str, str]:
     """What each is called: by the settings that tell it from the others."""
     flat = {rest: dict(leaves(json.loads(rest))) for rest in rests}
-    varied = {key for one in flat.values() for other in flat.values() for key in one if one[key] != other.get(key)}
-    varied -= {key for key in varied if f"{key.partition('.')[0]}.name" in varied and not key.endswith(".name")}
-    named = sorted(varied) or ["workers"]
-    return {
-        rest: ",".join(f"{key.removesuffix('.name')}={one.get(key)}" for key in named) for rest, one in flat.items()
-    }
+    named = differing(list(flat.values())) or ["workers"]
+    return {rest: ",".join(spelled(one, named)) for rest, one in flat.items()}
