@@ -169,7 +169,6 @@ def decided(comparisons: Sequence[Comparison]) -> list[Finding]:
     """All comparisons of one check, in their order."""
     order = sorted(range(len(comparisons)), key=lambda at: comparisons[at].loss.chance)
     levels: dict[int, float] = {}
-    level = LEVEL / max(1, len(order))
     for rank, at in enumerate(order):
         level = LEVEL / (len(order) - rank)
         levels[at] = level
