@@ -51,8 +51,14 @@ class PlugPoint(Generic[T]):
 
     def check(self, key: str, name: object) -> None:
         """Raises ConfigError, in one line that begins with `key`, for a name that nothing here has."""
-        if name not in self.ours() and name not in self._others():  # installed packages are asked only where they must
-            raise ConfigError(f"{key}: {self._unknown(name)}")
+        for problem in self.problems(key, [name]):
+            raise ConfigError(problem)
+
+    def problems(self, key: str, names: Iterable[object]) -> Iterator[str]:
+        """A line that begins with `key` for each name that nothing here has."""
+        for name in names:
+            if name not in self.ours() and name not in self._others():  # other packages are asked only where they must
+                yield f"{key}: {self._unknown(name)}"
 
     def get(self, name: str) -> T:
         """The implementation; raises ConfigError in one line for an unknown name and for one that cannot be used."""

@@ -18,5 +18,4 @@ class ExecutorConfig:
     options: dict[str, Any] = setting({}, "of an executor that another package brings")
 
     def problems(self) -> Iterator[str]:
-        EXECUTORS.check("executor", self.name)
-        return iter(())
+        yield from EXECUTORS.problems("executor", [self.name])

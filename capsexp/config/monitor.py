@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from capsexp.errors import ConfigError
 from capsexp.plugpoints import ALWAYS, PROBES
 from capsexp.setting import setting
 
@@ -27,17 +26,9 @@ class MonitorConfig:
     )
 
     def problems(self) -> Iterator[str]:
-        if self.probes is not None:
-            _check("monitor.probes", self.probes)
-        return iter(())
-
-
-def _check(key: str, names: Sequence[str]) -> None:
-    """Raises ConfigError, in one line that begins with `key`, for names that no probe has, and where one lacks that
-    every report needs."""
-    for name in names:
-        PROBES.check(key, name)
-    if lacks := [name for name in ALWAYS if name not in names]:
-        raise ConfigError(
-            f"{key}: lacks {' and '.join(lacks)}, of which every report is made; give [{','.join([*ALWAYS, *names])}]"
-        )
+        if self.probes is None:
+            return
+        yield from PROBES.problems("monitor.probes", self.probes)
+        if lacks := [name for name in ALWAYS if name not in self.probes]:
+            every = ",".join([*ALWAYS, *self.probes])
+            yield f"monitor.probes: lacks {' and '.join(lacks)}, of which every report is made; give [{every}]"

@@ -40,6 +40,4 @@ class ReportConfig:
     reserve_mb: float = setting(2048.0, "left to everything else in the table of worker counts by memory size")
 
     def problems(self) -> Iterator[str]:
-        for name in self.formats:
-            EXPORTERS.check("report.formats", name)
-        return iter(())
+        yield from EXPORTERS.problems("report.formats", self.formats)

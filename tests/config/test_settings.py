@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from capsexp.compose import compose
-from capsexp.config import Config, conf_dir, resolve, to_dict
+from capsexp.config import Config, MonitorConfig, ReportConfig, conf_dir, resolve, to_dict
+from capsexp.config.executor import ExecutorConfig
 from capsexp.engines import ENGINES, every_settings, settings
 from capsexp.errors import ConfigError
 from capsexp.load import LOADS
@@ -137,6 +138,20 @@ def test_a_promise_that_is_none_is_named() -> None:
     }
     assert compose(["thresholds.tiers.speedup.good=2"]).thresholds.tiers["speedup"]["good"] == 2.0
     assert compose(["slo=mixed"]).slo.classes["mic"] == {"stop_to_text_p95_s": 1.0}
+
+
+def test_a_group_tells_all_that_is_wrong_with_it() -> None:
+    probes = list(MonitorConfig(probes=["ghost", "gpu", "heat"]).problems())
+    assert [line.partition(";")[0] for line in probes] == [
+        "monitor.probes: unknown probe 'ghost'", "monitor.probes: unknown probe 'heat'",
+        "monitor.probes: lacks processes and system, of which every report is made",
+    ]  # fmt: skip
+    formats = list(ReportConfig(formats=["txt", "json", "jsn"]).problems())
+    assert [line.partition(";")[0] for line in formats] == [
+        "report.formats: unknown exporter 'txt'", "report.formats: unknown exporter 'jsn'",
+    ]  # fmt: skip
+    assert [line[:37] for line in ExecutorConfig("slurn").problems()] == ["executor: unknown executor 'slurn'; v"]
+    assert not list(MonitorConfig(probes=["processes", "system"]).problems())
 
 
 def test_who_can_be_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
