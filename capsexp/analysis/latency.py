@@ -130,8 +130,12 @@ def _experience(row: RequestRow, lags: Sequence[float]) -> Experience:
 
 
 def _parts(known: Sequence[RequestRow], timed: bool) -> tuple[Part, ...]:
-    """None where all requests are of one class and one step."""
-    keys = sorted({(r["class"], r["step"]) for r in known}, key=lambda key: (key[0] or "", key[1] or 0))
+    """None where all requests are of one class and one step. Classes stand in the load's own order, in which requests
+    are numbered; steps in theirs."""
+    first: dict[str | None, int] = {}
+    for r in known:
+        first[r["class"]] = min(r["request"], first.get(r["class"], r["request"]))
+    keys = sorted({(r["class"], r["step"]) for r in known}, key=lambda key: (first[key[0]], key[1] or 0))
     if len(keys) < 2:
         return ()
     return tuple(

@@ -36,7 +36,7 @@ def _classes(c: Configuration) -> dict[str, LoadPart]:
 
 
 def _against(own: Mapping[str, LoadPart], usual: Mapping[str, LoadPart]) -> Iterator[str]:
-    for kind in sorted(own.keys() & usual.keys(), reverse=True):  # mic before file
+    for kind in (kind for kind in own if kind in usual):  # in the load's order
         a, b = own[kind], usual[kind]
         for stat in ("p95", "p50"):
             new, old = getattr(a, f"stop_to_text_{stat}_s"), getattr(b, f"stop_to_text_{stat}_s")

@@ -37,6 +37,13 @@ def test_a_schedule_is_told_against_the_usual_one() -> None:
     assert line in text.render(found) and "0.95 of its throughput" in markdown.render(found)
 
 
+def test_classes_are_told_in_the_order_of_the_load_where_both_have_them() -> None:
+    own = (part("calls", stop_to_text_p95_s=2.0), part("mic", stop_to_text_p95_s=2.0), part("new"))
+    usual = (part("mic", stop_to_text_p95_s=4.0), part("calls", stop_to_text_p95_s=8.0))
+    [line] = schedules.gains(report(fifo=usual, fair=own))
+    assert [said.split()[0] for said in line.partition(": ")[2].split("; ")] == ["calls", "mic"]
+
+
 def test_medians_where_there_are_too_few_for_more() -> None:
     few = (part("mic", stop_to_text_p50_s=4.0), part("file", achieved_rtfx=4.0))
     [line] = schedules.gains(report(fifo=few, fair=few))
