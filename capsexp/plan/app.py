@@ -53,7 +53,7 @@ def main(argv: Sequence[str]) -> int:
         sweep=name,
         asked=_asked(question, model.cores),
         amount=question.amount,
-        unit="users" if question.users else "RTFx",
+        unit="users" if question.of_users else "RTFx",
         slo=limits,
         cores=question.cores,
         memory_mb=memory,
@@ -122,7 +122,7 @@ def _asked(question: Question, measured_cores: int) -> str:
     load = question.load
     who = (
         f"{question.amount:.0f} users who dictate (clips as in the sweep, {getattr(load, 'think_s', 0):g} s of thought)"
-        if question.users
+        if question.of_users
         else f"{question.amount:g} seconds of audio per second in files that arrive by chance"
     )
     memory = "" if question.memory_mb is None else f", {question.memory_mb / 1024:g} GB for the servers"

@@ -22,7 +22,7 @@ from capsexp.setting import problems
 T = TypeVar("T")
 GROUPS = ("load", "server", "slo")
 USERS_WAIT = {"stop_to_text_p95_s": 1.0}  # as slo=dictation
-FILES_WAIT = {LATE_SHARE: 0.05}  # texts within as long as their audio lasts, 19 times in 20
+FILES_WAIT = {LATE_SHARE: 0.05}  # as the files of slo=mixed: texts within as long as their audio lasts, 19 times in 20
 
 
 def overrides(words: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -87,8 +87,8 @@ def limits(run: Run, load: LoadConfig, given: Mapping[str, str]) -> dict[str, fl
     if strange := next((key for key in given if key not in known), None):
         raise ConfigError(f"slo.{strange}: not simulated for load={load.name}{nearest(strange, known)}")
     own = {key: float(value) for key, value in run.group("slo").items() if key in known and value is not None}
-    limits = {key: _limit(key, value) for key, value in given.items()}
-    return limits or own or dict(USERS_WAIT if load.name == "dictation" else FILES_WAIT)
+    asked = {key: _limit(key, value) for key, value in given.items()}
+    return asked or own or dict(USERS_WAIT if load.name == "dictation" else FILES_WAIT)
 
 
 def _limit(key: str, word: str) -> float:

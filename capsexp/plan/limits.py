@@ -21,10 +21,10 @@ def limits_known(load: LoadConfig) -> tuple[str, ...]:
     return (*(f"{name}_{stat}_s" for name in names for stat in ("p50", "p90", "p95", "p99")), LATE_SHARE)
 
 
-def steady(outcome: Outcome, users: bool) -> list[Simulated]:
+def steady(outcome: Outcome, of_users: bool) -> list[Simulated]:
     """The requests of the time in which the load is what it is to be: after everybody's first one, and before the first
     user has had all turns; of arrivals all but the first twentieth."""
-    if not users:
+    if not of_users:
         return list(outcome.requests[len(outcome.requests) // 20 :])
     last = max(one.turn for one in outcome.requests)
     until = min(one.due_s for one in outcome.requests if one.turn == last)

@@ -50,7 +50,8 @@ class Question:
     memory_mb: float | None = None
 
     @property
-    def users(self) -> bool:
+    def of_users(self) -> bool:
+        """Whether `amount` is a number of users."""
         return self.load.name == "dictation"
 
 
@@ -137,12 +138,12 @@ class Planner:
         """`free`: what is taken to be had for nothing, a gateway without work or a quarter more workers with cores."""
         asked = self.question
         share = amount / (setup.machines * setup.servers)
-        if asked.users:
+        if asked.of_users:
             share = math.ceil(share)
         seen = [self._simulated(setup, share, seed, free) for seed in range(1 if share > MANY else SEEDS)]
-        if not asked.users and fmean(each.worker_use for each in seen) > NEARLY_FULL:
+        if not asked.of_users and fmean(each.worker_use for each in seen) > NEARLY_FULL:
             seen = [self._simulated(setup, share, 0, free, longer=LONGER)]
-        kept = [one for each in seen for one in steady(each, asked.users)]
+        kept = [one for each in seen for one in steady(each, asked.of_users)]
         slo = {name: value_of(name, kept) for name in asked.slo}
         memory = self.model.memory
         return Predicted(
@@ -150,7 +151,7 @@ class Planner:
             amount=amount,
             slo=slo,
             holds=all(value <= asked.slo[name] for name, value in slo.items()),
-            throughput_rtfx=amount * fmean(audio_per_user(each) for each in seen) if asked.users else amount,
+            throughput_rtfx=amount * fmean(audio_per_user(each) for each in seen) if asked.of_users else amount,
             worker_use=fmean(each.worker_use for each in seen),
             gateway_use=fmean(each.gateway_use for each in seen),
             memory_mb=None if memory is None else setup.servers * memory.at(setup.workers),
@@ -177,7 +178,7 @@ class Planner:
     def _load(self, share: float, longer: int) -> LoadConfig:
         """Of one server, long enough for its figures."""
         asked, changed = self.question, dict[str, Any](timeout=1e12)
-        if asked.users:
+        if asked.of_users:
             changed |= {"users": int(share), "turns": max(FEWEST_TURNS, math.ceil(self.requests / share) + 1)}
         else:
             mean_s = fmean(clip.duration_s for clip in asked.clips)
@@ -186,16 +187,16 @@ class Planner:
 
     def carries(self, setup: Setup) -> tuple[float, bool]:
         """The most that it carries, to PRECISION, users as whole ones; and whether it may be more."""
-        step = 1.0 if self.question.users else 0.25
+        step = 1.0 if self.question.of_users else 0.25
         most = BEYOND * max(self.question.amount, step)
         low, high = 0.0, step
         while self.at(setup, high).holds:
             if high >= most:
                 return high, True
             low, high = high, min(2 * high, most)
-        while high - low > (max(1.0, PRECISION * low) if self.question.users else PRECISION * high):
+        while high - low > (max(1.0, PRECISION * low) if self.question.of_users else PRECISION * high):
             middle = (low + high) / 2
-            middle = float(round(middle)) if self.question.users else middle
+            middle = float(round(middle)) if self.question.of_users else middle
             low, high = (middle, high) if self.at(setup, middle).holds else (low, middle)
         return low, False
 
@@ -206,7 +207,7 @@ class Planner:
             return None
         setup = Setup(servers=servers, workers=workers)
         amount, more = self.carries(setup)
-        step = max(1.0, PRECISION * amount) if self.question.users else max(0.25, PRECISION * amount)
+        step = max(1.0, PRECISION * amount) if self.question.of_users else max(0.25, PRECISION * amount)
         beyond = self.at(setup, amount + step)
         if not amount:
             why = "service"
@@ -230,7 +231,7 @@ class Planner:
     def failure(self, setup: Setup) -> Failure:
         """A worker of one server dies in the middle of the load, and is away for as long as one took to load."""
         share = self.question.amount / (setup.machines * setup.servers)
-        share = math.ceil(share) if self.question.users else share
+        share = math.ceil(share) if self.question.of_users else share
         whole = self._simulated(setup, share, 0)
         middle = (whole.makespan_s or 0.0) / 2
         hit = self._simulated(setup, share, 0, outages=(Outage(0, middle, middle + self.model.load_s),))

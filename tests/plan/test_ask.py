@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from capsexp.analysis.figures import Figures
+from capsexp.compose import compose
+from capsexp.config import SloConfig
 from capsexp.errors import ConfigError
 from capsexp.plan import ask
 from capsexp.plan.fit import Measured
@@ -22,6 +24,20 @@ def of(**said: Any) -> Any:
     """A run with this load."""
     load = {"name": "all", "seg_duration": 20.0, "packet_s": 0.1, **said}
     return values.a_run(config=values.config(load=load))
+
+
+def test_what_is_usual_is_what_conf_slo_promises() -> None:
+    def limits(slo: SloConfig, kind: str | None = None) -> dict[str, float]:
+        said = (
+            slo.classes[kind]
+            if kind
+            else {key: value for key, value in vars(slo).items() if key not in ("name", "classes")}
+        )
+        return {key: value for key, value in said.items() if value is not None}
+
+    assert limits(compose(["slo=dictation"]).slo) == ask.USERS_WAIT
+    mixed = compose(["slo=mixed"]).slo
+    assert (limits(mixed, "mic"), limits(mixed, "file")) == (ask.USERS_WAIT, ask.FILES_WAIT)
 
 
 def test_settings_are_given_by_group() -> None:
