@@ -64,7 +64,8 @@ class Durations:
 class Figures:
     """Of one run. Makespan and what is made of it are None unless all requests completed. `segments_every`: segments
     that a row stands for; `thinned`: not all rows were kept; `worker_busy`: of each worker the share of the makespan
-    that it spent on recognizing; `timed`: its load lasts as long as it says, however fast the server is."""
+    that it spent on recognizing; `timed`: its load lasts as long as it says, however fast the server is; `gave_up`: the
+    client ended it early, as so many requests were late that the rest could not change what it was asked."""
 
     makespan_s: float | None = None
     audio_s: float = 0.0
@@ -85,6 +86,7 @@ class Figures:
     read_mb: float | None = None
     client_max_loop_lag_s: float | None = None
     timed: bool = False
+    gave_up: bool = False
     felt: Felt = NOTHING
 
 
@@ -125,6 +127,7 @@ def figures(
         **_system(monitor, window),
         client_max_loop_lag_s=client.max_loop_lag_s if client else None,
         timed=bool(client and client.timed),
+        gave_up=bool(client and client.gave_up),
         felt=felt(requests, packets, client),
     )
 

@@ -44,7 +44,8 @@ def reasons(
         return ()
     seconds = span[1] - span[0]
     return (
-        *_length(run, seconds, limits.get("min_s")),
+        # What was given up has said what it was asked, however soon.
+        *(() if figures.gave_up else _length(run, seconds, limits.get("min_s"))),
         *_client(figures, seconds, limits),
         *_paging(figures, seconds, limits),
         *_cpus(run, monitor, span, limits),

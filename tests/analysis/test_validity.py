@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from capsexp.analysis import figures as tables
 from capsexp.analysis import timeline, validity, verdicts
 from capsexp.results.report import Reason, Timeline
+from capsexp.results.run import ClientFacts
 from capsexp.results.verdicts import Verdict
-from tests.support.runs import DEFAULT, QUIET, run
+from tests.support.runs import DEFAULT, QUIET, request, run
 from tests.support.values import HOG, counted, cpu, gates, made_run, trials
 
 
@@ -123,6 +125,17 @@ def test_a_load_that_is_too_short_says_what_makes_it_longer(config: Any, repeats
     said = Reason(code=validity.TOO_SHORT, reason=words, remedy=what)
     assert validity.reasons(short, QUIET, [], [], {"min_s": 10.5}) == (said,)
     assert validity.reasons(short, QUIET, [], [], {"min_s": 10.0}) == ()
+
+
+def test_a_load_that_was_given_up_is_not_too_short() -> None:
+    """So many requests were late that the rest could not save it: a fast server shows that soon."""
+    short = run(window_s={"start": 0.0, "end": 2.0})
+    requests = [request(0, 0.0, 2.0)]
+    codes = []
+    for gave_up in (False, True):
+        figures = tables.figures(short, requests, [], [], ClientFacts(timed=True, gave_up=gave_up))
+        codes.append([reason.code for reason in validity.reasons(short, figures, [], [], {"min_s": 5.0})])
+    assert codes == [[validity.TOO_SHORT], []]
 
 
 @given(st.lists(st.booleans(), min_size=21, max_size=21), st.floats(0, 1), st.floats(0, 1))
