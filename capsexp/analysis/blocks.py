@@ -4,6 +4,9 @@ Every trial is a block that the machine's drift shifts as a whole: the logarithm
 configuration, plus its trial, plus noise, fitted by least squares to all runs that count (the two-way layout without
 interaction, of unequal numbers: Searle, Linear Models, 1971, chapter 7). The noise is taken to be alike for all
 configurations, so that all runs together tell it, and an interval can be had for one that has had one run.
+
+Configurations are connected where they share a trial, directly or by way of others. Between those that are not, the
+difference of two speeds cannot be told from that of their trials: such parts are fitted each by itself.
 """
 
 from __future__ import annotations
@@ -33,14 +36,16 @@ def speeds_of(observed: Sequence[Observed]) -> Speeds:
 
 @dataclass(frozen=True)
 class Fit:
-    """Logarithms of speeds by key, as they are in the average trial, the noise of a run with its degrees of freedom (0:
-    nothing tells), and how well the speeds are known: their covariance in units of that noise squared."""
+    """Logarithms of speeds by key, as they are in the average trial of those that its configuration is connected with,
+    the noise of a run with its degrees of freedom (0: nothing tells), how well the speeds are known: their covariance
+    in units of that noise squared, and the connected part that each key is in."""
 
     keys: tuple[str, ...]
     logs: tuple[float, ...]
     noise: float
     degrees: int
     covariance: NDArray[np.float64]
+    parts: tuple[int, ...]
 
     def log(self, key: str) -> float:
         """Of its speed; of one without runs less than that of any other."""
@@ -48,14 +53,14 @@ class Fit:
 
     def surely(self, fast: str, slow: str, chance: float) -> float:
         """What the one is at least faster than the other by, as a logarithm, but for a `chance` of being wrong."""
-        if not self.degrees:
+        if not self._comparable(fast, slow):
             return -math.inf
         between, error = self._gap(fast, slow)
         return between - statistics.student(1 - chance, self.degrees) * error
 
     def ratio(self, one: str, other: str, level: float) -> statistics.Interval | None:
         """Interval of how many times as fast the one is; None where nothing tells."""
-        if not self.degrees or not {one, other} <= set(self.keys):
+        if not self._comparable(one, other):
             return None
         between, error = self._gap(one, other)
         half = statistics.two_sided(self.degrees, level) * error
@@ -71,6 +76,11 @@ class Fit:
         half = math.exp(statistics.two_sided(self.degrees, level) * error)
         return value, (value / half, value * half)
 
+    def _comparable(self, one: str, other: str) -> bool:
+        if not self.degrees or not {one, other} <= set(self.keys):
+            return False
+        return self.parts[self.keys.index(one)] == self.parts[self.keys.index(other)]
+
     def _gap(self, one: str, other: str) -> tuple[float, float]:
         """The difference of the logarithms of two speeds, and its standard error."""
         a, b, known = self.keys.index(one), self.keys.index(other), self.covariance
@@ -79,22 +89,59 @@ class Fit:
 
 
 def fit(speeds: Speeds) -> Fit:
-    """Of the configurations that have a run which counts. Those that share no trial with others, not even by way of a
-    third, are compared by their speeds as they are."""
-    keys = tuple(key for key, own in speeds.items() if own)
-    trials = sorted({trial for own in speeds.values() for trial in own})
-    runs = [(keys.index(key), trials.index(trial), value) for key in keys for trial, value in speeds[key].items()]
-    design = np.zeros((len(runs), len(keys) + max(0, len(trials) - 1)))  # the first trial is what others differ from
+    """Of the configurations that have a run which counts."""
+    parts = _connected(speeds)
+    place = {key: at for at, key in enumerate(key for part in parts for key in part)}
+    logs, covariance = np.zeros(len(place)), np.zeros((len(place), len(place)))
+    left, degrees = 0.0, 0
+    for part in parts:
+        own = np.array([place[key] for key in part])
+        fitted = _least_squares(part)
+        logs[own], covariance[np.ix_(own, own)] = fitted.logs, fitted.covariance
+        left, degrees = left + fitted.left, degrees + fitted.degrees
+    noise = math.sqrt(left / degrees) if degrees else 0.0
+    within = tuple(number for number, part in enumerate(parts) for _ in part)
+    return Fit(tuple(place), tuple(logs.tolist()), noise, degrees, covariance, within)
+
+
+def _connected(speeds: Speeds) -> list[Speeds]:
+    """The parts that share no trial."""
+    parts: list[dict[str, Mapping[int, float]]] = []
+    for key, own in speeds.items():
+        if own:
+            near = [part for part in parts if own.keys() & _trials(part)]
+            parts = [part for part in parts if part not in near]
+            parts.append({**{k: v for part in near for k, v in part.items()}, key: own})
+    return list(parts)
+
+
+def _trials(part: Speeds) -> set[int]:
+    return {trial for own in part.values() for trial in own}
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """Of one part; `left`: the sum of squares that the fit leaves."""
+
+    logs: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    left: float
+    degrees: int
+
+
+def _least_squares(part: Speeds) -> _Fitted:
+    """Of configurations that are connected: then all differences have one estimate."""
+    keys, trials = list(part), sorted(_trials(part))
+    runs = [(keys.index(key), trials.index(trial), value) for key in keys for trial, value in part[key].items()]
+    design = np.zeros((len(runs), len(keys) + len(trials) - 1))  # the first trial is what others differ from
     for row, (key, trial, _) in enumerate(runs):
         design[row, key] = 1.0
         if trial:
             design[row, len(keys) + trial - 1] = 1.0
-    logs = np.log([value for _, _, value in runs])
-    inverse = np.linalg.pinv(design.T @ design) if runs else np.zeros((0, 0))
-    found = inverse @ design.T @ logs
-    degrees = len(runs) - int(np.linalg.matrix_rank(design)) if runs else 0
-    left = float(np.sum((logs - design @ found) ** 2))
-    average = np.full((len(keys), design.shape[1]), 1 / max(1, len(trials)))  # of a configuration in every trial
+    values = np.log([value for _, _, value in runs])
+    inverse = np.linalg.inv(design.T @ design)
+    found = inverse @ design.T @ values
+    average = np.full((len(keys), design.shape[1]), 1 / len(trials))  # of a configuration in every trial
     average[:, : len(keys)] = np.eye(len(keys))
-    noise = math.sqrt(left / degrees) if degrees else 0.0
-    return Fit(keys, tuple((average @ found).tolist()), noise, degrees, average @ inverse @ average.T)
+    left = float(np.sum((values - design @ found) ** 2))
+    return _Fitted(average @ found, average @ inverse @ average.T, left, len(runs) - design.shape[1])
