@@ -134,8 +134,9 @@ def _stopped(runs: Sequence[Observed], settings: Settings) -> str | None:
 
 
 def _shown(probe: Probe, runs: Sequence[Observed], settings: Settings) -> CapacityProbe:
-    late = {name: sum(s.late for s in probe.stretches[name]) for name in settings.rule.allowed}
-    requests = max((sum(s.requests for s in probe.stretches[name]) for name in late), default=0)
+    own = {name: probe.stretches[name] for name in settings.rule.allowed}
+    requests = {name: sum(s.requests for s in each) for name, each in own.items()}
+    late = {name: sum(s.late for s in each) for name, each in own.items()}
     return CapacityProbe(
         key=runs[0].run.key, load=probe.load * settings.step, runs=probe.trials, requests=requests, late=late,
         wrong=probe.wrong, verdict=decide(probe, settings.rule),

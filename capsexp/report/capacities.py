@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from capsexp.counts import counted
 from capsexp.report.tables import number, percent
-from capsexp.results.report import Capacity, Report
+from capsexp.results.report import Capacity, CapacityProbe, Report
 
 HEADERS = (
     "configuration", "SLO", "most that kept it", "least that broke it", "what binds", "per worker", "MB each",
@@ -83,14 +83,19 @@ def meaning_rows(report: Report) -> list[list[str]]:
 
 
 def probe_rows(report: Report) -> list[list[str]]:
-    """A row for each load that was tried."""
+    """A row for each load that was tried; where there are several limits, requests and late ones of each, in their
+    order."""
     return [
-        [one.key, _size(probe.load), str(probe.runs), str(probe.requests),
-         ", ".join(f"{count} ({percent(count / probe.requests)} %)" for count in probe.late.values())
-         if probe.requests else "-", str(probe.wrong), _READINGS[probe.verdict]]
+        [one.key, _size(probe.load), str(probe.runs), ", ".join(map(str, probe.requests.values())),
+         ", ".join(_late(probe, name) for name in probe.late), str(probe.wrong), _READINGS[probe.verdict]]
         for one in report.capacity
         for probe in one.probes
     ]  # fmt: skip
+
+
+def _late(probe: CapacityProbe, name: str) -> str:
+    late, of = probe.late[name], probe.requests[name]
+    return f"{late} ({percent(late / of)} %)" if of else "-"
 
 
 def _size(value: float | None) -> str:

@@ -436,13 +436,13 @@ class TrialsAsked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CapacityProbe(msgspec.Struct, frozen=True, kw_only=True):
-    """A load that was tried, in so many runs that count: of `requests` those that were late, by limit, and those that
-    were wrong. `key`: of its configuration."""
+    """A load that was tried, in so many runs that count. By limit: the `requests` that tell of it, and how many of them
+    were late; `wrong`: requests whose text was not right, or never came. `key`: of its configuration."""
 
     key: str
     load: float
     runs: int
-    requests: int
+    requests: dict[str, int]
     late: dict[str, int]
     wrong: int = 0
     verdict: str

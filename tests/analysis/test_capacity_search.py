@@ -66,8 +66,9 @@ def test_it_doubles_then_bisects_and_confirms() -> None:
     assert (done.feasible_max, done.infeasible_min, done.binding) == (8, 9, "stop_to_text_p95_s")
     assert (done.key, done.workers, done.per_worker, done.peak_memory_mb) == ("workers=2", 2, 4, 800.0)
     assert done.slo == PROMISED
+    [limit] = PROMISED
     assert [(p.load, p.runs, p.requests, p.late, p.verdict) for p in done.probes] == [
-        (8, 2, 384, {"stop_to_text_p95_s": 0}, "PASS"), (9, 1, 189, {"stop_to_text_p95_s": 189}, "FAIL"),
+        (8, 2, {limit: 384}, {limit: 0}, "PASS"), (9, 1, {limit: 189}, {limit: 189}, "FAIL"),
     ]  # fmt: skip
 
 
@@ -92,7 +93,8 @@ def test_a_wrong_text_or_a_server_that_breaks_down_is_too_much() -> None:
     wrong = found(run(4, 0.2, judged=Judgement(requests=4, completed=4, identical=3, wrong_count=1)))
     assert (wrong.infeasible_min, wrong.binding) == (4, "correctness")
     broken = found(run(4, 0.2, figures=None, judged=None, status="failed"))
-    assert (broken.infeasible_min, broken.binding, broken.probes[0].requests) == (4, "correctness", 0)
+    assert (broken.infeasible_min, broken.binding) == (4, "correctness")
+    assert broken.probes[0].requests == {"stop_to_text_p95_s": 0}
     ours = found(run(4, 0.2, figures=None, judged=None, status="failed", failure="harness"))
     assert (ours.infeasible_min, ours.next) == (None, 4)
 
@@ -101,7 +103,19 @@ def test_what_a_run_that_ended_early_had_not_answered_is_late_once_it_is_sure() 
     done, cut = told(4, 3.0, 40), Experience(None, 0, 500.0, 5.0, True, 7.0, 2.0, censored=True)
     young = replace(cut, stop_to_text_s=0.5)
     one = found(run(4, 0.0, felt=replace(NOTHING, each=(*done, cut, young))))
-    assert (one.probes[0].requests, one.probes[0].late) == (37, {"stop_to_text_p95_s": 37})
+    assert (one.probes[0].requests, one.probes[0].late) == (
+        {"stop_to_text_p95_s": 37}, {"stop_to_text_p95_s": 37},
+    )  # fmt: skip
+
+
+def test_of_each_class_the_requests_are_its_own() -> None:
+    spoken = tuple(replace(one, kind="mic") for one in told(4, 0.2))
+    files = tuple(Experience("file", 100 + n, float(n), 20.0, False, 30.0) for n in range(20))
+    promised = {"classes": {"mic": {"stop_to_text_p95_s": 1.0}, "file": {"late_share": 0.2}}}
+    own = run(4, 0.0, felt=replace(NOTHING, each=(*spoken, *files)))
+    [probe] = found(own, settings=Settings.of(SEARCH, promised, trials_max=10)).probes
+    assert probe.requests == {"mic: stop_to_text_p95_s": 196, "file: late_share": 20}
+    assert probe.late == {"mic: stop_to_text_p95_s": 0, "file: late_share": 20}
 
 
 def test_the_same_runs_answer_what_else_real_time_may_mean() -> None:

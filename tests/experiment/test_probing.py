@@ -73,7 +73,7 @@ def test_what_cannot_be_searched_is_said_before_anything_starts(given: list[str]
 
 
 def band(key: str, following: float | None, runs: int = 1, least: float | None = None) -> Capacity:
-    tried = CapacityProbe(key=f"{key},load.users=4", load=4, runs=runs, requests=100, late={}, verdict="PASS")
+    tried = CapacityProbe(key=f"{key},load.users=4", load=4, runs=runs, requests={}, late={}, verdict="PASS")
     return Capacity(
         key=key, slo={}, feasible_max=4, infeasible_min=least, resolved=False, probes=(tried,), next=following, trial=3
     )

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from capsexp.report import capacities
 from capsexp.report.exporters import html, markdown, text
 from capsexp.results.report import Capacity, CapacityProbe, Meaning, Report
 from capsexp.results.verdicts import Verdict
@@ -9,8 +10,9 @@ from tests.support.harmed import trials
 from tests.support.reports import reported
 
 TRIED = CapacityProbe(
-    key="workers=2,load.users=17", load=17, runs=2, requests=200, late={"stop_to_text_p95_s": 4}, verdict="PASS"
-)
+    key="workers=2,load.users=17", load=17, runs=2, requests={"stop_to_text_p95_s": 200},
+    late={"stop_to_text_p95_s": 4}, verdict="PASS",
+)  # fmt: skip
 MEANT = (
     Meaning(name="text within 2 s", feasible_max=20, infeasible_min=24, resolved=False),
     Meaning(name="lag that does not grow", feasible_max=22, infeasible_min=None, resolved=False),
@@ -59,6 +61,13 @@ def test_what_is_open_or_never_broke_is_said_as_that() -> None:
     assert "workers=2 is not looked at further: disturbed." in unknown
     rate = changed(over="load.rate", feasible_max=1.5, infeasible_min=2.0, workers=1)
     assert "carries 1.5 requests per second" in rate and "2 requests per second are too many" in rate
+
+
+def test_of_each_limit_the_share_is_of_the_requests_that_tell_of_it() -> None:
+    requests = {"mic: stop_to_text_p95_s": 40, "file: late_share": 200, "lag_p95_s": 0}
+    both = msgspec.structs.replace(TRIED, requests=requests, late={**requests, "file: late_share": 4})
+    [row] = capacities.probe_rows(report(msgspec.structs.replace(FOUND, probes=(both,))))
+    assert row[3:5] == ["40, 200, 0", "40 (100.0 %), 4 (2.0 %), -"]
 
 
 def test_a_report_without_a_search_has_no_band() -> None:
