@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 from capsexp.plugins import nearest
-from capsexp.setting import setting
-
-MOST_SHARE = 0.99
+from capsexp.setting import of, setting
 
 
 @dataclass
@@ -34,17 +32,19 @@ class SloConfig:
     late_share: float | None = setting(
         None,
         "share of requests that may wait longer for their text than their audio lasts, 0.05 = 5 %",
-        high=MOST_SHARE,
+        above=True,
+        high=0.99,
+        hint="it is a share, as 0.01 for 1 request in 100: no number of requests can show that none is late",
     )
     classes: dict[str, dict[str, float | None]] = setting(
         {}, "the same by class of load=mixed: {mic: {stop_to_text_p95_s: 1.0}}"
     )
 
     def problems(self) -> Iterator[str]:
-        known = [each.name for each in fields(self) if each.name not in ("name", "classes")]
+        known = {each.name: of(each.metadata) for each in fields(self) if each.name not in ("name", "classes")}
         for kind, limits in self.classes.items():
             for key, limit in limits.items():
                 if key not in known:
                     yield f"slo.classes.{kind}.{key}: unknown limit{nearest(key, known)}"
-                elif key == "late_share" and limit is not None and limit > MOST_SHARE:
-                    yield f"slo.classes.{kind}.late_share: {limit:g} is above {MOST_SHARE}"
+                elif wrong := known[key].fault(limit):
+                    yield f"slo.classes.{kind}.{key}: {wrong}"

@@ -1,6 +1,7 @@
 """What may be set: every number has bounds, and what is out of them is told in one line before anything starts."""
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -131,8 +132,12 @@ def test_an_address_that_somebody_has(url: str) -> None:
 def test_a_promise_that_is_none_is_named() -> None:
     with pytest.raises(ConfigError, match=r"^slo\.classes\.mic\.lag_p96_s: unknown limit.*lag_p9"):
         resolve(changed("slo.classes", {"mic": {"lag_p96_s": 1.0}}))
-    with pytest.raises(ConfigError, match=r"^slo\.classes\.mic\.late_share: 5 is above 0\.99$"):
-        resolve(changed("slo.classes", {"mic": {"late_share": 5}}))
+    for share, said in ((5.0, "5.0 is above 0.99"), (0.0, "0.0 is not above 0"), (-0.1, "-0.1 is below 0")):
+        for key, value in (("slo.classes", {"mic": {"late_share": share}}), ("slo.late_share", share)):
+            named = "slo.classes.mic.late_share" if key == "slo.classes" else key
+            with pytest.raises(ConfigError, match=rf"^{re.escape(f'{named}: {said}')}"):
+                resolve(changed(key, value))
+    assert resolve(changed("slo.classes", {"mic": {"late_share": None}})).slo.classes == {"mic": {"late_share": None}}
     assert compose(["slo=mixed", "slo.classes.mic.stop_to_text_p95_s=2"]).slo.classes["mic"] == {
         "stop_to_text_p95_s": 2.0
     }
