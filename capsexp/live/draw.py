@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from capsexp.escape import one_line
-from capsexp.live.eta import spoken
+from capsexp.live.eta import further, spoken
 from capsexp.live.standing import Standing
 from capsexp.live.state import Shown
 from capsexp.monitor.sparkline import sparkline
@@ -60,8 +60,7 @@ def _left(shown: Shown, now: float) -> str:
         return "how long it will take is not known yet"
     clock = time.strftime("%H:%M", time.localtime(now + shown.sweep_left_s))
     least = " at least" if shown.at_least else ""
-    further = f"; then up to {spoken(shown.further_s)} of further trials" if shown.further_s else ""
-    return f"about {spoken(shown.sweep_left_s)} left{least}, until {clock}{further}"
+    return f"about {spoken(shown.sweep_left_s)} left{least}, until {clock}{further(shown.further_s)}"
 
 
 def _left_of_run(shown: Shown) -> str:

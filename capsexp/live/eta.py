@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isinf
 from statistics import median
 
 # Until they have been seen, in seconds:
@@ -126,3 +127,15 @@ def spoken(seconds: float | None) -> str:
     if seconds < 90 * 60:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
+
+
+def further(most_s: float | None) -> str:
+    """What may come after that, as the end of a line: seconds, infinite where nothing bounds them, None where nothing
+    comes."""
+    if not most_s:
+        return ""
+    return (
+        "; then further runs, as many as it needs"
+        if isinf(most_s)
+        else f"; then up to {spoken(most_s)} of further runs"
+    )

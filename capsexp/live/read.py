@@ -4,6 +4,7 @@ until the next look."""
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections import defaultdict, deque
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from capsexp.errors import ArchiveError
 from capsexp.files import read_json
-from capsexp.live.eta import spoken
+from capsexp.live.eta import further, spoken
 from capsexp.live.standing import Standing, standings
 from capsexp.live.state import Known, Look, Progress, RunSeen, Tick, time_left
 from capsexp.live.table import Growing
@@ -119,8 +120,14 @@ class Folder:
             return frozenset()
 
     def _further_s(self) -> float | None:
-        budget_s = self._sweep.report.get("budget_s")
-        return float(budget_s) if self._sweep.trials == "auto" and isinstance(budget_s, (int, float)) else None
+        """What a search for a capacity or trials=auto may take beside what is planned: as long as it needs, where its
+        budget is null."""
+        search, asked = self._sweep.search, self._sweep.report
+        settings = search if search is not None else asked if self._sweep.trials == "auto" else {}
+        if "budget_s" not in settings:
+            return None
+        budget_s = settings["budget_s"]
+        return float(budget_s) if isinstance(budget_s, int | float) else math.inf
 
     def _cpus(self) -> float | None:
         try:
@@ -144,10 +151,11 @@ class Folder:
 def left_said(folder: Path) -> str:
     """About how long a sweep will still take, as the end of a line; empty where nothing tells."""
     try:
-        seconds = time_left(Folder(folder, figures=False).look()).sweep_s
+        known = Folder(folder, figures=False).look()
+        seconds = time_left(known).sweep_s
     except (ArchiveError, OSError, ValueError):  # nothing that a run depends on
         return ""
-    return "" if seconds is None else f", about {spoken(seconds)} left"
+    return "" if seconds is None else f", about {spoken(seconds)} left{further(known.further_s)}"
 
 
 class RunFolder:

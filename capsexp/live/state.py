@@ -92,7 +92,7 @@ class Known:
     cpus: float | None = None
     expected: Mapping[str, float] = field(default_factory=dict)  # s that loads take, by key
     standings: tuple[Standing, ...] = ()
-    further_s: float | None = None  # that trials=auto may add
+    further_s: float | None = None  # that trials=auto or a search may add; infinite where nothing bounds it
     over: bool = False
 
 
@@ -109,7 +109,7 @@ class Shown:
     run_left_s: float | None = None
     sweep_left_s: float | None = None
     at_least: bool = False
-    further_s: float | None = None  # that trials may take which the answer turns out to need
+    further_s: float | None = None  # that runs may take which the answer turns out to need
     memory: tuple[float, ...] = ()
     memory_said: str = ""
     cpu: tuple[float, ...] = ()

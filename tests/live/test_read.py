@@ -3,12 +3,14 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from capsexp.errors import ArchiveError
+from capsexp.live.draw import line
 from capsexp.live.read import Folder, left_said
-from capsexp.live.state import phase, time_left
+from capsexp.live.state import phase, shown, time_left
 from capsexp.runfiles import PROGRESS
 
 KEYS = ("workers=1", "workers=2", "workers=1", "workers=2")
@@ -101,6 +103,27 @@ def test_a_progress_that_is_half_written_is_what_it_was(folder: Path) -> None:
 def test_what_it_says_in_a_line(folder: Path) -> None:
     assert left_said(folder).startswith(", about ")
     assert left_said(folder / "nowhere") == ""
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({}, ""),
+        ({"trials": 2, "report": {"budget_s": 480.0}}, ""),
+        ({"trials": "auto", "report": {"budget_s": 480.0}}, "; then up to 8 min of further runs"),
+        ({"trials": "auto", "report": {"budget_s": None}}, "; then further runs, as many as it needs"),
+        ({"search": {"budget_s": 3600}, "report": {"budget_s": 480.0}}, "; then up to 60 min of further runs"),
+        ({"search": {"budget_s": 60.0}, "trials": "auto", "report": {"budget_s": 480.0}},
+         "; then up to 60 s of further runs"),
+        ({"search": {"budget_s": None}, "report": {"budget_s": 480.0}}, "; then further runs, as many as it needs"),
+    ],
+)  # fmt: skip
+def test_what_may_come_beside_what_is_planned_is_said(folder: Path, asked: dict[str, Any], said: str) -> None:
+    """A search for a capacity has a budget of its own."""
+    sweep = folder / "sweep.json"
+    sweep.write_text(json.dumps({**json.loads(sweep.read_text()), **asked}))
+    assert left_said(folder).partition(" left")[2] == said
+    assert line(shown(Folder(folder, figures=False).look()), 0.0).partition(", until ")[2][5:] == said
 
 
 def test_a_sweep_is_over_when_all_have_ended_and_the_report_is_there(folder: Path) -> None:
