@@ -14,7 +14,7 @@ from capsexp.config import Config, LoadConfig, conf_dir, to_yaml
 from capsexp.counts import counted
 from capsexp.experiment import expected
 from capsexp.experiment.record import RunRecord, job
-from capsexp.experiment.repeats import Pace, expected_s, key, measured, settle
+from capsexp.experiment.repeats import Pace, by_first_run, expected_s, key, measured, settle
 from capsexp.experiment.run import attempt
 from capsexp.experiment.submission import submit
 from capsexp.experiment.sweep import Planned, PlannedSweep
@@ -80,10 +80,15 @@ class Jobs:
     def _too_short(self, planned: Planned, run_dir: Path) -> bool:
         """Whether the first run of those that send the same tells that more has to be sent; then it is taken away."""
         config, decided = planned.config, self._sweep.repeats
+        if not by_first_run(config, decided):
+            return False
         own = key(config)
         if planned.num != min(p.num for p in self._sweep.planned if key(p.config) == own):
             return False
-        found = figures_of(read_run(run_dir))
+        try:
+            found = figures_of(read_run(run_dir))
+        except (ValueError, OSError):  # which is told when the run has ended
+            return False
         if (said := measured(config, decided, found.makespan_s if found else None)) is None:
             return False
         _say(said)

@@ -109,21 +109,20 @@ def decide(pace: Pace, configs: Sequence[Config], cpus: float) -> Repeats:
     )
 
 
+def by_first_run(config: Config, decided: Mapping[str, Repeats]) -> bool:
+    """Whether the first run of its kind has a say in how much is sent: of a server of which nobody knows how many
+    workers it has, the reference tells how long one would take."""
+    load, auto = config.load, config.load.repeats == "auto" and config.hours is None
+    return auto and not load.timed and _untold(config) and key(config) in decided
+
+
 def measured(config: Config, decided: dict[str, Repeats], made: float | None) -> str | None:
-    """Of a server of which nobody knows how many workers it has, the reference tells how long one would take. Its first
-    run tells better: where that was too short, `decided` is changed, and what to say is returned: it is made again.
+    """What to say where the first run of `by_first_run` was too short, so that it is made again: `decided` is changed.
     `made`: its makespan, in seconds. None where it is long enough."""
+    if not made or not by_first_run(config, decided):
+        return None
     own, load = key(config), config.load
     least = max(load.min_s / 2, config.validity.min_s or 0.0)
-    if not (
-        _untold(config)
-        and load.repeats == "auto"
-        and not load.timed
-        and config.hours is None
-        and own in decided
-        and made
-    ):
-        return None
     before = decided[own].repeats
     repeats = min(ceil(before * load.min_s / made), int(FILL * load.timeout * before / made))
     if made >= least or repeats <= before:
