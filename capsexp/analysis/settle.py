@@ -34,7 +34,8 @@ def settle(
         return None
     counts = [n for n in needed if n]
     if len(counts) < len(needed) or max(counts, default=0) * len(found) > most:
-        return None, "no reasonable number of trials: another sweep with longer runs (load.repeats)"
+        by = "" if all(c.timed for c in unsure) else " (load.repeats)"
+        return None, f"no reasonable number of trials: another sweep with longer runs{by}"
     if asked.asked == "auto":
         return _looking_on(found, max(counts, default=0), asked)
     return [f"trials={max(counts)}"], "if the spread of the trials stays what it is"
@@ -58,4 +59,4 @@ def _longest(found: Sequence[Configuration]) -> str:
     for remedy in (reason.remedy for run in runs for reason in run.reasons if reason.remedy):
         key, _, value = remedy.partition("=")
         most[key] = max(most.get(key, 0.0), float(value))
-    return " or ".join(f"{key}={value:g}" for key, value in most.items()) or "raise load.repeats, or load.min_s"
+    return " or ".join(f"{key}={value:g}" for key, value in most.items()) or "a longer load, or longer samples"

@@ -16,6 +16,7 @@ from typing import Any
 from capsexp.analysis import interference
 from capsexp.analysis.figures import FEWEST_TICKS, Figures, difference
 from capsexp.analysis.latency import late_p99
+from capsexp.load import LOADS
 from capsexp.results.report import Configuration, Reason
 from capsexp.results.rows import Row, SegmentRow
 from capsexp.results.run import Run
@@ -69,22 +70,26 @@ def codes(configurations: Iterable[Configuration]) -> set[str]:
 
 def _length(run: Run, seconds: float, least: float | None) -> Iterator[Reason]:
     if least is not None and seconds < least:
-        remedy = _longer(run, ENOUGH * least / seconds)
+        times = ENOUGH * least / seconds
+        remedy = _longer(run, times)
+        said = f"long enough is about {remedy}" if remedy else f"long enough is {times:.1f} times that"
         yield Reason(
             code=TOO_SHORT,
-            reason=f"the load took {seconds:.2f} s (limit {least:g} s); long enough is about {remedy}",
+            reason=f"the load took {seconds:.2f} s (limit {least:g} s); {said}",
             remedy=remedy,
         )
 
 
-def _longer(run: Run, times: float) -> str:
-    """The setting with which a run takes so many times as long."""
-    repeats, load, hours = run.repeats or 1, run.group("load"), run.config.get("hours")
+def _longer(run: Run, times: float) -> str | None:
+    """The setting with which a run takes so many times as long; None of a load that has none."""
+    load, hours = run.group("load"), run.config.get("hours")
     if hours:
         return f"hours={times * hours:.3g}"
-    if load.get("repeats") == "auto" and repeats > 1 and load.get("min_s"):
+    if load.get("repeats") == "auto" and (run.repeats or 1) > 1 and load.get("min_s"):
         return f"load.min_s={ceil(times * load['min_s'])}"
-    return f"load.repeats={ceil(times * repeats)}"
+    own = {**load, "repeats": run.repeats or load.get("repeats", 1)}
+    found = LOADS.known(load.get("name", "all")).longer(own, times)
+    return f"load.{found[0]}={found[1]}" if found else None
 
 
 def _client(figures: Figures, seconds: float, limits: Limits) -> Iterator[Reason]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any, ClassVar, Protocol
 
 from capsexp.load.pacing import PACINGS
@@ -20,6 +21,8 @@ class LoadConfig:
     # Its own keys that say how to measure, and of which no value makes us load, run, reach or write anything: an
     # archive of anybody's may set them.
     measures: ClassVar[frozenset[str]] = frozenset()
+    # Of a load that is not counted, its key by which it lasts: twice as long with twice as much.
+    length: ClassVar[str | None] = None
     reads: ClassVar[str | None] = None  # its key that names a file, whose text is given to it
 
     name: str = "all"
@@ -75,6 +78,16 @@ class LoadConfig:
     def timed(self) -> bool:
         """Whether its own times say how long it takes, so that a faster server does not end sooner."""
         return not self.counted or self.pacing == "realtime"
+
+    @classmethod
+    def longer(cls, own: Mapping[str, Any], times: float) -> tuple[str, int] | None:
+        """The key, and its value, with which a load that had these settings lasts so many times as long; None where no
+        key does that."""
+        if cls.counted and own.get("pacing") == "realtime" and not own.get("concurrency"):
+            return None  # more requests are spoken at the same time
+        key = "repeats" if cls.counted else cls.length
+        value = 1 if key == "repeats" and own.get(key) == "auto" else own.get(key or "")
+        return (key, ceil(times * value)) if key and isinstance(value, int | float) else None
 
     @property
     def file(self) -> str | None:

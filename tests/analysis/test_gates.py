@@ -1,5 +1,6 @@
 """A limit, a value and its interval: PASS, FAIL, INCONCLUSIVE or NOT_JUDGED."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -81,3 +82,5 @@ def test_a_limit_in_the_middle_of_the_spread_is_settled_by_no_number_of_trials()
     assert gate.reason.endswith(" pairs holds the limit; no reasonable number of trials would settle it")
     longer = "no reasonable number of trials: another sweep with longer runs (load.repeats)"
     assert settle.settle(found, 3, False) == (None, longer)
+    timed = [msgspec.structs.replace(one, timed=True) for one in found]  # such a load refuses load.repeats
+    assert settle.settle(timed, 3, False) == (None, longer.removesuffix(" (load.repeats)"))

@@ -117,8 +117,14 @@ def test_sums_without_those_that_they_are_shares_of_say_nothing() -> None:
         ({"load": {"repeats": "auto", "min_s": 10.0}}, 1, "load.repeats=2"),
         ({"load": {"repeats": 2}}, 2, "load.repeats=3"),
         ({}, None, "load.repeats=2"),
+        ({"load": {"name": "all", "repeats": 2, "pacing": "realtime", "concurrency": 2}}, 2, "load.repeats=3"),
+        ({"load": {"name": "dictation", "repeats": "auto", "turns": 4}}, None, "load.turns=6"),
+        ({"load": {"name": "rate", "repeats": "auto", "duration_s": 10.0}}, None, "load.duration_s=14"),
+        ({"load": {"name": "stages", "step_s": 5.0}}, None, "load.step_s=7"),
+        ({"load": {"name": "mixed", "classes": {"gone": None, "mic": {"name": "dictation", "turns": 4}}}}, None,
+         "load.classes.mic.turns=6"),
     ],
-)
+)  # fmt: skip
 def test_a_load_that_is_too_short_says_what_makes_it_longer(config: Any, repeats: int | None, what: str) -> None:
     short = run(config, repeats=repeats)
     words = f"the load took 10.00 s (limit 10.5 s); long enough is about {what}"
@@ -136,6 +142,18 @@ def test_a_load_that_was_given_up_is_not_too_short() -> None:
         figures = tables.figures(short, requests, [], [], ClientFacts(timed=True, gave_up=gave_up))
         codes.append([reason.code for reason in validity.reasons(short, figures, [], [], {"min_s": 5.0})])
     assert codes == [[validity.TOO_SHORT], []]
+
+
+@pytest.mark.parametrize(
+    "load",
+    [
+        {"name": "schedule", "csv": "day.csv"}, {"name": "dictation"}, {"name": "mixed", "classes": "?"},
+        {"name": "all", "repeats": 1, "pacing": "realtime"},  # more of them would be spoken at the same time
+    ],
+)  # fmt: skip
+def test_a_load_that_no_key_makes_longer_names_none(load: Any) -> None:
+    [found] = validity.reasons(run({"load": load}), QUIET, [], [], {"min_s": 10.5})
+    assert found.remedy is None and found.reason.endswith("(limit 10.5 s); long enough is 1.3 times that")
 
 
 @given(st.lists(st.booleans(), min_size=21, max_size=21), st.floats(0, 1), st.floats(0, 1))

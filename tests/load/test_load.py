@@ -2,8 +2,11 @@
 
 import math
 from collections import defaultdict
+from copy import deepcopy
 from dataclasses import replace
+from functools import reduce
 from itertools import pairwise
+from operator import getitem
 from statistics import mean, pstdev
 from typing import Any
 
@@ -37,6 +40,26 @@ def by_user(turns: tuple[Turn, ...]) -> dict[int, list[Turn]]:
 def test_ours() -> None:
     assert LOADS.ours() == ["all", "closed", "dictation", "mixed", "rate", "schedule", "stages"]
     assert [name for name in LOADS.ours() if LOADS.settings(name).counted] == ["all", "closed"]
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("all", "repeats"), ("closed", "repeats"), ("dictation", "turns"), ("rate", "duration_s"), ("stages", "step_s"),
+        ("mixed", "classes.mic.turns"), ("schedule", None),
+    ],
+)  # fmt: skip
+def test_what_makes_a_load_longer_is_a_setting_that_it_takes(name: str, key: str | None) -> None:
+    own: dict[str, Any] = vars(LOADS.settings(name)())
+    found = LOADS.settings(name).longer(own, 3.0)
+    assert (found and found[0]) == key
+    if found is not None:
+        *group, last = found[0].split(".")
+        changed = deepcopy(own)
+        reduce(getitem, group, changed)[last] = found[1]
+        turns = [by_user(planned(**given)) for given in (own, changed)]
+        asked, more = (sum(len(each) for each in users.values() if each[0].kind != "file") for users in turns)
+        assert 2 * asked < more < 4 * asked
 
 
 @given(st.sampled_from(["all", "closed"]), st.integers(1, 4), SEEDS, st.integers(1, 3))

@@ -22,6 +22,7 @@ class Settings(LoadConfig):
 
     counted: ClassVar[bool] = False
     measures: ClassVar[frozenset[str]] = frozenset({"users", "turns", "think_s"})
+    length: ClassVar[str | None] = "turns"
 
     name: str = "dictation"
     pacing: str = redefault(LoadConfig, "pacing", "realtime")

@@ -64,6 +64,17 @@ class Settings(LoadConfig):
             for problem in (*problems(part.load, "load"), *part.load.problems()):
                 yield f"load.classes.{kind}.{problem.removeprefix('load.')}"
 
+    @classmethod
+    def longer(cls, own: Mapping[str, Any], times: float) -> tuple[str, int] | None:
+        """By the first of its classes that can be made longer."""
+        from capsexp.load import LOADS
+
+        classes = own.get("classes")
+        parts = classes.items() if isinstance(classes, Mapping) else ()
+        given = ((kind, part) for kind, part in parts if isinstance(part, Mapping))
+        found = ((kind, LOADS.known(part.get("name")).longer(part, times)) for kind, part in given)
+        return next(((f"classes.{kind}.{said[0]}", said[1]) for kind, said in found if said), None)
+
     def parts(self) -> dict[str, Part]:
         return {kind: _part(self, kind, said) for kind, said in self.classes.items() if said is not None}
 

@@ -77,6 +77,7 @@ class Settings(Open):
     """Requests arrive, whether or not those before them are done."""
 
     measures: ClassVar[frozenset[str]] = Open.measures | {"rate", "duration_s"}
+    length: ClassVar[str | None] = "duration_s"
 
     name: str = "rate"
     rate: float = setting(1.0, "arrivals, in `unit`", above=True, high=1e5)

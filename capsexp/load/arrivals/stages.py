@@ -16,6 +16,7 @@ class Settings(Open):
     """A ramp: arrivals at one rate after another."""
 
     measures: ClassVar[frozenset[str]] = Open.measures | {"rates", "step_s"}
+    length: ClassVar[str | None] = "step_s"
 
     name: str = "stages"
     rates: list[float] = setting([1.0, 2.0, 4.0], "of each step, in `unit`", high=1e5, above=True)
