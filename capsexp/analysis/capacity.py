@@ -11,10 +11,11 @@ that failed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
-PASS, FAIL, OPEN = "PASS", "FAIL", "OPEN"
+from capsexp.results.verdicts import Reading
+
 TEXTS = "correctness"  # binds where a text was wrong, however early it came
 FEWEST_STRETCHES = 4
 
@@ -68,23 +69,25 @@ class Band:
     resolved: bool
 
 
-def decide(probe: Probe, rule: Rule) -> str:
-    """Whether all SLOs hold."""
+def decide(probe: Probe, rule: Rule) -> Reading:
+    """Whether all SLOs hold; INCONCLUSIVE: that is open."""
     if probe.wrong:
-        return FAIL
+        return Reading.FAIL
     found = [_decide(probe.stretches[name], share, probe.trials, rule.risk) for name, share in rule.allowed.items()]
-    return FAIL if FAIL in found else OPEN if OPEN in found else PASS
+    return next((one for one in (Reading.FAIL, Reading.INCONCLUSIVE) if one in found), Reading.PASS)
 
 
-def _decide(stretches: Sequence[Stretch], allowed: float, look: int, risk: float) -> str:
+def _decide(stretches: Sequence[Stretch], allowed: float, look: int, risk: float) -> Reading:
     # which sums to the risk however many looks there are
     return decided(bounds(stretches, risk / (look * (look + 1))), allowed)
 
 
-def decided(share: tuple[float, float], allowed: float) -> str:
+def decided(share: tuple[float, float], allowed: float) -> Reading:
     """What the bounds of a share say of one that is allowed."""
     low, high = share
-    return PASS if high <= allowed else FAIL if low > allowed else OPEN
+    if high <= allowed:
+        return Reading.PASS
+    return Reading.FAIL if low > allowed else Reading.INCONCLUSIVE
 
 
 def bounds(stretches: Sequence[Stretch], risk: float) -> tuple[float, float]:
@@ -114,7 +117,7 @@ def next_load(probes: Sequence[Probe], rule: Rule) -> int | None:
     known = {probe.load: decide(probe, rule) for probe in probes}
     looks = {probe.load: probe.trials for probe in probes}
     low, high = _ends(known)
-    waiting = [load for load in known if low < load < (high or load + 1) and known[load] == OPEN]
+    waiting = [load for load in known if low < load < (high or load + 1) and known[load] == Reading.INCONCLUSIVE]
     if again := [load for load in waiting if looks[load] < rule.looks]:
         return min(again)
     if high is None:
@@ -132,9 +135,9 @@ def next_load(probes: Sequence[Probe], rule: Rule) -> int | None:
     return low if low and looks[low] < rule.confirm else None
 
 
-def _ends(known: Mapping[int, str]) -> tuple[int, int | None]:
-    high = min((load for load, verdict in known.items() if verdict == FAIL), default=None)
-    passed = (load for load, verdict in known.items() if verdict == PASS and (high is None or load < high))
+def _ends(known: Mapping[int, Reading]) -> tuple[int, int | None]:
+    high = min((load for load, verdict in known.items() if verdict == Reading.FAIL), default=None)
+    passed = (load for load, verdict in known.items() if verdict == Reading.PASS and (high is None or load < high))
     return max(passed, default=0), high
 
 
@@ -153,8 +156,3 @@ def _binding(probe: Probe, rule: Rule) -> str:
         return TEXTS
     missed = {name: bounds(probe.stretches[name], rule.risk)[0] / share for name, share in rule.allowed.items()}
     return max(missed, key=lambda name: missed[name])
-
-
-def meanings(probes: Sequence[Probe], rule: Rule) -> dict[str, Band]:
-    """The band under each SLO by itself, of the same probes: what "real time" is taken to mean decides how many."""
-    return {name: band(probes, replace(rule, allowed={name: share})) for name, share in rule.allowed.items()}

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from capsexp.analysis.capacity import FAIL, OPEN, PASS, Stretch, bounds, decided
+from capsexp.analysis.capacity import Stretch, bounds, decided
 from capsexp.analysis.latency import FEWEST, Experience
 from capsexp.results.report import SloResult
 from capsexp.results.verdicts import Reading
@@ -20,7 +20,6 @@ from capsexp.results.verdicts import Reading
 SHARE = "late_share"
 STRETCHES = 8  # of a run
 RISK = 0.025  # of calling kept what is not, and the contrary: for each limit
-_READINGS = {PASS: Reading.PASS, FAIL: Reading.FAIL, OPEN: Reading.INCONCLUSIVE}
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ def _judged(runs: Sequence[Sequence[Experience]], limit: Limit, looks: int) -> S
     low, high = bounds(found, risk)
     felt = [felt for run in runs for felt in _felt(run, limit)]
     value = late / requests if limit.tag == SHARE else _percentile(felt, limit)
-    return _with(known, value, (low, high), _READINGS[decided((low, high), limit.allowed)])
+    return _with(known, value, (low, high), decided((low, high), limit.allowed))
 
 
 def _with(known: SloResult, value: float | None, share: tuple[float, float], verdict: Reading) -> SloResult:

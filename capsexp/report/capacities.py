@@ -18,7 +18,6 @@ EXPLAINED = (
     "users as the server gets done in the long run, were none of them to wait (reckoned from its throughput while it "
     "was busy). Not known: the runs were made to find another band, and do not narrow this one."
 )
-_READINGS = {"PASS": "PASS", "FAIL": "FAIL", "OPEN": "INCONCLUSIVE"}
 
 
 def lines(report: Report) -> list[str]:
@@ -87,7 +86,7 @@ def probe_rows(report: Report) -> list[list[str]]:
     order."""
     return [
         [one.key, _size(probe.load), str(probe.runs), ", ".join(map(str, probe.requests.values())),
-         ", ".join(_late(probe, name) for name in probe.late), str(probe.wrong), _READINGS[probe.verdict]]
+         ", ".join(_late(probe, name) for name in probe.late), str(probe.wrong), probe.verdict]
         for one in report.capacity
         for probe in one.probes
     ]  # fmt: skip

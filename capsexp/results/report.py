@@ -445,7 +445,7 @@ class CapacityProbe(msgspec.Struct, frozen=True, kw_only=True):
     requests: dict[str, int]
     late: dict[str, int]
     wrong: int = 0
-    verdict: str
+    verdict: Reading
 
 
 class Meaning(msgspec.Struct, frozen=True, kw_only=True):

@@ -82,7 +82,7 @@ def test_it_begins_with_the_load_that_was_set_and_goes_down_from_what_failed() -
 def test_the_same_load_is_run_again_where_it_is_open_or_was_disturbed() -> None:
     mixed = tuple(replace(one, stop_to_text_s=2.0) if one.user == 0 else one for one in told(20, 0.5))
     one = found(run(20, 0.0, felt=replace(NOTHING, each=mixed)))
-    assert (one.next, one.trial, one.probes[0].verdict) == (20, 2, "OPEN")
+    assert (one.next, one.trial, one.probes[0].verdict) == (20, 2, "INCONCLUSIVE")
     harmed = found(run(4, 0.2, disturbed=HOG))
     assert (harmed.next, harmed.trial, harmed.probes, harmed.stopped) == (4, 2, (), None)
     never = found(*(run(4, 0.2, trial=n, disturbed=HOG) for n in (1, 2, 3)))

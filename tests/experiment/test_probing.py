@@ -13,6 +13,7 @@ from capsexp.experiment import further
 from capsexp.experiment.further import Further, foretold
 from capsexp.experiment.sweep import add, each_differs, plan
 from capsexp.results.report import Capacity, CapacityProbe
+from capsexp.results.verdicts import Reading
 from capsexp.resume import _together
 from tests.support.bench import Bench
 from tests.support.harmed import trials
@@ -73,7 +74,7 @@ def test_what_cannot_be_searched_is_said_before_anything_starts(given: list[str]
 
 
 def band(key: str, following: float | None, runs: int = 1, least: float | None = None) -> Capacity:
-    tried = CapacityProbe(key=f"{key},load.users=4", load=4, runs=runs, requests={}, late={}, verdict="PASS")
+    tried = CapacityProbe(key=f"{key},load.users=4", load=4, runs=runs, requests={}, late={}, verdict=Reading.PASS)
     return Capacity(
         key=key, slo={}, feasible_max=4, infeasible_min=least, resolved=False, probes=(tried,), next=following, trial=3
     )

@@ -5,13 +5,13 @@ import msgspec
 from capsexp.report import capacities
 from capsexp.report.exporters import html, markdown, text
 from capsexp.results.report import Capacity, CapacityProbe, Meaning, Report
-from capsexp.results.verdicts import Verdict
+from capsexp.results.verdicts import Reading, Verdict
 from tests.support.harmed import trials
 from tests.support.reports import reported
 
 TRIED = CapacityProbe(
     key="workers=2,load.users=17", load=17, runs=2, requests={"stop_to_text_p95_s": 200},
-    late={"stop_to_text_p95_s": 4}, verdict="PASS",
+    late={"stop_to_text_p95_s": 4}, verdict=Reading.PASS,
 )  # fmt: skip
 MEANT = (
     Meaning(name="text within 2 s", feasible_max=20, infeasible_min=24, resolved=False),
