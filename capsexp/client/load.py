@@ -185,8 +185,28 @@ async def _all_done(users: list[asyncio.Task[None]], timeout: float) -> None:
 
 async def _too_many_late(requests: list[Request], load: LoadConfig) -> None:
     """Until so many requests wait, or waited, for longer than load.give_up_s that the load may end."""
-    while not load.give_up_late or sum(late(r, load.give_up_s) for r in requests) < load.give_up_late:
+    users = of_each_user(requests, load.give_up_class)
+    while not load.give_up_late or too_late(users, load.give_up_s) < load.give_up_late:
         await asyncio.sleep(LATE_EVERY_S)
+
+
+def of_each_user(requests: list[Request], kind: str | None) -> list[list[Request]]:
+    """Those of a class; None: of all."""
+    users: dict[tuple[str, int], list[Request]] = defaultdict(list)
+    for request in requests:
+        if kind in (None, request.turn.kind):
+            users[request.turn.kind, request.turn.user].append(request)
+    return list(users.values())
+
+
+def too_late(users: list[list[Request]], limit_s: float) -> int:
+    """How many are late of those that an SLO judges: of a user's several not the first, unless it is still waited for,
+    as then there may never be another."""
+    found = 0
+    for first, *more in users:
+        counts = not more or (first.final is None and first.error is None)
+        found += (counts and late(first, limit_s)) + sum(late(r, limit_s) for r in more)
+    return found
 
 
 def late(request: Request, limit_s: float) -> bool:

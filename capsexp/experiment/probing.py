@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from capsexp.analysis import capacity_search, slo
-from capsexp.config import Config, SearchConfig
+from capsexp.config import Config, LoadConfig, SearchConfig
 from capsexp.errors import ConfigError
 from capsexp.overrides import key_of
 from capsexp.results.run import Tree
@@ -19,8 +19,14 @@ def over(config: Config) -> str:
         raise ConfigError(
             f"search=capacity: load={load.name} has no size that can be searched; take load=dictation, mixed or rate"
         )
-    if not slo.limits(vars(config.slo)):
+    limits = slo.limits(vars(config.slo))
+    if not limits:
         raise ConfigError("search=capacity: nothing is promised; say what has to hold, as slo=dictation")
+    if untold := next((limit.name for limit in limits if not _tell(limit, load)), None):
+        raise ConfigError(
+            f"search=capacity: no request of load={load.name} tells of the limit {untold}; leave it out, or take a "
+            "load that has such requests: pacing=realtime where it is about who speaks, and its class"
+        )
     return f"load.{load.size}"
 
 
@@ -35,24 +41,49 @@ def first(config: Config) -> float:
 
 def _step(config: Config) -> float:
     """Users come one by one."""
-    return config.search.step if config.load.size == "rate" else 1
+    return config.search.step if (config.load.size or "").rpartition(".")[2] == "rate" else 1
+
+
+def _tell(limit: slo.Limit, load: LoadConfig) -> set[str]:
+    """The classes whose requests tell of it: nobody stops speaking, or is followed, in a burst."""
+    of_speech = limit.tag.startswith(("stop_to_text", "lag"))
+    return {
+        kind
+        for kind, part in load.by_class().items()
+        if limit.kind in (None, kind) and (part.pacing == "realtime" or not of_speech)
+    }
 
 
 def overrides(config: Config, size: float) -> list[str]:
     """What is said of a run of this load, its size first: it lasts as long as its decision needs, and ends as soon as
-    that is sure."""
+    it is sure that it fails: by limits of time that are about the class that grows, as of others nobody knows how many
+    requests there will be."""
     load, search = config.load, config.search
-    values = load.sized(size, search.requests)
-    timed = [limit for limit in slo.limits(vars(config.slo)) if limit.tag.startswith(("stop_to_text", "turnaround"))]
+    sized = load.sized(size, search.requests)
+    values = dict(sized.values)
+    timed = [
+        limit
+        for limit in slo.limits(vars(config.slo))
+        if limit.tag.startswith(("stop_to_text", "turnaround")) and _tell(limit, load) == {sized.kind}
+    ]
     if timed:
-        most = max(capacity_search.most_late(search.requests, limit.allowed, search.risk) for limit in timed)
+        most = max(capacity_search.most_late(sized.requests, limit.allowed, search.risk) for limit in timed)
         values |= {"give_up_s": max(limit.value for limit in timed), "give_up_late": most}
+        if sized.kind:
+            values["give_up_class"] = sized.kind
     own = f"load.{load.size}"
     said = {f"load.{key}": value for key, value in values.items()}
-    return [f"{own}={_plain(said.pop(own))}", *(f"{key}={_plain(value)}" for key, value in said.items())]
+    return [_override(own, said.pop(own)), *(_override(key, value) for key, value in said.items())]
 
 
-def _plain(value: float) -> str:
+def _override(key: str, value: float | str) -> str:
+    """A class need not say what is the default."""
+    return f"{'++' if key.startswith('load.classes.') else ''}{key}={_plain(value)}"
+
+
+def _plain(value: float | str) -> str:
+    if isinstance(value, str):
+        return value
     return f"{value:g}" if value < 1e6 else str(value)
 
 

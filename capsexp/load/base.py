@@ -57,17 +57,25 @@ class LoadConfig:
         1.0, "with give_up_late: s after its end (burst: after it was due) from which a request without a text is late"
     )
     give_up_late: int = setting(
-        0, "as soon as so many requests are late the load ends, and the run with it; 0: never", high=10**9
+        0,
+        "as soon as so many requests are late the load ends, and the run with it, not counting a user's first "
+        "once it is answered; 0: never",
+        high=10**9,
     )
+    give_up_class: str | None = setting(None, "with give_up_late: only requests of this class of load=mixed count")
 
     @property
     def size(self) -> str | None:
         """Its key that says how much it is: what a search for a capacity changes; None where there is none."""
         return None
 
-    def sized(self, size: float, requests: int) -> dict[str, Any]:
-        """Its keys and their values for another size, with so many requests or more beside the first of each user."""
+    def sized(self, size: float, requests: int) -> Sized:
+        """Of another size, with so many requests or more, not counting each user's first."""
         raise NotImplementedError
+
+    def by_class(self) -> dict[str, LoadConfig]:
+        """The loads that it is made of, by the class of their requests; "": these have none."""
+        return {"": self}
 
     @property
     def longest_segment_s(self) -> float:
@@ -98,11 +106,25 @@ class LoadConfig:
         """What types and bounds cannot say: `load.key: what is wrong; what to do`, each in one line."""
         if not self.counted and self.repeats != "auto":
             yield f"load.repeats: load={self.name} says itself how many requests there are; leave it out"
+        if self.give_up_class is not None and self.give_up_class not in self.by_class():
+            known = ", ".join(filter(None, self.by_class())) or "none"
+            yield f"load.give_up_class: load={self.name} has no class {self.give_up_class}; it has {known}"
 
 
 def unbound(why: str) -> Any:
     """`concurrency` of a load that has no such bound; `why`: what decides it there."""
     return setting(0, "this load has no such bound", high=0, hint=f"{why}; leave it out")
+
+
+@dataclass(frozen=True)
+class Sized:
+    """A load of another size: its keys with their values, the class that has this size ("": there are no classes), and
+    how many requests of that class there will be, not counting each user's first; where they come by chance, on
+    average."""
+
+    values: dict[str, Any]
+    requests: int
+    kind: str = ""
 
 
 @dataclass(frozen=True)

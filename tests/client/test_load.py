@@ -15,12 +15,14 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from capsexp.client.app import write_run
-from capsexp.client.load import Outcome, plan, run
+from capsexp.client.load import Outcome, of_each_user, plan, run, too_late
+from capsexp.client.request import Request
 from capsexp.compose import compose
 from capsexp.config import Config, LoadConfig
 from capsexp.errors import ConfigError
 from capsexp.files import read_json
 from capsexp.load import LOADS
+from capsexp.load.base import Turn
 from capsexp.results.tables import read_rows
 from capsexp.samples import Sample, SampleSet
 from tests.support import PATIENCE
@@ -128,6 +130,44 @@ def test_a_load_ends_as_soon_as_enough_are_late_and_what_still_waits_is_told(tmp
     assert facts["gave_up"] and waited[-2] > 0.3
     patient = sent(load("dictation", users=3, turns=2, think_s=0.0, give_up_s=30.0, give_up_late=2), answers)
     assert patient.gave_up_at is None and len(patient.requests) == 6 and not patient.unfinished
+
+
+def test_how_many_are_late_is_counted_as_an_slo_counts() -> None:
+    def request(turn: Turn, late: bool | None) -> Request:
+        """It ended 10 s ago; None: it has not begun."""
+        made = Request(0, "", "s0", SAMPLES[0].audio, turn=turn)
+        if late is not None:
+            now = time.monotonic()
+            made.due = made.begun = now - 10
+            made.final = now - (0 if late else 9.9)
+        return made
+
+    def user(*late: bool | None, kind: str = "") -> list[Request]:
+        return [request(Turn(user=1, kind=kind), each) for each in late]
+
+    assert too_late([user(True, True, False, True)], 1.0) == 2  # not the first, who found nobody there
+    assert too_late([user(True), user(False)], 1.0) == 1  # the only one of a user
+    waits = user(True, None)
+    waits[0].final = None
+    assert too_late([waits], 1.0) == 1  # there may never be another
+    both = [*user(True, True, kind="mic"), *user(True, True, True, kind="file")]
+    assert [too_late(of_each_user(both, kind), 1.0) for kind in (None, "mic", "file", "x")] == [3, 1, 2, 0]
+
+
+def test_files_do_not_end_a_load_that_is_about_who_speaks() -> None:
+    mix = {
+        "mic": {"name": "dictation", "users": 1, "turns": 2, "think_s": 0.0},
+        "file": {"name": "closed", "concurrency": 1, "repeats": 1},
+    }
+    own = {"classes": mix, "give_up_s": 0.01, "give_up_late": 2}
+    assert sent(load("mixed", **own), answers).gave_up_at is not None
+    assert sent(load("mixed", **own, give_up_class="mic"), answers).gave_up_at is None  # it has one that counts
+
+
+@pytest.mark.parametrize(("name", "known"), [("dictation", "none"), ("mixed", "mic, file")])
+def test_a_class_that_a_load_has_not_is_refused(name: str, known: str) -> None:
+    with pytest.raises(ConfigError, match=f"load.give_up_class: load={name} has no class x; it has {known}"):
+        compose([f"load={name}", "load.give_up_class=x"])
 
 
 def test_places_are_a_classes_own() -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import islice
 from math import ceil
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from capsexp.errors import ConfigError
-from capsexp.load.base import Given, LoadConfig, Plan, Turn, unbound
+from capsexp.load.base import Given, LoadConfig, Plan, Sized, Turn, unbound
 from capsexp.load.seeds import spread
 from capsexp.setting import redefault, setting
 
@@ -36,9 +36,11 @@ class Settings(LoadConfig):
     def size(self) -> str | None:
         return "users"
 
-    def sized(self, size: float, requests: int) -> dict[str, Any]:
-        turns = 1 + max(FEWEST_TURNS, ceil(requests / size))
-        return {"users": round(size), "turns": turns, "timeout": max(self.timeout, TURN_S * turns)}
+    def sized(self, size: float, requests: int) -> Sized:
+        users, more = round(size), max(FEWEST_TURNS, ceil(requests / size))
+        turns = 1 + more
+        values = {"users": users, "turns": turns, "timeout": max(self.timeout, TURN_S * turns)}
+        return Sized(values, users * more)
 
 
 def plan(config: Settings, given: Given) -> Plan:

@@ -10,13 +10,13 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from capsexp.errors import ConfigError
-from capsexp.load.base import Given, LoadConfig, Plan, Turn, unbound
+from capsexp.load.base import Given, LoadConfig, Plan, Sized, Turn, unbound
 from capsexp.plugins import nearest
 from capsexp.setting import problems, setting
 
 WHOLE = frozenset({
     "seg_duration", "seg_overlap", "seed", "arrival_seed", "think_seed", "timeout", "progress", "min_s", "give_up_s",
-    "give_up_late",
+    "give_up_late", "give_up_class",
 })  # fmt: skip
 
 
@@ -45,11 +45,15 @@ class Settings(LoadConfig):
         found = ((kind, part.load.size) for kind, part in self.parts().items())
         return next((f"classes.{kind}.{size}" for kind, size in found if size), None)
 
-    def sized(self, size: float, requests: int) -> dict[str, Any]:
+    def sized(self, size: float, requests: int) -> Sized:
         kind, part = next((kind, part) for kind, part in self.parts().items() if part.load.size)
         own = part.load.sized(size, requests)
-        timeout = own.pop("timeout")
-        return {**{f"classes.{kind}.{key}": value for key, value in own.items()}, "timeout": timeout}
+        whole = {key: value for key, value in own.values.items() if key in WHOLE}
+        values = {f"classes.{kind}.{key}": value for key, value in own.values.items() if key not in WHOLE}
+        return Sized({**values, **whole}, own.requests, kind)
+
+    def by_class(self) -> dict[str, LoadConfig]:
+        return {kind: part.load for kind, part in self.parts().items()}
 
     def problems(self) -> Iterator[str]:
         yield from super().problems()
@@ -103,7 +107,7 @@ def _part(config: Settings, kind: str, said: object) -> Part:
     if strange := next((key for key in own if key not in keys), None):
         whole = "; it is the whole load's" if strange in WHOLE else nearest(str(strange), keys)
         raise ConfigError(f"{here}.{strange}: unknown key{whole}")
-    every: Any = {**{key: getattr(config, key) for key in WHOLE}, **own}
+    every: Any = {**{key: getattr(config, key) for key in WHOLE - {"give_up_class"}}, **own}
     try:
         made = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(settings), every))
     except OmegaConfBaseException as error:

@@ -6,10 +6,10 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate, takewhile
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from capsexp.errors import ConfigError
-from capsexp.load.base import Clip, Given, LoadConfig, Plan, Turn, unbound
+from capsexp.load.base import Clip, Given, LoadConfig, Plan, Sized, Turn, unbound
 from capsexp.setting import setting
 
 LEAST_S = 10.0  # of a run of a search
@@ -87,9 +87,10 @@ class Settings(Open):
     def size(self) -> str | None:
         return "rate" if self.unit == "requests" else None
 
-    def sized(self, size: float, requests: int) -> dict[str, Any]:
+    def sized(self, size: float, requests: int) -> Sized:
         lasts = max(LEAST_S, requests / size)
-        return {"rate": size, "duration_s": lasts, "timeout": max(self.timeout, 4 * lasts)}
+        values = {"rate": size, "duration_s": lasts, "timeout": max(self.timeout, 4 * lasts)}
+        return Sized(values, round(lasts * size))  # each of another user, whose only one counts
 
     def problems(self) -> Iterator[str]:
         yield from super().problems()
