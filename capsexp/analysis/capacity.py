@@ -91,9 +91,11 @@ def decided(share: tuple[float, float], allowed: float) -> Reading:
 
 
 def bounds(stretches: Sequence[Stretch], risk: float) -> tuple[float, float]:
-    """Of the share that is late, each wrong with this risk at most."""
+    """Of the share that is late, each wrong with this risk at most; 0 and 1 where there is no request."""
     from scipy.special import betaincinv  # slow to import, and needed where a capacity is sought only
 
+    if not stretches:
+        return 0.0, 1.0
     worth = 1 / _design_effect(stretches)
     requests, late = (worth * sum(each) for each in zip(*((s.requests, s.late) for s in stretches), strict=True))
     low = float(betaincinv(late, requests - late + 1, risk)) if late else 0.0

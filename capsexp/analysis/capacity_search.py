@@ -39,7 +39,8 @@ class Settings:
             risk=search["risk"], looks=search["looks"], most=search["most"], precision=search["precision"],
             confirm=search["confirm"],
         )  # fmt: skip
-        return cls(search["over"], search["step"], rule, promised, max(trials_max, search["looks"] + FRUITLESS))
+        most_runs = max(trials_max, max(rule.looks, rule.confirm) + FRUITLESS)
+        return cls(search["over"], search["step"], rule, promised, most_runs)
 
 
 def split(key: str, over: str) -> tuple[str, str]:
@@ -70,11 +71,14 @@ def _search(name: str, runs: Sequence[Observed], by_key: Mapping[str, Configurat
     limits = slo.limits(settings.slo)
     probes = [made for load, own in sorted(by_load.items()) if (made := _probe(load, own, limits, means))]
     found, following = band(probes, rule), next_load(probes, replace(rule, start=_start(runs, settings)))
-    stopped = _stopped(by_load.get(following or 0, ()), settings) if following is not None else None
+    stopped = None
+    if following is not None:
+        stopped = _untold(probes, settings) or _stopped(by_load.get(following, ()), settings)
     best = by_key.get(by_load[found.feasible_max][0].run.key) if found.feasible_max else None
     workers = runs[0].run.workers
     return Capacity(
-        key=name or f"workers={runs[0].run.config['workers']}",
+        key=name or alone(runs[0].run.group("server").get("name"), runs[0].run.config["workers"]),
+        name=name,
         over=settings.over,
         slo={limit.name: limit.value for limit in limits},
         feasible_max=_sized(found.feasible_max, settings),
@@ -125,12 +129,32 @@ def _witnesses(runs: Sequence[Sequence[Experience]], limit: Limit) -> Any:
     return tuple(stretch for run in runs for stretch in slo.stretches(run, limit))
 
 
-def _stopped(runs: Sequence[Observed], settings: Settings) -> str | None:
-    """Why what would be tried next is not: it was, and the machine was never left alone."""
-    latest = [not _counts(one) for one in runs][-FRUITLESS:]
-    if len(runs) >= settings.most_runs or (len(latest) == FRUITLESS and all(latest)):
-        return f"{runs[0].run.key} was run {len(runs)} times, and the last runs count for nothing: they were disturbed"
+def _untold(probes: Sequence[Probe], settings: Settings) -> str | None:
+    """Why no load would decide: of a limit no request tells, however many there are."""
+    tried = [probe for probe in probes if not probe.wrong]
+    untold = [name for name in settings.rule.allowed if not any(probe.stretches[name] for probe in tried)]
+    if tried and untold:
+        return f"no request tells of {', '.join(untold)}; leave it out, or take samples and a load that do"
     return None
+
+
+def _stopped(runs: Sequence[Observed], settings: Settings) -> str | None:
+    """Why what would be tried next is not: it was, and too many of its runs count for nothing."""
+    useless = [not _counts(one) for one in runs]
+    if len(useless) >= FRUITLESS and all(useless[-FRUITLESS:]):
+        return f"the last {FRUITLESS} runs of {runs[0].run.key} {_USELESS}"
+    if len(runs) >= settings.most_runs:
+        return f"{runs[0].run.key} was run {len(runs)} times, and {sum(useless)} of these {_USELESS}"
+    return None
+
+
+_USELESS = "count for nothing: they were disturbed, or failed for no fault of the server"
+
+
+def alone(server: object, workers: object) -> str:
+    """What a configuration is called where nothing is varied. How many workers a server that runs already has, nobody
+    said."""
+    return "external" if server == "external" else f"workers={workers}"
 
 
 def _shown(probe: Probe, runs: Sequence[Observed], settings: Settings) -> CapacityProbe:
@@ -182,9 +206,10 @@ def _said(name: str, found: Band, settings: Settings) -> Meaning:
 
 
 def most_late(requests: int, allowed: float, risk: float) -> int:
-    """So many late ones of a run that no rest of it can save it, twice, as those of one queue are late together: it may
-    end. Its first look has half of the risk."""
+    """The number of late requests at which a run may end: twice the smallest number that already breaks the limit,
+    because requests in one queue are late together. Uses half the risk, as a first look does."""
     from capsexp.analysis.capacity import Stretch
 
-    count = next(n for n in range(1, requests + 1) if bounds([Stretch(requests, n)], risk / 2)[0] > allowed)
+    breaking = (n for n in range(1, requests) if bounds([Stretch(requests, n)], risk / 2)[0] > allowed)
+    count = next(breaking, requests)  # where not even all of them break it in one run
     return min(requests, 2 * count)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from capsexp.analysis import trials
-from capsexp.analysis.capacity_search import BUDGET, split
+from capsexp.analysis.capacity_search import BUDGET
 from capsexp.counts import counted
 from capsexp.experiment import probing
 from capsexp.experiment.sweep import PlannedSweep
@@ -51,6 +51,7 @@ class Further:
         self.stopped: str | None = None
         self._sweep = sweep
         self._begun: float | None = None
+        self._made = time.monotonic()
         self._fruitless = 0
         self._repeated: tuple[str, int] | None = None
 
@@ -83,9 +84,9 @@ class Further:
         if not open_:
             return []
         one = min(open_, key=lambda one: sum(probe.runs for probe in one.probes))
-        assert one.next is not None and self._begun is not None
-        key = probing.key(split(one.probes[0].key, one.over)[0] if one.probes else one.key, one.next, one.over)
-        budget_s, spent_s = search["budget_s"], time.monotonic() - self._begun
+        assert one.next is not None
+        key = probing.key(one.name, one.next, one.over)
+        budget_s, spent_s = search["budget_s"], time.monotonic() - self._made  # with the first run of each
         if budget_s is not None and spent_s > budget_s:
             self.stopped = BUDGET
             return []

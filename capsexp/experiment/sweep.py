@@ -10,6 +10,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from capsexp import compose
+from capsexp.analysis.capacity_search import alone
 from capsexp.analysis.capacity_search import split as split_load
 from capsexp.config import Config, resolve, slug, to_dict, trial_count, worker_count
 from capsexp.errors import ConfigError
@@ -82,6 +83,8 @@ def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str, to
         )
         fixed = [o for o in fixed if key_of(o) not in known]
     wanted = combinations([*swept, *fixed])
+    if search:  # the load of a class comes after that class
+        wanted = [sorted(each, key=lambda o: key_of(o) == search["over"]) for each in wanted]
     keys = {key_of(o) for o in swept}
     planned: list[Planned] = []
     named: dict[str, list[str]] = {}
@@ -93,7 +96,7 @@ def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str, to
             last = None if planned else _error(wanted[-1], config_dir, config_name)
             one_of_them = said and last != str(error)  # what is wrong in all of them needs no combination
             raise ConfigError(f"{error} [{','.join(said)}]" if one_of_them else str(error)) from None
-        key = slug(",".join(plain(o) for o in said) or _alone(config))
+        key = slug(",".join(plain(o) for o in said) or alone(config.server.name, config.workers))
         if named.setdefault(key, said) != said:
             raise ConfigError(f"{','.join(said)} and {','.join(named[key])} would both be called {key}; rename one")
         name = f"{num}-{key}" + (f",trial={config.trial}" if "trial" in keys else "")
@@ -254,12 +257,6 @@ def record(
         thresholds_before=sweep.thresholds_before,
         **{group: settings[group] for group in AFTERWARDS},
     )  # fmt: skip
-
-
-def _alone(config: Config) -> str:
-    """What a configuration is called where nothing is varied. How many workers a server that runs already has, nobody
-    said."""
-    return "external" if config.server.name == "external" else f"workers={config.workers}"
 
 
 def _as_typed(folder: Path) -> str | None:

@@ -11,9 +11,10 @@ from capsexp.analysis.aggregate import Observed
 from capsexp.analysis.capacity_search import Settings, most_late, searches, split
 from capsexp.analysis.correctness import Judgement
 from capsexp.analysis.latency import NOTHING, Experience
+from capsexp.config import Config, to_dict
 from capsexp.results.report import Capacity
 from capsexp.results.verdicts import Verdict
-from tests.support.values import HOG, counted, figures, made_run
+from tests.support.values import HOG, config, counted, figures, made_run
 
 PROMISED = {"stop_to_text_p95_s": 1.0}
 SEARCH = {"over": "load.users", "step": 1, "risk": 0.025, "looks": 6, "most": 64, "precision": 0.0, "confirm": 2}
@@ -86,7 +87,37 @@ def test_the_same_load_is_run_again_where_it_is_open_or_was_disturbed() -> None:
     harmed = found(run(4, 0.2, disturbed=HOG))
     assert (harmed.next, harmed.trial, harmed.probes, harmed.stopped) == (4, 2, (), None)
     never = found(*(run(4, 0.2, trial=n, disturbed=HOG) for n in (1, 2, 3)))
-    assert never.next is None and "run 3 times" in (never.stopped or "")
+    assert never.next is None and (never.stopped or "").startswith("the last 3 runs of workers=2,load.users=4 count")
+    every_other = [run(20, 0.0, felt=replace(NOTHING, each=mixed), trial=n, disturbed=HOG * (n % 2)) for n in range(10)]
+    often = found(*every_other)
+    assert often.next is None
+    assert "load.users=20 was run 10 times, and 5 of these count for nothing" in (often.stopped or "")
+
+
+def test_the_largest_load_is_confirmed_as_often_as_is_asked() -> None:
+    thorough = Settings.of({**SEARCH, "confirm": 20}, PROMISED, trials_max=10)
+    runs = [run(8, 0.5, trial=n) for n in range(1, 20)]
+    asked = found(*runs, run(9, 3.0), settings=thorough)
+    assert (asked.next, asked.trial, asked.stopped) == (8, 20, None)
+    assert found(*runs, run(8, 0.5, trial=20), run(9, 3.0), settings=thorough).resolved
+
+
+def test_what_no_request_tells_of_stays_open_and_ends_the_search() -> None:
+    silent = Settings.of(SEARCH, {"lag_p95_s": 1.0}, trials_max=10)
+    one = found(run(4, 0.2), settings=silent)
+    assert (one.probes[0].verdict, one.next, one.feasible_max, one.infeasible_min) == ("OPEN", None, 0, None)
+    assert (one.stopped or "").startswith("no request tells of lag_p95_s; leave it out")
+    wrong = run(4, 0.2, judged=Judgement(requests=4, completed=4, identical=3, wrong_count=1))
+    assert (found(wrong, settings=silent).next, found(wrong, settings=silent).infeasible_min) == (2, 4)
+
+
+def test_a_configuration_beside_which_nothing_is_swept_is_shown_by_what_is_known_of_it() -> None:
+    ours = found(run(4, 0.2, key="load.users=4"))
+    assert (ours.name, ours.key) == ("", "workers=2")
+    server = {**to_dict(Config())["server"], "name": "external"}
+    theirs = found(run(4, 0.2, key="load.users=4", config=config(server=server)))
+    assert (theirs.name, theirs.key) == ("", "external")
+    assert found(run(4, 0.2)).name == "workers=2"
 
 
 def test_a_wrong_text_or_a_server_that_breaks_down_is_too_much() -> None:
@@ -150,6 +181,8 @@ def test_each_configuration_has_a_band_and_what_is_no_load_of_the_search_none() 
 def test_so_many_late_ones_that_no_rest_saves_the_run() -> None:
     assert most_late(120, 0.05, 0.025) == 2 * 13
     assert most_late(20, 0.5, 0.025) == 20
+    assert most_late(20, 0.5, 1e-6) == 20  # one run can break it no more than that
+    assert most_late(1200, 0.05, 0.025) == 2 * 78
 
 
 def band(most: float | None, least: float | None) -> Capacity:

@@ -8,16 +8,19 @@ import msgspec
 import numpy as np
 import pytest
 
+from capsexp.analysis.capacity_search import most_late
+from capsexp.config import to_dict
 from capsexp.errors import ConfigError
 from capsexp.experiment import further
 from capsexp.experiment.further import Further, foretold
 from capsexp.experiment.sweep import add, each_differs, plan
+from capsexp.report.build import assemble
 from capsexp.results.report import Capacity, CapacityProbe
 from capsexp.results.verdicts import Reading
 from capsexp.resume import _together
 from tests.support.bench import Bench
 from tests.support.harmed import trials
-from tests.support.reports import reported
+from tests.support.reports import a_run, a_sweep, reported
 
 ASKED = ["experiment=capacity", "engine=null", "workers=1,2"]
 
@@ -50,13 +53,45 @@ def test_another_load_is_another_key_and_as_long_as_its_decision_needs() -> None
 
 
 def test_requests_per_second_and_a_class_of_a_mixed_load_are_searched_too() -> None:
-    rate = plan([*ASKED[:2], "load=rate", "search.step=0.5", "load.rate=1.3", "workers=1"], None, "config")
+    given = ["load=rate", "load.pacing=realtime", "search.step=0.5", "load.rate=1.3", "workers=1"]
+    rate = plan([*ASKED[:2], *given], None, "config")
     assert (rate.planned[0].key, rate.planned[0].config.load.duration_s) == ("load.rate=1.5", 80.0)
     mixed = plan([*ASKED[:2], "load=mixed", "slo=mixed", "workers=1"], None, "config")
     [one] = mixed.planned
     assert one.key == "load.classes.mic.users=4" and one.config.load.classes["mic"]["turns"] == 31
     [more] = add(mixed, [("load.classes.mic.users=8", 1)], None, "config")
     assert more.config.load.classes["mic"]["users"] == 8
+    calls = "+load.classes.calls={name: rate, rate: 1.3, pacing: realtime}"  # whose duration_s is the default
+    some = ["load=mixed", "load.classes.mic=null", calls, "search.step=0.5", "workers=1"]
+    parts = plan([*ASKED[:2], *some], None, "config")
+    [first] = parts.planned
+    [more] = add(parts, [("load.classes.calls.rate=2.5", 1)], None, "config")
+    assert (first.key, more.key) == ("load.classes.calls.rate=1.5", "load.classes.calls.rate=2.5")
+    assert [(run.config.load.classes["calls"]["rate"], run.config.load.give_up_class) for run in (first, more)] == [
+        (1.5, "calls"), (2.5, "calls"),
+    ]  # fmt: skip
+
+
+def test_a_run_ends_early_by_as_many_late_ones_as_break_it_of_all_that_there_will_be() -> None:
+    many = planned("load.users=300").planned[0].config.load  # 4 turns each beside the first
+    assert (many.turns, many.give_up_late) == (5, most_late(1200, 0.05, 0.025))
+    [often] = add(planned("load=rate", "load.pacing=realtime"), [("workers=1,load.rate=30", 1)], None, "config")
+    assert (often.config.load.duration_s, often.config.load.give_up_late) == (10.0, most_late(300, 0.05, 0.025))
+
+
+@pytest.mark.parametrize(
+    ("promised", "ends"),
+    [
+        (["slo=mixed"], (26, 1.0, "mic")),
+        (["slo=mixed", "+slo.classes.file.turnaround_p95_s=60"], (26, 1.0, "mic")),
+        (["slo.stop_to_text_p95_s=2"], (26, 2.0, "mic")),  # a file in a burst has no such moment
+        (["slo.stop_to_text_p95_s=null", "slo.turnaround_p95_s=9"], (0, 1.0, None)),  # files are among them: how many?
+        (["slo.stop_to_text_p95_s=null", "slo.late_share=0.05"], (0, 1.0, None)),
+    ],
+)
+def test_only_the_class_that_grows_ends_a_run_early(promised: list[str], ends: tuple[int, float, str | None]) -> None:
+    load = planned("load=mixed", *promised).planned[0].config.load
+    assert (load.give_up_late, load.give_up_s, load.give_up_class) == ends
 
 
 @pytest.mark.parametrize(
@@ -65,6 +100,9 @@ def test_requests_per_second_and_a_class_of_a_mixed_load_are_searched_too() -> N
         (["slo=none"], "nothing is promised; say what has to hold, as slo=dictation"),
         (["load=all"], "load=all has no size that can be searched; take load=dictation, mixed or rate"),
         (["load=rate", "load.unit=rtfx"], "load=rate has no size"),
+        (["load=rate"], r"no request of load=rate tells of the limit stop_to_text_p95_s; leave it out"),
+        (["slo=mixed"], r"no request of load=dictation tells of the limit mic: stop_to_text_p95_s"),
+        (["load=mixed", "+slo.classes.file={lag_p95_s: 1}"], r"load=mixed tells of the limit file: lag_p95_s"),
         (["load.users=4,8"], r"load\.users: search=capacity finds it; give one value, where it is to begin"),
     ],
 )
@@ -76,8 +114,9 @@ def test_what_cannot_be_searched_is_said_before_anything_starts(given: list[str]
 def band(key: str, following: float | None, runs: int = 1, least: float | None = None) -> Capacity:
     tried = CapacityProbe(key=f"{key},load.users=4", load=4, runs=runs, requests={}, late={}, verdict=Reading.PASS)
     return Capacity(
-        key=key, slo={}, feasible_max=4, infeasible_min=least, resolved=False, probes=(tried,), next=following, trial=3
-    )
+        key=key, name=key, slo={}, feasible_max=4, infeasible_min=least, resolved=False, probes=(tried,),
+        next=following, trial=3,
+    )  # fmt: skip
 
 
 def test_the_configuration_of_which_the_fewest_runs_were_made_is_next(
@@ -96,6 +135,36 @@ def test_the_configuration_of_which_the_fewest_runs_were_made_is_next(
     assert asked.runs(msgspec.structs.replace(found, capacity=(band("workers=1", None),))) == []
     now = 61.0
     assert asked.runs(one) == [] and asked.stopped == "search.budget_s"
+
+
+def test_the_first_runs_are_part_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(further, "time", SimpleNamespace(monotonic=lambda: now))
+    asked = Further(SimpleNamespace(search={"over": "load.users", "budget_s": 60.0}))  # type: ignore[arg-type]
+    found, _ = reported(*trials(1, 10.0))
+    now = 61.0  # which the planned ones took
+    assert asked.runs(msgspec.structs.replace(found, capacity=(band("workers=1", 8.0),))) == []
+    assert asked.stopped == "search.budget_s"
+
+
+@pytest.mark.parametrize("server", [[], ["server=external", "server.url=ws://127.0.0.1:9"]])
+def test_a_first_run_that_counts_for_nothing_is_made_again_where_nothing_else_is_swept(server: list[str]) -> None:
+    """With the default validity: another process made the machine swap."""
+    given = ["load=rate", "load.pacing=realtime", "load.rate=4", "workers=1", *server]
+    sweep = plan([*ASKED[:2], *given], None, "config")
+    [first] = sweep.planned
+    assert first.key == "load.rate=4"
+    settings = to_dict(first.config)
+    run = a_run(1, 30.0, key=first.key, config=settings, server=first.config.server.name, disturbed=100)
+    files = a_sweep([run], search=sweep.search, slo=settings["slo"], validity=settings["validity"])
+    report = assemble(files)
+    [only] = report.capacity
+    assert not report.configurations[0].validity.valid
+    assert (only.key, only.next, only.trial, only.probes) == ("external" if server else "workers=1", 4, 2, ())
+    wanted = Further(sweep).runs(report)
+    assert wanted == [("load.rate=4", 2)]
+    [again] = add(sweep, wanted, None, "config")
+    assert (again.key, again.config.load) == (first.key, first.config.load)
 
 
 @pytest.mark.slow
