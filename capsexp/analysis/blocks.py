@@ -28,7 +28,7 @@ def speeds_of(observed: Sequence[Observed]) -> Speeds:
     """Of the runs that count."""
     found: dict[str, dict[int, float]] = {}
     for one in observed:
-        reached = one.figures.throughput_rtfx if one.figures and not one.disturbed else None
+        reached = one.figures.throughput_rtfx if one.counts and one.figures else None
         if reached:
             found.setdefault(one.run.key, {})[one.run.trial] = reached
     return found

@@ -110,13 +110,9 @@ def _sized(load: int | None, settings: Settings) -> float | None:
     return None if load is None else load * settings.step
 
 
-def _counts(one: Observed) -> bool:
-    return one.run.status == "ok" and one.figures is not None and not one.disturbed
-
-
 def _probe(load: int, runs: Sequence[Observed], limits: Sequence[Limit], means: Sequence[Limit]) -> Probe | None:
     """Of the runs that count; a text that is wrong is so in any run, and a server that broke down carries nothing."""
-    valid = [one.figures.felt.each for one in runs if _counts(one) and one.figures]
+    valid = [one.figures.felt.each for one in runs if one.counts and one.figures]
     wrong = sum(one.judged.wrong_count for one in runs if one.judged)
     wrong += sum(one.run.status == "failed" and not one.run.failed_by_us for one in runs)
     if not valid and not wrong:
@@ -140,7 +136,7 @@ def _untold(probes: Sequence[Probe], settings: Settings) -> str | None:
 
 def _stopped(runs: Sequence[Observed], settings: Settings) -> str | None:
     """Why what would be tried next is not: it was, and too many of its runs count for nothing."""
-    useless = [not _counts(one) for one in runs]
+    useless = [not one.counts for one in runs]
     if len(useless) >= FRUITLESS and all(useless[-FRUITLESS:]):
         return f"the last {FRUITLESS} runs of {runs[0].run.key} {_USELESS}"
     if len(runs) >= settings.most_runs:
@@ -185,7 +181,7 @@ def _meanings(
         told = [probe for probe in probes if probe.wrong or probe.stretches[name]]
         if told:
             found.append(_said(name, band(told, replace(settings.rule, allowed={name: SHARE}, confirm=1)), settings))
-    valid = {load: [o.figures.felt.each for o in own if _counts(o) and o.figures] for load, own in by_load.items()}
+    valid = {load: [o.figures.felt.each for o in own if o.counts and o.figures] for load, own in by_load.items()}
     carried = saturation.carried({load: each for load, each in valid.items() if each})
     if carried is not None:
         low, saturated = carried

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from capsexp.analysis import capacity_search, slo
-from capsexp.config import Config, LoadConfig, SearchConfig
+from capsexp.config import Config, LoadConfig
 from capsexp.errors import ConfigError
 from capsexp.overrides import key_of
 from capsexp.results.run import Tree
@@ -98,10 +98,6 @@ def sibling(given: Sequence[str], key: str, config: Config) -> list[str]:
 def settings(config: Config) -> Tree:
     """What sweep.json says of the search."""
     return {**vars(config.search), "over": over(config), "step": _step(config)}
-
-
-def is_search(search: SearchConfig) -> bool:
-    return search.name == "capacity"
 
 
 def key(name: str, size: float, searched: str) -> str:

@@ -105,7 +105,7 @@ def test_the_largest_load_is_confirmed_as_often_as_is_asked() -> None:
 def test_what_no_request_tells_of_stays_open_and_ends_the_search() -> None:
     silent = Settings.of(SEARCH, {"lag_p95_s": 1.0}, trials_max=10)
     one = found(run(4, 0.2), settings=silent)
-    assert (one.probes[0].verdict, one.next, one.feasible_max, one.infeasible_min) == ("OPEN", None, 0, None)
+    assert (one.probes[0].verdict, one.next, one.feasible_max, one.infeasible_min) == ("INCONCLUSIVE", None, 0, None)
     assert (one.stopped or "").startswith("no request tells of lag_p95_s; leave it out")
     wrong = run(4, 0.2, judged=Judgement(requests=4, completed=4, identical=3, wrong_count=1))
     assert (found(wrong, settings=silent).next, found(wrong, settings=silent).infeasible_min) == (2, 4)

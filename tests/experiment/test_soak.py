@@ -23,8 +23,8 @@ from capsexp.csvfile import BoundedCsv
 from capsexp.errors import ConfigError
 from capsexp.files import bound_log, read_json
 from capsexp.protocol import Result
-from capsexp.results.read import read_rows
 from capsexp.results.run import ClientFacts, Reference, SampleFacts, SampleTexts, Text
+from capsexp.results.tables import read_rows
 from capsexp.samples import Sample, SampleSet
 from tests.support import PATIENCE, noise
 from tests.support.bench import Bench
