@@ -9,10 +9,11 @@ is not chosen because it was easier to decide.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from capsexp.analysis import gates
+from capsexp.analysis.statistics import Interval
 from capsexp.results.report import Configuration
 from capsexp.results.verdicts import SURE, Reading, Status
 
@@ -75,6 +76,19 @@ def smallest(fast: Sequence[Configuration], tolerance: float) -> Configuration:
     threads, pinned only where that is the one choice."""
     small = [c for c in fast if (1 - tolerance) * memory(c) <= min(map(memory, fast))]
     return min(small, key=lambda c: (*_counts(c), c.placement != "none", -speed(c), c.key))
+
+
+def preferred(choice: Choice, c: Configuration, gain: Callable[[str, str], Interval | None]) -> bool:
+    """Whether what is chosen is to be preferred to `c`, whichever value within the interval of the `gain` in speed is
+    the true one, and whatever the gates of `c` come to."""
+    chosen, least = choice.chosen, 1 / (1 - choice.tolerance)
+    if c.key == chosen.key or c.fault.kind != "none":
+        return False
+    if smallest([chosen, c], choice.tolerance) is chosen:
+        known = gain(c.key, chosen.key)
+        return known is not None and known[1] < least
+    known = gain(chosen.key, c.key)
+    return known is not None and known[0] > least
 
 
 def speed(c: Configuration) -> float:

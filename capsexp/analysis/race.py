@@ -18,7 +18,7 @@ import msgspec
 
 from capsexp.analysis import gates
 from capsexp.analysis.blocks import Fit, Speeds, fit
-from capsexp.analysis.choice import Choice, smallest
+from capsexp.analysis.choice import Choice, preferred
 from capsexp.analysis.groups import Configs, groups
 from capsexp.analysis.trials import Gain
 from capsexp.counts import counted
@@ -93,7 +93,7 @@ def questions(
         left = [c for c in group if c.dropped is None and c.status == Status.OK and _trials(c) < trials]
         made = fit({c.key: speeds.get(c.key, {}) for c in group})
         if made.degrees:
-            left = [c for c in left if not _settled(c, choices.get(c.key), made, tolerance)]
+            left = [c for c in left if not _settled(c, choices.get(c.key), made)]
         else:
             order = sorted(left, key=lambda c: -made.log(c.key))
             left = order[: max(FEWEST_LEADING, math.ceil(LEADING * len(group)))]
@@ -115,14 +115,8 @@ def gains(found: Sequence[Configuration], configs: Configs, speeds: Speeds) -> G
     return lambda one, other: fits[one].ratio(one, other, OPEN)
 
 
-def _settled(c: Configuration, choice: Choice | None, made: Fit, tolerance: float) -> bool:
-    """Whether the one that is chosen is to be preferred to it, whichever value in their intervals is true."""
-    if choice is None or c.key == choice.chosen.key or c.fault.kind != "none":
-        return False
-    chosen, least = choice.chosen, 1 / (1 - tolerance)
-    smaller = smallest([chosen, c], tolerance) is chosen
-    gain = made.ratio(c.key, chosen.key, OPEN) if smaller else made.ratio(chosen.key, c.key, OPEN)
-    return gain is not None and (gain[1] < least if smaller else gain[0] > least)
+def _settled(c: Configuration, choice: Choice | None, made: Fit) -> bool:
+    return choice is not None and preferred(choice, c, lambda one, other: made.ratio(one, other, OPEN))
 
 
 def raced(

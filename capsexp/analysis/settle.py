@@ -17,7 +17,7 @@ def settle(
     """What would decide what is open: overrides to resume the sweep with (None: another sweep is needed), and a note.
     None where more runs of this sweep decide nothing. `trials`: what was planned of each; `asked`: how many were asked
     for, and what trials=auto left open; `most`: runs that a sweep may have."""
-    asked_of = [c for c in found if c.fault.kind == "none" and c.dropped is None]
+    asked_of = [c for c in found if c.fault.kind == "none" and c.dropped is None and c.key not in asked.unpursued]
     unsure = [c for c in asked_of if c.verdict not in (*SURE, Verdict.NOT_FEASIBLE)]
     if unfinished:
         return [], "makes the runs that are missing or were cut short"

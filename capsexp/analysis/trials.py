@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from capsexp.analysis import statistics
-from capsexp.analysis.choice import Choice, smallest
+from capsexp.analysis.choice import Choice, preferred, smallest
 from capsexp.analysis.validity import TOO_SHORT
 from capsexp.counts import counted
 from capsexp.results.report import Configuration, Open, RunValidity
@@ -50,9 +50,10 @@ def questions(
     +- `ci_width`. `choices`: the choice that each configuration, by its key, takes part in; `raced`: in a race, how
     their speeds compare by all runs together."""
     by_key = {c.key: c for c in found}
+    left = set(unpursued(found, choices, raced))
     each: dict[str, Open] = {}
     for one, others, why in (
-        *_verdicts(found, choices, raced is not None),
+        *((c, (), why) for c, why in _undecided(found) if c.key not in left),
         *_recommended(choices, by_key, tolerance, raced),
         *_widths(found, ci_width),
     ):
@@ -69,15 +70,27 @@ def questions(
 _Question = tuple[Configuration, Sequence[Configuration], str]  # about the first, between it and others
 
 
-def _verdicts(found: Sequence[Configuration], choices: Mapping[str, Choice], racing: bool) -> Iterator[_Question]:
-    """Error rates are left out: repeating the same samples tells nothing new. In a race, only the chosen configuration
-    is asked about."""
-    for c in found:
-        if c.dropped is not None or (racing and (made := choices.get(c.key)) is not None and made.chosen.key != c.key):
+def unpursued(found: Sequence[Configuration], choices: Mapping[str, Choice], raced: Gain | None = None) -> list[str]:
+    """Whose verdict is open and changes nothing that is recommended, so that no trial is made for it: another one
+    passes and is surely to be preferred. In a race nothing but what is chosen is pursued."""
+    gain = raced or _gain({c.key: c for c in found})
+    out = []
+    for c, _ in _undecided(found):
+        made = choices.get(c.key)
+        if made is None or made.chosen.key == c.key:
             continue
+        if raced is not None or (made.decided and preferred(made, c, gain)):
+            out.append(c.key)
+    return out
+
+
+def _undecided(found: Sequence[Configuration]) -> Iterator[tuple[Configuration, str]]:
+    """Whose gates further trials may decide, and why they do not yet. Error rates are left out: repeating the same
+    samples tells nothing new."""
+    for c in found:
         waiting = [g for g in c.gates if g.verdict == Reading.INCONCLUSIVE and c.metric(g.metric).of != "samples"]
-        if waiting and c.verdict == Verdict.INCONCLUSIVE and c.fault.kind == "none":
-            yield c, (), "; ".join(f"{g.metric}: {(g.reason or '').partition(';')[0]}" for g in waiting)
+        if waiting and c.verdict == Verdict.INCONCLUSIVE and c.fault.kind == "none" and c.dropped is None:
+            yield c, "; ".join(f"{g.metric}: {(g.reason or '').partition(';')[0]}" for g in waiting)
 
 
 def _recommended(
@@ -91,13 +104,19 @@ def _recommended(
                 continue
             small = smallest([choice.chosen, other], tolerance)
             big = other if small is choice.chosen else choice.chosen
-            if raced is not None:
-                gain = raced(big.key, small.key)
-            else:
-                gain = statistics.interval(statistics.ratios(_speeds(big, by_key), _speeds(small, by_key)))
+            gain = (raced or _gain(by_key))(big.key, small.key)
             if gain and gain[0] < 1 / (1 - tolerance) < gain[1]:
                 speed = " to ".join(f"{limit:.2f}" for limit in gain)
                 yield other, (choice.chosen,), f"{big.key} is {speed} times as fast as {small.key}"
+
+
+def _gain(by_key: Mapping[str, Configuration]) -> Gain:
+    """By the trials that both have."""
+
+    def gain(one: str, other: str) -> statistics.Interval | None:
+        return statistics.interval(statistics.ratios(_speeds(by_key[one], by_key), _speeds(by_key[other], by_key)))
+
+    return gain
 
 
 def _speeds(c: Configuration, by_key: Mapping[str, Configuration]) -> dict[int, float]:
@@ -135,14 +154,22 @@ def _runs(configuration: Configuration) -> int:
 
 
 def outcome(
-    configurations: Sequence[Configuration], open_: Sequence[Open], most: int, spent_s: float | None = None
+    configurations: Sequence[Configuration],
+    open_: Sequence[Open],
+    most: int,
+    spent_s: float | None = None,
+    left: Sequence[str] = (),
 ) -> str:
-    """One sentence on why trials=auto stopped. `spent_s`: it was the time, of which there was so much."""
+    """One sentence on why trials=auto stopped. `spent_s`: it was the time, of which there was so much; `left`: what is
+    not pursued."""
     count = counted(max((c.trials for c in configurations), default=0), "trial")
     if any(hopeless(c) for c in configurations):
         return f"trials=auto stopped at {count}: runs are too short, and more of them would be as short"
     shown = [f"{one.key} ({one.why})" for one in open_]
     shown += [f"{c.key} ({Verdict.INVALID})" for c in configurations if c.verdict == Verdict.INVALID]
+    if not shown and left:
+        verdicts = f"the verdict of {', '.join(left)} is open and would change nothing of it"
+        return f"trials=auto stopped at {count}: another would not change what is recommended; {verdicts}"
     if not shown:
         return f"trials=auto stopped at {count}: another would change no verdict and nothing that is recommended"
     by = ""

@@ -87,9 +87,10 @@ def looked(
             return msgspec.structs.replace(asked, open=rounds)
         gains = race.gains(configurations, configs, speeds)
     open_ = trials.questions(configurations, choices, tolerance, settings["ci_width"], gains)
+    left = trials.unpursued(configurations, choices, gains)
     spent_s = settings["budget_s"] if stopped == trials.BUDGET else None
-    said = trials.outcome(configurations, open_, asked.max, spent_s)
-    return msgspec.structs.replace(asked, stopped=said, open=open_)
+    said = trials.outcome(configurations, open_, asked.max, spent_s, left)
+    return msgspec.structs.replace(asked, stopped=said, open=open_, unpursued=tuple(left))
 
 
 def decide(

@@ -427,12 +427,14 @@ class Open(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrialsAsked(msgspec.Struct, frozen=True, kw_only=True):
-    """`stopped`: why trials=auto made no more; `open`: what more of them could change."""
+    """`stopped`: why trials=auto made no more; `open`: what more of them could change; `unpursued`: whose verdict is
+    open and changes nothing that is recommended."""
 
     asked: int | str = 1
     max: int = 1
     stopped: str | None = None
     open: tuple[Open, ...] = ()
+    unpursued: tuple[str, ...] = ()
 
 
 class CapacityProbe(msgspec.Struct, frozen=True, kw_only=True):

@@ -56,6 +56,24 @@ def test_what_is_open_is_asked_again_beside_its_baseline_and_nothing_else() -> N
     assert "stopped at 3 trials, with this open" in trials.outcome(found, [one], 10)  # by Ctrl-C
 
 
+def test_a_verdict_that_changes_nothing_of_what_is_recommended_is_not_pursued() -> None:
+    """Three workers may pass or not, and are surely no faster than two that do; then they may be faster."""
+    found = sweep(w1=BASE, w2=CLEAR, w3=(6.3, 6.5, 7.2))
+    assert [c.verdict for c in found] == ["BASELINE", "FEASIBLE", "INCONCLUSIVE"]
+    assert asked(found) == ()
+    choices = recommend.choices(found, {c.key: values.config(workers=c.workers) for c in found}, TOLERANCE)
+    left = trials.unpursued(found, choices)
+    assert left == ["workers=3"]
+    said = trials.outcome(found, (), 10, left=left)
+    assert said.endswith(
+        "stopped at 3 trials: another would not change what is recommended; the verdict of workers=3 is open and would "
+        "change nothing of it"
+    )
+    assert settle.settle(found, 3, False, TrialsAsked(asked="auto", max=3, unpursued=tuple(left))) is None
+    found = sweep(w1=BASE, w2=CLEAR, w3=(4.2, 5.1, 4.6))
+    assert "workers=3" in [one.key for one in asked(found)]
+
+
 def test_a_spread_that_a_fixed_number_of_trials_decides_is_looked_at_again() -> None:
     """1.9x in trials that spread by 6 %: at 95 % three decide, at each of several looks they do not."""
     runs = [*values.trials(1, *BASE), *values.trials(2, 5.0, 5.3, 5.5)]

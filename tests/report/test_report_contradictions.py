@@ -105,10 +105,17 @@ def test_a_report_does_not_contradict_itself(spec: tuple[list[Any], int, int, in
     if asked == "auto":
         for c in rows.values():
             waits = "INCONCLUSIVE" in {g.verdict for g in c.gates} and c.verdict == "INCONCLUSIVE"
-            assert not waits or c.key in open_ or rows[c.baseline or c.key].status != "ok"
+            left = c.key in report.trials.unpursued
+            assert not waits or c.key in open_ or left or rows[c.baseline or c.key].status != "ok"
+            assert not left or waits
         assert all(rows[key].status == "ok" and rows[key].baseline in (key, *open_[key].beside) for key in open_)
-        nothing = "another would change no verdict" in (report.trials.stopped or "")
+        nothing = "another would change no" in (told := report.trials.stopped or "") or "another would not" in told
         assert nothing == (not open_ and "INVALID" not in verdicts)
+        # What is not pursued is told, and loses to something that passes.
+        for key in report.trials.unpursued:
+            chosen = next(a.recommendation for a in report.advice if a.recommendation)
+            assert chosen.decided and chosen.key != key and rows[chosen.key].verdict in PASSES
+            assert key in told or open_ or "INVALID" in verdicts
         assert report.decide or not open_
     else:
         assert (report.trials.open, report.trials.stopped) == ((), None)
