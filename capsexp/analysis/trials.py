@@ -11,7 +11,7 @@ from capsexp.counts import counted
 from capsexp.results.report import Configuration, Open, RunValidity
 from capsexp.results.verdicts import Reading, Status, Verdict
 
-FRUITLESS = 3  # repetitions in a row that were disturbed again: the machine is not going to be quiet
+FRUITLESS = 6  # repetitions in a row that were disturbed again: the machine is not going to be quiet
 BUDGET = "budget_s"  # what ended a sweep, where it was the time
 Gain = Callable[[str, str], statistics.Interval | None]  # how many times as fast the one is as the other
 RATIOS = ("speedup", "memory_growth", "efficiency")

@@ -23,7 +23,7 @@ class ValidityConfig:
     steal_percent: float | None = setting(10.0, "CPU that the host of a virtual machine took")
     other_cpu: float | None = setting(0.25, "share of all CPUs that other processes used")
     interference: float | None = setting(
-        None, "by how much others made the run slower by having a CPU it waited for, as a share: 0.05 is strict"
+        0.03, "by how much others made the run slower by having a CPU it waited for, as a share"
     )
     frequency: float | None = setting(
         0.7, "the CPU's clock in the later half of the run / in its earlier half, at least"
