@@ -1,53 +1,29 @@
 """Does the answer hold beside a neighbour? Default sweeps of workers=1,2,3, one after the other, while another process
-takes one CPU for spells of 2 to 10 s, 30 % of the time; and without it. Words after the options are overrides.
+takes one CPU for spells of 2 to 10 s, 30 % of the time (see neighbour.py); and without it. Are disturbed runs found,
+and others not accused? Words after the options are overrides; `--simulated N`: N sweeps in simulated time.
 """
 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
-import random
+import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from pathlib import Path
 
-from common import report
+import noisy_simulated
+from common import sweep
+from neighbour import neighbour, read, touched
 from tabulate import tabulate
 
+from capsexp.results.read import read_report, read_sweep
 from capsexp.results.report import Configuration, Recommendation, Report
+from capsexp.results.sweep import read_plan
 
-SHARE = 0.3  # of the time that the neighbour is busy
-SPELL_S = 2.0, 10.0
 PASSES = ("FEASIBLE", "FEASIBLE_WITH_CAVEATS", "BASELINE")
 TOLERANCE = 0.05  # report.tolerance
-
-
-def be_busy(seed: int) -> None:
-    """Until it is ended: pauses of random length, and spells in which it uses one CPU."""
-    draw, busy = random.Random(seed), False
-    pause_s = sum(SPELL_S) / 2 * (1 - SHARE) / SHARE
-    while True:
-        until = time.monotonic() + (draw.uniform(*SPELL_S) if busy else draw.expovariate(1 / pause_s))
-        while time.monotonic() < until:
-            if not busy:
-                time.sleep(max(0.0, until - time.monotonic()))
-        busy = not busy
-
-
-@contextmanager
-def neighbour(seed: int | None) -> Iterator[None]:
-    """A neighbour for as long as it lasts; none without a seed."""
-    if seed is None:
-        yield
-        return
-    process = multiprocessing.get_context("spawn").Process(target=be_busy, args=(seed,), daemon=True)
-    process.start()
-    try:
-        yield
-    finally:
-        process.kill()
-        process.join()
+MUCH = 0.1  # of a run's time, in which the neighbour was busy
 
 
 def contradictions(found: Report) -> list[str]:
@@ -95,19 +71,59 @@ def settled(found: Report) -> bool:
     return not found.trials.open and found.verdict not in ("INCONCLUSIVE", "INVALID")
 
 
+def runs(folder: Path, told: Path, found: Report) -> list[tuple[int, float, str]]:
+    """Of each run that ended well its workers, the share of its load in which the neighbour was busy, and the codes of
+    what it was found to be disturbed by."""
+    busy = read(told)
+    places = {run.num: run.dir for run in read_plan(folder).planned}
+    why = {run.num: ", ".join(r.code for r in run.reasons) for c in found.configurations for run in c.validity.runs}
+    each = []
+    for one in read_sweep(folder).runs:
+        span = one.run.window_s.span
+        if span is None or one.run.num not in why:
+            continue
+        end = (folder / places[one.run.num] / "client.json").stat().st_mtime  # it is written when the load has ended
+        each.append((one.run.workers or 0, touched((end - (span[1] - span[0]), end), busy), why[one.run.num]))
+    return each
+
+
+def detected(each: Sequence[tuple[int, float, str]]) -> None:
+    """How many of those the neighbour touched were found, and how many of the others were accused."""
+    for what, all_cpus in (("runs that use all CPUs", True), ("runs that leave it a CPU", False)):
+        some = [(share, why) for workers, share, why in each if (workers > 1) == all_cpus]
+        much = [bool(why) for share, why in some if share > MUCH]
+        none = [why for share, why in some if share == 0]
+        accused = Counter(why for why in none if why)
+        print(
+            f"{what}: of {len(much)} beside which the neighbour was busy for more than a tenth of their time "
+            f"{sum(much)} are INVALID; of {len(none)} beside which it never was {sum(accused.values())} "
+            f"{dict(accused) or ''}"
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sweeps", type=int, default=20)
     parser.add_argument("--neighbour", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--seed", type=int, default=1, help="of the first sweep's neighbour")
+    parser.add_argument("--simulated", type=int, metavar="N")
     parser.add_argument("overrides", nargs="*")
     asked = parser.parse_args()
-    said, rows, times = Counter[str](), [], []
+    if asked.simulated:
+        noisy_simulated.told(asked.simulated)
+        return
+    said, rows, times, each = Counter[str](), [], [], []
     for number in range(asked.sweeps):
         begun = time.monotonic()
-        with neighbour(asked.seed + number if asked.neighbour else None):
-            found = report("workers=1,2,3", *asked.overrides)
-        times.append(time.monotonic() - begun)
+        with tempfile.TemporaryDirectory() as scratch:
+            told = Path(scratch) / "spells"
+            with (
+                neighbour(asked.seed + number if asked.neighbour else None, told),
+                sweep("workers=1,2,3", *asked.overrides) as folder,
+            ):
+                times.append(time.monotonic() - begun)
+                found = read_report(folder)
+                each += runs(folder, told, found)
         chosen, against = found.recommendation, contradictions(found)
         said["recommended 2"] += bool(chosen and chosen.workers == 2)
         said["contradicted themselves"] += bool(against)
@@ -126,6 +142,7 @@ def main() -> None:
     ends = ", ".join(f"{said[what]} {what}" for what in ("recommended 2", "contradicted themselves", "settled"))
     beside = "beside a neighbour" if asked.neighbour else "without a neighbour"
     print(f"{asked.sweeps} sweeps {beside}: {ends}; {min(times):.0f} to {max(times):.0f} s each")
+    detected(each)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from capsexp.analysis import gates
 from capsexp.analysis.statistics import Interval
 from capsexp.results.report import Configuration
-from capsexp.results.verdicts import SURE, Reading, Status
+from capsexp.results.verdicts import SURE, Reading, Status, Verdict
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,9 @@ def choose(found: Sequence[Configuration], tolerance: float) -> Choice | None:
     found = [c for c in found if c.fault.kind == "none" and c.dropped is None]
     known = [c for c in found if speed(c) and c.workers and c.status == Status.OK and not gates.said(c, Reading.FAIL)]
     sure = [c for c in known if c.verdict in SURE]
+    blank = [c for c in found if c.verdict == Verdict.INVALID and c.status == Status.OK]  # nothing is known of it
     unsure = [c for c in known if c.adds_workers and c.verdict not in SURE]
+    unsure += [c for c in blank if c.adds_workers and c not in unsure]
     wanting = [c for c in unsure if gates.wants_trials(c)]
     answered = bool(sure) and (any(c.adds_workers for c in sure) or not unsure)
     rest = wanting if answered else [c for c in known if c not in sure]
@@ -62,7 +64,8 @@ def choose(found: Sequence[Configuration], tolerance: float) -> Choice | None:
         return None
     chosen = best(candidates, tolerance)
     passing = best(sure, tolerance) if sure else None
-    decided = answered and chosen is passing and all(best([*sure, c], tolerance) is chosen for c in wanting)
+    decided = answered and not blank and chosen is passing
+    decided = decided and all(best([*sure, c], tolerance) is chosen for c in wanting)
     return Choice(chosen, tuple(candidates), decided, passing, tuple(unsure), tolerance)
 
 

@@ -43,6 +43,16 @@ def test_cores_that_bind_only_the_counts_that_did_not_pass() -> None:
     assert (found.workers, found.binds) == (1, "Cores bind from 2 workers on: 2 threads on 2 CPUs, 90 % used.")
 
 
+@pytest.mark.parametrize("disturbed", [2, 3])
+def test_nothing_is_decided_while_one_of_them_has_no_run_that_counts(disturbed: int) -> None:
+    runs = {1: (10.0, 10.1, 9.9), 2: (5.0, 5.05, 4.95), 3: (5.0, 5.1, 5.05)}
+    each = [trials(n, *times, **({"disturbed": HOG} if n == disturbed else {})) for n, times in runs.items()]
+    found = advice(*(run for some in each for run in some), cpus=2)
+    assert found.workers == 5 - disturbed
+    assert not found.decided
+    assert [said.partition(":")[0] for said in found.open] == [f"workers={disturbed}"]
+
+
 def test_the_next_worker_as_it_is_predicted() -> None:
     found = advice(made_run(1, 10.0, 100.0), made_run(2, 5.0, 180.0), made_run(3, 10 / 3, 240.0))
     assert (found.next.workers, found.next.predicted) == (4, True)
