@@ -1,3 +1,3 @@
 """capsexp: do more recognizer processes pay on this machine?"""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -38,6 +38,42 @@ def test_the_site_is_whole_and_loads_nothing_from_elsewhere(tmp_path: Path) -> N
     assert 'href="how-to/report/"' in linked and 'href="LICENSE"' not in linked
 
 
+def test_every_link_of_a_document_leads_to_a_file_and_a_heading() -> None:
+    """As a repository's page shows them; what is elsewhere on the net is not fetched."""
+    dead, followed = [], 0
+    for page in documents.linked():
+        for target, anchor in documents.links(page):
+            there = (page.parent / target).resolve() if target else page
+            followed += 1
+            if not there.exists() or (anchor and anchor not in documents.headings(there)):
+                dead.append(f"{page.relative_to(ROOT)}: {target}{anchor and f'#{anchor}'}")
+    assert dead == []
+    assert followed > 100
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("[a](b.md) and [c](d/e.md#f-g)", [("b.md", ""), ("d/e.md", "f-g")]),
+        ("![a picture](x.svg), [here](#below)", [("x.svg", ""), ("", "below")]),
+        ("[elsewhere](https://example.org/a), [mail](mailto:a@example.org)", []),
+        ("    [in code](a.md)", []),
+        ("`[in code](a.md)`", []),
+        ("[![a picture](x.png)](y.md)", [("x.png", ""), ("y.md", "")]),
+    ],
+)
+def test_links_are_those_that_a_reader_can_follow(tmp_path: Path, text: str, found: list[tuple[str, str]]) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(text)
+    assert sorted(documents.links(page)) == sorted(found)
+
+
+def test_a_heading_is_linked_as_repositories_do(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# What's new\n\n## `pool=`, and more\n\n    # no heading\n\n## Again\n\n## Again\n")
+    assert documents.headings(page) == {"whats-new", "pool-and-more", "again", "again-1"}
+
+
 BLOCKS = list(documents.blocks())
 SWEEPS = [(b.place, given) for b in BLOCKS for line in b.lines if (given := documents.overrides(line)) is not None]
 

@@ -1,6 +1,7 @@
 """What is shipped works where it is installed, and no preset rots."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import capsexp
 from capsexp.config import conf_dir
 from capsexp.experiment.sweep import plan
 
@@ -83,3 +85,13 @@ def test_what_is_given_wins_over_a_preset() -> None:
         (trial, workers) for trial in (1, 2) for workers in (1, 2, 4)
     ]
     assert sweep.worker_counts == [1, 2, 4]
+
+
+def test_the_version_is_the_same_wherever_it_is_written() -> None:
+    said = {
+        "pyproject.toml": r'^version = "(.+)"$',
+        "CITATION.cff": r"^version: (.+)$",
+        "CHANGELOG.md": r"^## ([\d.]+) - \d{4}-\d\d-\d\d$",
+    }
+    found = {name: re.findall(line, (ROOT / name).read_text("utf-8"), re.MULTILINE)[0] for name, line in said.items()}
+    assert found == dict.fromkeys(said, capsexp.__version__)

@@ -18,6 +18,10 @@ _MARK = re.compile(r"<!-- run(?: with (?P<overrides>[^,>]+?))?(?:, exit (?P<code
 _WORDS = {"./do run": "python -m capsexp", "./do report": "python -m capsexp.report"}
 
 
+_LINK = re.compile(r"\]\((?!\w+:)([^)#\s]*)(?:#([^)\s]+))?\)")
+_CODE = re.compile(r"`[^`]*`")
+
+
 @dataclass(frozen=True)
 class Block:
     """`place`: page and line, for people; `lines`: commands as they stand there, without comments."""
@@ -67,3 +71,26 @@ def overrides(command: str) -> list[str] | None:
     if words[:3] != ["python", "-m", "capsexp"] or asks or any(word.startswith("resume=") for word in words):
         return None
     return [word for word in words[3:] if not word.startswith("-")]
+
+
+def linked() -> list[Path]:
+    """Every document of the repository."""
+    more = ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "benchmarks/README.md", "training/README.md")
+    return [*PAGES, *(ROOT / name for name in more)]
+
+
+def links(page: Path) -> Iterator[tuple[str, str]]:
+    """The path and the heading of each link to a file of the repository; either may be empty."""
+    for line in page.read_text("utf-8").splitlines():
+        if not line.startswith("    "):
+            yield from _LINK.findall(_CODE.sub("", line))
+
+
+def headings(page: Path) -> set[str]:
+    """The headings of a page, spelled as GitHub links to them."""
+    seen: dict[str, int] = {}
+    for line in page.read_text("utf-8").splitlines():
+        if line.startswith("#"):
+            name = re.sub(r"[^\w\- ]", "", line.lstrip("#").strip().lower()).replace(" ", "-")
+            seen[name] = seen.get(name, -1) + 1
+    return {name if n == 0 else f"{name}-{n}" for name, most in seen.items() for n in range(most + 1)}
