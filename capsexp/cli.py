@@ -17,7 +17,7 @@ from capsexp.experiment import foresee, preflight
 from capsexp.experiment.combinations import combinations, split
 from capsexp.experiment.sweep import PlannedSweep, each_differs, plan
 from capsexp.experiment.sweep_runner import SweepRunner
-from capsexp.files import note, tell, working_folder
+from capsexp.files import note, tell, tell_line, working_folder
 from capsexp.lock import locked
 from capsexp.overrides import key_of, pasted, several, unquoted
 from capsexp.results.sweep import read_plan
@@ -165,7 +165,7 @@ def _dry_run(sweep: PlannedSweep) -> int:
     for doubt in doubts:
         note(f"warning: {doubt}")
     for line in foresee.lines(sweep, [planned.config for planned in sweep.planned]):
-        tell(line)
+        tell_line(line)
     return 0
 
 

@@ -11,8 +11,10 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import sys
 import tempfile
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, TextIO
@@ -204,9 +206,26 @@ def tell(text: str, out: TextIO | None = None) -> None:
         print(escape.encodable(escape.lines(text), out), file=out, flush=True)
 
 
+def tell_line(line: str, out: TextIO | None = None) -> None:
+    """The same of a sentence, which a terminal that is narrower shows broken between words."""
+    out = out or sys.stdout
+    if out is not None and out.isatty():
+        width = shutil.get_terminal_size().columns
+        line = "\n".join(folded(one, width) for one in line.splitlines())
+    tell(line, out)
+
+
 def note(line: str) -> None:
     """A line on stderr: how things go, and errors."""
-    tell(line, sys.stderr)
+    tell_line(line, sys.stderr)
+
+
+def folded(line: str, width: int) -> str:
+    """A line within `width` characters, broken between words; commands are left whole, as they are copied."""
+    if "python -m " in line:
+        return line
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    return textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def sync(file: IO[Any]) -> None:

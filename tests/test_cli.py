@@ -191,7 +191,7 @@ def test_no_reference_says_what_cannot_be_judged(bench: Bench) -> None:
     report = bench.report()
     assert gate(report["configurations"][1], "correctness") == "NOT_JUDGED"
     assert report["configurations"][1]["verdict"] != "FEASIBLE"
-    assert any("reference was skipped" in w for w in report["warnings"])
+    assert any("there is no reference (reference=off)" in w for w in report["warnings"])
 
 
 def test_trials_are_interleaved_and_become_one_row(bench: Bench) -> None:

@@ -255,8 +255,8 @@ def test_a_server_of_another_kind_is_measured_by_a_target_of_somebody_elses(
     [found] = read_json(tmp_path / "out" / "report.json")["configurations"]
     assert found["wrong_count"] == 0 and found["status"] == "ok"  # that no duration is told is no fault
     said = (tmp_path / "out" / "report.md").read_text("utf-8")
-    assert said.count("duration: not told by this target (shout), which does not say how much of the audio") == 1
-    assert said.count("id: not told by this target (shout), which does not say whose request a result belongs to") == 1
+    assert said.count("target=shout does not report how much of the audio") == 1
+    assert said.count("target=shout does not report to which request a result belongs") == 1
     assert read_json(next((tmp_path / "out").glob("*/run.json")))["tells"] == []
 
 

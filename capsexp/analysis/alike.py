@@ -60,4 +60,4 @@ def said(left_out: Sequence[LeftOut]) -> str | None:
     for one in left_out:
         each.setdefault(one.why, []).append(str(one.trial))
     listed = "; ".join(f"{'trial' if len(t) == 1 else 'trials'} {', '.join(t)}: {why}" for why, t in each.items())
-    return f"left out, as they measured something else: {listed}"
+    return f"left out, because they measured something else: {listed}"

@@ -74,11 +74,11 @@ def requests(u: Use) -> str | None:
     if u.waiting is None:
         return said
     if u.waiting < 1 - SENT:
-        return f"{said}, and for {100 * (1 - u.waiting):.0f} % the client was sending; a larger load.message_s helps"
-    said += f", and for {100 * u.waiting:.0f} % the client had nothing left to send"
+        return f"{said}, and the client was sending for {100 * (1 - u.waiting):.0f} %; try a larger load.message_s"
+    said += f", and the client had nothing left to send for {100 * u.waiting:.0f} %"
     if u.concurrency:
-        return f"{said}, as load.concurrency={u.concurrency} lets no more begin; a larger one would fill the queue"
-    return f"{said}; more requests (load.repeats) would fill the queue"
+        return f"{said}, because load.concurrency={u.concurrency} allows no more; try a larger one"
+    return f"{said}; send more requests (load.repeats)"
 
 
 def causes(
@@ -100,7 +100,7 @@ def causes(
     if not makespan:
         return [f"only {figures.completed} of {counted(figures.requests, 'request')} completed"]
     used = _of_run(configuration, figures, makespan, cpus, concurrency)
-    gain = f"no faster than {as_fast_with_fewer}, with more workers" if as_fast_with_fewer else None
+    gain = f"no faster than {as_fast_with_fewer}, although it has more workers" if as_fast_with_fewer else None
     found = [
         gain,
         _saturated(used),
@@ -115,7 +115,7 @@ def causes(
     said = [sentence for sentence in found if sentence]
     if len(said) > bool(gain):
         return said
-    return [*said, "none of the known causes shows in the data; look at segments.csv and monitor.csv of the run"]
+    return [*said, "no known cause shows in the data; look at segments.csv and monitor.csv of the run"]
 
 
 def _of_run(c: Configuration, figures: Figures, makespan: float, cpus: float, concurrency: int) -> Use:
@@ -134,11 +134,13 @@ def _of_run(c: Configuration, figures: Figures, makespan: float, cpus: float, co
 
 def _saturated(u: Use) -> str | None:
     if said := cores(u):
-        return f"the CPUs are full: {said}; more workers have nothing to run on"
+        return f"the CPUs are saturated: {said}; more workers cannot help"
     if u.system is None or u.system <= FULL:
         return None
     own = f"{100 * min(u.cpu or 0.0, 1.0):.0f} % by server and client"
-    return f"other programs kept the CPUs full: {100 * min(u.system, 1.0):.0f} % used, {own}; measure on a quiet one"
+    return (
+        f"other programs saturated the CPUs: {100 * min(u.system, 1.0):.0f} % used, {own}; measure on a quiet machine"
+    )
 
 
 def _bound(configuration: Configuration, figures: Figures, u: Use) -> str | None:
@@ -146,20 +148,20 @@ def _bound(configuration: Configuration, figures: Figures, u: Use) -> str | None
     if configuration.dispatch not in ("task", "hash") or u.busy is None or u.busy >= IDLE:
         return None
     return (
-        f"{counted(figures.requests, 'request')} on {counted(u.workers, 'worker')}, each bound to one by "
-        f"server.dispatch={configuration.dispatch}, and workers busy {_each(figures)} of the time; "
-        "server.dispatch=segment lets any take any"
+        f"server.dispatch={configuration.dispatch} binds each of {counted(figures.requests, 'request')} to one of "
+        f"{counted(u.workers, 'worker')}, and the workers were busy {_each(figures)} of the time; "
+        "server.dispatch=segment lets any worker take any segment"
     )
 
 
 def _idle(figures: Figures, u: Use) -> str | None:
     if u.busy is None:
-        return f"workers short of segments: {said}" if (said := requests(u)) else None
+        return f"workers lacked segments: {said}" if (said := requests(u)) else None
     if u.busy >= IDLE:
         return None
     why = requests(u)
     if why is None and u.queue_empty is not None:
-        why = f"segments waited during {100 * (1 - u.queue_empty):.0f} % of it all the same"
+        why = f"yet segments waited during {100 * (1 - u.queue_empty):.0f} % of it"
     return f"workers idle: they recognized during {_each(figures)} of the time" + (f"; {why}" if why else "")
 
 
@@ -199,8 +201,8 @@ def _client(figures: Figures, u: Use, limits: Mapping[str, float | None]) -> str
     if (u.client or 0.0) <= FULL and not _above(lag, limits.get("client_lag_s")):
         return None
     return (
-        f"client the bottleneck: it used {100 * (u.client or 0.0):.0f} % of a CPU and kept results waiting for up to "
-        f"{lag:.2f} s; a smaller load.concurrency asks less of it"
+        f"the client is the bottleneck: it used {100 * (u.client or 0.0):.0f} % of a CPU and kept results waiting for "
+        f"up to {lag:.2f} s; try a smaller load.concurrency"
     )
 
 
@@ -208,6 +210,6 @@ def _gateway(u: Use) -> str | None:
     if (u.gateway or 0.0) <= FULL:
         return None
     return (
-        f"gateway the bottleneck: it used {100 * (u.gateway or 0.0):.0f} % of a CPU to receive, cut and merge; "
-        "a larger load.message_s asks less of it"
+        f"the gateway is the bottleneck: it used {100 * (u.gateway or 0.0):.0f} % of a CPU to receive, cut and merge; "
+        "try a larger load.message_s"
     )

@@ -1,4 +1,4 @@
-"""Thresholds applied to a configuration: PASS, FAIL, NOT_JUDGED, or INCONCLUSIVE where an interval holds the limit."""
+"""Thresholds applied to a configuration: PASS, FAIL, NOT_JUDGED, or INCONCLUSIVE if an interval contains the limit."""
 
 from __future__ import annotations
 
@@ -112,15 +112,15 @@ def compare(
     if keeps(low) == keeps(high) == keeps(value):
         return verdict, known, None
     if estimate.of in ("requests", "samples"):
-        return Reading.INCONCLUSIVE, f"{known} holds the limit; more {estimate.of} would settle it", None
+        return Reading.INCONCLUSIVE, f"{known} contains the limit; more {estimate.of} would settle it", None
     values = estimate.values
     needed = statistics.trials_to_settle(values, limit, gate.logs, level) if values else None
     if needed is None:
-        return Reading.INCONCLUSIVE, f"{known} holds the limit; no reasonable number of trials would settle it", None
+        return Reading.INCONCLUSIVE, f"{known} contains the limit; no reasonable number of trials would settle it", None
     more = needed - len(values)
     enough = max(made, len(values)) + more  # some of those that were made may not count
     key = "trials_max" if estimate.decides else "trials"
-    return Reading.INCONCLUSIVE, f"{known} holds the limit; {key}={enough} ({more} more) would settle it", enough
+    return Reading.INCONCLUSIVE, f"{known} contains the limit; {key}={enough} ({more} more) would settle it", enough
 
 
 def _keeps(metric: Metric, value: float, limit: float) -> bool:

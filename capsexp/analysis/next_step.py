@@ -26,15 +26,17 @@ def following(chosen: Configuration, found: Sequence[Configuration], scaling: Sc
     for one in line(chosen, found):
         reached, but = one.value("throughput_rtfx"), None
         if one.status != Status.OK or not reached:
-            but = f"ended as {one.status}" if one.status != Status.OK else "did not complete all requests"
+            but = "not all requests completed"
+            if one.status != Status.OK:
+                but = "its run failed" if one.status == Status.FAILED else f"its run was {one.status}"
         elif failed := gates.said(one, Reading.FAIL):
-            but = f"does not pass ({', '.join(failed)})"
+            but = f"it fails {', '.join(failed)}"
         elif one.verdict == Verdict.INVALID:
             useless = {one.key: one, chosen.key: chosen}.values()
             what = validity.kinds(validity.codes(c for c in useless if not c.validity.valid))
-            but = f"was {what or 'disturbed'}, so that this is not known"
+            but = f"this is not certain: its runs were {what or 'disturbed'}"
         elif one.verdict == Verdict.INCONCLUSIVE:
-            but = "is not decided"
+            but = "it is not decided"
         return _step(chosen, one.workers or 0, reached, one.value("peak_memory_mb"), but)
     for row in scaling.predicted if scaling else ():
         return _step(chosen, row.workers, row.throughput_rtfx, row.peak_memory_mb, None, predicted=True)
@@ -71,7 +73,7 @@ def sentence(chosen: Configuration, following: Step | None, decided: bool) -> st
     but, mb = following.but, following.more_mb
     first = f"Run {workers};" if decided else f"With {counted(workers, 'worker')}:"
     if following.gain is None:
-        return f"{first} {name} {but}."
+        return f"{first} {name} has no figure, as {but}."
     cost = "" if mb is None else f" for {mb / 1024:+.1f} GB" if abs(mb) >= 1000 else f" for {mb:+.0f} MB"
     adds = "adds" if more == 1 else "add"
     if (percent := round(100 * following.gain)) < 0:

@@ -31,8 +31,8 @@ def sentence(chosen: Configuration, found: Iterable[Configuration]) -> str | Non
         return None
     size = f"{abs(saving.peak_mb):.0f} MB ({100 * abs(saving.share):.0f} %)"
     return (
-        f"pool={chosen.pool} {'saves' if saving.peak_mb >= 0 else 'costs'} {size} against {saving.against}, "
-        f"at {saving.throughput:.2f}x its throughput."
+        f"pool={chosen.pool} {'saves' if saving.peak_mb >= 0 else 'costs'} {size} compared with {saving.against}, "
+        f"at {saving.throughput:.2f}x of its throughput."
     )
 
 
@@ -50,9 +50,9 @@ def wrong_threads(key: str, workers: int, threads: int, cpus: float, figures: Fi
         return None
     if real > 1.25 * threads:
         return (
-            f"{key}: each worker used {real:.1f} CPUs while threads={threads}: its library starts more threads than it "
-            "was told to"
+            f"{key}: each worker used {real:.1f} CPUs with threads={threads}: its library starts more threads than it "
+            "should; compare by CPUs used, not by threads"
         )
     if threads > 1 and workers * threads <= cpus and real < 0.6 * threads:
-        return f"{key}: each worker used {real:.1f} CPUs while threads={threads}: its library does not use them"
+        return f"{key}: each worker used {real:.1f} CPUs with threads={threads}: its library does not; try threads=1"
     return None

@@ -53,7 +53,7 @@ def dropped(
             continue
         behind = made.surely(best, c.key, chance)
         if behind > -math.log(1 - tolerance):
-            why = f"surely slower than {best}, by {100 * (1 - math.exp(-behind)):.0f} % at least"
+            why = f"certainly slower than {best}, by {100 * (1 - math.exp(-behind)):.0f} % at least"
             out[c.key] = Dropped(trials=_trials(c), by=best, why=why)
     needed = {c.baseline for c in found if c.key not in out}
     return {key: one for key, one in out.items() if key not in needed}
@@ -71,7 +71,7 @@ def _gains_too_little(c: Configuration, made: Fit, limit: float | None, chance: 
     if limit is None or not c.adds_workers or base is None or not {c.key, base} <= set(made.keys):
         return None
     most = math.exp(-made.surely(base, c.key, chance))
-    return f"surely gains less than {limit:g}x of {base}: {most:.2f}x at most" if most < limit else None
+    return f"certainly gains less than {limit:g}x over {base}: {most:.2f}x at most" if most < limit else None
 
 
 def _trials(c: Configuration) -> int:
@@ -101,7 +101,7 @@ def questions(
             choice = choices.get(c.key)
             likely = choice is None or choice.chosen.key == c.key
             beside = (c.baseline,) if likely and c.baseline not in (None, c.key) else ()
-            why = f"it is in the race, with {counted(_trials(c), 'run')} of {trials}"
+            why = f"still in the race, with {counted(_trials(c), 'run')} of {trials}"
             each.append(Open(key=c.key, beside=beside, why=why, race=True))
     return tuple(each)
 
@@ -164,6 +164,6 @@ def outcome(found: Sequence[Configuration]) -> str | None:
         return None
     each = f"{len(out)} of {counted(len(found), 'configuration')}"
     return (
-        f"search=race dropped {each} after {counted(sum(map(_trials, out)), 'run')} of them; the risk that the one to "
-        f"run is among them is {100 * RISK:g} % at most"
+        f"search=race dropped {each} after {counted(sum(map(_trials, out)), 'run')} of them; the risk that the best "
+        f"one is among them is {100 * RISK:g} % at most"
     )

@@ -33,7 +33,7 @@ def advise(
         return [Advice(group="", reason="no run was made")]
     if len(asked) > 1 and all(len(group) == 1 for group in asked.values()):
         varied = ", ".join(dict.fromkeys(part.partition("=")[0] for name in asked for part in name.split(", ")))
-        why = f"only {varied} was varied, which is not the server's to set; the table compares"
+        why = f"only {varied} was varied, which is no setting of the server; compare the rows of the table"
         return [Advice(group="", reason=why)]
     advice = []
     for name, group in asked.items():
@@ -74,8 +74,8 @@ def _why_nothing(group: Sequence[Configuration], configs: Configs, found: Sequen
         return "so far one configuration was measured, so there is nothing to choose from"
     if all(configs[c.key]["server"].get("name") == "external" for c in group):
         return (
-            "a server that runs already was measured as it is; measure it again with another number of workers, and "
-            "let python -m capsexp.compare FOLDER FOLDER say what that brought"
+            "a running server was measured as it is; measure it again with another number of workers, and compare both "
+            "with python -m capsexp.compare FOLDER FOLDER"
         )
     if all(c.fault.kind != "none" for c in group):
         return "faults were injected in every run"
@@ -83,7 +83,7 @@ def _why_nothing(group: Sequence[Configuration], configs: Configs, found: Sequen
     failed |= {name: None for c in group for name in slo.missed(c.slo)}
     if failed:
         return f"no configuration passes its gates ({', '.join(failed)})"
-    return "nothing that was measured keeps within its limits, as far as the runs tell"
+    return "no configuration keeps within its limits, as far as the runs tell"
 
 
 def recommend(
@@ -138,11 +138,11 @@ def _why(choice: Choice, found: Sequence[Configuration]) -> str:
     if own := _speedup(chosen):
         said.append(own)
     if chosen is not fastest:
-        said.append(f"the fastest, {fastest.key}, reaches {_figures(fastest)}, which is no more than the tolerance")
+        said.append(f"the fastest, {fastest.key}, reaches {_figures(fastest)}, within the tolerance")
     elif not chosen.adds_workers:
         others = [c for c in found if c.adds_workers and c.key != chosen.key]
         if not others:
-            return f"{said[0]}; nothing with more workers was measured to compare it with."
+            return f"{said[0]}; no configuration with more workers was measured for comparison."
         failed = [c for c in others if gates.said(c, Reading.FAIL) and c.value("speedup")]
         if failed:
             most = max(failed, key=lambda c: c.value("speedup") or 0.0)
@@ -156,7 +156,7 @@ def _meanwhile(choice: Choice) -> str | None:
     passing = choice.passing
     if passing is None or passing is choice.chosen or not passing.adds_workers:
         return None
-    return f"What passes so far is {passing.key}: {_figures(passing)}."
+    return f"{passing.key} passes so far: {_figures(passing)}."
 
 
 def _open(c: Configuration) -> str:

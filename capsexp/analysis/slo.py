@@ -100,7 +100,7 @@ def _judged(runs: Sequence[Sequence[Experience]], limit: Limit, looks: int) -> S
     requests, late = sum(s.requests for s in found), sum(s.late for s in found)
     known = SloResult(
         name=limit.name, metric=limit.tag, kind=limit.kind, limit=limit.value, allowed=limit.allowed,
-        requests=requests, late=late, verdict=Reading.NOT_JUDGED, reason="no request tells",
+        requests=requests, late=late, verdict=Reading.NOT_JUDGED, reason="no request was measured for it",
     )  # fmt: skip
     if not requests:
         return known
@@ -114,7 +114,7 @@ def _judged(runs: Sequence[Sequence[Experience]], limit: Limit, looks: int) -> S
 def _with(known: SloResult, value: float | None, share: tuple[float, float], verdict: Reading) -> SloResult:
     percent = " to ".join(f"{100 * each:.1f}" for each in share)
     reason = (
-        f"{known.late} of {known.requests} requests were beyond it: {percent} %, where {100 * known.allowed:g} % may"
+        f"{known.late} of {known.requests} requests exceeded it: {percent} % (at most {100 * known.allowed:g} % may)"
     )
     return msgspec.structs.replace(known, value=value, late_ci=share, verdict=verdict, reason=reason)
 

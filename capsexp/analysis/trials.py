@@ -135,7 +135,7 @@ def _widths(found: Sequence[Configuration], ci_width: float | None) -> Iterator[
         for gate in c.gates if c.dropped is None else ():
             width = statistics.width(gate.ci95)
             if gate.metric in RATIOS and width is not None and width > (ci_width or 0.0):
-                yield c, (), f"{gate.metric} is known to +-{100 * width:.1f} %"
+                yield c, (), f"{gate.metric} is known only to +-{100 * width:.1f} %"
 
 
 def further(configurations: Sequence[Configuration], open_: Sequence[Open], most: int) -> list[tuple[str, int]]:
@@ -164,17 +164,17 @@ def outcome(
     not pursued."""
     count = counted(max((c.trials for c in configurations), default=0), "trial")
     if any(hopeless(c) for c in configurations):
-        return f"trials=auto stopped at {count}: runs are too short, and more of them would be as short"
+        return f"trials=auto stopped at {count}: runs are too short, and repeats would be, too"
     shown = [f"{one.key} ({one.why})" for one in open_]
     shown += [f"{c.key} ({Verdict.INVALID})" for c in configurations if c.verdict == Verdict.INVALID]
     if not shown and left:
         verdicts = f"the verdict of {', '.join(left)} is open and would change nothing of it"
         return f"trials=auto stopped at {count}: another would not change what is recommended; {verdicts}"
     if not shown:
-        return f"trials=auto stopped at {count}: another would change no verdict and nothing that is recommended"
+        return f"trials=auto stopped at {count}: another would change neither a verdict nor the recommendation"
     by = ""
     if spent_s is not None:
         by = f" by report.budget_s={spent_s:g}"
     elif open_ and not further(configurations, open_, most):
         by = f" by trials_max={most}"
-    return f"trials=auto stopped at {count}{by}, with this open: {'; '.join(shown)}"
+    return f"trials=auto stopped at {count}{by}; still open: {'; '.join(shown)}"

@@ -27,7 +27,7 @@ def judged(one: Configuration, base: Configuration, thresholds: Mapping[str, Any
         return one
     none = None if base.value("makespan_s") else f"{base.key} did not complete its requests"
     if one.unlike_baseline:
-        none = f"{base.key} was made with other {' and '.join(one.unlike_baseline)}"
+        none = f"{base.key} was measured with other {' and '.join(one.unlike_baseline)}"
     mine, theirs = invalid(one), invalid(base)
     unjudged = _unjudged(one, base)
     results = gates.judge(one, thresholds, unjudged, none, mine, theirs, looks)
@@ -55,7 +55,7 @@ def _unjudged(one: Configuration, base: Configuration) -> str | None:
     if one.key == base.key:
         return "this is the baseline"
     if one.timed:
-        return f"load={one.load} lasts as long as it says, however fast the server is"
+        return f"load={one.load} has a fixed duration, however fast the server is"
     if one.workers == base.workers or (one.workers or 2) <= (base.workers or 1):
         return "no more workers than the baseline"
     return None

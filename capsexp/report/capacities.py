@@ -1,4 +1,4 @@
-"""How much each configuration carries, as the readable forms say it: sentences, and the rows of three tables."""
+"""The capacity of each configuration as the readable forms show it: sentences, and the rows of three tables."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from capsexp.report.tables import number, percent
 from capsexp.results.report import Capacity, CapacityProbe, Report
 
 HEADERS = (
-    "configuration", "SLO", "most that kept it", "least that broke it", "what binds", "per worker", "MB each",
+    "configuration", "SLO", "most that kept it", "least that broke it", "broken first", "per worker", "MB each",
 )  # fmt: skip
 MEANING_HEADERS = ("what real time means", "configuration", "most that kept it", "least that broke it", "known")
 PROBE_HEADERS = ("configuration", "load", "runs", "requests", "too late", "wrong", "verdict")
 EXPLAINED = (
-    "Real time, by the same runs: of each meaning but one 1 text in 20 may be later. Lag does not grow up to as many "
-    "users as the server gets done in the long run, were none of them to wait (reckoned from its throughput while it "
-    "was busy). Not known: the runs were made to find another band, and do not narrow this one."
+    "Meanings of real time, from the same runs. In each but the last, 1 text in 20 may be later. Lag does not grow: "
+    "the most users for whom the server keeps up in the long run if nobody waits (calculated from its throughput while "
+    "it was busy). Known=no: the runs were made to find another band, and do not narrow this one."
 )
 
 
@@ -26,7 +26,7 @@ def lines(report: Report) -> list[str]:
 
 
 def _said(one: Capacity) -> Iterator[str]:
-    what = f"{one.key} carries"
+    what = f"{one.key} can serve"
     if one.feasible_max:
         each = ""
         if one.per_worker is not None and (one.workers or 0) > 1:
@@ -34,17 +34,17 @@ def _said(one: Capacity) -> Iterator[str]:
         memory = f", {megabytes(one):.3g} MB for each" if one.peak_memory_mb else ""
         said = f"{what} {load(one.over, one.feasible_max)}{each}{memory}"
     else:
-        said = f"{what} nothing that was tried" if one.infeasible_min else f"of {one.key} nothing is known"
+        said = f"{what} none of the loads tried" if one.infeasible_min else f"unknown for {one.key}"
     if one.infeasible_min is not None:
         said += f"; {load(one.over, one.infeasible_min)} {'is' if one.infeasible_min == 1 else 'are'} too many"
         said += f" ({one.binding})" if one.binding else ""
     elif one.feasible_max:
-        said += "; nothing that was tried was too much"
+        said += "; no load tried was too much"
     if one.infeasible_min is not None and not one.resolved:
-        said += "; in between it is open"
+        said += "; in between is undecided"
     yield f"Capacity: {said}."
     if one.stopped:
-        yield f"Capacity: {one.key} is not looked at further: {one.stopped}."
+        yield f"Capacity: the search for {one.key} stopped: {one.stopped}."
 
 
 def load(over: str, size: float) -> str:

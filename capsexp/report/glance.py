@@ -12,12 +12,12 @@ from capsexp.results.report import Configuration, GateResult, Report
 from capsexp.results.verdicts import Reading, Status
 
 QUESTIONS = (
-    "How does this server do on this machine?",
+    "How does this server perform on this machine?",
     "Do more recognizer workers pay on this machine, and how many?",
     "What do injected faults do to this server?",
 )
 
-CARRIED = "How much does this server carry at once, and what users were promised is kept?"
+CARRIED = "How many users can this server serve at once within the SLO?"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a report says of CPUs: how they hang together, which of them workers were pinned to, and what that brought."""
+"""What a report says about CPUs: their topology, which of them workers were pinned to, and the effect of pinning."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def shared_cores(environment: Mapping[str, Any]) -> str | None:
     if not isinstance(cpus, int) or not isinstance(cores, int) or cpus <= cores:
         return None
     return (
-        f"{cpus} CPUs are {counted(cores, 'core')} here: workers that share a core bring less than workers on two; "
-        "placement=none,no_smt,spread tells what that costs"
+        f"the {cpus} CPUs are hardware threads of {counted(cores, 'core')}: two workers on one core are slower than on "
+        "two; placement=none,no_smt,spread measures the difference"
     )
 
 
@@ -66,7 +66,7 @@ def _gain(c: Configuration) -> str | None:
         return None
     said = f"{c.key} is {gain.value:.2f}x of {c.unpinned.key}"
     if gain.ci95 is None:
-        return f"{said}; one trial tells no more"
+        return f"{said}; run more trials for an interval"
     low, high = gain.ci95
     brings = "it pays" if low > 1 else "it costs" if high < 1 else "no difference was found"
     return f"{said} (95 % interval {interval(gain.ci95)}): {brings}"

@@ -27,7 +27,7 @@ def gains(report: Report) -> list[str]:
             if usual is not None and one is not usual:
                 said = list(_against(_classes(one), _classes(usual)))
                 where = f" ({name})" if name and len(groups) > 1 else ""
-                found += [f"{KEY}={schedule}{where}, against {USUAL}: {'; '.join(said)}."] if said else []
+                found += [f"{KEY}={schedule}{where}, compared with {USUAL}: {'; '.join(said)}."] if said else []
     return found
 
 
@@ -41,16 +41,16 @@ def _against(own: Mapping[str, LoadPart], usual: Mapping[str, LoadPart]) -> Iter
         for stat in ("p95", "p50"):
             new, old = getattr(a, f"stop_to_text_{stat}_s"), getattr(b, f"stop_to_text_{stat}_s")
             if new is not None and old:
-                yield f"{kind} waits {new:.2f} s for its text in place of {old:.2f} s ({stat}: {new / old:.2f}x)"
+                yield f"{kind} waits {new:.2f} s for its text instead of {old:.2f} s ({stat}: {new / old:.2f}x)"
                 break
         else:
             if a.achieved_rtfx and b.achieved_rtfx:
                 share = a.achieved_rtfx / b.achieved_rtfx
-                yield f"{kind} gets {share:.2f} of its throughput, its texts after {_longest(a)}"
+                yield f"{kind} keeps {100 * share:.0f} % of its throughput, with texts after {_longest(a)}"
 
 
 def _longest(part: LoadPart) -> str:
     for stat in ("p95", "p50"):
         if (found := getattr(part, f"turnaround_{stat}_s")) is not None:
             return f"{found:.1f} s ({stat})"
-    return "a time that too few tell"
+    return "an unknown time (too few requests)"

@@ -15,10 +15,10 @@ VERDICTS = {
     Verdict.CAVEATS: "more workers pay here, within the limits that were set, but see the warnings",
     Verdict.NOT_FEASIBLE: "no configuration with more workers keeps within the limits that were set",
     Verdict.INCONCLUSIVE: "the data do not decide it",
-    Verdict.BASELINE: "what others are compared with",
-    Verdict.INVALID: "the runs that would have to decide it were {}; see the warnings",
+    Verdict.BASELINE: "the configuration that others are compared with",
+    Verdict.INVALID: "the runs needed for a decision were {}; see the warnings",
 }
-KEEPS = "what was measured keeps within its limits, and nothing was measured to compare it with"
+KEEPS = "the configuration keeps within its limits; no other was measured for comparison"
 NONE_FASTER = {  # of a limit on speedup of 1 or below, or of none
     Verdict.FEASIBLE: "more workers keep within the limits that were set, but none of them is faster",
     Verdict.CAVEATS: "more workers keep within the limits that were set, but none of them is faster; see the warnings",
@@ -26,9 +26,9 @@ NONE_FASTER = {  # of a limit on speedup of 1 or below, or of none
 
 # Of a search for a capacity.
 CARRIES = {
-    Verdict.FEASIBLE: "what users were promised is kept, for as many as is said below",
-    Verdict.NOT_FEASIBLE: "what users were promised is kept for nobody",
-    Verdict.INCONCLUSIVE: "the runs do not decide for how many what they were promised is kept",
+    Verdict.FEASIBLE: "the SLO is kept for the number of users below",
+    Verdict.NOT_FEASIBLE: "the SLO is not kept even for the smallest load",
+    Verdict.INCONCLUSIVE: "the runs do not decide for how many users the SLO is kept",
 }
 
 
@@ -93,7 +93,7 @@ def _but_fewer_do(report: Report) -> str:
     chosen = [one.recommendation.key for one in report.advice if one.recommendation and one.recommendation.decided]
     if report.verdict not in NONE_FASTER or not _faster(report) or not chosen or added & set(chosen):
         return ""
-    return f"; {chosen[0]} does as well with fewer"
+    return f"; {chosen[0]} does as well with fewer workers"
 
 
 def _unusable(report: Report) -> str:
@@ -105,7 +105,7 @@ def _unusable(report: Report) -> str:
 def changed_lines(report: Report) -> list[str]:
     """Thresholds that were changed when the figures were there."""
     each = [f"{change.name} {_limit(change.before)} -> {_limit(change.now)}" for change in report.thresholds_changed]
-    return [f"Thresholds were changed after the runs were made: {', '.join(each)}."] if each else []
+    return [f"Thresholds were changed after the runs: {', '.join(each)}."] if each else []
 
 
 def _limit(value: Any) -> str:

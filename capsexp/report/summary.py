@@ -85,7 +85,7 @@ def _carried(report: Report) -> str:
     own = "what was promised"
     bands = [f"{one.feasible_max or 0:g} to {one.infeasible_min:g}" if one.infeasible_min is not None
              else f"from {one.feasible_max or 0:g}" for one in report.capacity]  # fmt: skip
-    headers = ["carried, from the most that kept it to the least that did not", *keys]
+    headers = ["capacity, from the most that kept the SLO to the least that did not", *keys]
     return tabulate([[own, *bands], *rows], headers, "simple", disable_numparse=True)
 
 

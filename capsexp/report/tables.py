@@ -23,8 +23,8 @@ FAULT_HEADERS = (
     "RTFx\nmeanwhile", "slow-\ndown",
 )  # fmt: skip
 FAULTS_EXPLAINED = (
-    "lost: requests without a final result, of which the server told so many; doubled: with more than one result that "
-    "is final, or another's; again: segments recognized again; recovery: until every worker struck was ready again."
+    "lost: requests without a final result (told: those with an error from the server); doubled: requests with several "
+    "final results, or another's; again: segments recognized again; recovery: until every affected worker was ready."
 )
 PREDICTED_HEADERS = ("configuration", "RTFx", "95 % interval", "peak MB", "95 % interval", "")
 
@@ -125,7 +125,7 @@ def counted_lines(report: Report) -> list[str]:
     """Where counts in a row are not of the same runs."""
     if not any(c.validity.valid and c.validity.invalid for c in report.configurations):
         return []
-    return ['Figures are of the valid trials only; "correct" counts the requests of all, as a wrong text stays wrong.']
+    return ['Figures use the valid trials only; "correct" counts the requests of all trials.']
 
 
 def explained_lines(report: Report) -> list[str]:
@@ -134,14 +134,14 @@ def explained_lines(report: Report) -> list[str]:
     if metrics:
         name = "/".join(sorted(metrics)).upper()
         found.append(
-            f"Memory is {name} summed over the server's processes; speedup is against the sweep's own baseline."
+            f"Memory is {name} summed over the server's processes; speedup is relative to the sweep's own baseline."
         )
     if any(c.value("wer") is not None for c in report.configurations):
         found.append(EXPLAINED)
     for ignored in dict.fromkeys(c.ignored for c in report.configurations if c.ignored):
         targets = ", ".join(dict.fromkeys(str(c.target) for c in report.configurations if c.ignored == ignored))
         what = ", ".join(IGNORABLE.get(name, name) for name in ignored)
-        found.append(f"target={targets}: no difference between texts is made by {what} (target.ignore).")
+        found.append(f"target={targets}: texts may differ in {what} (target.ignore).")
     return found
 
 
@@ -225,7 +225,7 @@ def scaling_lines(report: Report) -> list[str]:
         counts = ", ".join(str(n) for n in s.counts)
         line = f"threads={s.threads}, pool={s.pool}, from {counts} workers"
         if not s.enough:
-            found.append(f"{line}: nothing, as that takes three counts of workers at least")
+            found.append(f"{line}: no prediction, which needs three numbers of workers")
             continue
         if law:
             line += f": {law.rate:.2f} x real time each, sigma {law.sigma:.3f}, kappa {law.kappa:.5f}"
@@ -235,7 +235,7 @@ def scaling_lines(report: Report) -> list[str]:
             line += f"; {memory.base_mb:.0f} MB + {memory.per_worker_mb:.0f} MB per worker"
             if memory.largest_within_limit is not None and memory.limit_mb is not None:
                 line += f": {memory.largest_within_limit} fit in {memory.limit_mb:.0f} MB (predicted)"
-        guess = f" (uncertain: the law is fitted to {counted(s.fitted, 'count')} of workers)" if s.guess else ""
+        guess = f" (uncertain: fitted to {counted(s.fitted, 'number')} of workers only)" if s.guess else ""
         found.append(line + guess)
     return found
 

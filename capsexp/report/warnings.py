@@ -33,7 +33,7 @@ def warnings(
     """Each once. What cannot be said of a run, as its files were edited, costs nothing else."""
     found = [*files.notes, *(f"{m.planned.key}, run {m.planned.num}: {m.why}" for m in files.missing if m.why)]
     if files.sweep.interrupted:
-        found.append("the sweep was interrupted: what is missing is listed with its reason")
+        found.append("the sweep was interrupted: missing runs are listed with their reasons")
     found += [shared] if (shared := placements.shared_cores(files.environment)) else []
     cer = {c.key: c.value("cer") for c in configurations}
     for one in seen:
@@ -57,19 +57,16 @@ def _of_run(one: Seen) -> Iterator[str]:
     yield from (f"sample {s.file}: {s.reason}" for s in run.remarks)
     if run.twin:
         yield (
-            f"engine={run.engine} has random weights (a twin): its text means nothing, and no WER or CER is shown; "
-            "speed and memory are those of the real shape, and every text must still equal the reference's"
+            f"engine={run.engine} has random weights (a twin): its text means nothing, so no WER or CER is shown; "
+            "speed and memory are those of the real model, and every text must still equal the reference's"
         )
     for fact in sorted(TOLD.keys() - set(run.tells)):
-        yield (
-            f"{fact}: not told by this target ({run.group('target').get('name')}), which does not say {TOLD[fact]}: "
-            f"{UNTOLD[fact]}"
-        )
+        yield (f"target={run.group('target').get('name')} does not report {TOLD[fact]}: {UNTOLD[fact]}")
     if figures and run.fault == "none":
         threads = pools.wrong_threads(run.key, run.workers or 1, run.threads, run.cpu_count, figures)
         yield from [threads] if threads else []
     if run.group("reference").get("name") == "off":
-        yield "the reference was skipped: whether transcripts are identical cannot be judged"
+        yield "there is no reference (reference=off): correctness cannot be judged"
 
 
 def _language_doubt(one: RunFiles, cer: float | None) -> str | None:
@@ -93,8 +90,8 @@ def _of_references(references: Sequence[Reference]) -> Iterator[str]:
             yield from _of_server(reference)
         elif not reference.deterministic:
             yield (
-                "the reference's texts differ from one process count to another: "
-                f"engine {reference.engine} is not deterministic"
+                f"engine={reference.engine} is not deterministic: the reference's texts depend on the number of "
+                "processes, so a text that differs may be the engine's doing"
             )
     yield from _unlike_alone([r for r in references if r.kind == "server"])
 
@@ -103,12 +100,11 @@ def _of_server(reference: Reference) -> Iterator[str]:
     if reference.again:
         count, first = len(reference.again), min(reference.again)
         yield (
-            f"{_setting(reference)}: asked alone, twice for the same audio, the server answered {count} of "
-            f"{counted(len(reference.texts), 'sample')} in two ways (the first: {first}): it is not deterministic, "
-            "which is not the load's doing; these texts are not compared"
+            f"{_setting(reference)}: the server is not deterministic: without load, it gave two different texts for "
+            f"{count} of {counted(len(reference.texts), 'sample')} (the first: {first}); these texts are not compared"
         )
     if reference.texts and not any(text.text for text in reference.texts.values()):
-        yield f"{_setting(reference)}: asked alone, the server heard nothing in any sample: no text shows a fault"
+        yield f"{_setting(reference)}: without load, the server returned no text for any sample: check its model"
 
 
 def _unlike_alone(references: Sequence[Reference]) -> Iterator[str]:
@@ -118,9 +114,9 @@ def _unlike_alone(references: Sequence[Reference]) -> Iterator[str]:
             steady = (one.texts.keys() & other.texts.keys()) - one.again.keys() - other.again.keys()
             if unlike := sorted(name for name in steady if one.texts[name] != other.texts[name]):
                 yield (
-                    f"asked alone, the server answers {counted(len(unlike), 'sample')} otherwise with "
-                    f"{_setting(one)} than with {_setting(other)} (the first: {unlike[0]}): its setting changes its "
-                    "texts, not the load"
+                    f"without load, the server's texts of {counted(len(unlike), 'sample')} differ between "
+                    f"{_setting(one)} and {_setting(other)} (the first: {unlike[0]}): the setting "
+                    "changes them, not the load"
                 )
                 break
 
@@ -136,8 +132,8 @@ def _of_configuration(c: Configuration, seen: Sequence[Seen], files: SweepFiles)
         yield f"{c.key}: {left_out}"
     if c.unlike_baseline:
         yield (
-            f"{c.key}: made with other {' and '.join(c.unlike_baseline)} than its baseline {c.baseline}, so that what "
-            "more workers bring cannot be told from what those bring; make both again with redo=changed"
+            f"{c.key}: measured with other {' and '.join(c.unlike_baseline)} than its baseline {c.baseline}, so the "
+            "effect of more workers is unknown; repeat both with redo=changed"
         )
     yield from (f"{c.key}: {caveat}" for caveat in gates.caveats(c.gates, files.sweep.thresholds, 0))
     if c.incomplete:
@@ -155,14 +151,14 @@ def _of_configuration(c: Configuration, seen: Sequence[Seen], files: SweepFiles)
 # All texts differ from the reference's, which no server does that loses some.
 _UNLIKE = {
     "spelling": (
-        "all texts hold the reference's words in another spelling: the server normalizes its text in its own way; "
+        "all texts have the reference's words in another spelling: the server normalizes its text in its own way; "
         "judge words instead, with reference=off thresholds.wer=0.1 (samples with transcripts)"
     ),
     "engine": (
-        "all texts differ from the reference's from the first word on, and hold other words instead of fewer: the "
-        "server runs another engine, model or language than the reference, not one that loses text; set engine= and "
-        "its model_dir, model_id or language to the server's, or reference=off thresholds.wer=0.1 (samples with "
-        "transcripts)"
+        "all texts differ from the reference's from the first word on, with other words, not fewer: the "
+        "server runs another engine, model or language than the reference; set engine= and "
+        "its model_dir, model_id or language to the server's, or use reference=server, or reference=off "
+        "thresholds.wer=0.1 (samples with transcripts)"
     ),
 }
 
@@ -183,14 +179,14 @@ def _disturbed(c: Configuration, seen: Sequence[Seen]) -> str | None:
         each.append(f"the CPUs were taken by {names}")
     left = 'left out of all figures but "correct"'
     if len(bad) == len(runs):
-        what = f"its figures, of {c.trials} of them, decide nothing" if c.trials else "it has no figures"
-        left = f"so that {what}"
+        what = f"its figures (of {counted(c.trials, 'run')}) decide nothing" if c.trials else "it has no figures"
+        left = what
     of = f"{len(bad)} of {counted(len(runs), 'run')}" if len(runs) > 1 else "its run"
     return f"{c.key}: {of} INVALID, {left}: {'; '.join(each)}"
 
 
 def _more(count: int) -> str:
-    return f" (and {count} like it)" if count else ""
+    return f" (and {count} more like it)" if count else ""
 
 
 def _neighbours(files: Iterable[RunFiles]) -> str:

@@ -206,17 +206,18 @@ def _environment(path: Path, notes: list[str]) -> Tree:
 
 
 def _elsewhere(environment: Tree, runs: list[Run]) -> list[str]:
-    """Runs that were made on another machine or with other software than the one that environment.json tells."""
-    found = []
+    """One line on the runs made on another machine or with other software than environment.json describes."""
+    unlike: dict[str, set[str]] = {}  # by run: what differs
     for run in runs:
-        own = run.environment
-        if own is None:
-            continue
+        own = run.environment or {}
         shared = [key for key in own if key != "models" and key in environment]
-        other = [key for key in shared if not _is_of(own[key], environment[key])]
-        if other:
-            found.append(f"{run.key}, run {run.num} was made in another environment: {', '.join(sorted(other))}")
-    return found
+        if other := {key for key in shared if not _is_of(own[key], environment[key])}:
+            unlike[f"{run.key}, run {run.num}"] = other
+    if not unlike:
+        return []
+    first, what = next(iter(unlike)), ", ".join(sorted(set().union(*unlike.values())))
+    which = first if len(unlike) == 1 else f"{len(unlike)} of {counted(len(runs), 'run')} (the first: {first})"
+    return [f"made in another environment than environment.json describes ({what}): {which}; compare them with care"]
 
 
 def _is_of(own: Any, all_of_them: Any) -> bool:
@@ -234,4 +235,4 @@ def thresholds_said(sweep: Sweep) -> list[str]:
     changed = [
         f"{key} {before.get(key)} -> {now.get(key)}" for key in {**before, **now} if before.get(key) != now.get(key)
     ]
-    return [f"thresholds were changed after the runs were made: {', '.join(changed)}"] if changed else []
+    return [f"thresholds were changed after the runs: {', '.join(changed)}"] if changed else []

@@ -36,7 +36,7 @@ class Partial:
 Event = Partial | Result  # a result stands, the final one is the last; an error is raised as ProtocolError
 TOLD = {  # what a server may tell beside its texts
     "duration": "how much of the audio a result covers",
-    "id": "whose request a result belongs to",
+    "id": "to which request a result belongs",
 }
 IGNORABLE = {  # what need not be alike in two texts: `ignore`
     "case": "capital and small letters",
@@ -45,8 +45,8 @@ IGNORABLE = {  # what need not be alike in two texts: `ignore`
     "numbers": "how numbers are spelled",
 }
 UNTOLD = {  # and what then is left
-    "duration": "whether all of it was recognized shows in the texts alone",
-    "id": "that an answer is somebody else's shows in its text alone",
+    "duration": "missing audio shows only in the texts",
+    "id": "an answer to another request shows only in its text",
 }
 
 

@@ -19,12 +19,12 @@ LIMITS = vars(ValidityConfig())
     ("waiting", "concurrency", "said"),
     [
         (None, 0, "no segment waited during 70 % of the time"),
-        (0.1, 0, "no segment waited during 70 % of the time, and for 90 % the client was sending; a larger "
-                 "load.message_s helps"),
-        (0.6, 0, "no segment waited during 70 % of the time, and for 60 % the client had nothing left to send; more "
-                 "requests (load.repeats) would fill the queue"),
-        (0.6, 4, "no segment waited during 70 % of the time, and for 60 % the client had nothing left to send, as "
-                 "load.concurrency=4 lets no more begin; a larger one would fill the queue"),
+        (0.1, 0, "no segment waited during 70 % of the time, and the client was sending for 90 %; try a larger "
+                 "load.message_s"),
+        (0.6, 0, "no segment waited during 70 % of the time, and the client had nothing left to send for 60 %; send "
+                 "more requests (load.repeats)"),
+        (0.6, 4, "no segment waited during 70 % of the time, and the client had nothing left to send for 60 %, because "
+                 "load.concurrency=4 allows no more; try a larger one"),
     ],
 )  # fmt: skip
 def test_why_no_segment_came(waiting: float | None, concurrency: int, said: str) -> None:
@@ -41,7 +41,7 @@ def test_who_had_segments_or_no_time_was_not_short_of_them(busy: float, queue_em
     ("timeline", "said"),
     [
         ({"queue_empty": 0.25}, "workers idle: they recognized during 90 %, 10 % of the time; "
-                                "segments waited during 75 % of it all the same"),
+                                "yet segments waited during 75 % of it"),
         ({}, "workers idle: they recognized during 90 %, 10 % of the time"),
     ],
 )  # fmt: skip
@@ -55,18 +55,18 @@ def test_idle_workers_beside_segments_that_wait(timeline: dict[str, Any], said: 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({}, "none of the known causes"),
+        ({}, "no known cause"),
         ({"makespan_s": None, "completed": 3}, "only 3 of 40 requests"),
         ({"worker_busy": (0.9, 0.1)}, "workers idle: they recognized during 90 %, 10 %"),
-        ({"worker_busy": ()}, "none of the known causes"),
+        ({"worker_busy": ()}, "no known cause"),
         ({"swap_in_mb": 50.0}, "50 MB read back"),
         ({"major_faults": 9000.0}, "1000 major faults per second"),
-        ({"client_max_loop_lag_s": 2.0}, "client the bottleneck"),
-        ({"cpu": replace(CPU, gateway_s=8.9)}, "gateway the bottleneck: it used 99 %"),
+        ({"client_max_loop_lag_s": 2.0}, "the client is the bottleneck"),
+        ({"cpu": replace(CPU, gateway_s=8.9)}, "the gateway is the bottleneck: it used 99 %"),
         ({"dispatch": "task", "requests": 3, "worker_busy": (0.9, 0.1)}, "server.dispatch=task"),
         ({"threads": 4, "cpu": replace(CPU, utilisation=0.97)}, "8 threads on 4 CPUs, 97 % used"),
         ({"threads": 2, "cpu": replace(CPU, utilisation=None, system_percent=97.0)}, "4 threads on 4 CPUs, 97 % used"),
-        ({"cpu": replace(CPU, utilisation=0.3, system_percent=97.0)}, "other programs kept the CPUs full: 97 % used, "),
+        ({"cpu": replace(CPU, utilisation=0.3, system_percent=97.0)}, "other programs saturated the CPUs: 97 % used, "),
         ({"compute_p50_s": 2.0}, "2.00 times as long as in workers=1"),
     ],
 )
@@ -82,7 +82,7 @@ def test_workers_idle_says_what_they_waited_for() -> None:
     two, run = disappointing(two, worker_busy=(0.9, 0.1))
     two = msgspec.structs.replace(two, timeline=Timeline(queue_empty=0.6, client_waiting=0.7))
     said = next(s for s in diagnosis.causes(two, one, run, 4, LIMITS) if s.startswith("workers idle"))
-    assert "no segment waited during 60 % of the time, and for 70 % the client had nothing left to send" in said
+    assert "no segment waited during 60 % of the time, and the client had nothing left to send for 70 %" in said
     assert "load.repeats" in said
     bounded = " ".join(diagnosis.causes(two, one, run, 4, LIMITS, concurrency=3))
     assert "load.concurrency=3" in bounded
@@ -95,7 +95,7 @@ def test_counts_alone_are_no_cause(change: dict[str, Any]) -> None:
     one, two = report(made_run(1, 10.0), made_run(2, 9.0))
     two, run = disappointing(two, cpu=replace(CPU, utilisation=0.07, system_percent=7.0), **change)
     assert diagnosis.causes(two, one, run, 2, LIMITS) == [
-        "none of the known causes shows in the data; look at segments.csv and monitor.csv of the run"
+        "no known cause shows in the data; look at segments.csv and monitor.csv of the run"
     ]
 
 

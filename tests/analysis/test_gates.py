@@ -69,17 +69,17 @@ def test_peak_memory_is_judged_as_a_maximum(peaks: list[float], limit: float) ->
 
 
 def test_an_interval_that_holds_a_limit_is_seen_to_hold_it() -> None:
-    """Not `1.50 to 2.01 holds the limit 1.50`."""
+    """Not `1.50 to 2.01 contains the limit 1.50`."""
     known = Estimate(value=1.7, ci95=(1.4983, 2.012), n=3, of="pairs", values=(1.6, 1.7, 1.8))
     verdict, reason, _ = gates.compare(BY_TAG["speedup"], 1.5, known)
-    assert verdict == "INCONCLUSIVE" and reason and "interval 1.498 to 2.01 from 3 pairs holds the limit" in reason
+    assert verdict == "INCONCLUSIVE" and reason and "interval 1.498 to 2.01 from 3 pairs contains the limit" in reason
 
 
 def test_a_limit_in_the_middle_of_the_spread_is_settled_by_no_number_of_trials() -> None:
     found = report(*trials(1, 10.0, 10.0, 10.0), *trials(2, 10 / 1.4, 10 / 1.5, 1.4 * 10 / 1.5**2))
     gate = next(g for g in found[1].gates if g.metric == "speedup")
     assert (gate.verdict, gate.value, gate.trials) == ("INCONCLUSIVE", pytest.approx(1.5), None)
-    assert gate.reason.endswith(" pairs holds the limit; no reasonable number of trials would settle it")
+    assert gate.reason.endswith(" pairs contains the limit; no reasonable number of trials would settle it")
     longer = "no reasonable number of trials: another sweep with longer runs (load.repeats)"
     assert settle.settle(found, 3, False) == (None, longer)
     timed = [msgspec.structs.replace(one, timed=True) for one in found]  # such a load refuses load.repeats

@@ -155,4 +155,4 @@ def test_more_workers_are_not_asked_to_shorten_a_load_that_lasts_as_long_as_it_s
     )
     _, more = counted(*one, *two)
     assert gates(more)["speedup"].verdict == "NOT_JUDGED"
-    assert (gates(more)["speedup"].reason or "").endswith("lasts as long as it says, however fast the server is")
+    assert (gates(more)["speedup"].reason or "").endswith("has a fixed duration, however fast the server is")

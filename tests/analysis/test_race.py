@@ -100,7 +100,7 @@ def test_who_surely_gains_too_little_is_out_after_one_run_and_has_failed() -> No
     assert {key: (one.trials, one.by) for key, one in out.items()} == {
         "workers=4": (2, None), "workers=5": (1, None), "workers=6": (1, None)
     }  # fmt: skip
-    assert out["workers=6"].why.startswith("surely gains less than 1.5x of workers=1: 0.")
+    assert out["workers=6"].why.startswith("certainly gains less than 1.5x over workers=1: 0.")
     found = {c.key: c for c in Sweep(**SLOW).raced()}
     assert found["workers=6"].verdict == Verdict.NOT_FEASIBLE
     assert found["workers=2"].dropped is None
@@ -113,7 +113,7 @@ def test_who_is_surely_slower_than_another_is_out_and_not_judged() -> None:
     assert {key: (one.trials, one.by) for key, one in out.items()} == {
         "workers=2": (2, "workers=4"), "workers=5": (1, "workers=4")
     }  # fmt: skip
-    assert out["workers=5"].why.startswith("surely slower than workers=4, by ")
+    assert out["workers=5"].why.startswith("certainly slower than workers=4, by ")
     found = sweep.raced()
     by_key = {c.key: c for c in found}
     assert by_key["workers=1"].dropped is None  # others are compared with it

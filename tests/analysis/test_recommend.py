@@ -33,14 +33,17 @@ def test_the_next_worker_as_it_was_measured() -> None:
     found = advice(made_run(1, 10.0, 900.0), made_run(2, 5.0, 1600.0), made_run(3, 4.95, 3400.0), cpus=2)
     step = found.next
     assert step and (step.workers, step.more_mb, step.predicted) == (3, 1800, False)
-    assert (step.gain, step.but) == (pytest.approx(0.0101, abs=1e-4), "does not pass (memory_growth)")
-    assert found.next_sentence == "Run 2; a third adds +1 % for +1.8 GB, but does not pass (memory_growth)."
-    assert found.binds == "Cores bind: 2 threads on 2 CPUs, 90 % used."
+    assert (step.gain, step.but) == (pytest.approx(0.0101, abs=1e-4), "it fails memory_growth")
+    assert found.next_sentence == "Run 2; a third adds +1 % for +1.8 GB, but it fails memory_growth."
+    assert found.binds == "Bottleneck: the CPUs: 2 threads on 2 CPUs, 90 % used."
 
 
 def test_cores_that_bind_only_the_counts_that_did_not_pass() -> None:
     found = advice(made_run(1, 10.0), made_run(2, 8.0), made_run(3, 8.0), cpus=2)
-    assert (found.workers, found.binds) == (1, "Cores bind from 2 workers on: 2 threads on 2 CPUs, 90 % used.")
+    assert (found.workers, found.binds) == (
+        1,
+        "Bottleneck from 2 workers on: the CPUs: 2 threads on 2 CPUs, 90 % used.",
+    )
 
 
 @pytest.mark.parametrize("disturbed", [2, 3])
@@ -66,11 +69,11 @@ def test_the_next_worker_as_it_is_predicted() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({}, "Nothing was seen to bind up to 2 workers; workers=4 would show what does."),
-        ({"timeline": {"gateway_busy": 0.95}}, "The server's gateway binds: it was busy 95 % of the time."),
-        ({"timeline": {"queue_empty": 0.7}}, "Requests bind: no segment waited during 70 % of the time"),
-        ({"client_s": 4.5}, "The client binds: it used 90 % of a CPU."),
-        ({"limit": 300.0}, "Memory binds: 340 MB with 4 workers, of 300."),
+        ({}, "No bottleneck was found up to 2 workers; workers=4 may show one."),
+        ({"timeline": {"gateway_busy": 0.95}}, "Bottleneck: the server's gateway, busy 95 % of the time."),
+        ({"timeline": {"queue_empty": 0.7}}, "Bottleneck: too few requests: no segment waited during 70 % of the time"),
+        ({"client_s": 4.5}, "Bottleneck: the client, which used 90 % of a CPU."),
+        ({"limit": 300.0}, "Bottleneck: memory: 340 MB with 4 workers (limit 300 MB)."),
     ],
 )
 def test_what_binds(change: dict[str, Any], said: str) -> None:
@@ -85,8 +88,8 @@ def test_what_binds(change: dict[str, Any], said: str) -> None:
 
 def test_one_worker_alone_is_told_in_the_singular() -> None:
     found = advice(made_run(1, 10.0), cpus=16, timeline=None)
-    assert found.binds == "Nothing was seen to bind with 1 worker; workers=2 would show what does."
-    assert found.reason.endswith("; nothing with more workers was measured to compare it with.")
+    assert found.binds == "No bottleneck was found with 1 worker; workers=2 may show one."
+    assert found.reason.endswith("; no configuration with more workers was measured for comparison.")
 
 
 def test_what_binds_is_said_from_use_and_not_from_counts() -> None:
@@ -163,7 +166,7 @@ def test_why_nothing_is_recommended() -> None:
     heavy = made_run(1, 10.0, 7000.0)
     assert why_nothing(heavy) == "no configuration passes its gates (peak_memory_mb)"
     (nothing,) = recommend.advise(counted(replace(heavy, disturbed=HOG)), {"workers=1": config(workers=1)}, 0.05)
-    assert nothing.reason == "nothing that was measured keeps within its limits, as far as the runs tell"
+    assert nothing.reason == "no configuration keeps within its limits, as far as the runs tell"
 
 
 def test_the_fewest_workers_are_the_baseline_and_one_that_did_not_complete_is_none() -> None:
@@ -211,15 +214,15 @@ def test_a_run_that_is_too_short_is_too_short_again(codes: list[str], overrides:
     assert ("longer runs: a longer load, or longer samples" in said[1]) == (overrides is None)
 
 
-@pytest.mark.parametrize(("status", "but"), [("failed", "ended as failed"), ("ok", "did not complete all requests")])
+@pytest.mark.parametrize(("status", "but"), [("failed", "its run failed"), ("ok", "not all requests completed")])
 def test_the_next_worker_of_which_there_is_no_figure(status: str, but: str) -> None:
     *found, three = report(made_run(1, 10.0), made_run(2, 5.0), made_run(3, 4.0))
     three = msgspec.structs.replace(with_value(three, throughput_rtfx=None), verdict="NOT_FEASIBLE", status=status)
     advised = recommend.recommend([*found, three], 0.05)
     assert advised and advised.next
     assert (advised.next.workers, advised.next.gain, advised.next.but) == (3, None, but)
-    assert advised.next_sentence == f"Run 2; a third {but}."
-    assert advised.binds == "Nothing was seen to bind up to 2 workers; with 3 there is no figure."
+    assert advised.next_sentence == f"Run 2; a third has no figure, as {but}."
+    assert advised.binds == "No bottleneck was found up to 2 workers; workers=3 gave no figure."
 
 
 def test_the_fewest_workers_that_are_as_fast() -> None:
@@ -227,7 +230,7 @@ def test_the_fewest_workers_that_are_as_fast() -> None:
     chosen = recommend.recommend(found, 0.05)
     assert chosen
     assert chosen.workers == 2
-    assert "no more than the tolerance" in chosen.reason
+    assert "within the tolerance" in chosen.reason
 
 
 def test_when_nothing_pays_the_baseline_is_recommended() -> None:
@@ -239,7 +242,7 @@ def test_when_nothing_pays_the_baseline_is_recommended() -> None:
     assert (chosen.workers, "1.11x (speedup)" in chosen.reason) == (1, True)
     alone = recommend.recommend(report(made_run(1, 10.0)), 0.05)
     assert alone
-    assert "nothing with more workers was measured" in alone.reason
+    assert "no configuration with more workers was measured" in alone.reason
 
 
 def test_wrong_transcripts_are_never_recommended() -> None:
@@ -255,7 +258,7 @@ def test_what_wants_trials_is_not_thrown_out_in_favour_of_something_worse() -> N
     assert [c.verdict for c in found] == ["BASELINE", "INCONCLUSIVE", "FEASIBLE"]
     chosen = recommend.recommend(found, 0.05)
     assert chosen and (chosen.key, chosen.decided) == ("workers=2", False)
-    assert chosen.reason.endswith("What passes so far is workers=3: 9.0 x real time in 150 MB.")
+    assert chosen.reason.endswith("workers=3 passes so far: 9.0 x real time in 150 MB.")
     assert chosen.open[0].startswith("workers=2: 1.64x of workers=1 (95 % interval 0.91 to 2.94); speedup: ")
     assert chosen.next_sentence == "With 2 workers: a third makes it slower, -1 % for +50 MB."
     # What is decided stays so where nothing that is open could be chosen instead.

@@ -81,7 +81,7 @@ def test_two_counts_predict_nothing() -> None:
     assert (found.enough, found.law, found.memory) == (False, None, None)
     assert (found.predicted, found.by_machine) == ((), ())
     assert tables.scaling_lines(msgspec.structs.replace(REPORT, scaling=(found,))) == [
-        "threads=1, pool=process, from 1, 2 workers: nothing, as that takes three counts of workers at least"
+        "threads=1, pool=process, from 1, 2 workers: no prediction, which needs three numbers of workers"
     ]
 
 

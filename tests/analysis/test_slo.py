@@ -78,14 +78,14 @@ def test_a_limit_is_kept_missed_or_open_as_far_as_the_requests_tell() -> None:
     assert (missed.verdict, missed.value, missed.late) == ("FAIL", 2.0, 100)
     [open_] = judge([said(*[0.5] * 20)], SECOND)
     assert (open_.verdict, open_.value) == ("INCONCLUSIVE", None)
-    assert open_.reason == "0 of 20 requests were beyond it: 0.0 to 16.8 %, where 5 % may"
+    assert open_.reason == "0 of 20 requests exceeded it: 0.0 to 16.8 % (at most 5 % may)"
     [lost] = judge([said(*[0.5] * 100, *[math.inf] * 100)], SECOND)
     assert (lost.verdict, lost.value) == ("FAIL", None)
     [unasked] = judge([said(*[0.5] * 100)], {"classes": {"mic": SECOND}})
     assert (unasked.verdict, unasked.name, unasked.reason) == (
         "NOT_JUDGED",
         "mic: stop_to_text_p95_s",
-        "no request tells",
+        "no request was measured for it",
     )
 
 

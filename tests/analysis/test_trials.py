@@ -41,7 +41,7 @@ def test_three_trials_are_enough_where_they_decide_everything() -> None:
     assert [c.verdict for c in found] == ["BASELINE", "FEASIBLE", "FEASIBLE"]
     assert asked(found) == ()
     said = trials.outcome(found, (), 10)
-    assert said == "trials=auto stopped at 3 trials: another would change no verdict and nothing that is recommended"
+    assert said == "trials=auto stopped at 3 trials: another would change neither a verdict nor the recommendation"
 
 
 def test_what_is_open_is_asked_again_beside_its_baseline_and_nothing_else() -> None:
@@ -51,9 +51,9 @@ def test_what_is_open_is_asked_again_beside_its_baseline_and_nothing_else() -> N
     assert "speedup: 99.5 % interval" in one.why
     assert trials.further(found, [one], 10) == [("workers=1", 4), ("workers=2", 4)]
     assert trials.further(found, [one], 3) == []
-    assert "stopped at 3 trials by trials_max=3, with this open: workers=2 (speedup" in trials.outcome(found, [one], 3)
-    assert "stopped at 3 trials by report.budget_s=8, with this" in trials.outcome(found, [one], 10, 8.0)
-    assert "stopped at 3 trials, with this open" in trials.outcome(found, [one], 10)  # by Ctrl-C
+    assert "stopped at 3 trials by trials_max=3; still open: workers=2 (speedup" in trials.outcome(found, [one], 3)
+    assert "stopped at 3 trials by report.budget_s=8; still open" in trials.outcome(found, [one], 10, 8.0)
+    assert "stopped at 3 trials; still open" in trials.outcome(found, [one], 10)  # by Ctrl-C
 
 
 def test_a_verdict_that_changes_nothing_of_what_is_recommended_is_not_pursued() -> None:
@@ -106,7 +106,7 @@ def test_a_width_is_a_question_when_it_is_asked_for() -> None:
     found = sweep(w1=BASE, w2=(5.0, 5.1, 5.0))
     assert asked(found, 0.05) == ()
     (one,) = asked(found, 0.01)
-    assert (one.key, one.why[:25]) == ("workers=2", "speedup is known to +-1.4")
+    assert (one.key, one.why[:30]) == ("workers=2", "speedup is known only to +-1.4")
 
 
 def test_what_trials_cannot_change_is_not_asked() -> None:
@@ -156,7 +156,7 @@ def test_too_few_pairs_are_waited_for() -> None:
 def test_a_sweep_that_was_disturbed_to_its_end_says_so() -> None:
     found = looked(*values.trials(1, *BASE), *values.trials(2, *CLEAR, disturbed=HOG))
     assert (found[1].verdict, asked(found)) == ("INVALID", ())
-    assert trials.outcome(found, (), 10).endswith("stopped at 3 trials, with this open: workers=2 (INVALID)")
+    assert trials.outcome(found, (), 10).endswith("stopped at 3 trials; still open: workers=2 (INVALID)")
 
 
 def test_a_trial_is_repeated_until_it_was_valid_or_there_were_enough() -> None:

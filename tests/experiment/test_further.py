@@ -129,7 +129,7 @@ def test_a_sweep_ends_with_its_time_and_goes_on_when_it_is_resumed(bench: Bench)
     assert "6 runs into" in bench.stderr
     assert "up to 4 of each (trials_max) within 0 s (report.budget_s)" in bench.stderr
     stopped = bench.report()["trials"]
-    assert "stopped at 3 trials by report.budget_s=0, with this open: " in stopped["stopped"]
+    assert "stopped at 3 trials by report.budget_s=0; still open: " in stopped["stopped"]
     assert [(one["key"], one["beside"]) for one in stopped["open"]] == [("workers=2", ["workers=1"])]
     again = bench.start(f"resume={bench.out}", "report.budget_s=null", bare=True)
     assert bench.finish(again) == 0, bench.stderr

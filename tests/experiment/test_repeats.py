@@ -160,7 +160,7 @@ def test_trials_auto_does_not_go_on_with_runs_that_are_too_short() -> None:
     asked = trials.questions(found, {}, 0.05, None)
     assert (asked, trials.repeats(found, 10)) == ((), [])
     said = trials.outcome(found, asked, 10)
-    assert said == "trials=auto stopped at 1 trial: runs are too short, and more of them would be as short"
+    assert said == "trials=auto stopped at 1 trial: runs are too short, and repeats would be, too"
 
 
 def runs(out: Path) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ SEEN = Shown(
     memory_said="110 MB, at most 120", cpu=(0.5, 1.9), cpu_said="1.90 CPUs of 2",
     disturbed=("cc1 used 1.50 CPUs (now 0.20)",),
     standings=(
-        Standing("workers=1", 2, "-", "4.50", "209", "18/18", "what others are compared with", "plain"),
+        Standing("workers=1", 2, "-", "4.50", "209", "18/18", "this is the baseline", "plain"),
         Standing("workers=2", 1, "1.90", "9.15", "343", "9/9", OPEN, "open"),
     ),
 )  # fmt: skip

@@ -30,10 +30,10 @@ def report(*found: Capacity, verdict: Verdict = Verdict.FEASIBLE) -> Report:
 
 def test_the_band_is_said_with_users_per_worker_and_memory_for_each() -> None:
     said = text.render(report(FOUND))
-    assert "Question: How much does this server carry at once" in said
+    assert "Question: How many users can this server serve at once" in said
     assert "Verdict: FEASIBLE: what users were promised is kept, for as many as is said below." in said
     assert (
-        "Capacity: workers=2 carries 17 users, 8.5 for each worker, 20 MB for each; 18 users are too many "
+        "Capacity: workers=2 can serve 17 users, 8.5 for each worker, 20 MB for each; 18 users are too many "
         "(stop_to_text_p95_s)."
     ) in said
     assert "17 to 18" in said and "20 to 24" in said and "from 22" in said
@@ -50,17 +50,17 @@ def changed(**values: object) -> str:
 
 
 def test_what_is_open_or_never_broke_is_said_as_that() -> None:
-    assert "18 users are too many (stop_to_text_p95_s); in between it is open." in changed(resolved=False)
-    assert "carries 17 users, 8.5 for each worker, 20 MB for each; nothing that was tried was too much." in changed(
+    assert "18 users are too many (stop_to_text_p95_s); in between is undecided." in changed(resolved=False)
+    assert "can serve 17 users, 8.5 for each worker, 20 MB for each; no load tried was too much." in changed(
         infeasible_min=None
     )
     none = changed(feasible_max=0, infeasible_min=1, per_worker=None, peak_memory_mb=None)
-    assert "workers=2 carries nothing that was tried; 1 user is too many" in none
+    assert "workers=2 can serve none of the loads tried; 1 user is too many" in none
     unknown = changed(feasible_max=0, infeasible_min=None, per_worker=None, peak_memory_mb=None, stopped="disturbed")
     assert "of workers=2 nothing is known." in unknown
     assert "workers=2 is not looked at further: disturbed." in unknown
     rate = changed(over="load.rate", feasible_max=1.5, infeasible_min=2.0, workers=1)
-    assert "carries 1.5 requests per second" in rate and "2 requests per second are too many" in rate
+    assert "can serve 1.5 requests per second" in rate and "2 requests per second are too many" in rate
 
 
 def test_of_each_limit_the_share_is_of_the_requests_that_tell_of_it() -> None:

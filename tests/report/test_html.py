@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from capsexp.analysis import metrics
 from capsexp.config import resolve
 from capsexp.errors import ConfigError
-from capsexp.report import build, tables
+from capsexp.report import build, sentences, tables
 from capsexp.report.exporters import html
 from capsexp.report.exporters.html import __main__ as maker
 from capsexp.report.exporters.html import content, differences, overtime, runs
@@ -304,6 +304,27 @@ def test_what_is_said_at_a_glance_is_known_in_chinese_with_the_same_numbers() ->
         assert sorted(re.findall(r"\d[\d.]*\d|\d", chinese)) == sorted(
             n for n in re.findall(r"\d[\d.]*\d|\d", english) if n != "95" or "95 %" in chinese
         ), (english, chinese)
+
+
+def test_warnings_and_causes_are_known_in_chinese() -> None:
+    found = []
+    for swapped, used in ((0, 0.9), (99, 0.9), (0, 0.3)):
+        made = [a_run(w, 10.0, trial=t, disturbed=swapped, cpu=used) for w in (1, 2, 3) for t in (1, 2, 3)]
+        for files in (a_sweep(made), a_sweep(made, interrupted=True)):
+            report = build.assemble(files)
+            found += [*report.warnings, *sentences.causes(report)]
+    off = {"reference.name": "off", "target.name": "openai"}
+    found += build.assemble(a_sweep([a_run(1, 5.0, settings=off)])).warnings
+    assert len(found) > 4
+    assert [said for said in dict.fromkeys(found) if sentence(said).zh == said] == []
+
+
+def test_a_sentence_whose_reason_is_foreign_stays_english() -> None:
+    why = "PAGING: 9 MB read back from swap (limit 1)"
+    known = f'workers=2: 1 of 3 runs INVALID, left out of all figures but "correct": {why}'
+    assert "从交换区读回 9 MB" in sentence(known).zh and "limit" not in sentence(known).zh
+    foreign = "skipped sample a.wav: the decoder said something odd"
+    assert sentence(foreign).zh == foreign
 
 
 def test_a_sentence_is_never_half_of_each_language() -> None:

@@ -26,7 +26,7 @@ def pair(kind: str, workers: int, *makespans: float, **more: Any) -> list[RunFil
         ((8.0, 8.1, 7.9), "it pays"),
         ((12.0, 12.1, 11.9), "it costs"),
         ((10.0, 10.2, 9.7), "no difference was found"),
-        ((10.0,), "one trial tells no more"),
+        ((10.0,), "run more trials for an interval"),
     ],
 )
 def test_whether_pinning_pays(makespans: tuple[float, ...], said: str) -> None:
@@ -73,5 +73,9 @@ def test_a_machine_of_which_nothing_was_recorded(environment: dict[str, Any]) ->
 
 def test_two_cpus_that_are_one_core_are_warned_of() -> None:
     said = placements.shared_cores({"topology": TOPOLOGY})
-    assert said and said.startswith("8 CPUs are 4 cores here: ") and "placement=none,no_smt,spread" in said
+    assert (
+        said
+        and said.startswith("the 8 CPUs are hardware threads of 4 cores: ")
+        and "placement=none,no_smt,spread" in said
+    )
     assert placements.shared_cores({"topology": {**TOPOLOGY, "cpus": 4}}) is None

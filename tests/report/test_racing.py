@@ -22,8 +22,8 @@ def report(racing: bool, trials: object = "auto") -> Report:
 def test_who_is_out_since_when_and_why() -> None:
     found = report(True)
     first, second = racing.lines(found)
-    assert first.startswith("workers=2: out after 2 runs: surely slower than workers=3, by ")
-    assert second.startswith("workers=4: out after 1 run: surely gains less than 1.5x of workers=1: ")
+    assert first.startswith("workers=2: out after 2 runs: certainly slower than workers=3, by ")
+    assert second.startswith("workers=4: out after 1 run: certainly gains less than 1.5x over workers=1: ")
     said = markdown.render(found)
     assert "## Out of the race" in said and "search=race dropped 2 of 4 configurations after 3 runs of them" in said
     assert [tables.came_to(c) for c in found.configurations] == ["BASELINE", "dropped", "FEASIBLE", "NOT FEASIBLE"]

@@ -134,12 +134,12 @@ def test_runs_that_were_too_short_are_called_that_and_longer_ones_are_advised() 
     runs = [a_run(w, s, trial=t) for w, s in ((1, 4.0), (2, 2.0)) for t in (1, 2)]
     report, said = reported(*runs, validity={"min_s": 5.0})
     assert report.verdict == "INVALID"
-    assert lines(said, "Verdict: INVALID: the runs that would have to decide it were too short; see the warnings.")
+    assert lines(said, "Verdict: INVALID: the runs needed for a decision were too short; see the warnings.")
     assert lines(said, "To decide it: another sweep with longer runs: load.repeats=4.")
     assert "trials_max" not in said and "disturbed" not in said
     mixed, said = reported(*[a_run(w, s, trial=t, disturbed=100) for w, s in ((1, 4.0), (2, 2.0)) for t in (1, 2)],
                            validity={"min_s": 3.0, "swap_in_mb": 16.0})  # fmt: skip
-    assert lines(said, "Verdict: INVALID: the runs that would have to decide it were disturbed or too short; ")
+    assert lines(said, "Verdict: INVALID: the runs needed for a decision were disturbed or too short; ")
     assert mixed.decide == Decide(note="another sweep with longer runs: load.repeats=2")
 
 
@@ -308,7 +308,7 @@ def test_thresholds_that_were_changed_afterwards_are_shown_as_such() -> None:
     limits = {**vars(ThresholdsConfig()), "speedup": 1.2, "wer": 0.1}
     report, said = reported(*runs, thresholds=limits)
     assert report.verdict == "FEASIBLE_WITH_CAVEATS"
-    assert lines(said, "Thresholds were changed after the runs were made: speedup 1.5 -> 1.2, wer none -> 0.1.")
+    assert lines(said, "Thresholds were changed after the runs: speedup 1.5 -> 1.2, wer none -> 0.1.")
     before = {**vars(ThresholdsConfig()), "speedup": 1.9}
     assert "speedup 1.9 -> 1.2" in reported(*runs, thresholds=limits, thresholds_before=before)[1]
 
@@ -372,8 +372,8 @@ def test_a_baseline_that_ran_with_other_models_or_packages_is_none() -> None:
     report, said = reported(*made(1, 10.0), *made(2, 5.0), *made(3, 4.0, models="other", packages="other"))
     found = [line for line in report.warnings if "other models" in line]
     assert found == [
-        "workers=3: made with other models and packages than its baseline workers=1, so that what more workers bring "
-        "cannot be told from what those bring; make both again with redo=changed"
+        "workers=3: measured with other models and packages than its baseline workers=1, so the effect of more workers "
+        "is unknown; repeat both with redo=changed"
     ]
     assert found[0][:60] in " ".join(said.split())
     by_key = {c.key: c for c in report.configurations}

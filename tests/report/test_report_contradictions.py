@@ -109,7 +109,7 @@ def test_a_report_does_not_contradict_itself(spec: tuple[list[Any], int, int, in
             assert not waits or c.key in open_ or left or rows[c.baseline or c.key].status != "ok"
             assert not left or waits
         assert all(rows[key].status == "ok" and rows[key].baseline in (key, *open_[key].beside) for key in open_)
-        nothing = "another would change no" in (told := report.trials.stopped or "") or "another would not" in told
+        nothing = "another would change neither" in (told := report.trials.stopped or "") or "another would not" in told
         assert nothing == (not open_ and "INVALID" not in verdicts)
         # What is not pursued is told, and loses to something that passes.
         for key in report.trials.unpursued:
@@ -144,7 +144,7 @@ def test_a_report_does_not_contradict_itself(spec: tuple[list[Any], int, int, in
         assert not any("no faster than" in cause for cause in report.diagnosis.get(chosen.key, ()))
         for number in re.findall(r"(?:Run|With) (\d+)", chosen.next_sentence or ""):
             assert int(number) == chosen.workers
-        if passing := re.search(r"What passes so far is (\S+):", chosen.reason):
+        if passing := re.search(r"(\S+) passes so far:", chosen.reason):
             assert not chosen.decided
             assert rows[passing[1]].verdict in PASSES
         # The next step, where it was measured, is what the table says of it; what lost is not advertised.
@@ -161,10 +161,10 @@ def test_a_report_does_not_contradict_itself(spec: tuple[list[Any], int, int, in
             if following.gain is not None:
                 assert (round(100 * following.gain) < 0) == ("slower" in chosen.next_sentence)
         # "workers=N would show" is said of what was not measured, and not of what cannot bring anything.
-        if asked := re.search(r"workers=(\d+) would show", chosen.binds or ""):
+        if asked := re.search(r"workers=(\d+) may show", chosen.binds or ""):
             assert int(asked[1]) > max(c.workers or 0 for c in rows.values() if c.pool == row.pool and
                                        c.threads == row.threads)  # fmt: skip
-        if chosen.binds.startswith("Cores bind"):
+        if chosen.binds.startswith("Bottleneck: the CPUs"):
             assert any((c.value("cpu_utilisation") or 0) > 0.8 for c in rows.values())
 
     # What is predicted was not measured, and causes give no advice of their own.

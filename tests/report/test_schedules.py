@@ -30,11 +30,11 @@ FIRST = (part("mic", stop_to_text_p95_s=2.0), part("file", achieved_rtfx=3.8, tu
 def test_a_schedule_is_told_against_the_usual_one() -> None:
     found = report(fifo=FIFO, mic_first=FIRST)
     line = (
-        "server.schedule=mic_first, against fifo: mic waits 2.00 s for its text in place of 8.00 s (p95: 0.25x); file "
-        "gets 0.95 of its throughput, its texts after 31.0 s (p95)."
+        "server.schedule=mic_first, compared with fifo: mic waits 2.00 s for its text instead of 8.00 s (p95: 0.25x); "
+        "file keeps 95 % of its throughput, with texts after 31.0 s (p95)."
     )
     assert schedules.gains(found) == [line]
-    assert line in text.render(found) and "0.95 of its throughput" in markdown.render(found)
+    assert line in text.render(found) and "95 % of its throughput" in markdown.render(found)
 
 
 def test_classes_are_told_in_the_order_of_the_load_where_both_have_them() -> None:
@@ -47,7 +47,7 @@ def test_classes_are_told_in_the_order_of_the_load_where_both_have_them() -> Non
 def test_medians_where_there_are_too_few_for_more() -> None:
     few = (part("mic", stop_to_text_p50_s=4.0), part("file", achieved_rtfx=4.0))
     [line] = schedules.gains(report(fifo=few, fair=few))
-    assert "4.00 s for its text in place of 4.00 s (p50: 1.00x)" in line and "a time that too few tell" in line
+    assert "4.00 s for its text instead of 4.00 s (p50: 1.00x)" in line and "an unknown time (too few requests)" in line
 
 
 def test_without_the_usual_one_or_classes_nothing_is_compared() -> None:

@@ -48,7 +48,7 @@ def test_what_is_undecided_and_what_decides_it_is_there_and_many_warnings_are_co
 
 
 def test_a_sweep_that_compares_no_workers_asks_another_question() -> None:
-    assert glance.question(build.assemble(a_sweep(trials(1, 10.0)))) == "How does this server do on this machine?"
+    assert glance.question(build.assemble(a_sweep(trials(1, 10.0)))) == "How does this server perform on this machine?"
     struck = [a_run(2, 5.0, key=f"fault={name}", settings={"fault.name": name}) for name in ("none", "kill_worker")]
     assert glance.question(build.assemble(a_sweep(struck))) == "What do injected faults do to this server?"
 

@@ -13,7 +13,9 @@ from markupsafe import Markup
 from capsexp import escape
 from capsexp.analysis import metrics
 
-_LONGEST = 400  # characters of a sentence: foreign names in one may be of any length
+_CODED = re.compile(r"([A-Z]+(?:_[A-Z]+)*): (.+)", re.DOTALL)
+_SENTENCE = re.compile(r"[a-z]+ [a-z]+ [a-z]+")  # in English still: three words in a row
+_LONGEST = 600  # characters of a sentence: foreign names in one may be of any length
 NAMES = {"a second": "第二个", "a third": "第三个", "a fourth": "第四个", "a fifth": "第五个", "a sixth": "第六个"} | {
     "disturbed": "受干扰", "too short": "太短", "failed": "失败", "disturbed or too short": "受干扰或太短",
     "disturbed or failed": "受干扰或失败", "disturbed or failed or too short": "受干扰、失败或太短",
@@ -73,10 +75,16 @@ def sentence(english: str) -> Words:
 
 @lru_cache(maxsize=500)
 def _clause(english: str) -> str | None:
-    """The shortest texts that fit between a template's words; what is a word of ours itself is turned as well."""
+    """A template fits with the shortest texts between its words, which are translated in turn. None where no template
+    fits, or where a text is a sentence that no template fits."""
+    if coded := _CODED.fullmatch(english):  # OTHER_CPU: why a run does not count
+        reason = _clause(coded[2])
+        return reason and f"{coded[1]}：{reason}"
     for pattern, chinese in _patterns():
         if match := pattern.fullmatch(english):
-            return chinese.format(*(NAMES.get(value, value) for value in match.groups()))
+            values = [NAMES.get(value) or _clause(value) or value for value in match.groups()]
+            if not any(_SENTENCE.search(value) for value in values):
+                return chinese.format(*values)
     return None
 
 
