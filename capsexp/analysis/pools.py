@@ -54,5 +54,5 @@ def wrong_threads(key: str, workers: int, threads: int, cpus: float, figures: Fi
             "should; compare by CPUs used, not by threads"
         )
     if threads > 1 and workers * threads <= cpus and real < 0.6 * threads:
-        return f"{key}: each worker used {real:.1f} CPUs with threads={threads}: its library does not; try threads=1"
+        return f"{key}: each worker used only {real:.1f} CPUs with threads={threads}; try threads=1"
     return None

@@ -21,7 +21,7 @@ def test_a_pool_that_shares_the_model_is_named_with_what_it_saves() -> None:
     assert saved is not None
     assert (saved.peak_mb, saved.share, saved.throughput) == (800.0, pytest.approx(0.4), 0.975)
     assert pools.sentence(found[1], found) == (
-        "pool=prefork saves 800 MB (40 %) against pool=process, at 0.97x its throughput."
+        "pool=prefork saves 800 MB (40 %) compared with pool=process, at 0.97x of its throughput."
     )
     found[1] = with_value(found[1], peak_memory_mb=2100.0)
     assert "costs 100 MB (5 %)" in (pools.sentence(found[1], found) or "")
@@ -29,8 +29,8 @@ def test_a_pool_that_shares_the_model_is_named_with_what_it_saves() -> None:
 
 @pytest.mark.parametrize(
     ("threads", "cpu_s", "says"),
-    [(1, 20.0, None), (1, 30.0, "used 1.5 CPUs while threads=1"), (2, 38.0, None), (2, 20.0, "does not use them"),
-     (1, 1.0, None)],
+    [(1, 20.0, None), (1, 30.0, "used 1.5 CPUs with threads=1"), (2, 38.0, None),
+     (2, 20.0, "used only 1.0 CPUs with threads=2"), (1, 1.0, None)],
 )  # fmt: skip
 def test_cpu_that_contradicts_threads_is_a_warning(threads: int, cpu_s: float, says: str | None) -> None:
     run = figures(10.0, cpu=cpu(workers_s=cpu_s), worker_busy=(1.0, 1.0))

@@ -31,7 +31,7 @@ def report(*found: Capacity, verdict: Verdict = Verdict.FEASIBLE) -> Report:
 def test_the_band_is_said_with_users_per_worker_and_memory_for_each() -> None:
     said = text.render(report(FOUND))
     assert "Question: How many users can this server serve at once" in said
-    assert "Verdict: FEASIBLE: what users were promised is kept, for as many as is said below." in said
+    assert "Verdict: FEASIBLE: the SLO is kept for the number of users below." in said
     assert (
         "Capacity: workers=2 can serve 17 users, 8.5 for each worker, 20 MB for each; 18 users are too many "
         "(stop_to_text_p95_s)."
@@ -57,8 +57,8 @@ def test_what_is_open_or_never_broke_is_said_as_that() -> None:
     none = changed(feasible_max=0, infeasible_min=1, per_worker=None, peak_memory_mb=None)
     assert "workers=2 can serve none of the loads tried; 1 user is too many" in none
     unknown = changed(feasible_max=0, infeasible_min=None, per_worker=None, peak_memory_mb=None, stopped="disturbed")
-    assert "of workers=2 nothing is known." in unknown
-    assert "workers=2 is not looked at further: disturbed." in unknown
+    assert "Capacity: unknown for workers=2." in unknown
+    assert "the search for workers=2 stopped: disturbed." in unknown
     rate = changed(over="load.rate", feasible_max=1.5, infeasible_min=2.0, workers=1)
     assert "can serve 1.5 requests per second" in rate and "2 requests per second are too many" in rate
 
