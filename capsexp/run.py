@@ -12,6 +12,7 @@ import re
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -24,9 +25,9 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from capsexp import interrupts, lifeline
-from capsexp.config import Config, literal, resolve, worker_count
-from capsexp.errors import ConfigError, StorageError
-from capsexp.experiment import expected
+from capsexp.config import Config, literal, resolve
+from capsexp.errors import ConfigError, EngineError, HarnessError, StorageError
+from capsexp.experiment import expected, reference
 from capsexp.experiment.record import RunRecord, finished
 from capsexp.experiment.repeats import foretold, settle
 from capsexp.experiment.run import RunExecution, attempt
@@ -108,20 +109,29 @@ def _planned(run_dir: Path) -> tuple[RunRecord, Config]:
     config = resolve(tree)
     named = _NAME.fullmatch(run_dir.name)
     num, key, asked = int(named[1]) if named else 0, named[2] if named else run_dir.name, config
+    timed: tuple[int, ...] = ()
     if (run_dir / JOB).is_file():
         try:
             job = typed(known(run_dir / JOB), Job)
         except (OSError, ValueError) as error:
             raise ConfigError(f"{run_dir.name}/{JOB} cannot be read: {error}") from None
-        num, key, load = job.num, job.key, job.load
+        num, key, load, timed = job.num, job.key, job.load, job.reference
         asked = replace(config, trials=job.trials, load=replace(config.load, **msgspec.structs.asdict(load)))
-    return RunRecord(num, key, asked, config.load, run_dir), config
+    return RunRecord(num, key, asked, config.load, run_dir, reference_counts=timed), config
 
 
 def _prepare(record: RunRecord, config: Config) -> None:
-    """The reference, and the load that it lets us settle on: there already in a sweep, which has them for all runs."""
-    counts = [n for n in [worker_count(config.workers)] if n]
-    record.reference, pace = expected.ensure(config, record.dir.parent, counts, lambda line: note(f"      {line}"))
+    """The reference, and the load that it lets us settle on: there already in a sweep, which has them for all runs; and
+    how fast plain processes are just now, where the sweep asks for it."""
+    record.reference, pace = expected.ensure(config, record.dir.parent, lambda line: note(f"      {line}"))
+    if record.reference_counts:
+        began = time.monotonic()
+        try:
+            record.reference_runs = reference.time_counts(config, record.dir, record.reference_counts)
+        except (EngineError, HarnessError) as error:  # the run itself needs nothing of it
+            record.warnings.append(f"how fast plain processes are could not be timed: {error}")
+        finally:
+            record.phases["reference"] = time.monotonic() - began
     record.load = settle(config, pace, {}, [config], usable_cpus(), lambda line: note(f"      {line}"))
     if pace is not None and (warning := foretold(record.config, record.load, pace, usable_cpus())):
         record.warnings.append(warning)

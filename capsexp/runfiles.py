@@ -10,3 +10,5 @@ MONITOR_READY = ".monitor-ready"
 FAULTS_READY = ".faults-ready"
 PROGRESS = ".progress"  # of the client: one JSON object, written over and over in place
 CONFIG = ".config.yaml"  # what the processes of a run are told
+REFERENCE_CONFIG = ".reference.yaml"  # what plain processes are to be timed with, before the run
+REFERENCE_RUNS = ".reference.json"  # how fast they were

@@ -14,6 +14,7 @@ from capsexp.analysis.combine import Evidence, speedup
 from capsexp.analysis.correctness import Judgement
 from capsexp.analysis.faults import Effect
 from capsexp.analysis.figures import Figures
+from capsexp.analysis.plain_speeds import PlainSpeeds
 from capsexp.results.report import (
     Configuration,
     GpuUse,
@@ -86,8 +87,9 @@ def configurations(
     """Runs of one key are trials of one configuration. A run that failed for a reason of the harness is a trial that is
     missing; those that measured something else than the others (see `alike`) are left out. `looks`: with trials=auto
     they are looked at one by one; `promised`: the SLO."""
+    speeds = PlainSpeeds((o.run for o in observed), references)
     cases = {
-        key: _case([o for o in observed if o.run.key == key], references, looks, promised or {})
+        key: _case([o for o in observed if o.run.key == key], references, speeds, looks, promised or {})
         for key in dict.fromkeys(o.run.key for o in observed)
     }
     firsts = [case.first for case in cases.values()]
@@ -103,7 +105,11 @@ def configurations(
 
 
 def _case(
-    every: list[Observed], references: Mapping[str, Reference], looks: bool, promised: Mapping[str, Any]
+    every: list[Observed],
+    references: Mapping[str, Reference],
+    speeds: PlainSpeeds,
+    looks: bool,
+    promised: Mapping[str, Any],
 ) -> _Case:
     own = [o for o in every if not o.run.failed_by_us]
     same, left_out = alike.choose([o.run if o.figures else None for o in own])
@@ -120,7 +126,8 @@ def _case(
         trials={o.run.trial: o.figures for o in counted if o.figures},
         judged=judged,
         leak=leak,
-        reference_rtfx=_reference_rtfx(references.get(first.reference or ""), first.workers),
+        reference_rtfx=speeds.once(first),
+        reference_by_trial={o.run.trial: rtfx for o in counted if o.figures and (rtfx := speeds.beside(o.run))},
         looks=looks,
     )
     out = {(left.trial, left.num) for left in left_out}
@@ -214,11 +221,6 @@ def _load(run: Run) -> str:
     """Its kind; `all` with a bound is a closed one."""
     name = str(run.group("load").get("name", "all"))  # before there were others
     return "closed" if name == "all" and run.concurrency else name
-
-
-def _reference_rtfx(reference: Reference | None, workers: int | None) -> float | None:
-    runs = reference.runs if reference else ()
-    return next((run.throughput_rtfx for run in runs if run.processes == workers), None)
 
 
 def _compared(case: _Case, base: _Case) -> Configuration:

@@ -29,7 +29,8 @@ PERCENTILES = FEWEST
 @dataclass(frozen=True)
 class Evidence:
     """What a configuration's metrics are computed from: the figures of each trial that counts; the verdicts on the
-    texts of all trials, the disturbed ones too; the RTFx of its reference with as many processes. `looks`: after each
+    texts of all trials, the disturbed ones too; the RTFx of its reference with as many processes, of each trial
+    (`reference_by_trial`) and of the whole sweep where it was timed once. `looks`: after each
     trial it was asked whether it is the last (see sequential)."""
 
     workers: int | None
@@ -39,6 +40,7 @@ class Evidence:
     judged: Sequence[Judgement] = ()
     leak: Leak = field(default_factory=Leak)
     reference_rtfx: float | None = None
+    reference_by_trial: Mapping[int, float] = field(default_factory=dict)
     looks: bool = False
 
     @property
@@ -64,7 +66,10 @@ MEAN = Rule("geometric mean (arithmetic where a trial has 0)", _LOGS)
 PACED = Rule("geometric mean, as if in all of the baseline's trials", _LOGS)
 RATIOS = Rule("geometric mean of the ratios within each trial that both have", _LOGS)
 DIFFERENCES = Rule("mean of the differences within each trial that both have", "Student's t")
-TO_REFERENCE = Rule(PACED.over, "none: the reference is no trial")
+TO_REFERENCE = Rule(
+    "geometric mean of the ratios within each trial before which the reference was timed",
+    f"{_LOGS}; none where it was once",
+)
 HIGHEST = Rule("highest", "none: more trials can only raise it")
 QUANTILE = Rule("quantile of all trials' values together", "order statistics")
 LONGEST = Rule("longest of all trials", HIGHEST.interval)
@@ -165,11 +170,19 @@ def efficiency(own: Evidence, baseline: Evidence | None) -> Estimate:
 
 
 def server_efficiency(own: Evidence, baseline: Evidence | None) -> Estimate:
-    reached = throughput.compute(own, baseline)
-    if reached.value is None or not own.reference_rtfx:
+    """Within each trial; where the reference was timed once in the sweep, against that, and without an interval: what
+    the machine's drift has made of it nobody knows."""
+    if not own.whole:
         return Estimate()
-    each = tuple(value / own.reference_rtfx for value in reached.values)
-    return Estimate(value=reached.value / own.reference_rtfx, n=len(each), values=each)
+    if own.reference_by_trial:
+        reached = {trial: f.throughput_rtfx for trial, f in own.trials.items() if f.throughput_rtfx}
+        if ratios := statistics.ratios(reached, own.reference_by_trial):
+            return _mean(ratios, own.looks)
+    reached_by_all = throughput.compute(own, baseline)
+    if reached_by_all.value is None or not own.reference_rtfx:
+        return Estimate()
+    each = tuple(value / own.reference_rtfx for value in reached_by_all.values)
+    return Estimate(value=reached_by_all.value / own.reference_rtfx, n=len(each), values=each)
 
 
 def _steady(evidence: Evidence) -> dict[int, float]:

@@ -22,6 +22,11 @@ class ReferenceConfig:
         "engine: the counts to run without a server, 1 always, for the texts; sweep: every worker count of the sweep",
         takes="list of whole numbers from 1, or `sweep`",
     )
+    share: float | None = setting(
+        0.1,
+        "of the time of its runs, what timing a count in each trial may take; 0: once in a sweep; null: in every trial",
+        high=1,
+    )
 
     def problems(self) -> Iterator[str]:
         given = self.processes

@@ -3,7 +3,7 @@ long a load will take."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from capsexp.config import Config
@@ -12,16 +12,14 @@ from capsexp.experiment.repeats import Pace
 from capsexp.results.read import read_reference
 
 
-def ensure(
-    config: Config, sweep_dir: Path, sweep_workers: Sequence[int], say: Callable[[str], None]
-) -> tuple[str | None, Pace | None]:
+def ensure(config: Config, sweep_dir: Path, say: Callable[[str], None]) -> tuple[str | None, Pace | None]:
     """The name of its folder below reference/. Raises what making it raises."""
     if config.reference.name == "off":
         return None, None
     if config.reference.name == "server":
         name = alone.ensure(config, sweep_dir, say)
     else:
-        name = reference.ensure(config, sweep_dir, sweep_workers)
+        name = reference.ensure(config, sweep_dir)
     return name, Pace.of(read_reference(sweep_dir / "reference" / name / "reference.json"))
 
 

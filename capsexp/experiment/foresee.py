@@ -12,6 +12,7 @@ from capsexp.config import Config, worker_count
 from capsexp.counts import counted
 from capsexp.experiment import environment, expected, reference
 from capsexp.experiment.further import foretold
+from capsexp.experiment.reference_part import PART_S, START_S
 from capsexp.experiment.repeats import Pace, decide, expected_s, key
 from capsexp.experiment.sweep import PlannedSweep
 from capsexp.files import from_here
@@ -39,7 +40,7 @@ def forecast(
     alike, decided = defaultdict[str, list[Config]](list), dict[str, Repeats]()
     for config in configs:
         alike[key(config)].append(config)
-    seconds, at_least, references = 0.0, False, dict[str, float]()
+    seconds, at_least, texts_s, timed_s = 0.0, False, dict[str, float](), dict[tuple[str, int], float]()
     for own, group in alike.items():
         for config in group:
             pace = pace_of(config)
@@ -47,12 +48,15 @@ def forecast(
                 decided[own] = decide(pace, group, cpus)
             load_s = expected_s(config, pace, decided, cpus)
             at_least |= load_s is None or (pace is None and config.reference.name != "off")
-            seconds += _asked_s(config, group, cpus) if load_s is None else load_s
-            seconds += BESIDE_S + BETWEEN_S + config.cooldown
+            own_s = (_asked_s(config, group, cpus) if load_s is None else load_s) + BESIDE_S
+            seconds += own_s + BETWEEN_S + config.cooldown
             if pace is not None and config.reference.name == "engine":
-                processes = reference.counts(config, workers)
-                references[reference.digest(config)] = sum(pace.took_s / min(n, max(1.0, cpus)) for n in processes)
-    return Forecast(seconds + sum(references.values()), at_least)
+                name, share = reference.digest(config), config.reference.share
+                texts_s[name] = pace.took_s
+                most_s = PART_S + START_S if share is None else min(PART_S + START_S, share * own_s)
+                most_s *= len(reference.counts(config, workers))
+                timed_s[name, config.trial] = timed_s.get((name, config.trial), 0.0) + most_s
+    return Forecast(seconds + sum(texts_s.values()) + sum(timed_s.values()), at_least)
 
 
 def _asked_s(config: Config, alike: Sequence[Config], cpus: float) -> float:

@@ -14,6 +14,7 @@ from capsexp.config import Config, LoadConfig, conf_dir, to_yaml
 from capsexp.counts import counted
 from capsexp.experiment import expected
 from capsexp.experiment.record import RunRecord, job
+from capsexp.experiment.reference_trials import ReferenceTrials
 from capsexp.experiment.repeats import Pace, by_first_run, expected_s, key, measured, settle
 from capsexp.experiment.run import attempt
 from capsexp.experiment.submission import submit
@@ -35,6 +36,7 @@ class Jobs:
 
     def __init__(self, sweep: PlannedSweep, folder: SweepFolder) -> None:
         self._sweep, self._folder = sweep, folder
+        self._reference = ReferenceTrials(sweep, folder.path)
 
     def make(self, planned: Planned) -> None:
         """Make a run, whatever becomes of it: run.json says what. Raises KeyboardInterrupt, StorageError, OSError."""
@@ -58,9 +60,10 @@ class Jobs:
         return submit(run, self._folder.checkpoint) if begun == Status.OK else begun
 
     def _prepare(self, run: RunRecord) -> None:
-        """What runs share: the reference, and the load that it lets us settle on."""
-        run.reference, pace = expected.ensure(run.config, self._folder.path, self._sweep.worker_counts, _say)
+        """What runs share: the reference, and the load that it lets us settle on; and what the run is to time of it."""
+        run.reference, pace = expected.ensure(run.config, self._folder.path, _say)
         run.load = self._settle(run, pace)
+        run.reference_counts = self._reference.due(run)
         write(run.dir / JOB, job(run))
 
     def _settle(self, run: RunRecord, pace: Pace | None) -> LoadConfig:

@@ -17,14 +17,24 @@ from capsexp.machine import usable_cpus
 from capsexp.results.forms import typed
 from capsexp.results.handover import Job, JobLoad
 from capsexp.results.read import read_client
-from capsexp.results.run import SCHEMA, ClientFacts, Run, SampleSetFacts, Tree, Window
+from capsexp.results.run import SCHEMA, ClientFacts, ReferenceProcesses, Run, SampleSetFacts, Tree, Window
 from capsexp.results.tables import sizes
 from capsexp.results.verdicts import Status
 from capsexp.results.write import write
-from capsexp.runfiles import CONFIG, FAULTS_READY, MONITOR_READY, PIDS, PROGRESS, SAMPLES, WARM
+from capsexp.runfiles import (
+    CONFIG,
+    FAULTS_READY,
+    MONITOR_READY,
+    PIDS,
+    PROGRESS,
+    REFERENCE_CONFIG,
+    REFERENCE_RUNS,
+    SAMPLES,
+    WARM,
+)
 
 # What only the run itself needs, or who looks on.
-_PASSING = (CONFIG, MONITOR_READY, FAULTS_READY, SAMPLES, WARM, PROGRESS)
+_PASSING = (CONFIG, MONITOR_READY, FAULTS_READY, SAMPLES, WARM, PROGRESS, REFERENCE_CONFIG, REFERENCE_RUNS)
 
 
 @dataclass
@@ -40,6 +50,8 @@ class RunRecord:
     error: str = ""
     failure: str | None = None  # `harness`: it says nothing of the server
     reference: str | None = None
+    reference_counts: tuple[int, ...] = ()  # of plain processes that are to be timed before it
+    reference_runs: tuple[ReferenceProcesses, ...] = ()  # what came of that
     phases: dict[str, float] = field(default_factory=dict)
     ready: float | None = None
     about: Tree = field(default_factory=dict)
@@ -83,6 +95,7 @@ class RunRecord:
             dispatch=config.server.dispatch if config.server.name == "local" else None,
             repeats=repeat_count(self.load.repeats), concurrency=self.load.concurrency,
             server=config.server.name, config=to_dict(config), reference=self.reference,
+            reference_runs=self.reference_runs,
             phases_s={name: round(seconds, 6) for name, seconds in self.phases.items()},
             window_s=Window(ready=self.ready, start=client.start_s, end=client.end_s), order_seed=client.order_seed,
             samples=sent.samples, skipped=sent.skipped, remarks=sent.remarks, language=sent.language,
@@ -103,4 +116,10 @@ def finished(run_dir: Path) -> Status | None:
 def job(record: RunRecord) -> Job:
     load: LoadConfig = record.config.load
     asked = JobLoad(repeats=load.repeats, concurrency=load.concurrency)
-    return Job(num=record.num, key=record.key, trials=record.config.trials, load=asked)
+    return Job(
+        num=record.num,
+        key=record.key,
+        trials=record.config.trials,
+        load=asked,
+        reference=record.reference_counts,
+    )

@@ -49,15 +49,25 @@ def leak_lines(report: Report) -> list[str]:
 
 
 def reference_lines(report: Report) -> list[str]:
-    """What the same work takes without a server, or the server that is asked one request at a time."""
-    return [_alone(r) if r.kind == "server" else _without_server(r) for r in report.reference]
+    """What the same work takes without a server, or the server that is asked one request at a time; and what that
+    itself took."""
+    found = [_alone(r) if r.kind == "server" else _without_server(r) for r in report.reference]
+    if (cost := report.reference_cost) is not None:
+        all_s, took_s = cost.texts_s + cost.runs_s, cost.texts_s + cost.timed_s
+        found.append(
+            f"the reference took {took_s:.0f} s of {all_s:.0f} s: {cost.texts_s:.0f} s for the texts, "
+            f"{cost.timed_s:.0f} s to be timed beside runs"
+        )
+    return found
 
 
 def _without_server(r: ReferenceRun) -> str:
-    return (
-        f"{r.engine}, {counted(r.threads, 'thread')}, {counted(r.processes or 1, 'process')}: "
-        f"{number(r.throughput_rtfx, 1)} x real time ({r.makespan_s:.2f} s, load {number(r.load_s)} s)"
-    )
+    reached = f"{r.engine}, {counted(r.threads, 'thread')}, {counted(r.processes or 1, 'process')}: "
+    reached += f"{number(r.throughput_rtfx, 1)} x real time"
+    if r.trials:
+        sure = f", {interval(r.ci95)}" if r.ci95 else ""
+        return f"{reached}{sure} ({counted(r.trials, 'trial')} of {r.makespan_s:.2f} s, load {number(r.load_s)} s)"
+    return f"{reached} ({r.makespan_s:.2f} s, load {number(r.load_s)} s)"
 
 
 def _alone(r: ReferenceRun) -> str:

@@ -32,6 +32,7 @@ from capsexp.analysis.figures import Figures, figures
 from capsexp.config import ReportConfig, ValidityConfig
 from capsexp.debug import kept_once
 from capsexp.files import storing
+from capsexp.report import references
 from capsexp.report.advice import advise, decide, looked, only_one, raced
 from capsexp.report.degrade import Survivor
 from capsexp.report.warnings import Seen, warnings
@@ -42,7 +43,6 @@ from capsexp.results.report import (
     Change,
     Configuration,
     Reason,
-    ReferenceRun,
     Report,
     Scaling,
     TrialsAsked,
@@ -75,7 +75,8 @@ def assemble(files: SweepFiles, survive: Survivor | None = None) -> Report:
     configurations += _missing(files, {c.key for c in configurations})
     if sweep.racing:
         configurations = survive("race", configurations, raced, files, observed, configurations, settings["tolerance"])
-    cpus = observed[0].run.cpu_count if observed else None
+    runs = [one.run for one in observed]
+    cpus = runs[0].cpu_count if runs else None
     scalings = survive("scaling", [], _scalings, observed, configurations, sweep.thresholds, settings)
     cut_short = any(one.run.status in validity.CUT_SHORT for one in observed)
     unfinished = bool(sweep.interrupted or missing or cut_short)
@@ -104,7 +105,8 @@ def assemble(files: SweepFiles, survive: Survivor | None = None) -> Report:
         slo=sweep.slo or {},
         thresholds_changed=_changed(files),
         validity_limits=sweep.validity or {},
-        reference=tuple(_references(files.references)),
+        reference=survive("reference", (), references.runs, files.references, runs, looks),
+        reference_cost=survive("cost of the reference", None, references.cost, files.references, runs),
         configurations=tuple(configurations),
         diagnosis=survive("diagnosis", {}, _diagnose, observed, configurations, tolerance, limits),
         scaling=tuple(scalings),
@@ -203,34 +205,6 @@ def _without_halves(files: SweepFiles) -> tuple[SweepFiles, list[str]]:
     halves = [r for r in files.runs if r.run.status == Status.INTERRUPTED and r.run.key in whole]
     kept = [r for r in files.runs if r not in halves]
     return replace(files, runs=kept), [r.run.key for r in halves]
-
-
-def _references(references: Mapping[str, Reference]) -> Iterable[ReferenceRun]:
-    for key, reference in references.items():
-        if (alone := reference.alone) is not None:
-            yield ReferenceRun(
-                kind=reference.kind,
-                engine=None,
-                target=reference.target,
-                workers=reference.workers,
-                threads=reference.threads,
-                hash=key,
-                processes=None,
-                throughput_rtfx=alone.audio_s / alone.makespan_s if alone.makespan_s > 0 else None,
-                makespan_s=alone.makespan_s,
-                deterministic=reference.deterministic,
-            )
-        for run in reference.runs:
-            yield ReferenceRun(
-                engine=reference.engine,
-                threads=reference.threads,
-                hash=key,
-                processes=run.processes,
-                throughput_rtfx=run.throughput_rtfx,
-                makespan_s=run.makespan_s,
-                load_s=run.load_s,
-                deterministic=reference.deterministic,
-            )
 
 
 def _changed(files: SweepFiles) -> tuple[Change, ...]:

@@ -41,7 +41,7 @@ def warnings(
         doubt = survive(f"{run.key}, run {run.num}: language", None, _language_doubt, one.files, cer.get(run.key))
         found += [doubt] if doubt else []
         found += survive(f"{run.key}, run {run.num}: warnings", [], lambda one: list(_of_run(one)), one)
-    found += _of_references(list(files.references.values()))
+    found += _of_references(files)
     for c in configurations:
         found += survive(f"{c.key}: warnings", [], lambda c: list(_of_configuration(c, seen, files)), c)
     return list(dict.fromkeys(found))
@@ -84,11 +84,13 @@ def _language_doubt(one: RunFiles, cer: float | None) -> str | None:
     )
 
 
-def _of_references(references: Sequence[Reference]) -> Iterator[str]:
-    for reference in references:
+def _of_references(files: SweepFiles) -> Iterator[str]:
+    references = list(files.references.values())
+    unlike = {f.run.reference for f in files.runs if not all(one.deterministic for one in f.run.reference_runs)}
+    for name, reference in files.references.items():
         if reference.kind == "server":
             yield from _of_server(reference)
-        elif not reference.deterministic:
+        elif not reference.deterministic or name in unlike:
             yield (
                 f"engine={reference.engine} is not deterministic: the reference's texts depend on the number of "
                 "processes, so a text that differs may be the engine's doing"

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import msgspec
 
-from capsexp.results.run import Tree
+from capsexp.results.run import ReferenceProcesses, Tree
 
 
 class JobLoad(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,13 +17,20 @@ class JobLoad(msgspec.Struct, frozen=True, kw_only=True):
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """job.json: all that a run's replay.yaml, in which everything is settled, does not tell. Without it the folder's
-    name tells what the run is to its sweep."""
+    name tells what the run is to its sweep. `reference`: how many plain processes are to be timed before it."""
 
     schema: int = 1
     num: int
     key: str
     trials: int | str
     load: JobLoad
+    reference: tuple[int, ...] = ()
+
+
+class ReferenceSpeeds(msgspec.Struct, frozen=True, kw_only=True):
+    """How fast plain processes were, from the child that timed them."""
+
+    runs: tuple[ReferenceProcesses, ...]
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -277,7 +277,8 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
 
 class ReferenceRun(msgspec.Struct, frozen=True, kw_only=True):
     """The same work by the same engine without a server, with so many processes at once; or (`kind` server) by the
-    server itself (`target`, `workers`), which was asked one request at a time."""
+    server itself (`target`, `workers`), which was asked one request at a time. `trials`: in how many it was timed;
+    nothing where it was once in the sweep."""
 
     engine: str | None
     threads: int
@@ -287,9 +288,19 @@ class ReferenceRun(msgspec.Struct, frozen=True, kw_only=True):
     workers: int | str | None = None
     deterministic: bool = True
     throughput_rtfx: float | None
+    ci95: tuple[float, float] | None = None
+    trials: int | None = None
     makespan_s: float
     load_s: float | None = None
     hash: str = ""
+
+
+class ReferenceCost(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds that making the texts took, and timing plain processes before runs; and that all runs took, with that."""
+
+    texts_s: float
+    timed_s: float
+    runs_s: float
 
 
 class Law(msgspec.Struct, frozen=True, kw_only=True):
@@ -501,6 +512,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     thresholds_changed: tuple[Change, ...]
     validity_limits: Tree
     reference: tuple[ReferenceRun, ...]
+    reference_cost: ReferenceCost | None = None
     configurations: tuple[Configuration, ...]
     diagnosis: dict[str, tuple[str, ...]]
     scaling: tuple[Scaling, ...]

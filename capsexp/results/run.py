@@ -49,9 +49,37 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
         return (self.start, self.end) if self.start is not None and self.end is not None else None
 
 
+class ReferenceProcesses(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The reference with so many processes at once, which together used `cpu_s`, for work that stands for so much
+    audio. `busy_s`: until a process had no more to do, on average, where not all of the work was timed;
+    `deterministic`: their texts were the reference's. Earlier versions kept the speed, some without the audio."""
+
+    processes: int
+    makespan_s: float
+    audio_s: float | None = None
+    busy_s: float | None = None
+    load_s: float | None = None
+    cpu_s: float | None = None
+    deterministic: bool = True
+    kept_rtfx: float | None = msgspec.field(default=None, name="throughput_rtfx")
+
+    def __post_init__(self) -> None:
+        if self.audio_s is None and self.kept_rtfx is None:
+            raise ValueError("has neither audio_s nor throughput_rtfx")
+
+    @property
+    def throughput_rtfx(self) -> float:
+        """Seconds of audio recognized per second."""
+        took_s = self.makespan_s if self.busy_s is None else self.busy_s
+        if self.audio_s is not None and took_s > 0:
+            return self.audio_s / took_s
+        return self.kept_rtfx or 0.0
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """`failure`: `harness` where it says nothing of the server; `reference`: the name of its reference; `fingerprint`:
-    hashes of what it was made with (configuration, code, models, packages). What its engine can do: `one_core`, it
+    hashes of what it was made with (configuration, code, models, packages); `reference_runs`: how fast plain processes
+    were right before it. What its engine can do: `one_core`, it
     recognizes on one core whatever `threads` says; `speaks`, its texts are words of a language. `tells`: what its
     target tells beside the texts (see `targets`).
 
@@ -83,6 +111,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     server: str = "local"
     config: Tree
     reference: str | None = None
+    reference_runs: tuple[ReferenceProcesses, ...] = ()
     phases_s: dict[str, float]
     window_s: Window
     order_seed: int | None = None
@@ -219,29 +248,6 @@ class Text(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     transcript: str | None = None
 
 
-class ReferenceProcesses(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The reference with so many processes at once, which together used `cpu_s`. Earlier versions kept the speed, some
-    without the audio."""
-
-    processes: int
-    makespan_s: float
-    audio_s: float | None = None
-    load_s: float | None = None
-    cpu_s: float | None = None
-    kept_rtfx: float | None = msgspec.field(default=None, name="throughput_rtfx")
-
-    def __post_init__(self) -> None:
-        if self.audio_s is None and self.kept_rtfx is None:
-            raise ValueError("has neither audio_s nor throughput_rtfx")
-
-    @property
-    def throughput_rtfx(self) -> float:
-        """Seconds of audio recognized per second."""
-        if self.audio_s is not None and self.makespan_s > 0:
-            return self.audio_s / self.makespan_s
-        return self.kept_rtfx or 0.0
-
-
 class Alone(msgspec.Struct, frozen=True, kw_only=True):
     """A server that was asked one request at a time: how often for every sample, and how long one such round took."""
 
@@ -251,7 +257,8 @@ class Alone(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True):
-    """reference.json. `kind`: `engine`, the same segments by the same engine without a server, in `runs`; or `server`,
+    """reference.json. `kind`: `engine`, the same segments by the same engine without a server (`segments_s`: what each
+    took one process, by sample), in `runs`, which are one with one process, and more in earlier versions; or `server`,
     what the server (`target`, `workers`) answered `alone`, and of samples that it answered in two ways the other one
     (`again`). `hash`: of all that runs which share it have in common; `settings`: of the engine."""
 
@@ -267,6 +274,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     again: dict[str, Text] = {}
     deterministic: bool = True
     runs: tuple[ReferenceProcesses, ...] = ()
+    segments_s: dict[str, tuple[float, ...]] = {}
     alone: Alone | None = None
 
     @property

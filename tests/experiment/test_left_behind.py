@@ -220,7 +220,7 @@ def test_a_reference_that_is_killed_says_nothing_of_the_engine(
 ) -> None:
     monkeypatch.setattr(reference, "python", lambda *a: [sys.executable, "-c", f"import os, sys; {ends}"])
     with pytest.raises(expected) as raised:
-        reference.ensure(Config(engine=NullConfig()), tmp_path, [1])
+        reference.ensure(Config(engine=NullConfig()), tmp_path)
     assert str(raised.value) == says
 
 

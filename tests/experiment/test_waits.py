@@ -21,11 +21,12 @@ from capsexp.engines import _folders as folders
 from capsexp.engines.null import NullConfig
 from capsexp.engines.paraformer import ParaformerConfig
 from capsexp.errors import EngineError, HarnessError
-from capsexp.experiment import deadlines, readiness, reference
+from capsexp.experiment import deadlines, plain_processes, readiness, reference
 from capsexp.experiment.child import Child
 from capsexp.experiment.executors import local
 from capsexp.protocol import RATE
 from capsexp.segments import Cut, cut_all
+from capsexp.server.messages import SegmentJob
 from capsexp.waiting import wait_until
 from tests.support import SLOW
 
@@ -35,35 +36,36 @@ def quick(*overrides: str) -> Config:
 
 
 def test_a_reference_that_hangs_ends_with_what_it_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reference, "SEGMENT_S", 0.0)
+    monkeypatch.setattr(plain_processes, "SEGMENT_S", 0.0)
     config = quick("engine.rtf=3", "server.stuck_s=0.1", "server.stuck_rtf=0")
-    cuts = {"a": cut_all(np.zeros(5 * RATE, np.float32), Cut.of(15.0, 2.0))}
+    [segment] = cut_all(np.zeros(5 * RATE, np.float32), Cut.of(15.0, 2.0))
+    job = SegmentJob(0, segment.audio, segment.start, segment.shared)
     with pytest.raises(EngineError, match="a segment was not recognized within 0 s"):
-        reference._recognize(config, [("a", 0)], cuts, 1, lambda heard: [], lambda: None)
+        plain_processes.PlainProcesses(config, 1, lambda: None).work([job])
 
 
 def test_a_worker_that_soon_counts_as_stuck_is_no_hurry_for_the_reference() -> None:
     config = quick("server.stuck_s=0.1", "server.stuck_rtf=0")
-    assert reference._patience(config) == reference.SEGMENT_S
-    assert reference._patience(quick("server.stuck_rtf=100")) > 1900
+    assert plain_processes.patience(config) == plain_processes.SEGMENT_S
+    assert plain_processes.patience(quick("server.stuck_rtf=100")) > 1900
 
 
 def test_a_reference_that_does_not_load_ends_in_time() -> None:
     ours, _theirs = multiprocessing.Pipe()
     with pytest.raises(EngineError, match=r"said nothing within 0\.2 s"):
-        reference._ready(ours, time.monotonic() + 0.2, "0.2 s")
+        plain_processes.ready(ours, time.monotonic() + 0.2, "0.2 s")
 
 
 def test_a_server_that_is_given_a_second_gives_the_reference_no_less_than_it_needs() -> None:
-    assert reference._loading(quick("server.ready_timeout=1")) == reference.LOAD_S
-    assert reference._loading(quick("server.ready_timeout=900")) == 900
+    assert plain_processes.loading(quick("server.ready_timeout=1")) == plain_processes.LOAD_S
+    assert plain_processes.loading(quick("server.ready_timeout=900")) == 900
 
 
 def test_a_reference_that_stands_still_is_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever holds it: its own deadlines may not come."""
-    monkeypatch.setattr(reference, "LOOK_S", 0.1)
-    monkeypatch.setattr(reference, "LOAD_S", 0.0)
-    monkeypatch.setattr(reference, "SEGMENT_S", 0.0)
+    monkeypatch.setattr(plain_processes, "LOOK_S", 0.1)
+    monkeypatch.setattr(plain_processes, "LOAD_S", 0.0)
+    monkeypatch.setattr(plain_processes, "SEGMENT_S", 0.0)
     child = Child([sys.executable, "-c", "import time; time.sleep(600)"], tmp_path / "reference.log")
     try:
         began = time.monotonic()
@@ -75,9 +77,9 @@ def test_a_reference_that_stands_still_is_no_verdict(tmp_path: Path, monkeypatch
 
 
 def test_a_reference_that_goes_on_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reference, "LOOK_S", 0.1)
-    monkeypatch.setattr(reference, "LOAD_S", 0.0)
-    monkeypatch.setattr(reference, "SEGMENT_S", 0.0)
+    monkeypatch.setattr(plain_processes, "LOOK_S", 0.1)
+    monkeypatch.setattr(plain_processes, "LOAD_S", 0.0)
+    monkeypatch.setattr(plain_processes, "SEGMENT_S", 0.0)
     beat = tmp_path / ".beat"
     steps = f"import pathlib, time\nfor _ in range(12): pathlib.Path({str(beat)!r}).touch(); time.sleep(0.4)"
     child = Child([sys.executable, "-c", steps], tmp_path / "reference.log")
