@@ -6,7 +6,7 @@ import pytest
 
 from capsexp.analysis.aggregate import Observed
 from capsexp.results.report import Configuration
-from tests.support.values import made_run, report
+from tests.support.values import HOG, made_run, report
 
 
 def run(trial: int, makespan_s: float, reference_rtfx: float | None, **more: Any) -> Observed:
@@ -43,7 +43,7 @@ def test_timed_in_one_trial_it_has_that_trial_s_value_and_no_interval() -> None:
 
 
 def test_a_repeated_trial_counts_with_what_was_timed_before_the_repetition() -> None:
-    disturbed = run(1, 30.0, 3.0, num=1, disturbed=("hog",))
+    disturbed = run(1, 30.0, 3.0, num=1, disturbed=HOG)
     found = efficiency(disturbed, run(1, 10.0, 12.5, num=7), run(2, 10.0, 12.5, num=2))
     assert found.values == pytest.approx((0.8, 0.8))
 
