@@ -38,11 +38,8 @@ class ReferenceTrials:
         made = self._made(run)
         # A repetition comes later than its trial, whose reference it has no part in.
         here = [one for one in made if one.trial == trial and one.num > max(earlier, default=-1)]
-        expected = (
-            sweep.expected.get(p.key, config.load.min_s) + BESIDE_S
-            for p in alike
-            if p.num <= run.num or p.trial <= trial
-        )
+        so_far = [p for p in alike if p.num <= run.num or p.trial <= trial]
+        expected = (sweep.expected.get(p.key, config.load.min_s) + BESIDE_S for p in so_far)
         before = {n: _before(n, texts, made, here) for n in wanted}
         # A load that lasts as long as it says tells nothing of speed, and a search asks something else.
         once = config.load.timed or sweep.search is not None

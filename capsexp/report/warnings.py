@@ -92,8 +92,8 @@ def _of_references(files: SweepFiles) -> Iterator[str]:
             yield from _of_server(reference)
         elif not reference.deterministic or name in unlike:
             yield (
-                f"engine={reference.engine} is not deterministic: the reference's texts depend on the number of "
-                "processes, so a text that differs may be the engine's doing"
+                f"engine={reference.engine} is not deterministic: the reference's texts are not always the same, "
+                "so a text that differs may be the engine's doing"
             )
     yield from _unlike_alone([r for r in references if r.kind == "server"])
 
