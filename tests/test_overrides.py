@@ -133,7 +133,7 @@ def test_braces_of_a_servers_own_stay(line: str, filled: str) -> None:
         (["trials_max=1,2"], "trials_max: is of the whole sweep"),
         (["server=command", "server.cmd=s.py"], "server.port: server.cmd has no {port}"),
         (["server=command", "server.cmd=s.py", "server.port=0"], "server.port: server.cmd has no {port}"),
-        (["samples.dir=/a"], "samples.dir: is read with samples=dir only"),
+        (["samples.dir=/a"], "samples.dir: is used with samples=dir only"),
         (["server.url=ws://a:1"], "server.url: is read with server=external only, and server=local is chosen"),
         (["server.cmd=x {port}"], "server.cmd: is read with server=command only, and server=local is chosen"),
     ],

@@ -1,4 +1,4 @@
-"""`archive`: what of a sweep is packed."""
+"""`archive`: what goes into a sweep's zip."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from capsexp.setting import setting
 
 @dataclass
 class ArchiveConfig:
-    """What of a sweep is packed."""
+    """What goes into a sweep's zip."""
 
-    enabled: bool = setting(True, "whether an archive is made of each sweep")
+    enabled: bool = setting(True, "make a zip of each sweep")
     samples: bool | None = setting(None, "pack the audio; null: shipped sets only")
-    transcripts: bool = setting(True, "false: hashes in place of recognized texts and of the names of samples")
+    transcripts: bool = setting(True, "false: hashes instead of recognized texts and sample names")
 
     def problems(self) -> Iterator[str]:
         if self.samples and not self.transcripts:
-            yield "archive.transcripts=false: keeps texts and names out, and archive.samples=true the audio in"
+            yield "archive.transcripts=false: keeps texts and names out, but archive.samples=true packs audio; drop one"

@@ -15,7 +15,7 @@ class ExecutorConfig:
     """Where runs are executed, one at a time: here, each as `python -m capsexp.run RUN_DIR`."""
 
     name: str = setting("local", "which executor")
-    options: dict[str, Any] = setting({}, "of an executor that another package brings")
+    options: dict[str, Any] = setting({}, "options of an executor from another package")
 
     def problems(self) -> Iterator[str]:
         yield from EXECUTORS.problems("executor", [self.name])

@@ -17,13 +17,13 @@ class FaultConfig:
     """What is done to the server while it is measured. `none`: nothing."""
 
     name: str = setting("none", "which fault", choices=("none", *WORKER_FAULTS, *CLIENT_FAULTS))
-    at_s: float = setting(1.0, "s into the load: the first fault")
-    rate: float = setting(0.0, "more of them, per second on average (a Poisson process); 0: only the first")
-    most: int = setting(0, "at most so many; 0: as long as the load lasts")
-    seed: int = setting(1, "when, and to whom", high=2**64)
+    at_s: float = setting(1.0, "s into the load at which the first fault occurs")
+    rate: float = setting(0.0, "further faults per second on average (a Poisson process); 0: only the first")
+    most: int = setting(0, "largest number of faults; 0: as many as fit into the load")
+    seed: int = setting(1, "seed of the times and targets of faults", high=2**64)
     for_s: float = setting(5.0, "s that slow_worker and slow_client last")
-    slowdown: float = setting(10.0, "slow_worker: how many times as slow", low=1)
-    room_mb: float = setting(0.0, "memory_limit: address space beyond the memory that the worker holds")
+    slowdown: float = setting(10.0, "slow_worker: factor by which it is slower", low=1)
+    room_mb: float = setting(0.0, "memory_limit: address space beyond the memory that the worker already holds, MB")
 
     def problems(self) -> Iterator[str]:
         yield from ()  # to mypy, which looks at one platform at a time, nothing below is

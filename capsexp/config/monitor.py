@@ -13,16 +13,16 @@ from capsexp.setting import setting
 class MonitorConfig:
     """What is measured."""
 
-    interval: float = setting(0.5, "s between two looks", low=0.01)
+    interval: float = setting(0.5, "s between two samples", low=0.01)
     port: int | None = setting(
-        None, "alone: the server to find, by its port", high=65535, hint="give 1 to 65535, or 0 for any that is free"
+        None, "alone: port of the server to watch", high=65535, hint="give 1 to 65535, or 0 for any free port"
     )
-    pid: int | None = setting(None, "alone: the server to find, by its process id", low=1)
-    log: str | None = setting(None, "alone: the file that a table of it goes into, CSV")
-    html: str | None = setting(None, "alone: the file that a page with its plots goes into, in the end")
-    live: bool = setting(True, "alone: show what is seen, on a terminal")
+    pid: int | None = setting(None, "alone: process id of the server to watch", low=1)
+    log: str | None = setting(None, "alone: CSV file for the table")
+    html: str | None = setting(None, "alone: HTML file for the plots, written at the end")
+    live: bool = setting(True, "alone: show the samples on a terminal")
     probes: list[str] | None = setting(
-        None, "in a run: what is asked, e.g. [processes,system,neighbours]; null: all that can be asked here"
+        None, "in a run: the probes to use, e.g. [processes,system,neighbours]; null: all that work here"
     )
 
     def problems(self) -> Iterator[str]:
@@ -31,4 +31,4 @@ class MonitorConfig:
         yield from PROBES.problems("monitor.probes", self.probes)
         if lacks := [name for name in ALWAYS if name not in self.probes]:
             every = ",".join([*ALWAYS, *self.probes])
-            yield f"monitor.probes: lacks {' and '.join(lacks)}, of which every report is made; give [{every}]"
+            yield f"monitor.probes: lacks {' and '.join(lacks)}, which every report needs; give [{every}]"

@@ -14,7 +14,7 @@ from capsexp.setting import setting
 class PlacementConfig:
     """Which CPUs the workers of our own server are pinned to; see docs/how-to/placement.md."""
 
-    name: str = setting("none", "how they are pinned", choices=KINDS)
+    name: str = setting("none", "how workers are pinned", choices=KINDS)
 
     def problems(self, server: str) -> Iterator[str]:
         """`server`: the kind of server that is to be pinned."""
@@ -22,8 +22,8 @@ class PlacementConfig:
             return
         if server != "local":
             yield (
-                f"placement={self.name}: pins the workers of server=local; of another server let its own command do "
-                "it (taskset, numactl)"
+                f"placement={self.name}: pins the workers of server=local only; for another server, use taskset or "
+                "numactl in its command"
             )
         elif sys.platform != "linux":
-            yield f"placement={self.name}: only Linux pins threads to CPUs; leave placement away"
+            yield f"placement={self.name}: only Linux can pin threads to CPUs; leave placement out"

@@ -27,7 +27,7 @@ class PoolConfig:
                 yield "pool=prefork: forks after loading, which only Linux does safely; use pool=process"
             if threads > 1:
                 yield (
-                    "pool=prefork: needs threads=1, a fork keeps no thread but one; more workers instead, or "
+                    "pool=prefork: needs threads=1, because a fork keeps only one thread; use more workers, or "
                     "pool=process"
                 )
             if reason := engine.unforkable():

@@ -1,4 +1,4 @@
-"""`punctuation`: what sets it in the final text."""
+"""`punctuation`: what adds punctuation to the final text."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from capsexp.setting import setting
 
 @dataclass
 class PunctuationConfig:
-    """What sets punctuation. `ct_transformer`: FunASR's CT-Transformer on the final text, in a worker."""
+    """What adds punctuation. `ct_transformer`: FunASR's CT-Transformer on the final text, in a worker."""
 
-    name: str = setting("none", "what sets it", choices=("none", "ct_transformer"))
-    model_dir: str | None = setting(
-        None, "the folder that holds model.onnx (or model_quant.onnx), config.yaml and tokens.json"
-    )
-    quantize: bool = setting(False, "the int8 model, model_quant.onnx")
+    name: str = setting("none", "which punctuation model", choices=("none", "ct_transformer"))
+    model_dir: str | None = setting(None, "folder with model.onnx (or model_quant.onnx), config.yaml and tokens.json")
+    quantize: bool = setting(False, "use the int8 model, model_quant.onnx")
 
     def problems(self) -> Iterator[str]:
         if self.name != "none" and self.model_dir is None:

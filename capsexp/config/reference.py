@@ -19,7 +19,7 @@ class ReferenceConfig:
     name: str = setting("engine", "which reference", choices=REFERENCES)
     processes: Any = setting(
         [1],
-        "engine: the counts to run without a server, 1 always, for the texts; sweep: every worker count of the sweep",
+        "engine: numbers of processes to run without a server (1 gives the texts); sweep: those of the sweep's workers",
         takes="list of whole numbers from 1, or `sweep`",
     )
     share: float | None = setting(

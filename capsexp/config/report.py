@@ -15,29 +15,33 @@ LANGUAGES = ("auto", "en", "zh")
 class ReportConfig:
     """What is reported, and in which forms."""
 
-    fail_on_gate: bool = setting(False, "exit code 3 when the verdict is NOT FEASIBLE, 4 when nothing is decided")
+    fail_on_gate: bool = setting(
+        False, "exit code 3 if the verdict is NOT FEASIBLE, 4 if it is INCONCLUSIVE or INVALID"
+    )
     formats: list[str] = setting(
         ["text", "markdown", "json", "html"],
-        "also junit, csv, prometheus, mlflow, and what other packages add; text and json are always written",
+        "also junit, csv, prometheus, mlflow, and those of other packages; text and json are always written",
     )
     lang: str = setting(
-        "auto", "of report.html, until its reader chooses: auto (the browser's), en or zh", choices=LANGUAGES
+        "auto", "language of report.html until its reader chooses; auto: the browser's", choices=LANGUAGES
     )
-    tolerance: float = setting(0.05, "within this of the best throughput counts as equally fast", high=1)
+    tolerance: float = setting(
+        0.05, "share of the best throughput within which configurations count as equally fast", high=1
+    )
     budget_s: float | None = setting(
-        480.0, "s that trials=auto may take beyond the first trials, in each command; null: as long as it takes"
+        480.0, "s that trials=auto may take beyond the first trials, for each command; null: no limit"
     )
     ci_width: float | None = setting(
-        None, "trials=auto goes on until every gated ratio is known to +- this as well, 0.05 = 5 %", low=0.001
+        None, "trials=auto also continues until every gated ratio is known to +- this share, 0.05 = 5 %", low=0.001
     )
-    leak_min_s: float = setting(1800.0, "s of steady state, before a slope of memory is judged")
-    checkpoint_s: float = setting(300.0, "s between reports of a run that is under way, with hours=", low=1)
+    leak_min_s: float = setting(1800.0, "s of steady state needed to judge the slope of memory")
+    checkpoint_s: float = setting(300.0, "s between reports during a run with hours=", low=1)
     max_rows: int = setting(
         20_000,
-        "of requests and of segments (ticks of the monitor: a quarter); longer runs are thinned out evenly",
+        "most rows for requests and for segments (monitor: a quarter); longer tables are thinned out evenly",
         low=100,
     )
-    reserve_mb: float = setting(2048.0, "left to everything else in the table of worker counts by memory size")
+    reserve_mb: float = setting(2048.0, "MB left for everything else in the table of workers by memory size")
 
     def problems(self) -> Iterator[str]:
         yield from EXPORTERS.problems("report.formats", self.formats)

@@ -1,4 +1,4 @@
-"""`server`: ours, one that a command starts, or one that runs already."""
+"""`server`: ours, one started by a command, or one that is already running."""
 
 from __future__ import annotations
 
@@ -17,63 +17,65 @@ LOW_MEMORY = ("reduce", "refuse")
 
 @dataclass
 class ServerConfig:
-    """Our own server: a WebSocket gateway, `workers` recognizers behind it; or one that a command starts
-    (server=command), or one that runs already (server=external)."""
+    """Our own server, a WebSocket gateway with `workers` recognizers (server=local); one started by a command
+    (server=command); or one that is already running (server=external)."""
 
     name: str = setting("local", "which server", choices=SERVERS)
-    host: str = setting("127.0.0.1", "the address that it listens on")
+    host: str = setting("127.0.0.1", "address to listen on")
     port: int = setting(
         6016,
-        "when started alone; inside a run it takes a free port",
+        "port when started alone; inside a run it takes a free one",
         high=65535,
-        hint="give 1 to 65535, or 0 for any that is free",
+        hint="give 1 to 65535, or 0 for any free port",
     )
     dispatch: str = setting(
-        "segment", "segment: any worker takes any; task, hash: one has all of a task; naive: loses text",
+        "segment", "segment: any worker takes any segment; task, hash: one worker has all of a task; naive: loses text",
         choices=DISPATCH,
     )  # fmt: skip
     schedule: str = setting(
         "fifo",
-        "who of those that wait is next; fifo: who came first; mic_first: a microphone; fair: one of each task in turn",
+        "which waiting segment is next; fifo: the oldest; mic_first: a microphone's; fair: one of each task in turn",
         choices=SCHEDULES,
     )
-    passed_over_s: float = setting(10.0, "s that microphones may keep the first of the files waiting (mic_first)")
-    max_queue: int = setting(0, "segments waiting or at work, before their senders are slowed; 0: 4 x workers")
-    max_retries: int = setting(2, "times that a segment is recognized again after its worker died or was stuck")
-    stuck_s: float = setting(10.0, "a worker that takes longer than stuck_s + stuck_rtf x audio is replaced", low=0.1)
-    stuck_rtf: float = setting(5.0, "s per second of audio: see stuck_s")
-    max_message: int = setting(64 * 2**20, "bytes of one message of a client", low=1, high=2**31)
-    ready_timeout: float = setting(300.0, "s until all workers have loaded and it answers", low=0.1)
-    grace: float = setting(5.0, "s to stop in after SIGTERM, before SIGKILL")
-    on_low_memory: str = setting("reduce", "workers that would not fit: fewer of them, or no run", choices=LOW_MEMORY)
-    token: str | None = setting(None, "what clients must say: Authorization: Bearer TOKEN, or ?token=TOKEN")
-    allow_anonymous: bool = setting(
-        False, "without a token, only loopback addresses are listened on unless this says otherwise"
+    passed_over_s: float = setting(10.0, "s that microphones may delay the first waiting file segment (mic_first)")
+    max_queue: int = setting(0, "segments waiting or being recognized before senders are slowed down; 0: 4 x workers")
+    max_retries: int = setting(2, "how often a segment is retried after its worker died or hung")
+    stuck_s: float = setting(
+        10.0, "a worker that takes longer than stuck_s + stuck_rtf x the segment's audio is replaced", low=0.1
     )
-    certfile: str | None = setting(None, "TLS: the certificate, PEM")
-    keyfile: str | None = setting(None, "TLS: its key, PEM")
-    max_connections: int = setting(4096, "at once", low=1)
-    max_audio_s: float = setting(43_200.0, "s of audio in one task", low=1)
-    max_tasks: int = setting(1000, "of one connection, without their final message", low=1)
-    send_timeout: float = setting(120.0, "s that a client may leave a result untaken, before it is let go", low=0.1)
+    stuck_rtf: float = setting(5.0, "s per second of audio; see stuck_s")
+    max_message: int = setting(64 * 2**20, "largest message of a client, bytes", low=1, high=2**31)
+    ready_timeout: float = setting(300.0, "s until all workers have loaded and the server answers", low=0.1)
+    grace: float = setting(5.0, "s between SIGTERM and SIGKILL")
+    on_low_memory: str = setting(
+        "reduce", "if the workers do not fit: reduce their number, or refuse the run", choices=LOW_MEMORY
+    )
+    token: str | None = setting(None, "token that clients must send: Authorization: Bearer TOKEN, or ?token=TOKEN")
+    allow_anonymous: bool = setting(False, "listen on other than loopback addresses without a token")
+    certfile: str | None = setting(None, "TLS: certificate, PEM file")
+    keyfile: str | None = setting(None, "TLS: key of the certificate, PEM file")
+    max_connections: int = setting(4096, "connections at once", low=1)
+    max_audio_s: float = setting(43_200.0, "longest audio of one task, s", low=1)
+    max_tasks: int = setting(1000, "unfinished tasks of one connection", low=1)
+    send_timeout: float = setting(120.0, "s after which a client that does not take a result is disconnected", low=0.1)
     max_held_mb: float = setting(
-        1024.0, "what the whole server may hold of its clients' messages and audio; then somebody is refused", low=1
+        1024.0, "MB of messages and audio that the whole server may hold; beyond that a client is refused", low=1
     )
     max_segment_s: float = setting(
-        120.0, "s of seg_duration + 2 x seg_overlap that a client may ask for: it decides a worker's memory",
+        120.0, "largest seg_duration + 2 x seg_overlap that a client may ask for, s; it determines a worker's memory",
         low=0.1, high=600,
     )  # fmt: skip
     origins: list[str] = setting(
-        [], "web pages that may connect, e.g. [https://example.org]; other clients send no Origin"
+        [], "web pages that may connect, e.g. [https://example.org]; clients without an Origin header always may"
     )
     cmd: str | None = setting(
-        None, "server=command: the line that starts it, with {workers}, {threads}, {host}, {port} and {model} filled in"
+        None, "server=command: the command; {workers}, {threads}, {host}, {port} and {model} are filled in"
     )
-    env: dict[str, str] = setting({}, "of server.cmd, e.g. {OMP_NUM_THREADS: '{threads}'}")
-    cwd: str | None = setting(None, "the folder that it is started in")
-    model: str | None = setting(None, "what {model} in it stands for: a name, or a folder")
-    install: str | None = setting(None, "how to get its program, in a line")
-    url: str | None = setting(None, "server=external: its address, e.g. ws://127.0.0.1:6016")
+    env: dict[str, str] = setting({}, "environment of server.cmd, e.g. {OMP_NUM_THREADS: '{threads}'}")
+    cwd: str | None = setting(None, "working folder of server.cmd")
+    model: str | None = setting(None, "value of {model} in server.cmd: a name or a folder")
+    install: str | None = setting(None, "how to install its program, one line")
+    url: str | None = setting(None, "server=external: address, e.g. ws://127.0.0.1:6016")
 
     def mentions(self) -> set[str]:
         """What the command is told."""
@@ -86,13 +88,13 @@ class ServerConfig:
             yield "server.model: the command needs a model: server.model=FOLDER, or a name that its program knows"
         if self.name == "command" and self.port == 0 and "port" not in self.mentions():
             yield (
-                "server.port: server.cmd has no {port}, so give the port that the server takes by itself, e.g. "
-                "server.port=6016, or let server.cmd take {port}"
+                "server.port: server.cmd has no {port}, so give the port that the server uses, e.g. "
+                "server.port=6016, or put {port} into server.cmd"
             )
         if self.keyfile is not None and self.certfile is None:
-            yield "server.keyfile: needs server.certfile"
+            yield "server.keyfile: needs the certificate, too; add server.certfile=FILE"
         if self.token is not None and not self.token:
-            yield "server.token: is empty"
+            yield "server.token: is empty; give a token, or leave it out"
         if self.name == "local" and not is_loopback(self.host) and not self.token and not self.allow_anonymous:
             yield (
                 f"server.host={self.host}: others can reach it; set server.token=SECRET, "

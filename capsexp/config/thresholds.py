@@ -1,4 +1,4 @@
-"""`thresholds`: what is demanded of a configuration. A number that is null is not looked at."""
+"""`thresholds`: the limits that a configuration has to meet. null: no limit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from capsexp.setting import setting
 
 @dataclass
 class ThresholdsConfig(Limits):
-    """A gate each; null leaves it out. What they measure stands in docs/reference/metrics.md."""
+    """A gate for each metric; null: none. docs/reference/metrics.md defines the metrics."""
 
     tiers: dict[str, dict[str, float]] = setting(
         {
@@ -18,6 +18,6 @@ class ThresholdsConfig(Limits):
             "memory_growth": {"ideal": 2.2, "acceptable": 2.5},
             "peak_memory_mb": {"ok": 6144.0, "borderline": 8192.0},
         },
-        "a word for how good a value is, best first; they judge nothing",
+        "words for how good a value is, best first; they decide nothing",
     )
-    caveats: list[str] = setting(["fair", "borderline"], "tiers that pass a gate, but make it FEASIBLE WITH CAVEATS")
+    caveats: list[str] = setting(["fair", "borderline"], "tiers that turn FEASIBLE into FEASIBLE WITH CAVEATS")

@@ -1,4 +1,4 @@
-"""All groups together, and what holds between them."""
+"""All groups together, and checks that concern several of them."""
 
 from __future__ import annotations
 
@@ -41,27 +41,30 @@ COUNT = "whole number from 1, or `auto`"
 
 @dataclass
 class Config:
-    workers: Any = setting(1, "recognizers at work; auto: what cores and memory allow", takes=COUNT)
-    threads: int = setting(1, "per worker", low=1, high=1024)
+    workers: Any = setting(1, "number of recognizers; auto: as many as cores and memory allow", takes=COUNT)
+    threads: int = setting(1, "threads per worker", low=1, high=1024)
     trials: Any = setting(
         "auto",
-        f"repetitions of every configuration, interleaved; auto: {AUTO_TRIALS}, then as many as still change an answer",
+        f"repetitions of each configuration, interleaved; auto: {AUTO_TRIALS}, then as many as can change an answer",
         takes=COUNT,
     )
     trials_max: int = setting(
-        10, "runs of a configuration, counting those that are repeated (INVALID) or added (auto)", low=1
+        10, "most runs of a configuration, including repeated (INVALID) and added ones (auto)", low=1
     )
-    trial: int = setting(1, "which repetition this is: set by the sweep", low=1)
-    cooldown: float = setting(0.0, "s of rest between runs")
+    trial: int = setting(1, "number of the repetition; set by the sweep", low=1)
+    cooldown: float = setting(0.0, "s of pause between runs")
     hours: float | None = setting(
-        None, "cycle the requests for so long, instead of load.repeats", high=10_000, above=True
+        None,
+        "duration of the load in hours, cycling through the requests, instead of load.repeats",
+        high=10_000,
+        above=True,
     )
-    live: bool = setting(True, "on a terminal: how it goes, while it goes; false: plain lines")
-    name: str = setting("sweep", "ends the name of the output folder")
-    resume: str | None = setting(None, "the folder of a sweep to go on with, or to add configurations and trials to")
+    live: bool = setting(True, "show progress on a terminal; false: plain lines")
+    name: str = setting("sweep", "last part of the output folder's name")
+    resume: str | None = setting(None, "folder of a sweep to continue, or to add configurations and trials to")
     redo: str | None = setting(
         None,
-        "with resume: changed = finished runs that were made otherwise (code, models, ...) are made again in place",
+        "with resume=; changed: repeat finished runs that were made with other code, models, ...",
         choices=("changed",),
     )
     engine: EngineConfig = field(default_factory=lambda: engines.settings("sphinx")())
@@ -127,7 +130,7 @@ def _faults(config: Config) -> Iterator[str]:
     yield from config.load.problems()
     yield from config.slo.problems()
     if config.hours is not None and not config.load.counted:
-        yield f"hours: load={config.load.name} says itself how long it lasts; use load=all or closed"
+        yield f"hours: load={config.load.name} has a duration of its own; use load=all or closed"
     most, longest = config.server.max_segment_s, config.load.longest_segment_s
     if config.server.name == "local" and longest > most:
         yield (
@@ -136,7 +139,7 @@ def _faults(config: Config) -> Iterator[str]:
         )
     yield from config.fault.problems()
     if config.fault.name in WORKER_FAULTS and config.server.name == "external":
-        yield f"fault={config.fault.name}: a server that runs already is not to be harmed; use server=command"
+        yield f"fault={config.fault.name}: would harm a server that capsexp did not start; use server=command"
 
 
 def _spoken(config: Config) -> Iterator[str]:
@@ -151,9 +154,9 @@ def _spoken(config: Config) -> Iterator[str]:
     if server.url is not None and not is_address(server.url, target.transport):
         yield f"server.url: {no_address(server.url, target.transport)}"
     if server.token and not target.tokens:
-        yield f"server.token: target={target.name} has no place for one; leave it out"
+        yield f"server.token: the protocol of target={target.name} has no token; leave it out"
     if "numbers" in target.ignore and not all(map(find_spec, ("num2words", "cn2an"))):
-        yield "target.ignore: to spell numbers alike takes more packages: pip install 'capsexp[numbers]'"
+        yield "target.ignore: ignoring the spelling of numbers needs more packages: pip install 'capsexp[numbers]'"
     if strange := sorted(target.tells - TOLD.keys()):
         yield f"target={target.name}: tells {', '.join(strange)}; there is {', '.join(TOLD)}"
     if server.name == "local" and not target.local:

@@ -33,11 +33,11 @@ class ModelConfig(EngineConfig):
     measures: ClassVar[frozenset[str]] = frozenset({"twin", "quantize", "device", "language"})
     shapes: ClassVar[tuple[str, ...]] = ()
 
-    model_dir: str | None = setting(None, "the folder of the model")
-    model_id: str | None = setting(None, "or its name on the hub (needs the package modelscope)")
-    twin: str | None = setting(None, "or a model of its shape without its weights, for speed and memory")
-    quantize: bool = setting(False, "the int8 model")
-    device: str = setting("cpu", "where it runs", takes="`cpu`, `cuda:0`, `cuda:1`, ...")
+    model_dir: str | None = setting(None, "folder of the model")
+    model_id: str | None = setting(None, "or its name on ModelScope (needs the package modelscope)")
+    twin: str | None = setting(None, "or a model of this shape with random weights, for speed and memory")
+    quantize: bool = setting(False, "use the int8 model")
+    device: str = setting("cpu", "device to run on", takes="`cpu`, `cuda:0`, `cuda:1`, ...")
 
     @classmethod
     def kind(cls, settings: Mapping[str, Any]) -> str | None:

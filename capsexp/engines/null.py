@@ -33,13 +33,15 @@ class NullConfig(EngineConfig):
     speaks: ClassVar[bool] = False
 
     name: str = "null"
-    rtf: float = setting(0.0, "pretended work: sleeps rtf x new audio")
-    jitter: float = setting(0.0, "sigma of a log-normal factor on it")
-    seed: int | None = setting(0, "of the jitter; null: another factor each time, as machines have", high=2**64)
-    load_s: float = setting(0.0, "pretended time to load a model, per worker")
-    memory_mb: float = setting(0.0, "pretended size of a model, per worker")
-    scratch_mb: float = setting(0.0, "address space that a segment takes while it is recognized (fault=memory_limit)")
-    crash_on: str | None = setting(None, "a token: a segment that contains it kills the worker (for tests)")
+    rtf: float = setting(0.0, "simulated work: sleeps rtf x new audio")
+    jitter: float = setting(0.0, "sigma of a log-normal factor on the simulated work")
+    seed: int | None = setting(0, "seed of the jitter; null: another factor each time, as on real machines", high=2**64)
+    load_s: float = setting(0.0, "simulated time to load a model, s per worker")
+    memory_mb: float = setting(0.0, "simulated size of a model, MB per worker")
+    scratch_mb: float = setting(
+        0.0, "address space that a segment needs while it is recognized, MB (for fault=memory_limit)"
+    )
+    crash_on: str | None = setting(None, "a token; a segment that contains it kills the worker (for tests)")
 
 
 NullConfig.measures = frozenset(each.name for each in fields(NullConfig))

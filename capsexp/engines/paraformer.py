@@ -40,7 +40,7 @@ class ParaformerConfig(FunASRConfig):
     twin: str | None = redefault(ModelConfig, "twin", None, choices=shapes)
     quantize: bool = redefault(ModelConfig, "quantize", False, says=INT8)
     device: str = redefault(ModelConfig, "device", "cpu", says=CUDA)
-    language: str | None = setting(None, "what a model of your own recognizes, e.g. zh (the shipped one: zh)")
+    language: str | None = setting(None, "language of your own model, e.g. zh (the shipped model: zh)")
 
     @classmethod
     def kind(cls, settings: Mapping[str, Any]) -> str:

@@ -34,8 +34,8 @@ class SenseVoiceConfig(FunASRConfig):
     twin: str | None = redefault(ModelConfig, "twin", None, choices=shapes)
     quantize: bool = redefault(ModelConfig, "quantize", False, says=INT8)
     device: str = redefault(ModelConfig, "device", "cpu", says=CUDA)
-    language: str = setting("auto", "what is spoken (auto | zh | en | yue | ja | ko | nospeech)")
-    textnorm: str = setting("withitn", "withitn: punctuation and numbers; woitn: plain words")
+    language: str = setting("auto", "language spoken (auto | zh | en | yue | ja | ko | nospeech)")
+    textnorm: str = setting("withitn", "withitn: punctuation and digits; woitn: plain words")
 
     @classmethod
     def kind(cls, settings: Mapping[str, Any]) -> str:

@@ -47,9 +47,9 @@ class SherpaConfig(ModelConfig):
     device: str = redefault(
         ModelConfig, "device", "cpu", says="where it runs (cuda needs a build of sherpa-onnx with CUDA)"
     )
-    model_type: str = setting("paraformer", "what kind of model it is", choices=PARTS)
-    language: str = setting("auto", "sense_voice: what is spoken; of your own model of another type: what it hears")
-    use_itn: bool = setting(True, "sense_voice: punctuation and numbers")
+    model_type: str = setting("paraformer", "kind of model", choices=PARTS)
+    language: str = setting("auto", "sense_voice: language spoken; other types: language of your own model")
+    use_itn: bool = setting(True, "sense_voice: punctuation and digits")
 
     @classmethod
     def kind(cls, settings: Mapping[str, Any]) -> str:

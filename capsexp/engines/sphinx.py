@@ -32,14 +32,14 @@ class SphinxConfig(EngineConfig):
     )
 
     name: str = "sphinx"
-    model_dir: str | None = setting(None, "a folder with an acoustic model, *.lm.bin and *.dict of your own")
-    language: str | None = setting(None, "what a model of your own recognizes, e.g. de")
-    beam: float = setting(1e-48, "how far behind the best path other states are kept", high=1, above=True)
-    pbeam: float = setting(1e-48, "and transitions between phones", high=1, above=True)
-    wbeam: float = setting(7e-29, "and between words", high=1, above=True)
-    maxhmmpf: int = setting(30000, "states kept per frame; -1: no limit", low=-1)
-    fwdflat: bool = setting(True, "a second pass over the words of the first")
-    bestpath: bool = setting(True, "a third, over their lattice")
+    model_dir: str | None = setting(None, "folder with your own acoustic model, *.lm.bin and *.dict")
+    language: str | None = setting(None, "language of your own model, e.g. de")
+    beam: float = setting(1e-48, "beam for states: smaller keeps more", high=1, above=True)
+    pbeam: float = setting(1e-48, "beam for transitions between phones", high=1, above=True)
+    wbeam: float = setting(7e-29, "beam for transitions between words", high=1, above=True)
+    maxhmmpf: int = setting(30000, "most states per frame; -1: no limit", low=-1)
+    fwdflat: bool = setting(True, "second pass over the words of the first")
+    bestpath: bool = setting(True, "third pass, over the word lattice")
 
     @classmethod
     def languages(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:

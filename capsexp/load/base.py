@@ -28,31 +28,31 @@ class LoadConfig:
     name: str = "all"
     pacing: str = setting(
         "burst",
-        "burst: as fast as the connection takes it; realtime: as it is spoken, in packets",
+        "burst: as fast as the connection accepts it; realtime: as it is spoken, in packets",
         choices=PACINGS,
     )
     packet_s: float = setting(0.05, "s of audio per packet, with pacing=realtime", low=0.001, high=60)
     concurrency: int = setting(
         0,
-        "requests at once; 0: all, with repeats=auto or hours= all samples",
+        "requests at once; 0: all (with repeats=auto or hours=: one set of samples)",
         written="${oc.select:samples.concurrency,0}",
     )
     repeats: Any = setting(
         "auto",
-        "every sample so many times; auto: as many as last for min_s, by what the reference reached",
+        "how often each sample is sent; auto: often enough for min_s, by the speed of the reference",
         takes="whole number from 1, or `auto`",
     )
-    min_s: float = setting(10.0, "s that the fastest configuration is to take, with repeats=auto")
+    min_s: float = setting(10.0, "s that the load of the fastest configuration should last, with repeats=auto")
     seg_duration: float = setting(15.0, "s by which segments advance", low=0.1)
-    seg_overlap: float = setting(2.0, "s that a segment has in common with the one before")
+    seg_overlap: float = setting(2.0, "s that a segment shares with the previous one")
     message_s: float = setting(
         60.0, "s of audio per message", low=0.01, high=60, hint="CapsWriter sends at most 60 s of audio in a message"
     )
-    seed: int = setting(0, "shuffles the requests; 0: as listed", high=2**64)
-    arrival_seed: int = setting(0, "draws when requests begin", high=2**64)
-    think_seed: int = setting(0, "draws how long users think", high=2**64)
+    seed: int = setting(0, "seed of the order of requests; 0: as listed", high=2**64)
+    arrival_seed: int = setting(0, "seed of the times at which requests begin", high=2**64)
+    think_seed: int = setting(0, "seed of users' pauses", high=2**64)
     timeout: float = setting(600.0, "s for the whole measured phase", low=0.1)
-    progress: bool = setting(True, "whether the client says how far it is")
+    progress: bool = setting(True, "let the client report its progress")
     give_up_s: float = setting(
         1.0, "with give_up_late: s after its end (burst: after it was due) from which a request without a text is late"
     )

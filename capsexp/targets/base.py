@@ -68,9 +68,9 @@ class TargetConfig:
 
     name: str = MISSING
     # What a server answers itself has to be the same to the letter.
-    ignore: list[str] = setting([], "no difference from the text of an engine of ours", choices=IGNORABLE)
+    ignore: list[str] = setting([], "differences from the text of our own engine that are ignored", choices=IGNORABLE)
     probe_timeout: float = setting(
-        60.0, "s for a first request, before the load, with what is loaded only then", low=0.1, high=86400
+        60.0, "s for the first request before the load, including late loading", low=0.1, high=86400
     )
 
     def at(self, url: str) -> str:

@@ -25,7 +25,7 @@ class Settings(TargetConfig):
     # CapsWriter's server does not cut what comes in a final message.
     final: str = setting(
         "with_data",
-        "with_data: the last audio says that it is; empty: a message after it does (CapsWriter's own client)",
+        "with_data: is_final comes with the last audio; empty: in a message after it (CapsWriter's own client)",
         choices=("with_data", "empty"),
     )
 

@@ -25,17 +25,17 @@ class Settings(TargetConfig):
 
     name: str = "funasr"
     ignore: list[str] = redefault(TargetConfig, "ignore", ["case", "spaces"])
-    mode: str = setting("offline", "how it recognizes", choices=("offline", "online", "2pass"))
+    mode: str = setting("offline", "recognition mode", choices=("offline", "online", "2pass"))
     end: str = setting(
         "is_end",
-        "how the last result is known: is_end of the servers in Python, and in C++ of the one for files; is_final: in "
-        "C++ of the one for 2pass",
+        "what marks the last result; is_end: the servers in Python, and the C++ one for files; is_final: the C++ one "
+        "for 2pass",
         choices=("is_end", "is_final"),
     )
     # Without it audio is dropped.
-    chunk_size: list[int] = setting([5, 10, 5], "in 60 ms, for online and 2pass; three numbers", high=1000)
-    itn: bool = setting(True, "numbers in digits")
-    hotwords: str = setting("", "what the server is told to expect, as it takes them")
+    chunk_size: list[int] = setting([5, 10, 5], "three numbers in units of 60 ms, for online and 2pass", high=1000)
+    itn: bool = setting(True, "write numbers in digits")
+    hotwords: str = setting("", "hotwords, in the server's own syntax")
 
     def problems(self) -> Iterator[str]:
         if len(self.chunk_size) != 3:

@@ -42,13 +42,13 @@ class Settings(TargetConfig):
 
     name: str = "openai"
     ignore: list[str] = redefault(TargetConfig, "ignore", ["case", "punctuation", "spaces"])
-    path: str = setting("/v1/audio/transcriptions", "where on the server requests go")
-    model: str | None = setting(None, "has to be given: target.model=whisper-1")
-    model_key: str = setting("model", "the form's field that it goes into")
-    format: str = setting("json", "of the answer", choices=("json", "verbose_json", "text"))
-    language: str | None = setting(None, "null leaves it to the server")
-    words: bool = setting(False, "ask for the times of words (format=verbose_json)")
-    fields: dict[str, str] = setting({}, "what else goes into the form, as text, e.g. {temperature: '0'}")
+    path: str = setting("/v1/audio/transcriptions", "path of requests on the server")
+    model: str | None = setting(None, "model name, required: target.model=whisper-1")
+    model_key: str = setting("model", "form field for the model")
+    format: str = setting("json", "format of the answer", choices=("json", "verbose_json", "text"))
+    language: str | None = setting(None, "language; null: the server decides")
+    words: bool = setting(False, "ask for word times (format=verbose_json)")
+    fields: dict[str, str] = setting({}, "further form fields, as text, e.g. {temperature: '0'}")
 
     def at(self, url: str) -> str:
         return url.rstrip("/") + self.path

@@ -28,7 +28,7 @@ class Settings(TargetConfig):
     name: str = "vosk"
     ignore: list[str] = redefault(TargetConfig, "ignore", ["case", "punctuation", "spaces"])
     frame_s: float = setting(
-        0.25, "s of audio that get one answer; an utterance ends between two of them", low=0.01, high=30
+        0.25, "s of audio per frame; each frame gets an answer", low=0.01, high=30
     )  # of which 32 s are the largest frame
 
 

@@ -29,9 +29,9 @@ class Settings(TargetConfig):
 
     name: str = "wyoming"
     ignore: list[str] = redefault(TargetConfig, "ignore", ["case", "punctuation", "spaces"])
-    frame_s: float = setting(1.0, "s of audio in an event", low=0.01, high=60)
-    model: str | None = setting(None, "null leaves it to the server")
-    language: str | None = setting(None, "null leaves it to the server")
+    frame_s: float = setting(1.0, "s of audio per event", low=0.01, high=60)
+    model: str | None = setting(None, "model; null: the server decides")
+    language: str | None = setting(None, "language; null: the server decides")
 
 
 class Wyoming:

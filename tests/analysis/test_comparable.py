@@ -106,5 +106,7 @@ def test_what_can_be_ignored_is_checked(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(ConfigError, match=r"^target\.ignore: unknown value 'cases'; did you mean 'case'\?$"):
         compose([*line, "target.ignore=[cases]"])
     monkeypatch.setattr("capsexp.config.whole.find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"^target\.ignore: to spell numbers alike takes more packages: pip install"):
+    with pytest.raises(
+        ConfigError, match=r"^target\.ignore: ignoring the spelling of numbers needs more packages: pip install"
+    ):
         compose([*line, "target.ignore=[numbers]"])

@@ -89,6 +89,6 @@ def test_a_message_that_is_too_large_for_a_target_that_keeps_its_messages_small_
 
 def test_a_token_is_for_a_target_that_has_a_place_for_it() -> None:
     line = ["server=external", "server.url=tcp://127.0.0.1:1", "target=wyoming", "server.token=secret"]
-    with pytest.raises(ConfigError, match=r"^server\.token: target=wyoming has no place for one"):
+    with pytest.raises(ConfigError, match=r"^server\.token: the protocol of target=wyoming has no token"):
         compose(line)
     assert compose([*line[:1], "server.url=ws://127.0.0.1:1", "target=vosk", line[3]]).server.token == "secret"

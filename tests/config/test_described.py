@@ -116,6 +116,6 @@ def test_a_value_on_one_line_is_read_back(value: object) -> None:
 
 
 def test_the_line_of_a_key() -> None:
-    assert line_of(Config, "monitor.port") == "alone: the server to find, by its port"
-    assert line_of(Config, "threads") == "per worker"
+    assert line_of(Config, "monitor.port") == "alone: port of the server to watch"
+    assert line_of(Config, "threads") == "threads per worker"
     assert line_of(Config, "monitor.nothing") == ""

@@ -149,7 +149,7 @@ def test_a_group_tells_all_that_is_wrong_with_it() -> None:
     probes = list(MonitorConfig(probes=["ghost", "gpu", "heat"]).problems())
     assert [line.partition(";")[0] for line in probes] == [
         "monitor.probes: unknown probe 'ghost'", "monitor.probes: unknown probe 'heat'",
-        "monitor.probes: lacks processes and system, of which every report is made",
+        "monitor.probes: lacks processes and system, which every report needs",
     ]  # fmt: skip
     formats = list(ReportConfig(formats=["txt", "json", "jsn"]).problems())
     assert [line.partition(";")[0] for line in formats] == [
@@ -166,5 +166,5 @@ def test_who_can_be_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match=r"^placement=pack: pins the workers of server=local; "):
         compose(["placement=pack", "server=external", "server.url=ws://127.0.0.1:1"])
     monkeypatch.setattr("sys.platform", "darwin")
-    with pytest.raises(ConfigError, match=r"^placement=pack: only Linux pins "):
+    with pytest.raises(ConfigError, match=r"^placement=pack: only Linux can pin "):
         compose(["engine=null", "placement=pack"])

@@ -219,7 +219,7 @@ def test_classes_have_their_own_loads_samples_and_places() -> None:
         (["load=rate", "load.unit=x"], "load.unit: unknown value 'x'; valid: requests, rtfx"),
         (["load=rate", "load.rate=0"], "load.rate: 0.0 is not above 0"),
         (["load=rate", "load.duration_s=700"], "load.duration_s: 700 s is no less than load.timeout=600"),
-        (["load=rate", "hours=1"], "hours: load=rate says itself how long"),
+        (["load=rate", "hours=1"], "hours: load=rate has a duration of its own"),
         (["load=stages", "load.rates=[]"], "load.rates: give the rate of each step"),
         (["load=stages", "load.rates=[0]"], "load.rates: 0.0 is not above 0"),
         (["load=stages", "load.step_s=300"], "load.step_s: all steps take 900 s"),

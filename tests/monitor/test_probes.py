@@ -128,9 +128,9 @@ def test_every_probe_of_ours_says_what_it_tells() -> None:
     ("names", "says"),
     [
         (["processes", "system", "neighbors"], "monitor.probes: unknown probe 'neighbors'; did you mean 'neighbours'?"),
-        (["neighbours"], "monitor.probes: lacks processes and system, of which every report is made; give "
+        (["neighbours"], "monitor.probes: lacks processes and system, which every report needs; give "
                          "[processes,system,neighbours]"),
-        ([], "monitor.probes: lacks processes and system, of which every report is made; give [processes,system]"),
+        ([], "monitor.probes: lacks processes and system, which every report needs; give [processes,system]"),
     ],
 )  # fmt: skip
 def test_names_are_checked_before_anything_starts(names: list[str], says: str) -> None:

@@ -27,10 +27,10 @@ class Settings(LoadConfig):
     name: str = "dictation"
     pacing: str = redefault(LoadConfig, "pacing", "realtime")
     concurrency: int = unbound("load=dictation has load.users")
-    users: int = setting(4, "who dictate at the same time", low=1, high=100_000)
-    turns: int = setting(4, "of each", low=1, high=100_000)
+    users: int = setting(4, "users who dictate at the same time", low=1, high=100_000)
+    turns: int = setting(4, "turns of each user", low=1, high=100_000)
     # Drawn from an exponential distribution.
-    think_s: float = setting(3.0, "s on average, from the text to the next word", high=1e6)
+    think_s: float = setting(3.0, "average pause from the text to the next word, s", high=1e6)
 
     @property
     def size(self) -> str | None:

@@ -24,7 +24,7 @@ class Open(LoadConfig):
 
     concurrency: int = unbound("with load=rate and stages requests begin when they arrive")
     process: str = setting(
-        "poisson", "poisson: by chance; constant: evenly; gamma: by cv", choices=("constant", "poisson", "gamma")
+        "poisson", "poisson: at random; constant: evenly; gamma: as cv says", choices=("constant", "poisson", "gamma")
     )
     cv: float = setting(
         1.0,
@@ -34,7 +34,9 @@ class Open(LoadConfig):
         high=100,
     )
     unit: str = setting(
-        "requests", "of rates: requests per second, or rtfx: seconds of audio per second", choices=("requests", "rtfx")
+        "requests",
+        "unit of rates: requests per second, or rtfx: seconds of audio per second",
+        choices=("requests", "rtfx"),
     )
 
     def gaps(self, per_s: float, chance: random.Random) -> Iterator[float]:
@@ -80,8 +82,8 @@ class Settings(Open):
     length: ClassVar[str | None] = "duration_s"
 
     name: str = "rate"
-    rate: float = setting(1.0, "arrivals, in `unit`", above=True, high=1e5)
-    duration_s: float = setting(60.0, "s in which requests begin", above=True, high=1e6)
+    rate: float = setting(1.0, "rate of arrivals, in `unit`", above=True, high=1e5)
+    duration_s: float = setting(60.0, "s during which requests begin", above=True, high=1e6)
 
     @property
     def size(self) -> str | None:

@@ -27,9 +27,9 @@ class Settings(LoadConfig):
     name: str = "schedule"
     concurrency: int = unbound("with load=schedule requests begin when the table says")
     csv: str | None = setting(
-        None, "with the columns due_s (from any moment on) and sample; without a sample they are taken in turn"
+        None, "CSV file with the columns due_s (from any origin) and sample; without sample, clips take turns"
     )
-    speed: float = setting(1.0, "2: in half the time", above=True, high=1e4)
+    speed: float = setting(1.0, "factor by which time is compressed; 2: half the time", above=True, high=1e4)
 
     def problems(self) -> Iterator[str]:
         yield from super().problems()
