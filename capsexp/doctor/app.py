@@ -1,4 +1,4 @@
-"""python -m capsexp.doctor [key=value ...]: whether this machine is fit for an experiment, and what to mend."""
+"""python -m capsexp.doctor [key=value ...]: whether this machine is fit for an experiment, and what to fix."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from capsexp.errors import CapsexpError
 from capsexp.files import note, tell
 from capsexp.protocol import RATE
 
-WHAT = "Look whether this machine is fit for an experiment, and say what to mend. Exit code 0: it is, 1: it is not."
+WHAT = "Check whether this machine is fit for an experiment, and say what to fix. Exit code 0: it is; 1: it is not."
 MARKS = {MEND: "MEND", NOTE: "note"}
 
 
@@ -24,14 +24,14 @@ def main(argv: Sequence[str]) -> int:
     config = tool.parse(words, "python -m capsexp.doctor", WHAT, {"--port": "server.port"}).config
     if look.ONE in argv:
         return _recognizes(config)
-    note("looking (each engine is asked to recognize, which takes some seconds) ...")
+    note("checking (each engine recognizes a second of audio, which takes a few seconds) ...")
     found = findings(look.seen(config, words))
     for finding in found:
         tell(spelled(finding))
     if fit(found):
         tell("This machine is fit for an experiment.")
         return 0
-    tell("This machine is not fit for an experiment until what is marked MEND is mended.")
+    tell("This machine is not fit for an experiment yet: fix what is marked MEND.")
     return 1
 
 

@@ -1,4 +1,4 @@
-"""What a command is going to do, before it does it: on which machine, which runs, and for about how long."""
+"""What a command is going to do: the machine, the runs, and their estimated duration. Shown before it starts."""
 
 from __future__ import annotations
 
@@ -103,6 +103,6 @@ def _runs(sweep: PlannedSweep, due: Sequence[Config]) -> str:
 def _time(told: Forecast, seen: Sequence[Path]) -> str:
     about = f"about {spoken(told.seconds)}"
     if told.at_least:
-        return f"{about} at least; it is said anew once the reference has shown how fast the engine is here"
-    where = f", going by {from_here(seen[0])}" if seen else ""
+        return f"at least {about}; the sweep updates this once the reference has shown the speed of the engine"
+    where = f", estimated from {from_here(seen[0])}" if seen else ""
     return f"{about}{where}"

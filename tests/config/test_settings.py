@@ -163,7 +163,7 @@ def test_who_can_be_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
     assert compose(["engine=null", "placement=pack"]).placement.name == "pack"
     with pytest.raises(ConfigError, match=r"^placement\.name: unknown value 'sprad'; .*spread"):
         resolve({**to_dict(Config()), "placement": {"name": "sprad"}})
-    with pytest.raises(ConfigError, match=r"^placement=pack: pins the workers of server=local; "):
+    with pytest.raises(ConfigError, match=r"^placement=pack: pins the workers of server=local only; "):
         compose(["placement=pack", "server=external", "server.url=ws://127.0.0.1:1"])
     monkeypatch.setattr("sys.platform", "darwin")
     with pytest.raises(ConfigError, match=r"^placement=pack: only Linux can pin "):
