@@ -1,3 +1,3 @@
-"""capsexp: do more recognizer processes pay on this machine?"""
+"""capsexp: do more recognizer workers pay on this machine?"""
 
 __version__ = "0.2.0"

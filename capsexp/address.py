@@ -1,4 +1,4 @@
-"""Where a server is: addresses, by what is spoken over. Pure."""
+"""Addresses of servers, by transport (WebSocket, HTTP, TCP). Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ways to begin, for whoever has asked for nothing yet."""
+"""What a bare `python -m capsexp` prints: ways to begin."""
 
 WAYS = """\
 capsexp measures whether more recognizer workers pay on this machine. Ways to begin:

@@ -1,4 +1,4 @@
-"""Names in a run's folder that more than one process knows."""
+"""Names of files in a run's folder that several processes use."""
 
 JOB = "job.json"  # what a run is to its sweep; without it the folder's name tells
 SERVER = "server.json"  # what our server says once it is ready, or cannot be

@@ -1,4 +1,4 @@
-"""Waiting for what nobody tells us: it is looked at again and again, and never for ever."""
+"""Polls for conditions that no event announces, always with a deadline."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What the figures say. Pure: values in, values out."""
+"""Computes metrics and verdicts. Pure: values in, values out."""

@@ -1,4 +1,4 @@
-"""Runs -> configurations: one each, compared with its baselines and judged (see verdicts). Pure."""
+"""Turns runs into configurations, each compared with its baselines and judged (see verdicts). Pure."""
 
 from __future__ import annotations
 

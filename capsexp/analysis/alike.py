@@ -1,4 +1,4 @@
-"""Which runs of a configuration are trials of one thing. Pure.
+"""Selects the runs of a configuration that measured the same thing. Pure.
 
 A run that had fewer workers than it was asked for (memory was short), another model or other packages measured
 something else: an average over both would be a figure of nothing.

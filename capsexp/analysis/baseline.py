@@ -1,4 +1,4 @@
-"""What each configuration is compared with: the fewest workers with the same threads, and one worker that may use as
+"""Baselines of each configuration: the fewest workers with the same threads, and one worker that may use as
 many cores."""
 
 from __future__ import annotations

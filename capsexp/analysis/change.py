@@ -1,4 +1,4 @@
-"""How far one figure of one configuration lies from what it was, with the noise to hold that against. Pure."""
+"""The change of one metric of one configuration between two sweeps, and its standard error. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which configuration is the one to run. Pure.
+"""Chooses the configuration to recommend. Pure.
 
 Speeds within `tolerance` of the fastest are equal, and so are sizes within it of the smallest of those: one scale for
 all, so that small differences do not add up from one configuration to the next. On it one configuration dominates

@@ -1,4 +1,4 @@
-"""Whether every transcript is right: against the reference, and where a transcript is known, as WER and CER."""
+"""Judges transcripts: equality with the reference, and WER and CER where a human transcript is known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two sweeps side by side: what came out differently, and what was different to begin with. Pure."""
+"""Compares two sweeps: their results, and the settings and machines in which they differ. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run used of GPUs, from the rows of gpu.csv. Pure. MB are 2**20 bytes."""
+"""GPU memory, utilization and power of a run, from the rows of gpu.csv. Pure. MB are 2**20 bytes."""
 
 from __future__ import annotations
 

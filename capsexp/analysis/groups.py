@@ -1,5 +1,4 @@
-"""Which configurations answer one question: those that differ in what the same server can be told, and in nothing that
-clients do. Pure."""
+"""Groups configurations among which one is recommended: they differ only in settings of the server. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether memory keeps growing: a robust slope in the steady state of a long run. Pure.
+"""Detects memory leaks: a robust slope over the steady state of a long run. Pure.
 
 The steady state is found, not assumed: MSER-5 (White, Cobb and Spratt, "A comparison of five steady-state truncation
 heuristics for simulation", WSC 2000) cuts off the beginning whose removal makes the standard error of the mean of the

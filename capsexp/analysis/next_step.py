@@ -1,4 +1,4 @@
-"""What the next larger number of workers brings: as it was measured, else as it is predicted. Pure."""
+"""What the next larger number of workers adds: measured if possible, otherwise predicted. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a pool that shares one copy of the model saves. Pure."""
+"""What a pool whose workers share one model saves, and checks on threads. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which configuration to run and why; and where the trials do not decide it, what is likely and what is open. Every
+"""Recommends a configuration, with reasons; if the trials do not decide, says what is likely and what is open. Every
 sentence is derived from the same verdicts, gates and choice as the table.
 
 Only what a server can be told is recommended. Configurations that differ in what clients do, or in the engine, are

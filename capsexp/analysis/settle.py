@@ -1,4 +1,4 @@
-"""What would decide what the trials so far do not. Pure."""
+"""Finds the command that would decide what is still open. Pure."""
 
 from __future__ import annotations
 

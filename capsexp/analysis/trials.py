@@ -1,4 +1,4 @@
-"""How many runs are enough: which to repeat because they were disturbed, and which trials=auto adds. Pure."""
+"""Decides which runs to repeat because they were disturbed, and which trials=auto adds. Pure."""
 
 from __future__ import annotations
 

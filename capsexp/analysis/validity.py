@@ -1,7 +1,7 @@
-"""Whether a run's figures are the server's own: VALID, or the reasons why not. Pure.
+"""Judges whether a run was undisturbed: VALID, or INVALID with reasons. Pure.
 
-A disturbed run is no slow server. Each reason has a code, the figure and the limit it broke; the limits are those of
-conf/validity. What a platform does not tell is not looked at.
+A disturbed run says nothing about the server. Each reason has a code, the figure and the limit it exceeded; the limits
+are those of conf/validity. What a platform does not report is not checked.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a configuration comes to by its gates, and a sweep by its configurations. Pure."""
+"""Verdicts: of a configuration from its gates, of a sweep from its configurations. Pure."""
 
 from __future__ import annotations
 

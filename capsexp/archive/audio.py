@@ -1,4 +1,4 @@
-"""The audio that an archive brings with it."""
+"""Audio packed in an archive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A zip that may be anybody's, unpacked only if it is as ours are."""
+"""Unpacks archives. Since a zip may come from anyone, it is refused unless it has exactly the form of ours."""
 
 from __future__ import annotations
 

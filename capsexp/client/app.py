@@ -1,4 +1,4 @@
-"""The client as a program: decode, wait for the word to go (in a run), send, write what came back."""
+"""The client as a program: decodes audio, waits for the signal to start (in a run), sends it, writes the results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clients that do what no client should, for fault=client_vanishes, slow_client and garbage_client. Each is a process
+"""Misbehaving clients for fault=client_vanishes, slow_client and garbage_client. Each is a process
 of its own (`python -m capsexp.client.chaos_clients`, told what to do in a line of JSON).
 
 They speak through websockets' protocol without its input and output, so that what they do to the socket is up to them.

@@ -1,4 +1,4 @@
-"""How many connections there is room for: files that this process may open, and what our own server lets in."""
+"""The largest number of connections: open files of this process, and the limit of our own server."""
 
 from __future__ import annotations
 

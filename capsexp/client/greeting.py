@@ -1,4 +1,4 @@
-"""Whether what answers at an address takes a connection of the kind that a target opens."""
+"""Checks whether a server accepts the kind of connection that a target opens."""
 
 from __future__ import annotations
 

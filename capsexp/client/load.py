@@ -1,4 +1,4 @@
-"""The load that a set of requests makes: each when it is due, those of a user one after another."""
+"""Sends a planned load: each request when it is due, those of one user one after another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run tells its client, a line of JSON each on its standard input."""
+"""Commands from a run to its client: one line of JSON each, on standard input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a load is: a line on a terminal for whoever sends it by hand, in a run a small file for whoever looks on."""
+"""Progress of a load: a line on a terminal when run by hand; in a run, a small file for the live view."""
 
 from __future__ import annotations
 

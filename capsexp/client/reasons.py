@@ -1,4 +1,4 @@
-"""Why a request failed, in a line that says what to do; and which failures are the client's own."""
+"""Explains why a request failed in one line that says what to do, and tells failures of the client itself apart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One request: a sample sent through the server by one connection of its own."""
+"""One request: a sample sent to the server over its own connection."""
 
 from __future__ import annotations
 

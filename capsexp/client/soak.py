@@ -1,4 +1,4 @@
-"""Requests for hours: cycles of a set, and of what came back a record that does not grow with the time."""
+"""Requests for hours: repeats a set of samples, with a record of bounded size."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Before the load: first requests, which make a server load what it loads late, and show whether it speaks what it is
-taken to speak."""
+"""Warm-up before the load: first requests make a server load what it loads late, and check its protocol."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What several groups check."""
+"""Checks shared by several groups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the shipped tree is, what a folder is called, and what engines recognize."""
+"""Location of the shipped conf/, names of run folders, and the languages of engines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`pool`: what owns the workers."""
+"""`pool`: how workers are created and share memory."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Whether this machine is fit for an experiment, and what to mend."""
+"""Checks whether this machine is fit for an experiment, and what to fix."""

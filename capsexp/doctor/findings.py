@@ -1,4 +1,4 @@
-"""What is to be said of a machine as an experiment needs it, from what was seen of it. Pure."""
+"""Judges what was seen of a machine: what is fine, good to know, or to be fixed before an experiment. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looking at this machine: a few files, a moment of everybody's CPU time, and each engine asked to recognize."""
+"""Inspects this machine: a few files, CPU use over a moment, and a trial recognition by each engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recognizers, a file each."""
+"""Speech recognizers, one file each."""
 
 from capsexp.engines.base import Engine, EngineConfig, EngineKind
 from capsexp.plugins import Configured

@@ -1,4 +1,4 @@
-"""What a library of C++ says on stderr while it works: some tell of a failure nowhere else."""
+"""Captures what a C++ library writes to stderr: some report failures nowhere else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many workers the memory has room for."""
+"""Limits the number of workers to what fits into memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""websockets' connection, with a bound on all that it keeps: what has come, and what is to be sent, pongs too."""
+"""A connection of websockets with bounds on all its buffers: received, outgoing, and pongs."""
 
 from __future__ import annotations
 

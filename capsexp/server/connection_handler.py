@@ -1,4 +1,4 @@
-"""One connection: messages wait for workers, results for their client."""
+"""Handles one connection: reads messages while workers have room, and sends results."""
 
 from __future__ import annotations
 

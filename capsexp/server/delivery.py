@@ -1,4 +1,4 @@
-"""One task on its way: its segments to the pool, its results to the client."""
+"""Delivers one task: its segments to the pool, its results to the client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may connect: a token where one is set, no web page, no more connections than were allowed for."""
+"""Who may connect: a token if one is set, no web pages, and no more connections than allowed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The port: taken before the models load, with a bound on connections of which no request has come."""
+"""The listening socket: opened before the models load, with a bound on connections that have not sent a request."""
 
 from __future__ import annotations
 

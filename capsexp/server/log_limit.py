@@ -1,4 +1,4 @@
-"""Lines of the log that strangers cause: what anybody can make happen must not fill a disk."""
+"""Limits log lines that clients can cause, so that nobody can fill the disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a segment takes of a worker's memory, seen in the worker itself; and what is warmed up and given back before."""
+"""Measures a segment's memory in the worker itself, after warming up and returning free memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a gateway and its workers say to each other over their pipes."""
+"""Messages between the gateway and its workers, over pipes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A connection's leave to be read from, as its handler sees it."""
+"""A connection's permission to be read from, as its handler sees it."""
 
 from __future__ import annotations
 

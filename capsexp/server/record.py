@@ -1,4 +1,4 @@
-"""What a run keeps of its server: segments.csv, workers.csv and which process is what, as it happens."""
+"""Records of the server in a run: segments.csv, workers.csv and the role of each process, written as it happens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the system must have room for when a worker is started, and when it has none: nobody's fault, and it passes."""
+"""Whether the system has room to start a worker (files, processes, memory). A lack of it is temporary, not a fault."""
 
 from __future__ import annotations
 

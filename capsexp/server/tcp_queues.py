@@ -1,4 +1,4 @@
-"""What the kernel knows of connections that nobody reads from: the one place of the server for what only Linux has."""
+"""Bytes waiting in the kernel for connections that are not being read. Linux only, as nothing else of the server."""
 
 from __future__ import annotations
 

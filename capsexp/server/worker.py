@@ -1,4 +1,4 @@
-"""What a worker does, whatever started it: segments in over one pipe, recognitions out over the same."""
+"""The loop of a worker, whatever started it: segments in and recognitions out over one pipe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What came of a simulation: times of requests and of workers, and the figures that reports make of measured ones."""
+"""The result of a simulation: times of requests and workers, and the metrics computed from them."""
 
 from __future__ import annotations
 

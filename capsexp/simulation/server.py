@@ -1,4 +1,4 @@
-"""What a simulated server is, and how its audio is cut."""
+"""The configuration of a simulated server, and how it cuts audio."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kinds of servers, a file each: what to send them and what they answer."""
+"""Kinds of servers, one file each: what to send them and how to read their answers."""
 
 from capsexp.plugins import Configured
 from capsexp.targets.base import Conversation, Partial, TargetConfig, TargetKind, TargetRequest

@@ -1,4 +1,4 @@
-"""What several targets share: audio as bytes, JSON, and results."""
+"""Shared by several targets: audio as bytes, JSON, and results."""
 
 from __future__ import annotations
 

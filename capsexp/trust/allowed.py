@@ -1,4 +1,4 @@
-"""The keys that only say how to measure."""
+"""The allow-list: keys that only say how to measure."""
 
 from __future__ import annotations
 

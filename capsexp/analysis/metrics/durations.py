@@ -1,4 +1,4 @@
-"""How long requests, segments and users waited."""
+"""Metrics of time: waiting of requests, segments and users."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much memory, and whether it keeps growing."""
+"""Metrics of memory and leaks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a metric says of itself. Pure. How trials become one value is said in `combine`."""
+"""The declaration of a metric. Pure. `combine` defines how trials become one value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How fast, of what was offered, and by which CPU time."""
+"""Metrics of speed, load and CPU time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the answers are right."""
+"""Metrics of transcripts: correctness and error rates."""
 
 from __future__ import annotations
 

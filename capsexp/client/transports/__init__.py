@@ -1,4 +1,4 @@
-"""Ways to a server, one class each: they carry what a target says and hand on what comes back."""
+"""Transports, one class each: they send the frames of a target and return what the server answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the transports have in common."""
+"""The interface of all transports."""
 
 from __future__ import annotations
 

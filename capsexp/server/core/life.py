@@ -1,4 +1,4 @@
-"""What is known of a worker and of a segment's attempts, and what is to be done about them."""
+"""States of a worker and of a segment's attempts, and the actions they lead to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In which order what waits in one queue is begun: `server.schedule`."""
+"""The order in which waiting segments of one queue are begun: `server.schedule`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A queue with places: what waits for one worker, or for any, and which of it is admitted."""
+"""A bounded queue of segments, for one worker or for all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker is doing, who is to blame when one ends, and who goes on.
+"""Supervises workers: what each is doing, which segment is to blame when one dies, and which worker continues.
 
 A worker that dies, stands still, raises or says what cannot be true is replaced: at once, or later and later while it
 does not become ready. What it was recognizing has failed and is given to another, up to `max_retries` times; what only

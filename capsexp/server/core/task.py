@@ -1,4 +1,4 @@
-"""One task: its audio is cut into segments, what they came to is put in order and merged."""
+"""One task: cuts its audio into segments, orders their results and merges them."""
 
 from __future__ import annotations
 

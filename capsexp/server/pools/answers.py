@@ -1,4 +1,4 @@
-"""Whether what a worker says can be true. Pure: a worker gone mad must not take the dispatcher or a text with it."""
+"""Checks whether a worker's answer is possible. Pure. A faulty worker must harm neither the dispatcher nor a text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every pool of workers offers the dispatcher, what a kind of pool brings, and how a segment travels."""
+"""The interface of a pool of workers, and of the kinds of pools."""
 
 from __future__ import annotations
 

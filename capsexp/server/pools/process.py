@@ -1,4 +1,4 @@
-"""pool=process: N spawned processes, each with a model of its own."""
+"""pool=process: N spawned processes, each with its own model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker as it runs: its process, its pipe, what it was told; and how all of them are ended."""
+"""A running worker: its process, its pipe, its segments; and how workers are ended."""
 
 from __future__ import annotations
 
