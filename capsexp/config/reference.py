@@ -24,7 +24,7 @@ class ReferenceConfig:
     )
     share: float | None = setting(
         0.1,
-        "of the time of its runs, what timing a count in each trial may take; 0: once in a sweep; null: in every trial",
+        "share of the runs' time for timing processes in each trial, at most; 0: once a sweep; null: in every trial",
         high=1,
     )
 
