@@ -29,6 +29,7 @@ FULL = {  # the option of each group that lists all its keys
     "executor": "local",
     "fault": "none",
     "monitor": "default",
+    "pool": "process",
     "punctuation": "ct_transformer",
     "reference": "engine",
     "report": "default",

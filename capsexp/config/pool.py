@@ -4,24 +4,39 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
 
 from capsexp.engines import EngineConfig
 from capsexp.setting import setting
 
-POOLS = ("process", "prefork", "thread")
+INNER = ("process", "prefork", "thread")
+POOLS = (*INNER, "ray")
 
 
 @dataclass
 class PoolConfig:
     """What owns the workers. `process`: N spawned processes, each with its own model. `prefork`: one process loads the
     model, then forks N workers that share its memory (Linux, threads=1). `thread`: one process, N threads over one
-    model, for engines whose library allows it."""
+    model, for engines whose library allows it. `ray`: on each node of a Ray cluster one of these (`inner`)."""
 
     name: str = setting("process", "which pool", choices=POOLS)
+    inner: str = setting("process", "pool=ray: the pool on each node", choices=INNER)
+    nodes: int = setting(1, "pool=ray: of the cluster, that workers are spread over", low=1, high=1000)
+    per_node: int = setting(0, "pool=ray: workers on a node, at most; 0: as many as it takes for `workers`")
+    address: str = setting(
+        "local",
+        "pool=ray: of the cluster, HOST:PORT; auto: the one that RAY_ADDRESS or this machine's Ray names; local: one "
+        "that is started here for the run",
+    )
+    lost_s: float = setting(3.0, "pool=ray: s without a word from a node, after which it counts as lost", low=0.2)
 
     def unfit(self, engine: EngineConfig, threads: int) -> Iterator[str]:
         """Why this pool cannot run this engine, here."""
+        if self.name == "ray":
+            yield from self._without_ray()
+            for why in replace(self, name=self.inner).unfit(engine, threads):
+                yield why.replace(f"pool={self.inner}", f"pool.inner={self.inner}", 1)
         if self.name == "prefork":
             if sys.platform != "linux":
                 yield "pool=prefork: forks after loading, which only Linux does safely; use pool=process"
@@ -36,4 +51,27 @@ class PoolConfig:
             yield (
                 f"pool=thread: engine={engine.name} cannot be shared by threads; use pool=process"
                 f"{' or pool=prefork' if engine.fork_safe else ''}"
+            )
+
+    def _without_ray(self) -> Iterator[str]:
+        if sys.platform == "win32":
+            yield "pool=ray: Ray's clusters are not for Windows; use pool=process"
+        if find_spec("ray") is None:
+            yield "pool=ray: needs the package ray: pip install 'capsexp[ray]'"
+        host, _, port = self.address.rpartition(":")
+        if self.address not in ("auto", "local") and not (host and port.isdecimal() and 0 < int(port) < 65536):
+            yield f"pool.address: {self.address} is no address; give HOST:PORT (a cluster's is 6379), auto or local"
+
+    def room(self, workers: int | None) -> Iterator[str]:
+        """Why so many workers (None: `auto`) have no place on the nodes."""
+        if self.name != "ray":
+            return
+        if workers is None and not self.per_node:
+            yield "workers: auto needs pool.per_node with pool=ray: nobody knows yet what the nodes have"
+        elif workers is not None and workers < self.nodes:
+            yield f"workers: {workers} are fewer than pool.nodes={self.nodes}; lower pool.nodes"
+        elif workers is not None and self.per_node and workers > self.nodes * self.per_node:
+            yield (
+                f"workers: {workers} do not go on pool.nodes={self.nodes} of pool.per_node={self.per_node} each; raise "
+                "one of them"
             )

@@ -117,6 +117,9 @@ def _faults(config: Config) -> Iterator[str]:
             f"{there // WORKER_MB:.0f}"
         )
     yield from config.pool.unfit(config.engine, config.threads)
+    yield from config.pool.room(worker_count(config.workers))
+    if config.pool.name == "ray" and config.placement.name != "none":
+        yield f"placement={config.placement.name}: is for workers on this machine; leave it out with pool=ray"
     yield from config.placement.problems(config.server.name)
     yield from config.engine.problems()
     yield from config.server.problems()

@@ -113,8 +113,17 @@ def _without(config: EngineConfig, error: ModuleNotFoundError) -> EngineError:
 
 def load_settings(values: Mapping[str, Any], threads: int) -> Engine:
     """As `load`, from plain values, as they travel to another process."""
+    return load(_config_of(values), threads)
+
+
+def files_of_settings(values: Mapping[str, Any]) -> list[Path]:
+    """As `model_files`, from plain values."""
+    return model_files(_config_of(values))
+
+
+def _config_of(values: Mapping[str, Any]) -> EngineConfig:
     from capsexp.engines import settings
 
     config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(settings(values["name"])()), values))
     assert isinstance(config, EngineConfig)
-    return load(config, threads)
+    return config

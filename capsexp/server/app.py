@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Coroutine, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import websockets
 from websockets.asyncio.server import ServerConnection, serve
@@ -21,7 +21,6 @@ from capsexp import debug, lifeline, tool, topology
 from capsexp.config import Config, worker_count
 from capsexp.errors import CapsexpError, RunRefused, ServerError, StorageError
 from capsexp.files import tell
-from capsexp.machine import whole_cpus
 from capsexp.placement import Pins, assign, impossible, spelled
 from capsexp.protocol import SUBPROTOCOL, in_url
 from capsexp.results.handover import ReadyWorker, ServerFailed, ServerReady
@@ -39,12 +38,15 @@ from capsexp.server.handshake_policy import HandshakePolicy, connections_that_fi
 from capsexp.server.listener import OPEN_S, Listener, bind
 from capsexp.server.log_limit import LogLimit
 from capsexp.server.memory_budget import MemoryBudget
-from capsexp.server.pools import launcher
+from capsexp.server.pools import for_server, most_workers
 from capsexp.server.pools.base import PendingWork, Recognized, RetriesExhausted, WorkerInfo, patience
 from capsexp.server.pools.pool import WorkerPool
 from capsexp.server.receive_throttle import ReceiveThrottle
 from capsexp.server.record import ServerTables
 from capsexp.server.worker import settings_of
+
+if TYPE_CHECKING:
+    from capsexp.server.pools.ray_nodes import Node
 
 log = logging.getLogger(__name__)
 
@@ -85,11 +87,11 @@ class _Server:
         if self.run_dir is not None:
             self.record = ServerTables(self.run_dir, self.zero, config.report.max_rows, stop.set)
         with bind(config.server.host, config.server.port) as listener:
-            count = worker_count(config.workers) or max(1, whole_cpus() // config.threads)
+            count = worker_count(config.workers) or most_workers(config)
             longest = longest_segment_s(config, self.run_dir is not None)
             settings = settings_of(config, self.run_dir, pins(config, count))
             pool = WorkerPool(
-                launcher(config.pool.name, settings, config.threads, count, self._on_loader),
+                for_server(config, settings, count, self._on_loader, self._on_node, self._on_driver),
                 count,
                 config.server.max_retries,
                 self._on_worker,
@@ -223,6 +225,18 @@ class _Server:
         tell(f"loader started (pid {pid})")
         if self.record is not None:
             self.record.name(pid, "loader 0")
+
+    def _on_node(self, what: str, node: Node, why: str) -> None:
+        tell(f"{node.name} {what}{f': {why}' if why else ''}")
+        if self.record is not None and what == "loader":
+            self.record.name(int(why), "loader 0")
+        elif self.record is not None and what == "joined" and node.hello is not None:
+            self.record.name(node.pid_of(node.hello.pid), "helper 0")
+
+    def _on_driver(self, pid: int) -> None:
+        tell(f"Ray's driver started (pid {pid})")
+        if self.record is not None:
+            self.record.name(pid, "infra 0")
 
     def _on_segment(
         self, task_id: str, segment: Segment, outcome: Recognized | RetriesExhausted | None, queued: float

@@ -14,7 +14,8 @@ from typing import Protocol
 from capsexp.results.rows import Row as Row
 from capsexp.results.tables import SERVER_ROLES
 
-APART = ("client", "fault")  # not the server's, with all that they start
+INFRA = "infra"  # what places the server's processes on machines, as Ray does: with all that it starts and nobody names
+APART = ("client", "fault", INFRA)  # not the server's, with all that they start
 PROCESS_ROLES = ("monitor", *SERVER_ROLES, *APART)
 
 

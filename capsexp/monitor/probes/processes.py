@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from capsexp.monitor.probes._linux import Linux
 from capsexp.monitor.probes._portable import GONE, Portable, Reader
-from capsexp.monitor.probes.base import APART, PROCESS_ROLES, Column, Row, Watch
+from capsexp.monitor.probes.base import APART, INFRA, PROCESS_ROLES, Column, Row, Watch
 from capsexp.monitor.roles import LOOKS, Node, Part, Roles
 
 COLUMNS = (
@@ -112,7 +112,7 @@ class Trees:
         for node in nodes:
             if node.pid == root:
                 parts[root] = role, files.get(root, (role, None))[1] if role == "worker" else None
-            elif parts[node.parent][0] in APART:
+            elif parts[node.parent][0] in APART and not (parts[node.parent][0] == INFRA and node.pid in files):
                 parts[node.pid] = parts[node.parent][0], None
             else:
                 parts[node.pid] = files.get(node.pid) or ("helper", None)

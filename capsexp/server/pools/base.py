@@ -92,8 +92,10 @@ class Pool(Protocol):
 class WorkerHandle(Protocol):
     """One worker as the gateway holds it. Its pipe ends when it has died, however it died."""
 
-    pipe: Connection
     pid: int | None
+
+    @property
+    def pipe(self) -> Connection: ...
 
     def alive(self) -> bool: ...
 
