@@ -75,7 +75,8 @@ class RayCluster:
                 if "host" in said:
                     self._say(host=said["host"], port=listen(said["host"]), secret=secret.hex())
                 elif "error" in said:
-                    why = said["error"]
+                    why = str(said["error"])
+                    break
                 elif "placed" in said:
                     log.info("Ray %s: an agent on each of %d nodes", said["ray"], said["placed"])
         except (OSError, ValueError, KeyError) as error:

@@ -15,13 +15,19 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any, TextIO
 
 from capsexp import lifeline
 
+HERE = str(Path(__file__).resolve().parents[3])  # where capsexp is
 PLACED_S = 60.0  # for the nodes to be found
 PROBE_S = 5.0  # for a cluster's port to answer
 AGAIN_S = 1.0  # before an agent that ended is started again
+ASK_S = 3.0  # between two looks at agents that have just been started, and for each to answer
+ASKED = 10  # looks
+SOON_S = 10.0  # an agent that lived for so long did start
+TRIES = 3  # starts of an agent that came to nothing, before that is said
 STORE_BYTES = 80_000_000  # of Ray's object store, which nothing of ours uses: nearly the least that it takes
 
 
@@ -30,13 +36,16 @@ class Keeper:
 
     def __init__(self, told: str) -> None:
         self._told = told
+        self._short, self._trouble = 0, ""
         self._agent = self._start()
         threading.Thread(target=self._keep, daemon=True).start()
 
     def _start(self) -> subprocess.Popen[bytes]:
         agent = subprocess.Popen(
-            [sys.executable, "-m", "capsexp.server.pools.ray_agent"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
-        )
+            [sys.executable, "-m", "capsexp.server.pools.ray_agent"],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            cwd="/",  # what is installed, not what happens to lie where Ray was started
+        )  # fmt: skip
         assert agent.stdin is not None
         with contextlib.suppress(OSError):
             agent.stdin.write(self._told.encode() + b"\n")
@@ -44,12 +53,23 @@ class Keeper:
         return agent
 
     def _keep(self) -> None:
-        while self._agent.wait():
+        while True:
+            began, last = time.monotonic(), ""
+            assert self._agent.stderr is not None
+            for line in self._agent.stderr:
+                last = line.decode("utf-8", "replace").strip() or last
+                sys.stderr.write(f"{last}\n")
+            if not self._agent.wait():
+                return
+            self._short = self._short + 1 if time.monotonic() - began < SOON_S else 0
+            if self._short >= TRIES:
+                self._trouble = last or f"exit code {self._agent.returncode}"
             time.sleep(AGAIN_S)
             self._agent = self._start()
 
-    def pid(self) -> int:
-        return self._agent.pid
+    def trouble(self) -> str:
+        """Why its agent does not start; nothing where it does."""
+        return self._trouble
 
 
 class Cluster:
@@ -59,7 +79,10 @@ class Cluster:
         self._folder = folder
         if folder is not None:
             token = secrets.token_hex(32)  # of this cluster alone, and in no file
-            os.environ |= {"RAY_TMPDIR": folder, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
+            found = os.pathsep.join(filter(None, [HERE, os.environ.get("PYTHONPATH")]))
+            os.environ |= {
+                "RAY_TMPDIR": folder, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token, "PYTHONPATH": found
+            }  # fmt: skip
         os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0"}
         import ray
 
@@ -105,6 +128,13 @@ class Cluster:
             for node in range(nodes)
         ]  # fmt: skip
 
+    def trouble(self) -> str:
+        """Why an agent does not start; nothing where all do, as far as can be known."""
+        with contextlib.suppress(Exception):  # a node that is lost is the gateway's to notice
+            said = self.ray.get([keeper.trouble.remote() for keeper in self._keepers], timeout=ASK_S)
+            return next((f"node {node}: its agent does not start: {why}" for node, why in enumerate(said) if why), "")
+        return ""
+
     def end(self) -> None:
         if self._folder is not None:  # ours to the last process
             for process in _below():
@@ -116,6 +146,15 @@ class Cluster:
         with contextlib.suppress(AttributeError):
             self.ray.util.remove_placement_group(self._group)
         self.ray.shutdown()
+
+
+def _look(cluster: Cluster, out: TextIO) -> None:
+    """After the agents, for a while; in a thread."""
+    for _ in range(ASKED):
+        time.sleep(ASK_S)
+        if why := cluster.trouble():
+            _say(out, error=f"pool=ray: {why}")
+            return
 
 
 def _below() -> list[Any]:
@@ -144,6 +183,7 @@ def main() -> int:
         if where:
             cluster.place(told["nodes"], where)
             _say(out, placed=told["nodes"], ray=cluster.ray.__version__)
+            threading.Thread(target=_look, args=(cluster, out), daemon=True).start()
             while sys.stdin.readline():
                 pass
     except Exception as error:
