@@ -8,9 +8,9 @@ capsexp measures whether more recognizer workers pay on this machine. Ways to be
   a first look, in a minute       python -m capsexp experiment=quick
   how many workers pay?           python -m capsexp workers=1,2,3
   with your own audio             python -m capsexp workers=1,2,3 samples=dir samples.dir=~/clips
-  with your own server            python -m capsexp workers=1,2 reference=server \\
-                                    server=command server.cmd='SERVER {workers} {port}'
-  with a running server           python -m capsexp reference=server server=external server.url=ws://HOST:PORT
+  with your own server            python -m capsexp workers=1,2 server=command \\
+                                    server.cmd='SERVER {workers} {port}'
+  with a running server           python -m capsexp server=external server.url=ws://HOST:PORT
 
   what would run, how long?       the same line with --dry-run
   your earlier sweeps             python -m capsexp.list

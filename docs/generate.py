@@ -31,7 +31,7 @@ FULL = {  # the option of each group that lists all its keys
     "monitor": "default",
     "pool": "process",
     "punctuation": "ct_transformer",
-    "reference": "engine",
+    "reference": "auto",
     "report": "default",
     "samples": "speech",
     "search": "grid",

@@ -149,9 +149,8 @@ def test_naive_dispatch_fails_the_correctness_gate(bench: Bench) -> None:
 
 def test_a_server_of_somebody_elses_loses_text_with_two_processes(bench: Bench) -> None:
     line = f"{sys.executable} {LEGACY} {{workers}} {{port}} 0.05"
-    assert bench.run("workers=1,2", "server=command", f'server.cmd="{line}"', "-m", "load.timeout=30") == 0, (
-        bench.stderr
-    )
+    asked = ("workers=1,2", "server=command", f'server.cmd="{line}"', "reference=engine", "load.timeout=30", "-m")
+    assert bench.run(*asked) == 0, bench.stderr
     one, two = bench.configuration("workers=1"), bench.configuration("workers=2")
     assert gate(one, "correctness") == "PASS"
     assert gate(two, "correctness") == "FAIL"
@@ -174,6 +173,7 @@ def test_a_server_that_runs_already(bench: Bench) -> None:
     only = bench.report()["configurations"][0]
     assert only["metrics"]["correctness"]["value"] == 1.0
     assert only["workers"] is None  # nobody told us
+    assert [one["kind"] for one in bench.report()["reference"]] == ["server"]  # nor which engine it has
     assert only["metrics"]["peak_memory_mb"]["value"] > 10
 
 

@@ -41,7 +41,8 @@ def schema(engine: str, target: str = "capswriter", load: str = "all") -> DictCo
 
 
 def resolve(raw: DictConfig | dict[str, Any]) -> Config:
-    """Merge a composed tree into the schema and check it; raises ConfigError with one line."""
+    """Merge a composed tree into the schema and check it; raises ConfigError with one line. `reference=auto` is settled
+    here, so that what is recorded says what was compared with."""
     tree = raw if isinstance(raw, DictConfig) else OmegaConf.create(raw)
     try:
         plain = OmegaConf.to_container(tree, resolve=True)
@@ -69,6 +70,7 @@ def resolve(raw: DictConfig | dict[str, Any]) -> Config:
         if getattr(part := getattr(config, group), name, None):
             setattr(part, name, os.path.expanduser(getattr(part, name)))
     check(config)
+    config.reference.name = config.reference.of(config.server.name)
     return config
 
 

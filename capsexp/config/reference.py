@@ -8,15 +8,16 @@ from typing import Any
 
 from capsexp.setting import setting
 
-REFERENCES = ("engine", "server", "off")
+REFERENCES = ("auto", "engine", "server", "off")
 
 
 @dataclass
 class ReferenceConfig:
     """What texts are compared with. `engine`: the same segments by the same engine without a server. `server`: the
-    server's own answers to one request at a time. `off`: nothing."""
+    server's own answers to one request at a time. `off`: nothing. `auto`: engine for our own server, server for any
+    other, whose engine is not known here."""
 
-    name: str = setting("engine", "which reference", choices=REFERENCES)
+    name: str = setting("auto", "which reference", choices=REFERENCES)
     processes: Any = setting(
         [1],
         "engine: numbers of processes to run without a server (1 gives the texts); sweep: those of the sweep's workers",
@@ -27,6 +28,12 @@ class ReferenceConfig:
         "share of the runs' time for timing processes in each trial, at most; 0: once a sweep; null: in every trial",
         high=1,
     )
+
+    def of(self, server: str) -> str:
+        """What `auto` comes to with server=`server`."""
+        if self.name != "auto":
+            return self.name
+        return "engine" if server == "local" else "server"
 
     def problems(self) -> Iterator[str]:
         given = self.processes

@@ -86,6 +86,11 @@ class Config:
     report: ReportConfig = field(default_factory=ReportConfig)
     archive: ArchiveConfig = field(default_factory=ArchiveConfig)
 
+    @property
+    def uses_engine(self) -> bool:
+        """Whether anything is recognized by an engine of ours: by our server, or for the reference."""
+        return self.server.name == "local" or self.reference.of(self.server.name) == "engine"
+
 
 def worker_count(value: object) -> int | None:
     """`workers` as a number, None for `auto`; raises ConfigError for anything else."""

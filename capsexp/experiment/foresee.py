@@ -93,8 +93,9 @@ def _runs(sweep: PlannedSweep, due: Sequence[Config]) -> str:
     each = f", {counted(trials, 'trial')} of each"
     first = due[0]
     clips = counted(len(samples.paths(first.samples)), "sample")
+    by = {"engine": first.engine.name} if first.uses_engine else {"target": first.target.name}
     what = {
-        "server": first.server.name, "engine": first.engine.name, "samples": f"{first.samples.name} ({clips})",
+        "server": first.server.name, **by, "samples": f"{first.samples.name} ({clips})",
         "load": first.load.name, "reference": first.reference.name,
     }  # fmt: skip
     return f"{len(due)}: {named}{each}; {', '.join(f'{name}={value}' for name, value in what.items())}"

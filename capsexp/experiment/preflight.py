@@ -22,6 +22,7 @@ from capsexp.experiment.sweep import PlannedSweep
 from capsexp.files import note
 from capsexp.machine import whole_cpus
 from capsexp.monitor import probes
+from capsexp.overrides import key_of
 from capsexp.placement import assign, impossible, spelled
 from capsexp.report.write import doubts
 
@@ -39,7 +40,7 @@ def check(sweep: PlannedSweep) -> tuple[list[EngineConfig], list[str]]:
         sets = {repr(c.samples): c.samples for c in configs}.values()
         found = [f"skipped sample {name}: {why}" for wanted in sets for name, why in samples.check(wanted)]
         found = list(dict.fromkeys([*found, *filter(None, map(_language_doubt, configs))]))
-        found += doubts(sweep.config.report.formats)
+        found += [*_unread_engine(sweep), *doubts(sweep.config.report.formats)]
         placeable(configs)
         for names in {tuple(c.monitor.probes) for c in configs if c.monitor.probes is not None}:
             probes.usable("monitor.probes", names)
@@ -78,6 +79,17 @@ def placeable(configs: Sequence[Config]) -> None:
                 f"placement={other}: gives every worker of this sweep the CPUs that placement={kind} gives it on this "
                 "machine, so one thing would be measured twice; leave one of them out"
             )
+
+
+def _unread_engine(sweep: PlannedSweep) -> list[str]:
+    """Whoever names an engine for a server of their own may think that its texts count."""
+    named = any(key_of(o).partition(".")[0] == "engine" for planned in sweep.planned for o in planned.overrides)
+    if not named or any(planned.config.uses_engine for planned in sweep.planned):
+        return []
+    return [
+        f"engine: nothing reads it, as the server is not ours and reference={sweep.config.reference.name}; to compare "
+        "with the texts of that engine: reference=engine"
+    ]
 
 
 def _language_doubt(config: Config) -> str | None:

@@ -38,6 +38,24 @@ def test_a_preset_is_a_line_with_its_knobs(name: str) -> None:
     assert all("{" not in word for word in words(fill(config.server.cmd or "", **told)))
 
 
+@pytest.mark.parametrize("name", [*PRESETS, "command", "external"])
+def test_a_server_that_is_not_ours_is_compared_with_itself_unless_an_engine_is_asked_for(name: str) -> None:
+    more = {"command": ["server.cmd=x"], "external": ["server.url=ws://127.0.0.1:1"]}.get(name, [])
+    line = [f"server={name}", "server.model=MODEL", "server.port=1", *more]
+    config = compose(line)
+    assert (config.reference.name, config.uses_engine) == ("server", False)
+    assert compose([*line, "engine=null"]).reference.name == "server"  # which is said: see preflight
+    chosen = compose([*line, "reference=engine", "engine=null"])
+    assert (chosen.reference.name, chosen.uses_engine) == ("engine", True)
+    assert compose([*line, "reference=off"]).reference.name == "off"
+
+
+def test_our_own_server_is_compared_with_its_engine_unless_told_otherwise() -> None:
+    assert compose([]).reference.name == "engine"
+    assert compose(["reference.processes=sweep"]).reference.name == "engine"
+    assert (asked := compose(["reference=server"])).reference.name == "server" and asked.uses_engine
+
+
 @pytest.mark.parametrize("name", sorted(set(PRESETS) - {"sherpa_onnx", "funasr_ws", "capswriter"}))
 def test_a_preset_without_its_model_says_so(name: str) -> None:
     with pytest.raises(ConfigError, match=r"^server\.model: the command needs a model: server\.model=FOLDER"):

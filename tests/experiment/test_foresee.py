@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from capsexp.config import Config, LoadConfig
+from capsexp.config import Config, LoadConfig, ReferenceConfig
 from capsexp.experiment import expected, reference
 from capsexp.experiment.foresee import forecast
 from capsexp.experiment.repeats import Pace
@@ -21,7 +21,7 @@ PACE = Pace(took_s=10.0, cpu_s=10.0, threads=1, samples=4, audio_s=40.0)
 
 
 def config(workers: int, **more: object) -> Config:
-    return replace(Config(), workers=workers, **more)
+    return replace(Config(), **{"workers": workers, "reference": ReferenceConfig("engine"), **more})
 
 
 def load(**more: object) -> LoadConfig:
@@ -31,7 +31,7 @@ def load(**more: object) -> LoadConfig:
 def test_an_earlier_reference_tells_how_long_loads_and_the_reference_take() -> None:
     # Two workers take 5 s for all samples, so that 10 s want them twice: 20 s for one worker; the texts take 10 s, and
     # timing one process and two a tenth of both runs each.
-    sweep = replace(Config().reference, processes="sweep")
+    sweep = ReferenceConfig("engine", processes="sweep")
     both = [config(1, reference=sweep), config(2, reference=sweep)]
     told = forecast(both, lambda config: PACE, [1, 2], cpus=2.0)
     assert told.seconds == pytest.approx(20 + 10 + 2 * BESIDE + 10 + 2 * 0.1 * (20 + 10 + 2 * BESIDE_S))
@@ -53,7 +53,7 @@ def test_what_is_asked_for_by_number_or_by_hours() -> None:
 
 
 def off() -> object:
-    return replace(Config().reference, name="off")
+    return ReferenceConfig("off")
 
 
 def test_the_newest_sweep_with_the_same_reference_is_asked(tmp_path: Path) -> None:
@@ -85,6 +85,18 @@ def test_a_dry_run_says_what_it_would_do_and_leaves_nothing(tmp_path: Path) -> N
     assert runs.startswith("runs: 8: workers=1, workers=2, 4 trials of each; server=local, engine=null,")
     assert time.startswith("time: at least about ")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_of_somebody_elses_server_it_says_what_texts_are_compared_with(tmp_path: Path) -> None:
+    server = ("server=command", "server.cmd=sleep {port} {workers}", "workers=1,2", "--dry-run")
+    unread = "engine: nothing reads it, as the server is not ours and reference=server"
+    made = asked(tmp_path, *server)
+    assert ", target=capswriter," in made.stdout and made.stdout.splitlines()[1].endswith("reference=server")
+    assert unread in made.stderr  # an engine was named
+    made = asked(tmp_path, *server, "reference=engine")
+    assert ", engine=null," in made.stdout and made.stdout.splitlines()[1].endswith("reference=engine")
+    assert made.stderr == ""
 
 
 @pytest.mark.slow
