@@ -30,7 +30,7 @@ from capsexp.client import load
 from capsexp.client.request import ConnectionOptions, Request
 from capsexp.config import LoadConfig
 from capsexp.protocol import RATE
-from capsexp.targets import TARGETS, Task
+from capsexp.targets import TARGETS, TargetRequest
 from capsexp.targets.base import Utf8, as_pcm16
 
 MOST = 1.5  # times the raw loop's CPU
@@ -141,7 +141,7 @@ async def raw_stream(port: int, frames: list[str | bytes]) -> None:
 
 def frames_of(way: ConnectionOptions, audio: Any, url: str) -> list[str | bytes]:
     """All that the client sends for a request."""
-    talk: Any = TARGETS.get(way.target.name).begin(way.target, Task("t", samples=len(audio)))
+    talk: Any = TARGETS.get(way.target.name).begin(way.target, TargetRequest("t", samples=len(audio)))
     found: list[str | bytes] = []
     if way.target.transport == "http":
         head = {"Host": url.removeprefix("http://"), "Connection": "close", **talk.head()}
