@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from websockets.exceptions import ConnectionClosed
 
@@ -101,10 +101,10 @@ async def perform(
             request.task_id, time.time(), load.seg_duration, load.seg_overlap, len(request.audio), request.spoken
         )
         talk = TARGETS.get(target.name).begin(target, told)
-        head = talk.head() if isinstance(talk, Posted) else {}
+        head = cast(Posted, talk).head() if target.transport == "http" else {}
         async with opened(target.transport, target.at(url), way, head) as connection:
-            await _converse(request, connection, talk, load, on_result, on_end)
-            await _watch(request, connection, talk)
+            if not await _converse(request, connection, talk, load, on_result, on_end):
+                await _watch(request, connection, talk)
     except CAUGHT as error:
         if request.final is None or request.sent is None:  # what happens to the connection afterwards is no matter
             request.error = why(error, url, load.message_s, way)
@@ -150,9 +150,9 @@ async def _converse(
     load: LoadConfig,
     on_result: Callable[[Request], None],
     on_end: Callable[[], None],
-) -> None:
-    """Until all is sent and the final result is there. What ends the one ends the other, so that nothing waits for
-    what cannot come; where both failed it is what was received that says why."""
+) -> bool:
+    """Until all is sent and the final result is there; see `_receive`. What ends the one ends the other, so that
+    nothing waits for what cannot come; where both failed it is what was received that says why."""
     sending = asyncio.create_task(_send(request, connection, talk, load))
     receiving = asyncio.create_task(_receive(request, connection, talk, on_result, on_end))
     try:
@@ -160,8 +160,9 @@ async def _converse(
         broken = sending.exception() if sending.done() else None
         if broken is not None and not isinstance(broken, BROKEN):
             raise broken
-        await receiving
+        ended = await receiving
         await sending
+        return ended
     finally:
         for task in (sending, receiving):
             task.cancel()
@@ -174,7 +175,9 @@ async def _receive(
     talk: Conversation,
     on_result: Callable[[Request], None],
     on_end: Callable[[], None],
-) -> None:
+) -> bool:
+    """Until the final result; whether that was the end of the connection, after which nothing can come."""
+    ended = False
     while request.final is None:
         try:
             events = talk.heard(await connection.receive())
@@ -182,6 +185,7 @@ async def _receive(
             events = talk.closed(end.code, end.reason)
             if not any(isinstance(event, Result) and event.is_final for event in events):
                 raise
+            ended = True
         now = time.monotonic()
         for event in events:
             if not _counted(request, event):
@@ -195,6 +199,7 @@ async def _receive(
                     request.final, request.result = now, event
                     on_end()
             on_result(request)
+    return ended
 
 
 def _heard(request: Request, event: Event, now: float) -> Moment:

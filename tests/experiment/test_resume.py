@@ -309,3 +309,20 @@ def test_ctrl_c_then_resume(bench: Bench) -> None:
     assert before.items() <= zeros(bench.out).items()
     assert not json.loads((bench.out / "report.json").read_text())["interrupted"]
     assert set(what_it_says(bench.out)) == {f"workers={n}" for n in (1, 2, 3)}
+
+
+@pytest.mark.slow
+def test_a_race_that_is_resumed_as_a_grid_makes_the_runs_that_are_missing(bench: Bench) -> None:
+    given = ("trials=2", "trials_max=2", "reference=off", "engine.memory_mb=50", "thresholds.peak_memory_mb=400")
+    assert bench.run("workers=1,2,8", "engine.rtf=0.01", "search=race", *given, "-m") == 0, bench.stderr
+    before, raced = zeros(bench.out), bench.report()["configurations"]
+    assert [(c["trials"], c["dropped"] is None) for c in raced] == [(2, True), (2, True), (1, False)]  # of 8, too large
+    assert resume(bench, "search=grid") == 0, bench.stderr
+    assert "5 finished before and kept" in bench.stderr
+    after, whole = zeros(bench.out), bench.report()["configurations"]
+    assert before.items() <= after.items()
+    assert set(after) - set(before) == {"5-workers=8,trial=2"}
+    assert [(c["trials"], c["dropped"]) for c in whole] == [(2, None)] * 3
+    assert "Out of the race" not in (bench.out / "report.md").read_text("utf-8")
+    assert resume(bench) == 0  # as what it is now
+    assert "6 finished before and kept" in bench.stderr and zeros(bench.out) == after
