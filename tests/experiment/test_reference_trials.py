@@ -21,7 +21,7 @@ class Folder:
 
     def __init__(self, path: Path, trials: int = 3, **settings: object) -> None:
         self.path = path
-        kind = replace(Config().reference, processes="sweep", **settings)
+        kind = replace(Config().reference, name="engine", processes="sweep", **settings)
         planned = []
         for num in range(2 * trials):
             workers, trial = 1 + num % 2, 1 + num // 2
@@ -114,7 +114,7 @@ def test_another_pool_of_the_same_trial_shares_it(tmp_path: Path) -> None:
 
 def test_a_count_that_no_run_has_is_timed_beside_the_first_of_the_trial(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
-    kind = replace(Config().reference, processes=[2, 5])
+    kind = replace(Config().reference, name="engine", processes=[2, 5])
     folder.sweep.planned[:] = [
         replace(p, config=replace(p.config, reference=kind)) for p in folder.sweep.planned if p.key == "workers=1"
     ]
