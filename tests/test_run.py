@@ -104,9 +104,9 @@ def test_a_run_whose_own_process_dies_is_no_verdict_and_leaves_nothing(bench: Be
 
 
 def test_an_executor_is_chosen_by_name() -> None:
-    assert EXECUTORS.names() == ["local"]
+    assert EXECUTORS.names() == ["local", "slurm"]
     assert compose(["engine=null"]).executor.name == "local"
-    with pytest.raises(ConfigError, match="executor: unknown executor 'slurn'; valid: local"):
+    with pytest.raises(ConfigError, match="executor: unknown executor 'slurn'; did you mean 'slurm'"):
         compose(["engine=null", "executor.name=slurn"])
 
 

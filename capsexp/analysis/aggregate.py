@@ -15,6 +15,7 @@ from capsexp.analysis.correctness import Judgement
 from capsexp.analysis.faults import Effect
 from capsexp.analysis.figures import Figures
 from capsexp.analysis.plain_speeds import PlainSpeeds
+from capsexp.results import nodes
 from capsexp.results.report import (
     Configuration,
     GpuUse,
@@ -32,6 +33,9 @@ from capsexp.results.verdicts import Status, Verdict
 from capsexp.targets.base import IGNORABLE
 
 replace = msgspec.structs.replace
+
+
+NO_BASELINE = "no baseline on this node type"
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,8 @@ def configurations(
     firsts = [case.first for case in cases.values()]
     bases = baseline.find(firsts)
     found = {key: _compared(case, cases[bases[key]]) for key, case in cases.items()}
+    for key in baseline.elsewhere(firsts):
+        found[key] = replace(found[key], role=None, no_baseline=NO_BASELINE)
     found = _with_iso_resource(found, cases)
     for key, free in baseline.unpinned(firsts).items():
         gain = speedup(cases[key].evidence, cases[free].evidence)
@@ -141,6 +147,7 @@ def _case(
         threads=first.threads,
         pool=first.pool,
         placement=baseline.placement(first.config),
+        node=nodes.kind(first.environment),
         pinned=first.pinned,
         engine=first.engine,
         target=str(first.group("target").get("name", "capswriter")),  # before there were others
@@ -236,7 +243,7 @@ def _compared(case: _Case, base: _Case) -> Configuration:
 
 def _with_iso_resource(found: dict[str, Configuration], cases: Mapping[str, _Case]) -> dict[str, Configuration]:
     """`iso_resource` of each configuration with more than one worker, and the rows compared with marked."""
-    wide = {key: baseline.group_key(case.first.config, "threads") for key, case in cases.items()}
+    wide = {key: baseline.group_key(baseline.settings(case.first), "threads") for key, case in cases.items()}
     changed = dict(found)
     for key, one in found.items():
         if (one.workers or 1) == 1 or one.value("throughput_rtfx") is None or one.fault.kind != "none":

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from capsexp.counts import counted
+from capsexp.results import nodes
 from capsexp.results.report import LeftOut
 from capsexp.results.run import Run
 
@@ -20,7 +21,9 @@ def choose(runs: Sequence[Run | None]) -> tuple[list[int], tuple[LeftOut, ...]]:
     groups: dict[str, list[int]] = {}
     for at, run in enumerate(runs):
         if run is not None:
-            groups.setdefault(json.dumps([run.workers, run.fingerprint], sort_keys=True), []).append(at)
+            groups.setdefault(
+                json.dumps([run.workers, run.fingerprint, nodes.kind(run.environment)], sort_keys=True), []
+            ).append(at)
     if not groups:
         return [], ()
     known = {at: run for at, run in enumerate(runs) if run is not None}
@@ -39,6 +42,8 @@ def _why(run: Run, of: Run) -> str:
     said = []
     if run.workers != of.workers:
         said.append(f"{counted(run.workers or 0, 'worker')} instead of {of.workers}")
+    if nodes.kind(run.environment) != nodes.kind(of.environment):
+        said.append("made on another type of node")
     mine, theirs = run.fingerprint or {}, of.fingerprint or {}
     other = [name for name in sorted({*mine, *theirs}) if mine.get(name) != theirs.get(name)]
     if other:

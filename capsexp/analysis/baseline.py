@@ -7,17 +7,29 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from capsexp.keys import AFTERWARDS, SWEEP_KEYS
+from capsexp.results import nodes
 from capsexp.results.report import Configuration
 from capsexp.results.run import Run, Tree
 
 # Keys that do not make another experiment of it: what is compared, and what only watches, judges or files it.
 _ASIDE = SWEEP_KEYS | {*AFTERWARDS, "workers", "pool", "monitor", "reference"}
+_NODES = ("partition", "constraint", "node")  # of executor
+NODE = "node"  # beside the settings of a run: the kind of node
 _SERVER_ASIDE = frozenset({"port", "grace", "ready_timeout", "on_low_memory", "stuck_s", "stuck_rtf"})
+
+
+def settings(run: Run) -> Tree:
+    """Of a run, and on what kind of node it was made: what is compared is of one kind."""
+    found = nodes.kind(run.environment)
+    return run.config if found is None else {**run.config, NODE: found}
 
 
 def group_key(config: Tree, *aside: str) -> str:
     """Equal for configurations that differ only in workers, pool and what is named in `aside`."""
     kept = {key: value for key, value in config.items() if key not in _ASIDE and key not in aside}
+    executor = config.get("executor")
+    if isinstance(executor, Mapping) and (asked := {key: executor[key] for key in _NODES if executor.get(key)}):
+        kept["executor"] = asked  # which nodes were asked for
     if placement(config) == "none":
         kept.pop("placement", None)  # of which older versions said nothing
     kept["server"] = {key: value for key, value in config["server"].items() if key not in _SERVER_ASIDE}
@@ -33,9 +45,20 @@ def placement(config: Tree) -> str:
 def find(runs: Iterable[Run]) -> dict[str, str]:
     """The baseline's key for each key of `runs`, one run of each configuration: of its group the one with the fewest
     workers, pool `process` first."""
+    return _find(runs, settings)
+
+
+def elsewhere(runs: Iterable[Run]) -> frozenset[str]:
+    """The keys of those that have no baseline on their kind of node, as it was made on another one."""
+    runs = list(runs)
+    found, anywhere = find(runs), _find(runs, lambda run: run.config)
+    return frozenset(key for key, base in found.items() if base == key != anywhere[key])
+
+
+def _find(runs: Iterable[Run], told: Callable[[Run], Tree]) -> dict[str, str]:
     group, best = {}, dict[str, Run]()
     for run in runs:
-        own = group[run.key] = group_key(run.config)
+        own = group[run.key] = group_key(told(run))
         if own not in best or _rank(run) < _rank(best[own]):
             best[own] = run
     return {key: best[own].key for key, own in group.items()}
@@ -53,7 +76,7 @@ def unpinned(runs: Sequence[Run]) -> dict[str, str]:
 
 def _but_for(runs: Sequence[Run], group: str, usual: Callable[[Run], bool]) -> dict[str, str]:
     def rest(run: Run) -> tuple[int | None, str, str]:
-        return run.workers, run.pool, group_key(run.config, group)
+        return run.workers, run.pool, group_key(settings(run), group)
 
     alike = {rest(run): run.key for run in runs if usual(run)}
     return {run.key: alike[own] for run in runs if (own := rest(run)) in alike and alike[own] != run.key}

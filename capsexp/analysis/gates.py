@@ -41,7 +41,7 @@ def judge(
         if gate.relative and unjudged:
             verdict, reason, value = Reading.NOT_JUDGED, unjudged, None
         elif gate.relative and no_baseline:
-            verdict, reason, value = Reading.NOT_JUDGED, f"no baseline: {no_baseline}", None
+            verdict, reason, value = Reading.NOT_JUDGED, _none(no_baseline), None
         elif gate.timed and (invalid or (gate.relative and baseline_invalid)):
             verdict, reason = Reading.NOT_JUDGED, invalid or f"the baseline: {baseline_invalid}"
         elif gate.relative and (open_ := _pairs(estimate, configuration, FIRST_LOOK if looks else FEWEST_PAIRS)):
@@ -63,6 +63,10 @@ def judge(
         why = f"none of {counted(total, 'request')} completed"
         found.append(GateResult(metric="completed", value=0, limit=1, verdict=Reading.FAIL, reason=why))
     return tuple(found)
+
+
+def _none(why: str) -> str:
+    return why if why.startswith("no baseline") else f"no baseline: {why}"
 
 
 def _pairs(estimate: Estimate, configuration: Configuration, fewest: int) -> tuple[str, int] | None:

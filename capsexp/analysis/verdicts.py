@@ -26,6 +26,8 @@ def judged(one: Configuration, base: Configuration, thresholds: Mapping[str, Any
     if one.status != Status.OK:
         return one
     none = None if base.value("makespan_s") else f"{base.key} did not complete its requests"
+    if one.no_baseline:
+        none = one.no_baseline
     if one.unlike_baseline:
         none = f"{base.key} was measured with other {' and '.join(one.unlike_baseline)}"
     mine, theirs = invalid(one), invalid(base)
@@ -34,7 +36,7 @@ def judged(one: Configuration, base: Configuration, thresholds: Mapping[str, Any
     caveats = gates.caveats(results, thresholds, one.validity.invalid, validity.kinds(validity.codes([one])))
     if left_out := alike.said(one.left_out):
         caveats.append(left_out)
-    is_baseline = one.key == base.key and one.fault.kind == "none"
+    is_baseline = one.key == base.key and one.no_baseline is None and one.fault.kind == "none"
     verdict = gates.verdict(results, caveats, bool(mine or theirs), is_baseline)
     kept = slo.verdict(one.slo)
     if kept == Reading.FAIL and verdict != Verdict.INVALID:
@@ -52,6 +54,8 @@ def _unjudged(one: Configuration, base: Configuration) -> str | None:
     """Why what more workers bring is not asked of this configuration."""
     if one.fault.kind != "none":
         return "faults were injected"
+    if one.no_baseline:
+        return None  # it is asked, and cannot be answered
     if one.key == base.key:
         return "this is the baseline"
     if one.timed:

@@ -2,20 +2,49 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from capsexp.plugpoints import EXECUTORS
 from capsexp.setting import setting
 
+LOCAL = "local"  # all others may run jobs on machines that are not this one
+NODES = ("partition", "constraint", "node")  # the settings that choose nodes: a sweep may compare them
+
 
 @dataclass
 class ExecutorConfig:
-    """Where runs are executed, one at a time: here, each as `python -m capsexp.run RUN_DIR`."""
+    """Where runs are executed, one at a time, each as `python -m capsexp.run RUN_DIR`: here, or as jobs of a cluster.
+    Only `name` is read with executor=local."""
 
-    name: str = setting("local", "which executor")
-    options: dict[str, Any] = setting({}, "options of an executor from another package")
+    name: str = setting(LOCAL, "which executor")
+    partition: str | None = setting(None, "of slurm: the partition, as for srun --partition; null: the default one")
+    constraint: str | None = setting(None, "features that the node has, as for srun --constraint")
+    node: str | None = setting(None, "the name of the node to use")
+    same_node: bool = setting(True, "all runs with the same choice of nodes on the node of the first one")
+    time_limit_min: float | None = setting(
+        None, "of a job, in minutes; null: what the run's own deadlines come to", above=True
+    )
+    queue_s: float | None = setting(None, "that a job may wait for its node; null: as long as it takes", above=True)
+    lost_s: float = setting(120.0, "s without a sign of life, after which a job is lost and its run repeated", low=10)
+    arguments: str = setting("", "more options of srun, such as --account=NAME")
+    options: dict[str, Any] = setting({}, "of an executor that another package brings")
+
+    @property
+    def local(self) -> bool:
+        """Whether runs are made by this machine."""
+        return self.name == LOCAL
+
+    def told(self) -> dict[str, Any]:
+        """What the executor is told: its settings, and `options` among them."""
+        own = {key: value for key, value in asdict(self).items() if key not in ("name", "options")}
+        return {**own, **self.options}
 
     def problems(self) -> Iterator[str]:
         yield from EXECUTORS.problems("executor", [self.name])
+        try:
+            shlex.split(self.arguments)
+        except ValueError as error:
+            yield f"executor.arguments: {self.arguments!r} is no command line ({error})"

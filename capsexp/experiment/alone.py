@@ -22,7 +22,7 @@ from capsexp.client.warm import ROUNDS
 from capsexp.config import Config, LoadConfig, without_labels, worker_count
 from capsexp.counts import counted
 from capsexp.errors import HarnessError, ServerError
-from capsexp.experiment import deadlines, launch, readiness
+from capsexp.experiment import deadlines, environment, launch, readiness
 from capsexp.experiment.child import POLL_S, Child
 from capsexp.experiment.fingerprint import of_samples
 from capsexp.files import read_json, storing
@@ -49,7 +49,7 @@ def digest(config: Config) -> str:
     load = config.load
     same = [
         {part: whole[part] for part in parts}, of_samples(config.samples),
-        [load.seg_duration, load.seg_overlap, load.message_s],
+        [load.seg_duration, load.seg_overlap, load.message_s], *environment.of_node(config).values(),
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()[:12]
 

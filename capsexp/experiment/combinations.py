@@ -61,8 +61,9 @@ def composes(hydra: DictConfig) -> None:
 
 def _elsewhere(key: str) -> str:
     return (
-        f"hydra/{key}: capsexp makes its runs here, one at a time and in its own order: runs that share a machine, or "
-        f"are spread over several, cannot be compared; leave hydra/{key} away (basic)"
+        f"hydra/{key}: capsexp makes its runs itself, one at a time, in its own order: runs that share a machine, or "
+        f"are spread over several, cannot be compared; leave hydra/{key} away (basic). Runs as jobs of a cluster: "
+        "executor=slurm"
     )
 
 

@@ -22,6 +22,7 @@ from capsexp.files import sha256
 from capsexp.load import LOADS
 from capsexp.machine import total_mb, usable_cpus
 from capsexp.plugpoints import EXECUTORS, PROBES
+from capsexp.results import nodes
 from capsexp.results.run import Run, Tree
 from capsexp.targets import TARGETS
 
@@ -73,6 +74,11 @@ def _topology() -> Tree:
         "cpus": len(seen.cpus) or None, **(told if seen.told else {}), "quota": seen.quota,
         "governors": sorted(seen.governors),
     }  # fmt: skip
+
+
+def of_node(config: Config) -> dict[str, str | None]:
+    """What tells the kind of node apart on which a reference is made, where runs are made elsewhere; empty here."""
+    return {} if config.executor.local else {"node": nodes.kind(machine())}
 
 
 def software(config: Config) -> Tree:
@@ -140,6 +146,17 @@ def with_engines(environment: Tree, runs: Iterable[Run]) -> Tree:
     """What the engines said of themselves once they ran: the threads they really have."""
     said = {f"{run.engine}, threads={run.threads}": run.engine_about for run in runs if run.engine_about}
     return {**environment, "engines": said}
+
+
+def of_nodes(environment: Tree, runs: Iterable[Run]) -> Tree:
+    """The same with what the first run was made on in place of this machine, where runs are made elsewhere; `nodes`:
+    the kinds of nodes, where there are several."""
+    made = [run.environment for run in runs if run.environment is not None]
+    if not made:
+        return environment
+    kinds = {kind: None for one in made if (kind := nodes.kind(one)) is not None}
+    own = {key: value for key, value in made[0].items() if key not in ("models", "packages")}
+    return {**environment, **own, **({"nodes": list(kinds)} if len(kinds) > 1 else {})}
 
 
 def _version(package: str) -> str | None:

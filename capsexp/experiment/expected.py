@@ -4,18 +4,29 @@ long a load will take."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
+from capsexp import interrupts
 from capsexp.config import Config
 from capsexp.experiment import alone, reference
+from capsexp.experiment.heartbeat import exclusive
 from capsexp.experiment.repeats import Pace
 from capsexp.results.read import read_reference
+from capsexp.runfiles import PASSING
 
 
 def ensure(config: Config, sweep_dir: Path, say: Callable[[str], None]) -> tuple[str | None, Pace | None]:
-    """The name of its folder below reference/. Raises what making it raises."""
+    """The name of its folder below reference/. Raises what making it raises. Where runs are made elsewhere, one machine
+    at a time makes it."""
     if config.reference.name == "off":
         return None, None
+    alone_here = nullcontext() if config.executor.local else exclusive(sweep_dir / PASSING / "lock", interrupts.check)
+    with alone_here:
+        return _made(config, sweep_dir, say)
+
+
+def _made(config: Config, sweep_dir: Path, say: Callable[[str], None]) -> tuple[str, Pace | None]:
     if config.reference.name == "server":
         name = alone.ensure(config, sweep_dir, say)
     else:

@@ -15,6 +15,7 @@ from capsexp.counts import counted
 from capsexp.experiment import expected
 from capsexp.experiment.record import RunRecord, job
 from capsexp.experiment.reference_trials import ReferenceTrials
+from capsexp.experiment.references import References
 from capsexp.experiment.repeats import Pace, by_first_run, expected_s, key, measured, settle
 from capsexp.experiment.run import attempt
 from capsexp.experiment.submission import submit
@@ -37,6 +38,7 @@ class Jobs:
     def __init__(self, sweep: PlannedSweep, folder: SweepFolder) -> None:
         self._sweep, self._folder = sweep, folder
         self._reference = ReferenceTrials(sweep, folder.path)
+        self._references = References(folder.path)
 
     def make(self, planned: Planned) -> None:
         """Make a run, whatever becomes of it: run.json says what. Raises KeyboardInterrupt, StorageError, OSError."""
@@ -61,19 +63,23 @@ class Jobs:
 
     def _prepare(self, run: RunRecord) -> None:
         """What runs share: the reference, and the load that it lets us settle on; and what the run is to time of it."""
-        run.reference, pace = expected.ensure(run.config, self._folder.path, _say)
-        run.load = self._settle(run, pace)
+        cpus = usable_cpus()
+        if run.config.executor.local:
+            run.reference, pace = expected.ensure(run.config, self._folder.path, _say)
+        else:
+            run.reference, pace, cpus = self._references.ensure(run.config, _replay(run.config))
+        run.load = self._settle(run, pace, cpus)
         run.reference_counts = self._reference.due(run)
         write(run.dir / JOB, job(run))
 
-    def _settle(self, run: RunRecord, pace: Pace | None) -> LoadConfig:
+    def _settle(self, run: RunRecord, pace: Pace | None, cpus: float) -> LoadConfig:
         """What load a run makes: the same for all that are compared, and again when the sweep is resumed."""
         config, decided, planned = run.config, self._sweep.repeats, self._sweep.planned
         before = len(decided)
-        load = settle(config, pace, decided, [p.config for p in planned], usable_cpus(), _say)
+        load = settle(config, pace, decided, [p.config for p in planned], cpus, _say)
         if len(decided) > before or run.key not in self._sweep.expected:
             alike = [p for p in planned if key(p.config) == key(config)]
-            found = {p.key: expected_s(p.config, pace, decided, usable_cpus()) for p in alike}
+            found = {p.key: expected_s(p.config, pace, decided, cpus) for p in alike}
             self._sweep.expected.update({name: seconds for name, seconds in found.items() if seconds is not None})
             self._folder.record()
         if load != config.load:

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from capsexp.errors import ConfigError
+from capsexp.experiment.attempts import adopt
 from capsexp.experiment.fingerprint import fingerprint
 from capsexp.experiment.sweep import Planned, PlannedSweep
 from capsexp.files import read_json
@@ -18,6 +19,8 @@ from capsexp.results.verdicts import Status
 def outstanding(sweep: PlannedSweep, redo: str | None) -> list[tuple[Planned, str]]:
     """Runs that have to be made, each with the reason; what was there of them is removed, also of the reference where
     it heard something else. Raises ConfigError where that would be a finished run and `redo` does not say so."""
+    for planned in sweep.planned:
+        adopt(sweep.folder / planned.dir)
     found = [(planned, reason) for planned in sweep.planned if (reason := _why(sweep.folder / planned.dir, planned))]
     finished = [(planned, reason) for planned, reason in found if reason.startswith(_OTHER)]
     if finished and redo != "changed":

@@ -17,6 +17,7 @@ from capsexp.config import Config, engine_languages, worker_count
 from capsexp.engines import EngineConfig
 from capsexp.engines.base import model_files
 from capsexp.errors import ConfigError, EngineError, SampleError, ServerError
+from capsexp.experiment.executors import EXECUTORS
 from capsexp.experiment.reachability import unreachable
 from capsexp.experiment.sweep import PlannedSweep
 from capsexp.files import note
@@ -42,6 +43,9 @@ def check(sweep: PlannedSweep) -> tuple[list[EngineConfig], list[str]]:
         found = list(dict.fromkeys([*found, *filter(None, map(_language_doubt, configs))]))
         found += [*_unread_engine(sweep), *doubts(sweep.config.report.formats)]
         placeable(configs)
+        for executor in {repr(c.executor): c.executor for c in configs}.values():
+            if (ready := getattr(EXECUTORS.get(executor.name), "ready", None)) is not None:
+                ready(executor.told())
         for names in {tuple(c.monitor.probes) for c in configs if c.monitor.probes is not None}:
             probes.usable("monitor.probes", names)
     except (EngineError, SampleError) as error:
@@ -62,7 +66,7 @@ def check(sweep: PlannedSweep) -> tuple[list[EngineConfig], list[str]]:
 def placeable(configs: Sequence[Config]) -> None:
     """Raises ConfigError for a placement that cannot be had here, or that is another one of the sweep under another
     name. Where runs are executed elsewhere their servers say so."""
-    if any(config.executor.name != "local" for config in configs):
+    if any(not config.executor.local for config in configs):
         return
     machine, pins = topology.read(), dict[str, set[tuple[int, int, tuple[str, ...]]]]()
     for config in configs:

@@ -16,7 +16,7 @@ from pathlib import Path
 from capsexp import interrupts
 from capsexp.config import Config, ServerConfig, to_yaml, without_labels
 from capsexp.errors import EngineError, HarnessError
-from capsexp.experiment import plain_processes
+from capsexp.experiment import environment, plain_processes
 from capsexp.experiment.child import Child, python
 from capsexp.experiment.plain_processes import BEAT
 from capsexp.files import read_json, storing, write_text
@@ -32,6 +32,7 @@ def digest(config: Config) -> str:
     same = {
         **{part: whole[part] for part in ("engine", "punctuation", "threads", "samples")},
         "cut": [config.load.seg_duration, config.load.seg_overlap],
+        **environment.of_node(config),
     }  # fmt: skip
     return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()[:12]
 

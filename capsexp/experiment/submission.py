@@ -10,17 +10,20 @@ from capsexp.experiment import deadlines
 from capsexp.experiment.executors import EXECUTORS
 from capsexp.experiment.record import RunRecord, finished
 from capsexp.files import read_json
+from capsexp.results.attempts import place
 from capsexp.results.verdicts import Status
 from capsexp.tool import TOKEN
 
 
-def submit(record: RunRecord, checkpoint: Callable[[], None]) -> Status:
-    """Have a run made; its status, which run.json says. With hours=, `checkpoint` is called whenever that says more.
+def submit(record: RunRecord, checkpoint: Callable[[], None], within_s: float | None = None) -> Status:
+    """Have a run made, within what its deadlines come to or `within_s`; its status, which run.json says. With hours=,
+    `checkpoint` is called whenever that says more.
     Raises KeyboardInterrupt and StorageError, once the run was taken down."""
     config = record.config
     try:
         ended = EXECUTORS.get(config.executor.name).execute(
-            record.dir, {TOKEN: config.server.token or ""}, deadlines.run(config), config.executor.options,
+            record.dir, {TOKEN: config.server.token or ""}, deadlines.run(config) if within_s is None else within_s,
+            config.executor.told(),
             _looking_after(record, checkpoint),
         )  # fmt: skip
         if ended.code == StorageError.EXIT:
@@ -46,13 +49,14 @@ def _unless_recorded(record: RunRecord, status: Status, error: str) -> None:
 
 
 def _looking_after(record: RunRecord, checkpoint: Callable[[], None]) -> Callable[[], None]:
-    path, seen = record.dir / "run.json", 0
+    seen = 0
 
     def look() -> None:
         nonlocal seen
         interrupts.check()
         if not record.dir.parent.is_dir():
             raise StorageError(f"cannot write {record.dir.parent.name}: No such file or directory")
+        path = place(record.dir) / "run.json"
         if record.config.hours is None or not path.is_file() or (now := path.stat().st_mtime_ns) == seen:
             return
         seen = now

@@ -13,6 +13,7 @@ from capsexp import compose
 from capsexp.analysis.capacity_search import alone
 from capsexp.analysis.capacity_search import split as split_load
 from capsexp.config import Config, resolve, slug, to_dict, trial_count, worker_count
+from capsexp.config.executor import NODES
 from capsexp.errors import ConfigError
 from capsexp.experiment import probing
 from capsexp.experiment.combinations import combinations, composes, countable, here, plain, split
@@ -131,6 +132,7 @@ def _error(combination: Sequence[str], config_dir: Path | None, config_name: str
 
 # What describes a sweep as a whole.
 _WHOLE = frozenset({"trials", "trials_max", "name", "resume", "executor", "search"})
+_OF_NODES = frozenset(f"executor.{key}" for key in NODES)  # types of nodes are measured side by side
 # What our own server is told and no other.
 _OF_OURS = ("workers", "threads", "pool", "placement", "engine", "punctuation", "server")
 _TOLD_TO_ALL = frozenset(
@@ -155,7 +157,7 @@ def each_differs(planned: Sequence[Planned]) -> None:
                 f"{key}: judges what was measured and changes nothing of it, so it has one value in a sweep; to judge "
                 f"the same runs by another: resume=FOLDER {key}=VALUE"
             )
-        if key in _WHOLE or group in _WHOLE:
+        if key not in _OF_NODES and (key in _WHOLE or group in _WHOLE):
             raise ConfigError(f"{key}: is of the whole sweep and has one value")
         if group not in _OF_OURS or key in _TOLD_TO_ALL:
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -19,6 +20,7 @@ from capsexp.results import signature
 from capsexp.results.read import read_sweep
 from capsexp.results.report import Report
 from capsexp.results.sweep import write_plan
+from capsexp.runfiles import PASSING
 
 
 class SweepFolder:
@@ -72,8 +74,12 @@ class SweepFolder:
     def finish(self) -> Report:
         """The report and the archive, of what is there. Raises StorageError, ArchiveError, OSError."""
         path, wanted = self.path, self._sweep.config.archive
+        shutil.rmtree(path / PASSING, ignore_errors=True)
         files = read_sweep(path)
-        made_by = environment.with_engines(files.environment, [one.run for one in files.runs])
+        runs = [one.run for one in files.runs]
+        made_by = environment.with_engines(files.environment, runs)
+        if not self._sweep.config.executor.local:
+            made_by = environment.of_nodes(made_by, runs)
         write_json(path / "environment.json", made_by)
         report = rebuild(path)
         tell(as_seen_from_here(path, report))

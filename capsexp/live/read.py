@@ -18,6 +18,7 @@ from capsexp.live.standing import Standing, standings
 from capsexp.live.state import Known, Look, Progress, RunSeen, Tick, time_left
 from capsexp.live.table import Growing
 from capsexp.report.build import assemble
+from capsexp.results.attempts import place
 from capsexp.results.read import read_sweep
 from capsexp.results.sweep import FILE as SWEEP
 from capsexp.results.sweep import PlannedRun, read_plan
@@ -93,7 +94,7 @@ class Folder:
         folder = self._folder / name
         run = RunSeen(planned.num, planned.key, planned.trial, began=_mtime(folder / JOB))
         try:
-            path = folder / "run.json"
+            path = place(folder) / "run.json"
             found = read_json(path)
             status = found["status"]
             if status in ENDED:
@@ -110,7 +111,7 @@ class Folder:
         if name is None:
             self._run = None
             return frozenset()
-        folder = self._folder / name
+        folder = place(self._folder / name)
         if self._run is None or self._run.folder != folder:
             self._run = RunFolder(folder)
         self._run.look()

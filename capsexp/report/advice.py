@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from capsexp import escape
-from capsexp.analysis import blocks, race, recommend, settle, trials
+from capsexp.analysis import baseline, blocks, race, recommend, settle, trials
 from capsexp.analysis.aggregate import Observed
 from capsexp.config import trial_count
 from capsexp.files import from_here
@@ -40,7 +40,7 @@ def advise(
     tolerance: float,
 ) -> list[Advice]:
     """What to run, each with how to start it."""
-    configs = {r.run.key: r.run.config for r in files.runs}
+    configs = {r.run.key: baseline.settings(r.run) for r in files.runs}
     found = []
     for advice in recommend.advise(configurations, configs, tolerance, scalings, cpus):
         chosen = advice.recommendation
@@ -63,7 +63,7 @@ def raced(
     files: SweepFiles, observed: Sequence[Observed], configurations: Sequence[Configuration], tolerance: float
 ) -> list[Configuration]:
     """With who is out of the race."""
-    configs, limit = {r.run.key: r.run.config for r in files.runs}, files.sweep.thresholds.get("speedup")
+    configs, limit = {r.run.key: baseline.settings(r.run) for r in files.runs}, files.sweep.thresholds.get("speedup")
     speeds = blocks.speeds_of(observed)
     return race.raced(configurations, configs, speeds, tolerance, limit, files.sweep.trials_max)
 
@@ -78,7 +78,7 @@ def looked(
 ) -> TrialsAsked:
     """What search=race and then trials=auto ask further, and why it has stopped if it has. `settings`: of the
     report."""
-    configs, tolerance = {r.run.key: r.run.config for r in files.runs}, settings["tolerance"]
+    configs, tolerance = {r.run.key: baseline.settings(r.run) for r in files.runs}, settings["tolerance"]
     choices, gains = recommend.choices(configurations, configs, tolerance), None
     if files.sweep.racing:
         speeds, wanted = blocks.speeds_of(observed), trial_count(asked.asked)

@@ -224,7 +224,7 @@ def _scalings(
 ) -> list[Scaling]:
     """A fit for each group that differs in workers only."""
     groups: dict[tuple[str, str | None], list[Configuration]] = {}
-    configs = {one.run.key: one.run.config for one in observed}
+    configs = {one.run.key: baseline.settings(one.run) for one in observed}
     for c in configurations:
         sound = c.status == Status.OK and c.workers and not verdicts.invalid(c)
         if sound and c.fault.kind == "none":
@@ -248,7 +248,7 @@ def _diagnose(
 ) -> dict[str, tuple[str, ...]]:
     """Per configuration that disappoints: what the data say is the cause."""
     by_key, found = {c.key: c for c in configurations}, {}
-    configs = {o.run.key: o.run.config for o in observed}
+    configs = {o.run.key: baseline.settings(o.run) for o in observed}
     choices = recommend.choices(configurations, configs, tolerance)
     for one in configurations:
         base = by_key.get(one.baseline or "")

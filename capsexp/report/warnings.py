@@ -132,6 +132,11 @@ def _of_configuration(c: Configuration, seen: Sequence[Seen], files: SweepFiles)
         yield disturbed
     if left_out := alike.said(c.left_out):
         yield f"{c.key}: {left_out}"
+    if c.no_baseline:
+        yield (
+            f"{c.key}: {c.no_baseline} ({c.node}): one that differs only in workers was made on another; "
+            "executor.node=NAME, or executor.constraint=FEATURE, has all of them made on one type"
+        )
     if c.unlike_baseline:
         yield (
             f"{c.key}: measured with other {' and '.join(c.unlike_baseline)} than its baseline {c.baseline}, so the "

@@ -3,6 +3,8 @@ standard input to the client and to who injects faults."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from capsexp.results.run import ReferenceProcesses, Tree
@@ -17,7 +19,9 @@ class JobLoad(msgspec.Struct, frozen=True, kw_only=True):
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """job.json: all that a run's replay.yaml, in which everything is settled, does not tell. Without it the folder's
-    name tells what the run is to its sweep. `reference`: how many plain processes are to be timed before it."""
+    name tells what the run is to its sweep. `reference`: how many plain processes are to be timed before it; `sweep`:
+    where the sweep's folder is, seen from this one; `only`: the reference is made for the sweep's runs, and no run.
+    Raises ValueError for a `sweep` that is no folder above."""
 
     schema: int = 1
     num: int
@@ -25,6 +29,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     trials: int | str
     load: JobLoad
     reference: tuple[int, ...] = ()
+    sweep: str = ".."
+    only: Literal["reference"] | None = None
+
+    def __post_init__(self) -> None:
+        if self.sweep not in ("..", "../..", "../../.."):
+            raise ValueError(f"sweep is {self.sweep!r}, which is no folder above")
 
 
 class ReferenceSpeeds(msgspec.Struct, frozen=True, kw_only=True):

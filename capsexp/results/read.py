@@ -15,6 +15,7 @@ from capsexp.errors import ArchiveError
 from capsexp.files import read_json
 from capsexp.renamed import renewed
 from capsexp.results import tables
+from capsexp.results.attempts import place
 from capsexp.results.forms import known, named, typed
 from capsexp.results.report import SCHEMA, Report
 from capsexp.results.rows import FaultRow, PacketRow, RequestRow, Row, SegmentRow, WorkerRow
@@ -92,7 +93,7 @@ def read_sweep(folder: Path) -> SweepFiles:
         try:
             if here.is_symlink():
                 raise ValueError("its folder is a link")
-            runs.append(read_run(here))
+            runs.append(read_run(place(here)))
         except FileNotFoundError:
             missing.append(Missing(planned))
         except (ValueError, OSError) as error:

@@ -258,6 +258,8 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     fault: FaultSummary = FaultSummary()
     left_out: tuple[LeftOut, ...] = ()
     unlike_baseline: tuple[str, ...] = ()
+    node: str | None = None  # the kind of node that it was made on
+    no_baseline: str | None = None  # why it is compared with none
     adds_workers: bool = True
     timed: bool = False
     parts: tuple[LoadPart, ...] = ()

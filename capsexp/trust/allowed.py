@@ -16,6 +16,7 @@ MEASURES = (
     *(f"samples.{key}" for key in ("name", "set", "minutes", "concurrency", "language")),
     *(f"load.{each.name}" for each in fields(LoadConfig)),
     "reference.*", "control.*", "fault.*", "thresholds.*", "slo.*", "search.*", "validity.*", "report.*", "archive.*",
+    *(f"executor.{key}" for key in ("same_node", "time_limit_min", "queue_s", "lost_s")),
     "placement.*", "monitor.interval", "monitor.live", "monitor.probes",
     *(f"server.{key}" for key in (
         "name", "port", "dispatch", "schedule", "passed_over_s", "max_queue", "max_retries", "stuck_s", "stuck_rtf",

@@ -13,9 +13,11 @@ from capsexp.analysis import (
 from capsexp.analysis import trials as plan
 from capsexp.analysis.correctness import Judgement
 from capsexp.results.report import Configuration, LeftOut
+from capsexp.results.verdicts import Reading, Verdict
 from tests.support.values import (
     HOG,
     LIMITS,
+    REFERENCES,
     RIGHT,
     again,
     config,
@@ -237,3 +239,25 @@ def test_what_a_server_spoke_and_how_it_scheduled_is_its_runs_word() -> None:
     assert [(c.target, c.schedule) for c in counted(theirs)] == [("vosk", None)]  # nobody knows how others do
     (older,) = counted(made_run(1, 10.0, config={k: v for k, v in config().items() if k != "target"}))
     assert older.target == "capswriter"
+
+
+def test_what_was_made_on_another_type_of_node_has_no_baseline_and_decides_nothing() -> None:
+    small = {"cpu": "A", "cpus_usable": 1, "memory_mb": 8000, "system": "Linux 6.1"}
+    big = {**small, "cpus_usable": 2}
+    made = [
+        made_run(workers, makespan, trial=trial, environment=where, judged=RIGHT)
+        for trial in (1, 2, 3)
+        for workers, makespan, where in ((1, 10.0, small), (2, 4.0, big))
+    ]
+    one, two = aggregate.configurations(made, REFERENCES, LIMITS)
+    assert (one.role, one.verdict) == ("baseline", Verdict.BASELINE)
+    assert two.value("speedup") is None
+    assert (two.role, two.no_baseline) == (None, "no baseline on this node type")
+    gate = next(gate for gate in two.gates if gate.metric == "speedup")
+    assert (gate.verdict, gate.reason) == (Reading.NOT_JUDGED, "no baseline on this node type")
+    assert two.verdict == Verdict.INCONCLUSIVE
+    assert two.node == "2 x A, 8 GB, Linux 6.1 [4f53]"
+    # A trial on another type than the others is none of this configuration.
+    mixed = [made_run(2, 4.0, trial=trial, environment=small if trial < 3 else big) for trial in (1, 2, 3)]
+    (alone,) = aggregate.configurations(mixed, REFERENCES, LIMITS)
+    assert (alone.trials, alone.left_out[0].why) == (2, "made on another type of node")

@@ -155,7 +155,7 @@ def test_a_group_tells_all_that_is_wrong_with_it() -> None:
     assert [line.partition(";")[0] for line in formats] == [
         "report.formats: unknown exporter 'txt'", "report.formats: unknown exporter 'jsn'",
     ]  # fmt: skip
-    assert [line[:37] for line in ExecutorConfig("slurn").problems()] == ["executor: unknown executor 'slurn'; v"]
+    assert [line[:37] for line in ExecutorConfig("ocal").problems()] == ["executor: unknown executor 'ocal'; di"]
     assert not list(MonitorConfig(probes=["processes", "system"]).problems())
 
 

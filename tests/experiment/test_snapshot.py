@@ -28,7 +28,7 @@ def test_runs_are_made_here(
     assert main([*NULL, override, "workers=1,2", "-m"]) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert "capsexp makes its runs here, one at a time" in said
+    assert "capsexp makes its runs itself, one at a time" in said
     assert not list(tmp_path.iterdir())
 
 

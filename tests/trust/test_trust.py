@@ -137,6 +137,9 @@ ASKED = {
 }  # fmt: skip
 
 
+EXECUTED = {f"executor.{key}" for key in ("name", "options", "partition", "constraint", "node", "arguments")}
+
+
 def test_every_key_that_loads_runs_or_reaches_something_is_asked_for() -> None:
     """A key that is new is asked for as well, until trust.py says that it only measures."""
     from capsexp.config import Config
@@ -161,7 +164,7 @@ def test_every_key_that_loads_runs_or_reaches_something_is_asked_for() -> None:
     assert {key for key in known if named.search(key)} <= ASKED | {"load.give_up_class"}  # of users, not of Python
     assert asked == ASKED | {
         "redo", "server.origins",  # what is replayed is no resumed sweep; who may connect is the user's to say
-        "executor.name", "executor.options",  # where runs are made, too
+        *EXECUTED,  # where runs are made, too
     }  # fmt: skip
 
 
@@ -305,7 +308,7 @@ def test_a_run_outside_of_the_folder_is_not_read(tmp_path: Path) -> None:
 def test_the_settings_that_an_archive_of_ours_has_need_no_trust() -> None:
     """A setting that only measures has to be on the list, or every replay asks for --trust."""
     asks = {"resume", "redo", "samples.dir", "monitor.log", "monitor.pid", "monitor.port", "engine.model_dir"}
-    asks |= {"monitor.html", "engine.model_id", "punctuation.model_dir", "executor.name", "executor.options"}
+    asks |= {"monitor.html", "engine.model_id", "punctuation.model_dir", *EXECUTED}
     reach = ("host", "cmd", "url", "token", "allow_anonymous", "certfile", "keyfile", "origins")
     asks |= {f"server.{key}" for key in (*reach, "env", "cwd", "model", "install")}
     known = {f"{group}.{key}" if isinstance(value, dict) else group

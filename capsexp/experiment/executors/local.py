@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from capsexp import interrupts
 from capsexp.errors import HarnessError
@@ -36,6 +36,11 @@ def execute(
         finally:
             with interrupts.deferred():
                 run.stop(STOP_S)  # what it started itself ends with it
-        said.seek(max(0, said.seek(0, os.SEEK_END) - LAST_BYTES))
-        lines = said.read().decode("utf-8", "replace").splitlines()
-    return JobEnd(run.process.returncode, lines[-1] if lines else "it said nothing")
+        return JobEnd(run.process.returncode, last_line(said))
+
+
+def last_line(said: IO[bytes]) -> str:
+    """Of what a run told."""
+    said.seek(max(0, said.seek(0, os.SEEK_END) - LAST_BYTES))
+    lines = said.read().decode("utf-8", "replace").splitlines()
+    return lines[-1] if lines else "it said nothing"

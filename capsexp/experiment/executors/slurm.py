@@ -1,0 +1,223 @@
+"""executor=slurm: each run as a job of a Slurm cluster, on a node that it has for itself.
+
+The job is started by srun, whose stdin is held here: when this process ends, however it does, the run sees the end of
+its stdin and ends in order. Its folder is an attempt's, which becomes the run when the job has ended well.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from capsexp import interrupts
+from capsexp.errors import ConfigError, HarnessError
+from capsexp.experiment.attempts import Attempt, nodes
+from capsexp.experiment.child import Supervised, python
+from capsexp.experiment.executors import _slurm
+from capsexp.experiment.executors.base import JobEnd
+from capsexp.experiment.executors.local import last_line
+from capsexp.files import note
+from capsexp.tool import PARENT
+from capsexp.waiting import wait_until
+
+POLL_S = 0.1
+QUEUE_S = 2.0  # between two questions to Slurm while a job waits
+ANSWER_S = 30.0  # for Slurm to answer one
+BEGIN_S = 300.0  # from a job's start to our first line there: Python is read from a network, perhaps
+STOP_S = 120.0  # for a run to take down and record what it has
+GONE_S = 120.0  # for a job that was cancelled to leave its node: Slurm's own patience is KillWait, 30 s by default
+_chosen: dict[tuple[Any, ...], str] = {}  # the node of the first job of each sweep, for each choice of nodes
+
+
+def ready(options: Mapping[str, Any]) -> None:
+    """Raises ConfigError, in one line, where no job can be started from here."""
+    if lacks := [each for each in ("srun", "squeue", "scontrol", "scancel", "sinfo") if shutil.which(each) is None]:
+        raise ConfigError(f"executor=slurm: no {lacks[0]} here; start it where jobs of the cluster are submitted")
+    if _ask("sinfo", "--noheader", "--format=%T") is None:
+        raise ConfigError("executor=slurm: sinfo gets no answer from the cluster; is slurmctld up?")
+
+
+def execute(
+    run_dir: Path,
+    secrets: Mapping[str, str],
+    within_s: float,
+    options: Mapping[str, Any],
+    meanwhile: Callable[[], None],
+) -> JobEnd:
+    """`within_s` counts from when the run begins there; how long it may wait for its node is executor.queue_s."""
+    own = _slurm.name(run_dir.parent)
+    _cancel(own)  # what a runner that was killed has left
+    attempt = Attempt(run_dir)
+    key = (run_dir.parent, *_slurm.choice(options))
+    wanted = _usable(_chosen.get(key) or _before(run_dir.parent)) if options.get("same_node") else None
+    command = python("capsexp.run", str(attempt.dir), "--job")
+    line = ["env", *(f"--unset={name}" for name in _slurm.without_job(os.environ))]
+    line += _slurm.launch(options, own, wanted, within_s, _binds(), command)
+    with tempfile.TemporaryFile() as said:
+        job = Supervised(line, "srun", {**secrets, PARENT: ""}, out=said.fileno())
+        watch = _Watch(own, attempt, within_s, options, meanwhile)
+        try:
+            wait_until(lambda: not job.alive(), float("inf"), POLL_S, watch.look)
+        except BaseException as error:
+            with interrupts.deferred():
+                _stop(job, own, gently=watch.begun and not isinstance(error, HarnessError))
+                attempt.keep() if (attempt.dir / "run.json").is_file() and watch.begun else attempt.give_up()
+                attempt.note("slurm", watch.job, watch.node, str(error) or "interrupted")
+            raise
+        with interrupts.deferred():
+            ended = _ended(watch.job or watch.seen())
+            _cancel(own)
+            if watch.begun or attempt.owner() is not None:
+                watch.begin()
+                _chosen.setdefault(key, watch.node or "")
+            return _outcome(attempt, watch, ended, JobEnd(job.process.returncode, last_line(said)))
+
+
+def _outcome(attempt: Attempt, watch: _Watch, ended: str | None, end: JobEnd) -> JobEnd:
+    """What the job came to. Raises HarnessError where that says nothing of what was measured."""
+    where = f"job {watch.job or '?'}{f' on {watch.node}' if watch.node else ''}"
+    if ended in _slurm.VOID or (ended is None and not attempt.complete()):
+        attempt.give_up()
+        attempt.note("slurm", watch.job, watch.node, ended or "lost")
+        raise HarnessError(f"{where} was lost: Slurm says {ended or 'nothing of it any more'}")
+    attempt.keep() if attempt.complete() else attempt.give_up()
+    attempt.note("slurm", watch.job, watch.node, ended or "unknown")
+    return end
+
+
+class _Watch:
+    """Looks after a job while srun waits for it."""
+
+    def __init__(
+        self,
+        own: str,
+        attempt: Attempt,
+        within_s: float,
+        options: Mapping[str, Any],
+        meanwhile: Callable[[], None],
+    ) -> None:
+        self._own, self._attempt, self._within_s, self._options = own, attempt, within_s, options
+        self._meanwhile = meanwhile
+        self.begun, self.job, self.node = False, None, None  # type: bool, str | None, str | None
+        self._submitted = self._began = time.monotonic()
+        self._started: float | None = None  # when Slurm gave it a node
+        self._asked, self._said = 0.0, ""
+
+    def seen(self) -> str | None:
+        """The job's id, where it never said so itself."""
+        self.job = self.job or next((one.id for one in _queue(self._own)), None)
+        return self.job
+
+    def begin(self) -> None:
+        """What the run says of itself, once it does."""
+        if not self.begun and (owner := self._attempt.owner()) is not None:
+            self.begun, self._began = True, time.monotonic()
+            self.job, self.node = str(owner.get("job")), str(owner.get("node"))
+            note(f"      job {self.job} on {self.node}")
+
+    def look(self) -> None:
+        """Raises HarnessError for a job that will not begin, does not end or is lost, and what `meanwhile` raises."""
+        self._meanwhile()
+        self.begin()
+        now = time.monotonic()
+        if not self.begun:
+            if now - self._asked > QUEUE_S:
+                self._asked = now
+                self._wait(now)
+            return
+        if now - self._began > self._within_s:
+            raise HarnessError(f"the run had not ended after {self._within_s:.0f} s")
+        if (silent := self._attempt.silent_s()) > self._options.get("lost_s", 120.0):
+            raise HarnessError(f"job {self.job} on {self.node} was lost: no sign of life for {silent:.0f} s")
+
+    def _wait(self, now: float) -> None:
+        found = next(iter(_queue(self._own)), None)
+        if found is None:  # not there yet, or ended: srun says which
+            return
+        self.job, self.node = found.id, found.node or None
+        if found.state not in _slurm.WAITING:
+            self._started = self._started or now
+            if now - self._started > BEGIN_S:
+                raise HarnessError(
+                    f"job {found.id} on {found.node} has said nothing in {BEGIN_S:.0f} s: does that node see "
+                    f"{self._attempt.dir.parent.parent} and Python there?"
+                )
+            return
+        if never := _slurm.hopeless(found):
+            raise HarnessError(never)
+        limit = self._options.get("queue_s")
+        if limit is not None and now - self._submitted > limit:
+            raise HarnessError(f"job {found.id} has had no node for {limit:g} s (executor.queue_s): {found.reason}")
+        if found.reason != self._said and found.reason not in _slurm.USUAL:
+            self._said = found.reason
+            note(f"      job {found.id} waits: {found.reason}")
+
+
+def _stop(job: Supervised, own: str, gently: bool) -> None:
+    """End the run, in order where it can be, and its job in any case."""
+    if gently:
+        job.stop(STOP_S)
+    _cancel(own)
+    job.stop(1.0)
+
+
+def _cancel(own: str) -> None:
+    """Cancel the jobs of this name, and wait until none is on a node any more."""
+    if not (found := _queue(own)):
+        return
+    _ask("scancel", *(one.id for one in found))
+    if not wait_until(lambda: not _queue(own), GONE_S, 0.2):
+        note(f"warning: job {', '.join(one.id for one in found)} was cancelled, and Slurm still lists it")
+
+
+def _ended(job: str | None) -> str | None:
+    """The state in which a job has ended; None where Slurm does not tell."""
+    if job is None:
+        return None
+
+    def state() -> str | None:
+        found = _slurm.described(_ask("scontrol", "show", "job", "-o", job) or "")
+        return found.state if found else None
+
+    wait_until(lambda: state() not in _slurm.ENDING, GONE_S, 0.2)
+    return state()
+
+
+@cache
+def _binds() -> bool:
+    said = _ask("scontrol", "show", "config") or ""
+    return re.search(r"^TaskPlugin\s*=\s*(task/none|\(null\))?\s*$", said, re.MULTILINE) is None
+
+
+def _queue(own: str) -> list[_slurm.Job]:
+    return _slurm.queued(_ask("squeue", "--noheader", f"--name={own}", "--format=%i|%T|%r|%N") or "")
+
+
+def _before(sweep_dir: Path) -> str | None:
+    """The node of what was made of this sweep before it was resumed."""
+    return next((node for _, node in nodes(sweep_dir)), None)
+
+
+def _usable(node: str | None) -> str | None:
+    """The node, where jobs can be had there: one that is down would be waited for."""
+    if not node:
+        return None
+    states = {state.rstrip("*~#!%$@^-+") for state in (_ask("sinfo", "-hn", node, "-o", "%T") or "").split()}
+    return node if states and states <= _slurm.USABLE else None
+
+
+def _ask(*words: str) -> str | None:
+    """What a command of Slurm's says; None where it does not answer, or says no."""
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=ANSWER_S, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout if done.returncode == 0 else None

@@ -1,0 +1,87 @@
+"""What Slurm is told, and what it says, as values."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from capsexp.compose import compose
+from capsexp.errors import ConfigError
+from capsexp.experiment.executors import _slurm, slurm
+from capsexp.experiment.executors._slurm import Job
+
+
+def line(*overrides: str, node: str | None = None, within_s: float = 90.0, binds: bool = False) -> list[str]:
+    options = compose(["engine=null", "executor=slurm", *overrides]).executor.told()
+    return _slurm.launch(options, "capsexp-1", node, within_s, binds, ["python", "-m", "capsexp.run", "/x"])
+
+
+def test_a_job_has_its_node_for_itself() -> None:
+    assert line() == [
+        "srun", "--job-name=capsexp-1", "--nodes=1", "--ntasks=1", "--exclusive", "--mem=0", "--unbuffered",
+        "--time=3", "python", "-m", "capsexp.run", "/x",
+    ]  # fmt: skip
+    assert "--cpu-bind=none" in line(binds=True)  # else one task of one CPU is pinned to it
+
+
+def test_settings_become_options() -> None:
+    said = line(
+        "executor.partition=fast", "executor.constraint=big", "executor.time_limit_min=7",
+        "executor.arguments=--account=us --qos=low", node="node1",
+    )  # fmt: skip
+    assert said[7:13] == ["--time=7", "--partition=fast", "--constraint=big", "--nodelist=node1",
+                          "--account=us", "--qos=low"]  # fmt: skip
+    assert "--nodelist=node2" in line("executor.node=node2", node="node1")  # what is asked for comes first
+    assert not [word for word in line(within_s=float("inf")) if word.startswith("--time")]
+
+
+def test_a_sweep_finds_its_own_jobs_and_no_others() -> None:
+    assert _slurm.name(Path("/a/b")) == _slurm.name(Path("/a/b"))
+    assert len({_slurm.name(Path(name)) for name in ("/a/b", "/a/c", "/a")}) == 3
+
+
+def test_a_runner_within_a_job_starts_jobs_of_their_own() -> None:
+    env = {"SLURM_JOB_ID": "1", "SLURM_CONF": "/etc/slurm.conf", "SLURM_NTASKS": "4", "PATH": "/bin", "SLURMX": "1"}
+    assert _slurm.without_job(env) == ["SLURM_JOB_ID", "SLURM_NTASKS"]
+
+
+def test_the_queue_is_read() -> None:
+    said = "12|PENDING|Resources|\n13|RUNNING|None|node2\nslurm_load_jobs error\n"
+    assert _slurm.queued(said) == [Job("12", "PENDING", "Resources"), Job("13", "RUNNING", "None", "node2")]
+    assert _slurm.queued("") == []
+
+
+SHOWN = (
+    "JobId=2 JobName=capsexp-abc UserId=root(0) Priority=1 JobState=NODE_FAIL Reason=NodeDown Dependency=(null) "
+    "Requeue=1 ExitCode=0:1 ReqNodeList=node9 ExcNodeList=(null) NodeList=node2 BatchHost=node2"
+)
+
+
+def test_a_job_is_read() -> None:
+    assert _slurm.described(SHOWN) == Job("2", "NODE_FAIL", "NodeDown", "node2")
+    assert _slurm.described("slurm_load_jobs error: Invalid job id specified") is None
+    waiting = _slurm.described("JobId=3 JobState=PENDING Reason=BadConstraints NodeList=(null)")
+    assert waiting == Job("3", "PENDING", "BadConstraints", "")
+    assert waiting is not None
+    assert _slurm.hopeless(waiting) == (
+        "job 3 will not begin (BadConstraints): no node has what executor.constraint asks for"
+    )
+    assert _slurm.hopeless(Job("3", "PENDING", "Priority")) is None
+    assert _slurm.hopeless(Job("3", "RUNNING", "BadConstraints")) is None
+
+
+@given(st.text())
+def test_whatever_slurm_says_is_no_error(said: str) -> None:
+    _slurm.queued(said)
+    _slurm.described(said)
+
+
+def test_where_there_is_no_slurm_nothing_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with pytest.raises(ConfigError, match="executor=slurm: no srun here"):
+        slurm.ready({})
+    monkeypatch.setattr("shutil.which", lambda name: name)
+    monkeypatch.setattr(slurm, "_ask", lambda *words: None)
+    with pytest.raises(ConfigError, match="sinfo gets no answer from the cluster"):
+        slurm.ready({})
