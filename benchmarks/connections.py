@@ -1,4 +1,7 @@
-"""A thousand clients at once, and one file of ten hours: is everybody answered, and what does it cost the gateway?"""
+"""A thousand clients at once, and one file of ten hours: is everybody answered, and what does it cost the gateway?
+
+With `--tls` over TLS, with a certificate that openssl makes for this.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,9 @@ import re
 import resource
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +22,7 @@ import psutil
 from websockets.asyncio.client import connect
 
 from capsexp.client.load import run
-from capsexp.client.request import Request
+from capsexp.client.request import OPEN, ConnectionOptions, Request
 from capsexp.config import LoadConfig
 from capsexp.engines.null import NullConfig, NullEngine
 from capsexp.protocol import RATE, AudioMessage, encode_audio
@@ -36,6 +41,17 @@ def start(*overrides: str) -> tuple[subprocess.Popen[str], str]:
         if found := re.match(r"listening on (\S+)", line):
             return process, found[1]
     raise SystemExit("".join(said))
+
+
+def certificate(folder: Path) -> tuple[ConnectionOptions, list[str]]:
+    """Of this machine alone: what the clients and the server are told."""
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return ConnectionOptions(certfile=str(cert)), [f"server.certfile={cert}", f"server.keyfile={key}"]
 
 
 def stop(process: subprocess.Popen[str]) -> None:
@@ -71,25 +87,30 @@ def expected(audio: np.ndarray[Any, Any], load: LoadConfig) -> str:
     return merger.text
 
 
-async def idle(url: str, count: int, memory: Memory) -> float:
+def secured(url: str, way: ConnectionOptions) -> dict[str, Any]:
+    return {"ssl": way.tls()} if url.startswith("wss:") else {}
+
+
+async def idle(url: str, way: ConnectionOptions, count: int, memory: Memory) -> float:
     """MB of the gateway for each of so many connections that say nothing."""
-    before = memory.now()
+    before, given = memory.now(), secured(url, way)
     connections = []
     for at in range(0, count, 50):
-        connections += await asyncio.gather(*(connect(url, compression=None) for _ in range(min(50, count - at))))
+        coming = (connect(url, compression=None, **given) for _ in range(min(50, count - at)))
+        connections += await asyncio.gather(*coming)
     await asyncio.sleep(0.3)
     each = (memory.now() - before) / count
     await asyncio.gather(*(c.close() for c in connections))
     return each
 
 
-async def crowd(url: str, count: int, seconds: float, memory: Memory) -> None:
+async def crowd(url: str, way: ConnectionOptions, count: int, seconds: float, memory: Memory) -> None:
     load = LoadConfig(timeout=240.0)
     audio = noise(seconds, 1)  # of all clients: a client's memory is not what is looked at
     made = [Request(n, f"task-{n}", "noise", audio) for n in range(count)]
     watching = asyncio.create_task(memory.watch())
     began = time.monotonic()
-    await run(made, url, load)
+    await run(made, url, load, way=way)
     took = time.monotonic() - began
     watching.cancel()
     text = expected(audio, load)
@@ -109,14 +130,15 @@ async def crowd(url: str, count: int, seconds: float, memory: Memory) -> None:
         raise SystemExit(1)
 
 
-async def long_file(url: str, hours: float, memory: Memory) -> None:
+async def long_file(url: str, way: ConnectionOptions, hours: float, memory: Memory) -> None:
     """Made minute by minute and sent: neither side ever has the file."""
     minutes, task = round(60 * hours), "long"
     watching = asyncio.create_task(memory.watch())
     cut, engine, seen = Cut.of(15, 2), NullEngine(NullConfig()), []
     merger, cutter = Merger(cut), Cutter(cut)
     began = time.monotonic()
-    async with connect(url, compression=None, max_size=None, max_queue=1, ping_interval=None) as connection:
+    given = {"compression": None, "max_size": None, "max_queue": 1, "ping_interval": None, **secured(url, way)}
+    async with connect(url, **given) as connection:
 
         async def send() -> None:
             for minute in range(minutes):
@@ -155,27 +177,30 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=20.0, help="of audio for each")
     parser.add_argument("--hours", type=float, default=10.0)
+    parser.add_argument("--tls", action="store_true")
     asked = parser.parse_args()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = asked.connections + 100
     if hard != resource.RLIM_INFINITY and hard < needed:
         raise SystemExit(f"{asked.connections} connections need {needed} open files, and only {hard} are allowed here")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, needed), hard))
-    if asked.connections:
-        process, url = start("workers=2")
-        try:
-            memory = Memory(process.pid)
-            each = asyncio.run(idle(url, asked.connections, memory))
-            print(f"{asked.connections} idle connections: {1024 * each:.0f} KB of the gateway each", flush=True)
-            asyncio.run(crowd(url, asked.connections, asked.seconds, Memory(process.pid)))
-        finally:
-            stop(process)
-    if asked.hours:
-        process, url = start("workers=2")
-        try:
-            asyncio.run(long_file(url, asked.hours, Memory(process.pid)))
-        finally:
-            stop(process)
+    with tempfile.TemporaryDirectory() as folder:
+        way, given = certificate(Path(folder)) if asked.tls else (OPEN, [])
+        if asked.connections:
+            process, url = start("workers=2", *given)
+            try:
+                memory = Memory(process.pid)
+                each = asyncio.run(idle(url, way, asked.connections, memory))
+                print(f"{asked.connections} idle connections: {1024 * each:.0f} KB of the gateway each", flush=True)
+                asyncio.run(crowd(url, way, asked.connections, asked.seconds, Memory(process.pid)))
+            finally:
+                stop(process)
+        if asked.hours:
+            process, url = start("workers=2", *given)
+            try:
+                asyncio.run(long_file(url, way, asked.hours, Memory(process.pid)))
+            finally:
+                stop(process)
 
 
 if __name__ == "__main__":
