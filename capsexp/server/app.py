@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
@@ -12,30 +11,23 @@ import time
 from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
-import websockets
-from websockets.asyncio.server import ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
-from websockets.http11 import Request, Response
-
 from capsexp import debug, lifeline, tool, topology
 from capsexp.config import Config, worker_count
 from capsexp.errors import CapsexpError, RunRefused, ServerError, StorageError
 from capsexp.files import tell
 from capsexp.placement import Pins, assign, impossible, spelled
-from capsexp.protocol import SUBPROTOCOL, in_url
+from capsexp.protocol import in_url
 from capsexp.results.handover import ReadyWorker, ServerFailed, ServerReady
 from capsexp.results.write import write
 from capsexp.runfiles import SERVER
 from capsexp.segments import Segment
 from capsexp.server.capacity import is_ample, refuse_or_reduce
-from capsexp.server.connection import Bounded
 from capsexp.server.core.order import order
 from capsexp.server.core.scheduler import Scheduler
 from capsexp.server.core.session import Limits
-from capsexp.server.delivery import internal
 from capsexp.server.gateway import Gateway
 from capsexp.server.handshake_policy import HandshakePolicy, connections_that_fit, tls
-from capsexp.server.listener import OPEN_S, Listener, bind
+from capsexp.server.listener import Listener, bind
 from capsexp.server.log_limit import LogLimit
 from capsexp.server.memory_budget import MemoryBudget
 from capsexp.server.pools import for_server, most_workers
@@ -43,6 +35,7 @@ from capsexp.server.pools.base import PendingWork, Recognized, RetriesExhausted,
 from capsexp.server.pools.pool import WorkerPool
 from capsexp.server.receive_throttle import ReceiveThrottle
 from capsexp.server.record import ServerTables
+from capsexp.server.websocket_server import WebSocketServer
 from capsexp.server.worker import settings_of
 
 if TYPE_CHECKING:
@@ -128,55 +121,19 @@ class _Server:
             held,
             log_limit.say,
         )
-        throttle = ReceiveThrottle(max(8, 2 * pool.count), held)
         self.connections = connections_that_fit(config.max_connections, log.warning, pool.count)
         policy = HandshakePolicy(config, self.connections, log_limit.say)
         listener.say, listener.room = log_limit.say, policy.room
-
-        def admit(connection: ServerConnection, request: Request) -> Response | None:
-            assert isinstance(connection, Bounded)
-            try:
-                raw = connection.transport.get_extra_info("socket")
-                if raw is not None:  # under TLS there is none once the client has left
-                    listener.asked(raw.fileno())
-                return policy.admit(connection, request)
-            except Exception as error:
-                internal("a request", error)
-                raise
-
-        async def handle(connection: ServerConnection) -> None:
-            try:
-                await gateway.handle(connection, throttle.permit(connection.transport))
-            except Exception as error:
-                internal("a connection", error)
-                with contextlib.suppress(ConnectionClosed):
-                    await connection.close(1011, "internal error")
-
-        def connection(*arguments: Any, **options: Any) -> Bounded:
-            return Bounded(held, policy.left, *arguments, **options)
-
-        async with serve(
-            handle,
-            sock=listener,
-            backlog=1,  # accepted at a time, so that who goes has gone before the next comes
-            ssl=tls(config),
-            open_timeout=OPEN_S,
-            process_request=admit,
-            compression=None,  # float audio does not compress, and the attempt costs 5x in throughput
-            max_size=config.max_message,
-            max_queue=0,  # the next message waits in the kernel, not in our memory
-            ping_interval=None,  # a connection that back-pressure holds is slow, not dead
-            select_subprotocol=_subprotocol,
-            create_connection=connection,  # type: ignore[arg-type]
-            close_timeout=min(1.0, config.grace),
-        ) as server:
-            self._announce(pool, listener)
-            await _first(pool.broken.wait(), stop)
-            asyncio.get_running_loop().call_later(min(1.0, config.grace), gateway.abandon)
-            reason = "the server cannot go on" if pool.broken.is_set() else "the server is stopping"
-            await gateway.farewell(f"{reason}; send it again later", min(1.0, config.grace))
-            server.close(reason=reason)
-        throttle.close()
+        goodbye_s = min(1.0, config.grace)
+        throttle = ReceiveThrottle(max(8, 2 * pool.count), held)
+        server = WebSocketServer(gateway.handle, policy, throttle, held, config.max_message, goodbye_s, tls(config))
+        await server.start(listener)
+        self._announce(pool, listener)
+        await _first(pool.broken.wait(), stop)
+        asyncio.get_running_loop().call_later(goodbye_s, gateway.abandon)
+        reason = "the server cannot go on" if pool.broken.is_set() else "the server is stopping"
+        await gateway.farewell(f"{reason}; send it again later", goodbye_s)
+        await server.close(reason)
 
     def _scheduler(self, workers: int) -> Scheduler[PendingWork]:
         config = self.config.server
@@ -265,10 +222,6 @@ def _ready(info: WorkerInfo) -> ReadyWorker:
 def longest_segment_s(config: Config, in_run: bool) -> float:
     """Of audio: what a run's own client asks for (its last segment has the rest of a file), else what anybody may."""
     return config.load.longest_segment_s if in_run else config.server.max_segment_s
-
-
-def _subprotocol(connection: object, offered: Sequence[websockets.Subprotocol]) -> websockets.Subprotocol | None:
-    return websockets.Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offered else None
 
 
 async def _first(work: Coroutine[Any, Any, object], stop: asyncio.Event) -> bool:

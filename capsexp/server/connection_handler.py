@@ -6,16 +6,13 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import AsyncIterable
-from typing import TYPE_CHECKING, Protocol
-
-from websockets.exceptions import ConnectionClosed, ConnectionClosedError
+from typing import TYPE_CHECKING
 
 from capsexp.protocol import AudioMessage, ProtocolError, encode_error
+from capsexp.server.connection import Connection, Disconnected
 from capsexp.server.core.session import Session
 from capsexp.server.core.task import NaiveTask, Task
 from capsexp.server.delivery import Delivery
-from capsexp.server.permit import Permit
 
 if TYPE_CHECKING:
     from capsexp.server.gateway import Gateway
@@ -26,21 +23,11 @@ PACE = 2**20  # bytes a second of such a connection: a client with all buffers f
 LOOK_AGAIN_S = 0.5  # at a client that does not take its results
 
 
-class Connection(Protocol):
-    """What the gateway needs of a WebSocket."""
-
-    def __aiter__(self) -> AsyncIterable[str | bytes]: ...
-
-    async def send(self, message: str) -> None: ...
-
-    async def close(self, code: int = 1000, reason: str = "") -> None: ...
-
-
 class ConnectionHandler:
     """One connection: its messages, which wait for workers, and its results, which wait to be taken."""
 
-    def __init__(self, gateway: Gateway, connection: Connection, permit: Permit) -> None:
-        self.gateway, self.connection, self.permit = gateway, connection, permit
+    def __init__(self, gateway: Gateway, connection: Connection) -> None:
+        self.gateway, self.connection = gateway, connection
         self.session = Session(gateway.limits, NaiveTask if gateway.dispatch == "naive" else Task)
         self.deliveries: dict[Task, Delivery] = {}
         self.untaken = asyncio.Semaphore(gateway.max_untaken)
@@ -62,10 +49,10 @@ class ConnectionHandler:
     async def may_go_on(self, size: int) -> None:
         """Wait until the next message may come in, after one of `size` bytes; raises what taking one raised."""
         began = time.monotonic()
-        if not (self.behind or self.permit.hurried) and await self._taken_within(GRACE_S):
-            self.permit.done()
+        if not (self.behind or self.connection.hurried) and await self._taken_within(GRACE_S):
+            self.connection.done()
             return
-        self.permit.done()
+        self.connection.done()
         self.behind = True
         while not await self._taken_within(max(began + size / PACE - time.monotonic(), 0)):
             if self.to_blame:
@@ -109,7 +96,7 @@ class ConnectionHandler:
             await self.send(encode_error(str(error), error.task_id))
 
     async def send(self, text: str) -> None:
-        """A message to the client, who is let go when it does not take it; raises ConnectionClosed."""
+        """A message to the client, who is let go when it does not take it; raises Disconnected."""
         self.to_blame += 1
         try:
             await asyncio.wait_for(self.connection.send(text), self.gateway.limits.send_s)
@@ -117,13 +104,13 @@ class ConnectionHandler:
             self.gateway.say(
                 "untaken", f"a client took no result for {self.gateway.limits.send_s:g} s (server.send_timeout)"
             )
-            self.permit.drop()
-            raise ConnectionClosedError(None, None) from None
+            self.connection.drop()
+            raise Disconnected from None
         finally:
             self.to_blame -= 1
 
     async def farewell(self, reason: str) -> None:
-        with contextlib.suppress(ConnectionClosed):
+        with contextlib.suppress(Disconnected):
             for task, delivery in list(self.deliveries.items()):
                 if not task.done:
                     delivery.cancel()

@@ -10,11 +10,10 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
-from websockets.exceptions import ConnectionClosed
-
 from capsexp.errors import ServerError
 from capsexp.protocol import AudioMessage, encode_error, encode_result
 from capsexp.segments import Merger, Segment
+from capsexp.server.connection import Disconnected
 from capsexp.server.core.order import Flow
 from capsexp.server.core.task import Came, Encoded, Task
 from capsexp.server.pools.base import Recognized, RetriesExhausted
@@ -52,7 +51,7 @@ class Delivery:
     async def _may_begin(self) -> None:
         one = self.handler
         if one.untaken.locked():
-            one.permit.done()  # its own fault: not to be waited for by others
+            one.connection.done()  # its own fault: not to be waited for by others
         one.to_blame += 1
         try:
             await one.untaken.acquire()
@@ -95,7 +94,7 @@ class Delivery:
             await self._deliver()
         except ServerError as error:
             await self._fail(str(error))
-        except ConnectionClosed:
+        except Disconnected:
             self._drop()  # handle() ends the rest
         except Exception as error:
             internal(f"task {self.task.id}", error)
@@ -127,7 +126,7 @@ class Delivery:
     async def _fail(self, reason: str) -> None:
         self.gateway.say("failed", f"task {self.task.id}: {reason}")
         self._drop()
-        with contextlib.suppress(ConnectionClosed):
+        with contextlib.suppress(Disconnected):
             await self.handler.send(encode_error(reason, self.task.id))
 
     def count_held(self) -> None:

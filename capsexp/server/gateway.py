@@ -10,18 +10,15 @@ itself, and let go when that lasts.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 
-from websockets.exceptions import ConnectionClosed
-
 from capsexp.protocol import AudioMessage, ProtocolError, decode_audio
-from capsexp.server.connection_handler import Connection, ConnectionHandler
+from capsexp.server.connection import Connection, Disconnected
+from capsexp.server.connection_handler import ConnectionHandler
 from capsexp.server.core.session import Limits
 from capsexp.server.delivery import SegmentDone
 from capsexp.server.log_limit import LogLimit
 from capsexp.server.memory_budget import MemoryBudget
-from capsexp.server.permit import Permit
 from capsexp.server.pools.base import Pool
 
 UNTAKEN = 64  # results that a client may be behind with, beyond what is at work, before it is read from no more
@@ -50,33 +47,32 @@ class Gateway:
         self.dispatch = dispatch
         self.max_untaken = max_queue + UNTAKEN  # segments of a connection that were begun and not delivered
         self.on_segment = on_segment
-        self.handlers: dict[Permit, ConnectionHandler] = {}
+        self.handlers: dict[Connection, ConnectionHandler] = {}
 
-    async def handle(self, connection: Connection, permit: Permit | None = None) -> None:
+    async def handle(self, connection: Connection) -> None:
         """Serve one client until it leaves; what it left unfinished is taken out of the queue."""
-        permit = permit or Permit()
-        handler = ConnectionHandler(self, connection, permit)
-        serving = asyncio.ensure_future(self._serve(connection, handler, permit))
-        permit.on_gone = serving.cancel
-        self.handlers[permit] = handler
+        handler = ConnectionHandler(self, connection)
+        serving = asyncio.ensure_future(self._serve(connection, handler))
+        connection.on_gone = serving.cancel
+        self.handlers[connection] = handler
         try:
             await serving
-        except ConnectionClosed:
+        except Disconnected:
             pass
         except asyncio.CancelledError:
-            if not permit.gone:
+            if not connection.gone:
                 raise
-            permit.drop()
+            connection.drop()
         finally:
             serving.cancel()
             handler.close()
-            permit.close()
-            self.handlers.pop(permit, None)
+            connection.done()
+            self.handlers.pop(connection, None)
 
     def abandon(self) -> None:
         """Let every client go that is still there: the server stops, and does not wait for what they sent."""
-        for permit in list(self.handlers):
-            permit.leave()
+        for connection in list(self.handlers):
+            connection.leave()
 
     async def farewell(self, reason: str, within_s: float) -> None:
         """Tell each task that is not finished why it will not be, and close every connection."""
@@ -86,25 +82,14 @@ class Gateway:
             for one in late:
                 one.cancel()
 
-    async def _serve(self, connection: Connection, handler: ConnectionHandler, permit: Permit) -> None:
-        frames = connection.__aiter__()
-        with contextlib.suppress(StopAsyncIteration):
-            while True:
-                frame = asyncio.ensure_future(frames.__anext__())  # type: ignore[attr-defined]
-                try:
-                    await asyncio.sleep(0)
-                    if not frame.done():  # it is not there yet
-                        permit.resume_reading(at_once=handler.behind)
-                    await frame
-                finally:
-                    frame.cancel()
-                permit.pause_reading()
-                size = len(frame.result())
-                message = self._decode(frame.result())
-                del frame  # nobody needs a minute of audio twice, nor for longer than it takes to hand it on
-                handler.put(message)
-                del message
-                await handler.may_go_on(size)
+    async def _serve(self, connection: Connection, handler: ConnectionHandler) -> None:
+        while True:
+            frame = await connection.receive(at_once=handler.behind)
+            size, message = len(frame), self._decode(frame)
+            del frame  # nobody needs a minute of audio twice, nor for longer than it takes to hand it on
+            handler.put(message)
+            del message
+            await handler.may_go_on(size)
 
     def _decode(self, frame: str | bytes) -> AudioMessage | ProtocolError:
         try:

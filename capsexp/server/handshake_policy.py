@@ -6,18 +6,25 @@ import hmac
 import ssl
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import Protocol
 from urllib.parse import parse_qs
 
-from websockets.asyncio.server import ServerConnection
-from websockets.http11 import Request, Response
+from websockets.http11 import Request
 
 from capsexp.config import ServerConfig
 from capsexp.errors import ServerError
 from capsexp.machine import open_files
-from capsexp.server.connection import Bounded
 
 OTHER_FILES = 200  # descriptors for all but connections: those that have asked for nothing yet, logs, libraries' own
 WORKER_FILES = 8  # for each worker: pipes, and those of its start
+
+
+class Applicant(Protocol):
+    """A connection. Equal to itself alone."""
+
+    lost: bool  # the client has left
+
+    def __hash__(self) -> int: ...
 
 
 class HandshakePolicy:
@@ -26,23 +33,21 @@ class HandshakePolicy:
     def __init__(self, config: ServerConfig, most: int, say: Callable[[str, str], None]) -> None:
         self._token, self._origins = config.token, config.origins
         self._most, self._say = most, say
-        self._open: set[ServerConnection] = set()
+        self._open: set[Applicant] = set()
 
-    def admit(self, connection: Bounded, request: Request) -> Response | None:
-        """The answer that refuses a connection before it is one; None lets it in, and counts it until `left`, unless
-        it has left by now, right after its request."""
+    def admit(self, connection: Applicant, request: Request) -> tuple[HTTPStatus, str] | None:
+        """Why a connection is refused before it is one; None lets it in, and counts it until `left`, unless it has left
+        by now, right after its request."""
         refused = self._refusal(request)
-        if refused is not None:
-            return connection.respond(*refused)
-        if not connection.lost:
+        if refused is None and not connection.lost:
             self._open.add(connection)
-        return None
+        return refused
 
     def room(self) -> int:
         """Connections that may still be let in."""
         return self._most - len(self._open)
 
-    def left(self, connection: ServerConnection) -> None:
+    def left(self, connection: Applicant) -> None:
         self._open.discard(connection)
 
     def _refusal(self, request: Request) -> tuple[HTTPStatus, str] | None:

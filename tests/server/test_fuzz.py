@@ -107,7 +107,7 @@ def serve(*connections: FakeConnection, limits: Limits | None = None, seed: int 
     async def run() -> None:
         pool: Any = FakePool(random.Random(seed))
         one = Gateway(pool, "task", 3, lambda *segment: left.append(segment), limits=limits)
-        await asyncio.gather(*(one.handle(connection) for connection in connections))  # type: ignore[arg-type]
+        await asyncio.gather(*(one.handle(connection) for connection in connections))
         await asyncio.sleep(0.01)
         assert pool.scheduler.places_taken == pool.scheduler.flows == 0
         assert not pool.scheduler.unfinished()
@@ -191,7 +191,7 @@ def test_an_engine_that_answers_nonsense_is_an_error_for_its_task_alone() -> Non
 
     async def run() -> None:
         pool: Any = Mad(random.Random(0))
-        await Gateway(pool, "segment", 3, lambda *segment: None).handle(connection)  # type: ignore[arg-type]
+        await Gateway(pool, "segment", 3, lambda *segment: None).handle(connection)
 
     asyncio.run(run())
     mad, good = sorted(connection.answers, key=lambda a: "error" not in a)

@@ -3,23 +3,21 @@
 import asyncio
 import random
 import signal
-import socket
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from websockets.server import ServerProtocol
 
 from capsexp.client.chaos_clients import RawWebSocket
 from capsexp.client.request import ConnectionOptions
 from capsexp.config import ServerConfig
-from capsexp.server.connection import Bounded
 from capsexp.server.gateway import Gateway
 from capsexp.server.handshake_policy import HandshakePolicy
+from capsexp.server.listener import bind
 from capsexp.server.memory_budget import MemoryBudget
-from capsexp.server.permit import Permit
 from capsexp.server.receive_throttle import ReceiveThrottle
+from capsexp.server.websocket import WebSocketConnection
+from capsexp.server.websocket_server import WebSocketServer
 from tests.support import PATIENCE, noise
 from tests.support.fakes import FakeConnection, FakePool, message
 from tests.support.sending import LOAD, send_file
@@ -31,33 +29,38 @@ REQUEST = (
 )
 
 
-class NoServer:
-    def start_connection_handler(self, connection: Bounded) -> None:
-        """The test looks at the request when it wants to."""
-
-
 @pytest.mark.parametrize("leaves", ["before its request is looked at", "after"])
 def test_who_leaves_right_after_its_request_is_not_counted_for_ever(leaves: str) -> None:
     """Each such client took a place of server.max_connections, until nobody was let in any more."""
 
-    async def come_and_go() -> int:
-        guard = HandshakePolicy(ServerConfig(), 2, lambda kind, line: None)
-        ours, theirs = socket.socketpair()
-        with theirs:
-            connection = Bounded(MemoryBudget(), guard.left, ServerProtocol(), NoServer())
-            await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, ours)
-            theirs.sendall(REQUEST)
-            await connection.request_rcvd
-            if leaves == "after":
-                assert guard.admit(connection, connection.request) is None  # type: ignore[arg-type]
-                assert guard.room() == 1
-            connection.transport.abort()
-            await connection.connection_lost_waiter
-            if leaves != "after":
-                assert guard.admit(connection, connection.request) is None  # type: ignore[arg-type]
-            return guard.room()
+    async def come_and_go() -> tuple[list[int], int]:
+        policy = HandshakePolicy(ServerConfig(), 2, lambda kind, line: None)
+        room: list[int] = []
 
-    assert asyncio.run(come_and_go()) == 2
+        async def handle(connection: WebSocketConnection) -> None:
+            room.append(policy.room())
+
+        with bind("127.0.0.1", 0) as listener:
+            held = MemoryBudget()
+            server = WebSocketServer(handle, policy, ReceiveThrottle(2, held), held, 1000, 1.0)
+            await server.start(listener)
+            for _ in range(10):
+                reader, writer = await asyncio.open_connection(*listener.getsockname())
+                writer.write(REQUEST)
+                if leaves == "after":
+                    await reader.readuntil(b"\r\n\r\n")
+                writer.transport.abort()
+            for _ in range(200):
+                await asyncio.sleep(0.01)
+                if policy.room() == 2:
+                    break
+            await server.close("over")
+            return room, policy.room()
+
+    room, afterwards = asyncio.run(come_and_go())
+    assert afterwards == 2
+    assert all(one < 2 for one in room)
+    assert room or leaves != "after"
 
 
 def test_who_leaves_just_as_it_takes_a_result_leaves_nothing() -> None:
@@ -65,7 +68,7 @@ def test_who_leaves_just_as_it_takes_a_result_leaves_nothing() -> None:
 
     async def run() -> int:
         pool: Any = FakePool(random.Random(0))
-        gateway, permit, closed = Gateway(pool, "segment", 3, lambda *segment: None), Permit(), asyncio.Event()
+        gateway, closed = Gateway(pool, "segment", 3, lambda *segment: None), asyncio.Event()
 
         class Leaving(FakeConnection):
             async def send(self, message: str) -> None:
@@ -73,14 +76,15 @@ def test_who_leaves_just_as_it_takes_a_result_leaves_nothing() -> None:
                 asyncio.get_running_loop().call_soon(session.close)
                 asyncio.get_running_loop().call_soon(closed.set)
 
-            async def __aiter__(self) -> AsyncIterator[str | bytes]:
-                yield self.frames[0]  # one segment of it is delivered, and nothing more is there to be waited for
-                await asyncio.sleep(3600)
+            async def receive(self, at_once: bool = False) -> str | bytes:
+                if not self.frames:  # one segment of it is delivered, and nothing more is there to be waited for
+                    await asyncio.sleep(3600)
+                return self.frames.popleft()
 
         connection = Leaving([message("t", 20)])
-        serving = asyncio.create_task(gateway.handle(connection, permit))  # type: ignore[arg-type]
+        serving = asyncio.create_task(gateway.handle(connection))
         await closed.wait()
-        permit.leave()
+        connection.leave()
         await serving
         await asyncio.sleep(0.01)
         return len(asyncio.all_tasks())
@@ -102,19 +106,3 @@ def test_who_leaves_after_its_request_under_tls_is_no_fault_of_ours(certificate:
         process.wait(PATIENCE)
         assert process.stdout is not None
         assert "internal error" not in process.stdout.read()
-
-
-def test_a_permit_for_who_has_left_is_one() -> None:
-    class Gone(asyncio.Transport):
-        def get_extra_info(self, name: str, default: Any = None) -> Any:
-            return object() if name == "sslcontext" else default
-
-        def is_closing(self) -> bool:
-            return False
-
-    async def run() -> None:
-        throttle = ReceiveThrottle(2)
-        throttle.permit(Gone()).close()
-        throttle.close()
-
-    asyncio.run(run())

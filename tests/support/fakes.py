@@ -3,7 +3,8 @@
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Callable
+from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from capsexp.config.server import SCHEDULES
 from capsexp.engines.null import NullConfig, NullEngine
 from capsexp.protocol import RATE, AudioMessage, encode_audio
+from capsexp.server.connection import Disconnected
 from capsexp.server.core.order import Flow, order
 from capsexp.server.core.scheduler import Admitted, Scheduler
 from capsexp.server.pools.base import PendingWork, Recognized
@@ -63,17 +65,33 @@ class FakePool:
 
 class FakeConnection:
     def __init__(self, frames: list[str | bytes]) -> None:
-        self.frames, self.answers = frames, []
+        self.frames, self.answers = deque(frames), []
+        self.gone = self.hurried = False
+        self.on_gone: Callable[[], object] = lambda: None
 
-    async def __aiter__(self) -> AsyncIterator[str | bytes]:
-        for frame in self.frames:
-            yield frame
-            await asyncio.sleep(0)
-        await asyncio.sleep(0.05)
+    async def receive(self, at_once: bool = False) -> str | bytes:
+        if not self.frames:
+            await asyncio.sleep(0.05)
+            raise Disconnected
+        await asyncio.sleep(0)
+        return self.frames.popleft()
+
+    def done(self) -> None:
+        """It has no turns."""
 
     async def send(self, message: str) -> None:
         message.encode()
         self.answers.append(json.loads(message))
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        self.frames.clear()
+
+    def leave(self) -> None:
+        self.gone = True
+        self.on_gone()
+
+    def drop(self) -> None:
+        self.frames.clear()
 
 
 def message(task: str, seconds: float, final: bool = False, duration: float = 15.0, overlap: float = 2.0) -> str:

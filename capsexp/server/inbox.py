@@ -1,0 +1,85 @@
+"""What has come of one connection and was not taken."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import cast
+
+from websockets.frames import Frame, Opcode
+
+from capsexp.server.core.frames import HEAD, FrameMeter
+
+SMALL = 16_384  # bytes: such a message needs no turn
+AHEAD = 8_192  # bytes that are read without one
+CHUNK = 262_144  # bytes that are read at once with one
+
+
+class Inbox:
+    """Is told of every byte behind the handshake, and of every frame that the protocol makes of them."""
+
+    def __init__(self) -> None:
+        self._meter = FrameMeter()
+        self._pieces: list[bytes] = []  # of a message in fragments
+        self._messages: deque[tuple[bytes, bool]] = deque()  # and whether it is text
+        self._size = 0  # bytes of both
+        self._is_text = False
+        self._large_before = True  # the latest message was, or there was none
+
+    def __bool__(self) -> bool:
+        """Whether a message is whole."""
+        return bool(self._messages)
+
+    @property
+    def size(self) -> int:
+        """Bytes, those of the frame that has not come whole too."""
+        return self._size + self._meter.held
+
+    @property
+    def is_large(self) -> bool:
+        """The message that comes in."""
+        return self._meter.message > SMALL
+
+    @property
+    def closed(self) -> bool:
+        """The client has said its goodbye."""
+        return self._meter.closed
+
+    def to_read(self, has_turn: bool, in_records: bool) -> int:
+        """How many bytes, at most, are to be read at once. Before a large message its head alone is, where TLS does not
+        put it `in_records` that can only be had whole."""
+        if has_turn:
+            return max(AHEAD, min(CHUNK, self._meter.left))
+        if in_records:
+            return AHEAD
+        return min(self._meter.left, AHEAD) or (HEAD if self._large_before else AHEAD)
+
+    def feed(self, data: bytes | bytearray) -> None:
+        self._meter.feed(data)
+
+    def put(self, frame: Frame) -> None:
+        """Its data is taken out of it, as the protocol keeps its last frame until the next one comes: megabytes for
+        each client that has sent its file and waits."""
+        data, frame.data = frame.data, b""
+        if frame.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
+            return
+        if frame.opcode is not Opcode.CONT:
+            self._is_text = frame.opcode is Opcode.TEXT
+        self._size += len(data)
+        if not frame.fin:
+            self._pieces.append(bytes(data))
+            return
+        whole = b"".join([*self._pieces, data]) if self._pieces else cast(bytes, data)
+        self._pieces.clear()
+        self._large_before = len(whole) > SMALL
+        self._messages.append((whole, self._is_text))
+
+    def pop(self) -> str | bytes:
+        """The oldest message; raises UnicodeDecodeError for text that is none."""
+        data, is_text = self._messages.popleft()
+        self._size -= len(data)
+        return str(data, "utf-8") if is_text else bytes(data)
+
+    def clear(self) -> None:
+        self._messages.clear()
+        self._pieces.clear()
+        self._size = 0

@@ -1,0 +1,70 @@
+"""What is sent to one client: its transport's buffer has a bound, and who sends more than fits waits."""
+
+from __future__ import annotations
+
+import asyncio
+
+from websockets.frames import Opcode
+
+from capsexp.server.tls import Tls
+
+WRITE_LIMIT = 32_768  # bytes that wait for a client, before who sends to it waits as well
+PONG = bytes([0x80 | Opcode.PONG])  # how such a frame of a server begins
+
+
+class Outlet:
+    """Of pings whose answers a client does not read, the latest is answered when it does (RFC 6455, 5.5.3)."""
+
+    def __init__(self, transport: asyncio.Transport, tls: Tls | None) -> None:
+        self._transport, self._tls = transport, tls
+        self._roomy = asyncio.Event()
+        self._roomy.set()
+        self._pong: bytes | None = None  # that waits for room
+        transport.set_write_buffer_limits(WRITE_LIMIT)
+
+    def send(self, pieces: list[bytes]) -> None:
+        """What a protocol has to send; an empty piece is the end."""
+        for data in pieces:
+            if not data:
+                self._end()
+            elif data[:1] == PONG and not self._roomy.is_set():
+                self._pong = data
+            else:
+                self._send(data)
+
+    def flush(self) -> None:
+        """What TLS itself has to say."""
+        if self._tls is not None:
+            self._write(self._tls.to_send())
+
+    async def room(self) -> None:
+        """Wait until the client has taken enough, or has gone."""
+        await self._roomy.wait()
+
+    def pause(self) -> None:
+        self._roomy.clear()
+
+    def resume(self) -> None:
+        self._roomy.set()
+        pong, self._pong = self._pong, None
+        if pong is not None:
+            self._send(pong)
+
+    def _send(self, data: bytes) -> None:
+        if self._tls is None:
+            self._write(data)
+        else:
+            self._tls.write(data)
+            self.flush()
+
+    def _end(self) -> None:
+        self._pong = None
+        if self._tls is not None:
+            self._tls.end()
+            self.flush()
+        if not self._transport.is_closing() and self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    def _write(self, data: bytes) -> None:
+        if data and not self._transport.is_closing():
+            self._transport.write(data)
