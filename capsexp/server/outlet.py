@@ -51,11 +51,7 @@ class Outlet:
             self._send(pong)
 
     def _send(self, data: bytes) -> None:
-        if self._tls is None:
-            self._write(data)
-        else:
-            self._tls.write(data)
-            self.flush()
+        self._write(data if self._tls is None else self._tls.encrypt(data))
 
     def _end(self) -> None:
         self._pong = None

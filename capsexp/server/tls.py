@@ -6,43 +6,35 @@ from __future__ import annotations
 import contextlib
 import ssl
 
+RECORD = 16_384  # bytes; OpenSSL keeps room for as much as it ever had at once, so it gets little at a time
+
 
 class Tls:
-    """The server's side of one connection. Raises ssl.SSLError for what is not TLS, or not acceptable: `to_send` then
-    holds what the client is to be told."""
+    """The server's side of one connection."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._received, self._sent = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._object = context.wrap_bio(self._received, self._sent, server_side=True)
-        self._shaken = False
+        self.shaken = False  # hands
         self.ended = False  # the client sends nothing more
 
-    def feed(self, data: bytes | bytearray) -> None:
-        """What was received."""
-        self._received.write(data)
-
-    def read(self, into: memoryview) -> int:
-        """How many bytes of it could be decrypted; 0 when more has to come."""
+    def decrypt(self, received: memoryview, into: memoryview) -> int:
+        """How many bytes `received` came to, with what was left of those before; `into` has room for RECORD more than
+        `received`. Raises ssl.SSLError for what is not TLS, or not acceptable: `to_send` then holds what the client is
+        to be told."""
         size = 0
-        try:
-            if not self._shaken:
-                self._object.do_handshake()
-                self._shaken = True
-            while size < len(into):
-                # A record at a time comes out.
-                count = self._object.read(len(into) - size, into[size:])
-                if not count:
-                    self.ended = True
-                    break
-                size += int(count)
-        except ssl.SSLWantReadError:
-            pass
-        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-            self.ended = True
+        for at in range(0, len(received), RECORD):
+            self._received.write(received[at : at + RECORD])
+            size += self._read(into[size:])
         return size
 
-    def write(self, data: bytes) -> None:
-        self._object.write(data)
+    def encrypt(self, data: bytes) -> bytes:
+        """What is to be sent."""
+        pieces = []
+        for at in range(0, len(data), RECORD):
+            self._object.write(data[at : at + RECORD])
+            pieces.append(self.to_send())
+        return b"".join(pieces)
 
     def end(self) -> None:
         """Say that nothing more is sent."""
@@ -50,4 +42,23 @@ class Tls:
             self._object.unwrap()
 
     def to_send(self) -> bytes:
+        """What TLS itself has to say."""
         return self._sent.read()
+
+    def _read(self, into: memoryview) -> int:
+        size = 0
+        try:
+            if not self.shaken:
+                self._object.do_handshake()
+                self.shaken = True
+            while size < len(into):
+                count = int(self._object.read(len(into) - size, into[size:]))  # a record at a time comes out
+                if not count:
+                    self.ended = True
+                    break
+                size += count
+        except ssl.SSLWantReadError:
+            pass
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            self.ended = True
+        return size

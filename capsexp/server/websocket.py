@@ -24,13 +24,14 @@ from capsexp.server.outlet import Outlet
 from capsexp.server.receive_throttle import ReceiveThrottle
 from capsexp.server.tls import Tls
 
+OPEN_TLS_S = 60.0  # for the handshake of TLS: a thousand at once take their time
 FAREWELL_S = 1.0  # for a client that is turned away to read why
 END_OF_REQUEST = b"\r\n\r\n"
 
 
 class Host(Protocol):
-    """What all connections of a server share. `buffers`, of inbox.CHUNK bytes: for what was received, and for what was
-    decrypted of it; `open_s`, `close_s`: for both handshakes."""
+    """What all connections of a server share. `buffers`: CHUNK bytes for what was received, and a record of TLS more
+    for what was decrypted of it; `open_s`, `close_s`: for both handshakes."""
 
     throttle: ReceiveThrottle
     departures: Departures
@@ -139,7 +140,7 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         self.transport = cast(asyncio.Transport, transport)
         self._outlet = Outlet(self.transport, self._tls)
         self.descriptor = self.transport.get_extra_info("socket").fileno()
-        self._abort_in(self._host.open_s)
+        self._abort_in(OPEN_TLS_S if self._tls is not None else self._host.open_s)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return memoryview(self._host.buffers[0])[: self._inbox.to_read(self._has_turn, self._tls is not None)]
@@ -150,15 +151,18 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         if self._tls is None:
             self._take(_first(received, nbytes))
             return
-        self._tls.feed(_first(received, nbytes))
+        was_shaken = self._tls.shaken
         try:
-            while size := self._tls.read(memoryview(plain)):
-                self._take(_first(plain, size))
+            size = self._tls.decrypt(memoryview(received)[:nbytes], memoryview(plain))
         except ssl.SSLError:
             self._outlet.flush()
             self.transport.close()
             return
         self._outlet.flush()
+        if self._tls.shaken and not was_shaken:
+            self._abort_in(self._host.open_s)
+        if size:
+            self._take(_first(plain, size))
         if self._tls.ended:
             self.eof_received()
             self.transport.close()
@@ -223,7 +227,7 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         self._flush()
         if self.protocol.state is State.OPEN:
             self._cancel_deadline()
-            self.transport.pause_reading()
+            self._read_on()
             self._host.opened(self)
         elif self.protocol.close_expected():  # it is refused
             self._end(self._host.close_s)

@@ -21,7 +21,7 @@ from capsexp.server.inbox import CHUNK
 from capsexp.server.listener import OPEN_S, Listener
 from capsexp.server.memory_budget import MemoryBudget
 from capsexp.server.receive_throttle import ReceiveThrottle
-from capsexp.server.tls import Tls
+from capsexp.server.tls import RECORD, Tls
 from capsexp.server.websocket import WebSocketConnection
 
 
@@ -44,7 +44,7 @@ class WebSocketServer:
     ) -> None:
         self.throttle, self.held, self.close_s = throttle, held, close_s
         self.departures = Departures()
-        self.buffers = bytearray(CHUNK), bytearray(CHUNK)  # nothing stays in them from one call to the next
+        self.buffers = bytearray(CHUNK), bytearray(CHUNK + RECORD)  # nothing stays in them from one call to the next
         self._handle, self._policy, self._max_message, self._context = handle, policy, max_message, context
         self._connections: set[WebSocketConnection] = set()
         self._handlers: set[asyncio.Task[None]] = set()
