@@ -100,6 +100,8 @@ def figures(
     packets: Sequence[PacketRow] = (),
 ) -> Figures:
     """From a run's tables. `counts`: of a run whose segments are not all in `segments`."""
+    if _elsewhere(run):  # what was seen of the server is its gateway alone: no figure of all of it
+        monitor = [r for r in monitor if r["role"] not in SERVER_ROLES]
     done = [r for r in requests if r["status"] == "ok"]
     whole = bool(requests) and len(done) == len(requests)
     starts = [r["start_s"] for r in requests if r["start_s"] is not None]
@@ -130,6 +132,12 @@ def figures(
         gave_up=bool(client and client.gave_up),
         felt=felt(requests, packets, client),
     )
+
+
+def _elsewhere(run: Run) -> bool:
+    """Whether its workers are on machines where no monitor looks."""
+    pool = run.group("pool")
+    return pool.get("name") == "ray" and pool.get("address") != "local"
 
 
 def durations(requests: list[RequestRow], segments: list[SegmentRow], timed: bool) -> Durations:

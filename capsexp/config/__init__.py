@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from capsexp.config.archive import ArchiveConfig
 from capsexp.config.composed import literal, resolve, schema, to_dict, to_yaml, without_labels
-from capsexp.config.fault import CLIENT_FAULTS, WORKER_FAULTS, FaultConfig
+from capsexp.config.fault import CLIENT_FAULTS, NODE_FAULTS, WORKER_FAULTS, FaultConfig
 from capsexp.config.load import LoadConfig, repeat_count
 from capsexp.config.monitor import MonitorConfig
 from capsexp.config.names import LONGEST, conf_dir, engine_languages, languages, slug
@@ -30,6 +30,7 @@ __all__ = [
     "CLIENT_FAULTS",
     "DISPATCH",
     "LONGEST",
+    "NODE_FAULTS",
     "POOLS",
     "SEARCHES",
     "SERVERS",

@@ -12,7 +12,7 @@ from capsexp.address import TRANSPORTS, is_address, no_address, whole
 from capsexp.config.archive import ArchiveConfig
 from capsexp.config.checks import count
 from capsexp.config.executor import ExecutorConfig
-from capsexp.config.fault import WORKER_FAULTS, FaultConfig
+from capsexp.config.fault import NODE_FAULTS, WORKER_FAULTS, FaultConfig
 from capsexp.config.load import LoadConfig, repeat_count
 from capsexp.config.monitor import MonitorConfig
 from capsexp.config.placement import PlacementConfig
@@ -146,6 +146,8 @@ def _faults(config: Config) -> Iterator[str]:
             f"server.max_segment_s={most:g}"
         )
     yield from config.fault.problems()
+    if config.fault.name in NODE_FAULTS and (config.pool.name != "ray" or config.pool.address != "local"):
+        yield f"fault={config.fault.name}: needs pool=ray with pool.address=local: other machines are not reached"
     if config.fault.name in WORKER_FAULTS and config.server.name == "external":
         yield f"fault={config.fault.name}: would harm a server that capsexp did not start; use server=command"
 

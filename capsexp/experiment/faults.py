@@ -20,7 +20,7 @@ import psutil
 
 from capsexp import lifeline, tool
 from capsexp.client.request import ConnectionOptions
-from capsexp.config import CLIENT_FAULTS, FaultConfig
+from capsexp.config import CLIENT_FAULTS, NODE_FAULTS, FaultConfig
 from capsexp.csvfile import CsvFile
 from capsexp.experiment.child import Supervised, python
 from capsexp.monitor.probes import Watch, processes
@@ -92,14 +92,48 @@ class Injector:
             living = [victim for victim in living if _runs(victim.process)]
         if not living:
             return []
-        struck = living if kind == "kill_all_workers" else [self._rng.choice(living)]
+        at = time.monotonic()  # before anybody can see it
+        if kind in NODE_FAULTS:
+            living = self._on_one_node(living)
+        struck = living if kind in (*NODE_FAULTS, "kill_all_workers") else [self._rng.choice(living)]
         deeds = []
         for victim in struck:
-            deed = FaultEvent(self._number, kind, time.monotonic(), victim.worker, victim.process.pid)
+            deed = FaultEvent(self._number, kind, at, victim.worker, victim.process.pid)
             with contextlib.suppress(psutil.NoSuchProcess):
                 self._harm(kind, victim, deed)
                 deeds.append(deed)
         return deeds
+
+    def _on_one_node(self, living: list[FaultTarget]) -> list[FaultTarget]:
+        """The workers of a node; its agent and all below it are harmed with them."""
+        nodes: dict[psutil.Process, list[FaultTarget]] = {}
+        for victim in living:
+            if (agent := agent_of(victim.process)) is not None and _runs(agent):
+                nodes.setdefault(agent, []).append(victim)
+        if not nodes:
+            return []
+        agent = self._rng.choice(sorted(nodes, key=lambda one: one.pid))
+        self._strike(agent)
+        return nodes[agent]
+
+    def _strike(self, agent: psutil.Process) -> None:
+        """All of a node at once, from the agent down: it can start nobody again meanwhile."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            everybody = [agent, *agent.children(recursive=True)]
+            for process in everybody:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill() if self._fault.name == "kill_node" else process.suspend()
+            if self._fault.name == "freeze_node":
+                self._frozen += everybody
+                thaws = threading.Thread(target=self._thaw, args=(everybody,), daemon=True)
+                self._lasting.append(thaws)
+                thaws.start()
+
+    def _thaw(self, everybody: list[psutil.Process]) -> None:
+        self._stop.wait(self._fault.for_s)
+        for process in everybody:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.resume()
 
     def _harm(self, kind: str, victim: FaultTarget, deed: FaultEvent) -> None:
         process = victim.process
@@ -169,6 +203,16 @@ class Injector:
         for _, client in self._clients:
             client.kill(END_S)
         self.reap()
+
+
+AGENT = "capsexp.server.pools.ray_agent"  # whose command line has this
+
+
+def agent_of(worker: psutil.Process) -> psutil.Process | None:
+    """The agent of pool=ray that a worker is below."""
+    with contextlib.suppress(psutil.Error):
+        return next((one for one in worker.parents() if AGENT in one.cmdline()), None)
+    return None
 
 
 def _runs(process: psutil.Process) -> bool:

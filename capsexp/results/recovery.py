@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from capsexp.results.rows import FaultRow, WorkerRow
 
 # After these a worker has to be replaced; after the others it is when it could not go on.
-REPLACED = frozenset({"kill_worker", "kill_all_workers", "crash_engine", "freeze_worker"})
+REPLACED = frozenset({"kill_worker", "kill_all_workers", "crash_engine", "freeze_worker", "kill_node", "freeze_node"})
 
 
 def recoveries(deeds: Sequence[FaultRow], events: Sequence[WorkerRow]) -> list[float | None]:

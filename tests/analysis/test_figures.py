@@ -161,3 +161,12 @@ def test_of_a_table_that_was_thinned_out_the_client_tells_when_the_load_began_an
     f = tables.figures(RUN, kept, [], [], client, SegmentCounts(ok=30, retries=2, every=4))
     assert (f.makespan_s, f.requests, f.audio_s, f.throughput_rtfx) == (5.0, 9, 90.0, 18.0)
     assert (f.segments, f.retries, f.segments_every, f.thinned) == (30, 2, 4, True)
+
+
+@pytest.mark.parametrize(("address", "known"), [("local", True), ("10.0.0.1:6379", False)])
+def test_memory_of_a_gateway_whose_workers_are_elsewhere_is_not_that_of_the_server(address: str, known: bool) -> None:
+    pool = {"name": "ray", "address": address}
+    run = msgspec.structs.replace(RUN, config={**RUN.config, "pool": pool})
+    f = tables.figures(run, [request(0, 1.0, 2.0), request(1, 1.2, 3.0)], [segment(0, 1.0)], MONITOR, CLIENT)
+    assert (f.memory.peak_mb is not None, f.cpu.server_s is not None) == (known, known)
+    assert f.cpu.system_percent is not None

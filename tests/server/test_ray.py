@@ -69,3 +69,9 @@ def test_without_ray_the_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("capsexp.config.pool.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"pip install 'capsexp\[ray\]'"):
         compose(["engine=null", "pool=ray"])
+
+
+@pytest.mark.parametrize("fault", ["kill_node", "freeze_node"])
+def test_a_fault_of_a_node_needs_a_node_that_is_reached(fault: str) -> None:
+    with pytest.raises(ConfigError, match=rf"fault={fault}: needs pool=ray with pool.address=local"):
+        compose(["engine=null", f"fault={fault}"])

@@ -9,8 +9,11 @@ import numpy as np
 import psutil
 import pytest
 
+from capsexp.client.request import ConnectionOptions
+from capsexp.config import FaultConfig
 from capsexp.engines.null import NullConfig, NullEngine
 from capsexp.errors import ServerError
+from capsexp.experiment.faults import FaultEvent, FaultTarget, Injector
 from capsexp.segments import Cut, Segment, cut_all
 from capsexp.server.pools import ray_nodes
 from tests.support import PATIENCE, noise
@@ -173,5 +176,30 @@ def test_agents_end_with_a_gateway_that_ends_without_a_word() -> None:
             cluster.agents.end()
             _, alive = psutil.wait_procs(everybody, timeout=PATIENCE / 6)
             assert not alive
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("kind", ["kill_node", "freeze_node"])
+def test_a_fault_strikes_one_node_and_all_of_its_workers(kind: str) -> None:
+    fault = FaultConfig(name=kind, for_s=0.2)
+
+    async def main() -> None:
+        async with Cluster(4, 2, lost_s=5.0).running() as cluster:
+            pids = [info.pid for info in cluster.pool.workers()]
+            victims = [FaultTarget(number, psutil.Process(pid)) for number, pid in enumerate(pids)]
+            told: list[FaultEvent] = []
+            injector = Injector(fault, "", ConnectionOptions(None, None), lambda: victims, told.append)
+            struck = {deed.worker for deed in injector.inject()}
+            assert struck in ({0, 2}, {1, 3})
+            assert {deed.worker for deed in told} == struck
+            if kind == "kill_node":
+                gone, _ = psutil.wait_procs([victims[number].process for number in struck if number], PATIENCE / 6)
+                assert len(gone) >= 1
+                await until(lambda: any(what == "lost" for what, _, _ in cluster.events))
+            else:
+                injector.stop()
+                assert await right(cluster, 8) == 0
+                assert not any(what == "lost" for what, _, _ in cluster.events)
 
     asyncio.run(main())

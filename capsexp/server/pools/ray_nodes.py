@@ -154,7 +154,8 @@ class Node:
             hands, self._channels = list(self._channels.values()), {}
         for hand in hands:
             hand.finish(f"lost, as {why}")
-        self._event("lost", self, why)
+        if not self.over:
+            self._event("lost", self, why)
 
     def refuse(self, why: str) -> None:
         """It is not to be used."""
