@@ -61,7 +61,8 @@ class Keeper:
                 sys.stderr.write(f"{last}\n")
             if not self._agent.wait():
                 return
-            self._short = self._short + 1 if time.monotonic() - began < SOON_S else 0
+            failed = self._agent.returncode > 0 and time.monotonic() - began < SOON_S  # and was not killed
+            self._short = self._short + 1 if failed else 0
             if self._short >= TRIES:
                 self._trouble = last or f"exit code {self._agent.returncode}"
             time.sleep(AGAIN_S)
