@@ -70,7 +70,7 @@ class Trees:
         with contextlib.suppress(*GONE):
             if process := self._reader.read(own):
                 rows.append({"role": "monitor", "pid": own, **process.columns})
-        named = any(role == "worker" for role, _ in files.values())
+        named = any(role in ("worker", INFRA) for role, _ in files.values())  # it is a server of ours
         for root, role in list(self._roots.items()):
             rows += self._tree(root, role, files, named, seen, now)
         return rows
