@@ -126,26 +126,9 @@ def decode_audio(frame: str | bytes, max_segment_s: float = math.inf) -> AudioMe
     )
 
 
-class Growing:
-    """The JSON of a list that only grows, so that each of a long task's many results costs what is new in it."""
-
-    def __init__(self) -> None:
-        self._json, self._count = "", 0
-
-    def encode(self, values: list[Any]) -> str:
-        """All of `values`, which begins with what it was the last time."""
-        if len(values) > self._count:
-            new = json.dumps(values[self._count :], ensure_ascii=False, allow_nan=False)[1:-1]
-            self._json, self._count = f"{self._json}, {new}" if self._json else new, len(values)
-        return f"[{self._json}]"
-
-
-def encode_result(result: Result, tokens: Growing | None = None, timestamps: Growing | None = None) -> str:
-    """The text frame of a server's message; `tokens` and `timestamps` remember those of the task's earlier ones."""
-    fields = {key: value for key, value in vars(result).items() if key not in ("tokens", "timestamps")}
-    lists = (tokens or Growing()).encode(result.tokens), (timestamps or Growing()).encode(result.timestamps)
-    others = json.dumps(fields, ensure_ascii=False, allow_nan=False)[:-1]
-    return f'{others}, "tokens": {lists[0]}, "timestamps": {lists[1]}}}'
+def encode_result(result: Result) -> str:
+    """The text frame of a server's message."""
+    return json.dumps(vars(result), ensure_ascii=False, allow_nan=False)
 
 
 def encode_error(reason: str, task_id: str | None) -> str:
@@ -163,9 +146,7 @@ def decode_result(frame: str | bytes) -> Result:
         raise ProtocolError(str(fields["error"]), task_id if isinstance(task_id, str) else None)
     if not isinstance(task_id, str):
         raise ProtocolError("result without task_id")
-    tokens, timestamps = fields.get("tokens") or [], fields.get("timestamps") or []
-    if not isinstance(tokens, list) or not isinstance(timestamps, list):
-        raise ProtocolError("tokens and timestamps: lists are needed", task_id)
+    tags = fields.get("tags")
     return Result(
         task_id=task_id,
         is_final=fields.get("is_final") is True,
@@ -175,9 +156,9 @@ def decode_result(frame: str | bytes) -> Result:
         time_complete=_seconds(fields, "time_complete", 0.0, task_id),
         text=str(fields.get("text", "")),
         text_accu=str(fields.get("text_accu", "")),
-        tokens=[str(t) for t in tokens],
-        timestamps=[_number(t, "timestamps", task_id) for t in timestamps],
-        tags=[str(t) for t in tags] if isinstance(tags := fields.get("tags"), list) else [],
+        tokens=[str(t) for t in _list(fields, "tokens", task_id)],
+        timestamps=_numbers(_list(fields, "timestamps", task_id), "timestamps", task_id),
+        tags=[str(t) for t in tags] if isinstance(tags, list) else [],
     )
 
 
@@ -230,6 +211,19 @@ def _number(value: object, key: str, task_id: str) -> float:
     if not math.isfinite(number):
         raise ProtocolError(f"{key}: a finite number is needed", task_id)
     return number
+
+
+def _numbers(values: list[object], key: str, task_id: str) -> list[float]:
+    if set(map(type, values)) == {float} and all(map(math.isfinite, values)):  # type: ignore[arg-type]
+        return values  # type: ignore[return-value]
+    return [_number(value, key, task_id) for value in values]
+
+
+def _list(fields: JsonObject, key: str, task_id: str) -> list[object]:
+    value = fields.get(key) or []
+    if not isinstance(value, list):
+        raise ProtocolError(f"{key}: a list is needed", task_id)
+    return value
 
 
 def _seconds(fields: JsonObject, key: str, default: float, task_id: str) -> float:

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -138,6 +139,26 @@ class Recognition:
         return len(self.times) == len(self.tokens)
 
 
+@dataclass(frozen=True)
+class Merged:
+    """What was heard, as a result tells it."""
+
+    text: str
+    text_accu: str
+    tokens: list[str]
+    times: list[float]  # s from the task's start
+    tags: list[str]
+
+
+class _Begun(NamedTuple):
+    """A segment: its first sample, and what was there before it."""
+
+    start: int
+    tokens: int
+    words: int
+    tags: int
+
+
 class Merger:
     """Joins the recognitions of a task's segments, given strictly in order of their index.
 
@@ -151,22 +172,41 @@ class Merger:
         self.times: list[float] = []
         self.words: list[str] = []
         self.tags: list[str] = []
-        self._text, self._accurate = _Joined(), _Joined()
+        self._begun: list[_Begun] = []
 
     def add(self, start: int, last: bool, heard: Recognition) -> None:
         """Add the next segment, which began `start` samples into the task."""
+        tokens, tags = len(self.tokens), len(self.tags)
         self.tags += heard.tags
         if heard.timed:
             self._add_timed(start, last, heard)
-        self._add_words(start, heard)
+        self._begun.append(_Begun(start, tokens, self._add_words(start, heard), tags))
 
     @property
     def text(self) -> str:
-        return self._text.join(self.words, self._overlap_words())
+        return join(self.words)
 
     @property
     def text_accu(self) -> str:
-        return self._accurate.join(self.tokens, 0) if self.times else self.text
+        return join(self.tokens) if self.times else self.text
+
+    def whole(self) -> Merged:
+        """All that was heard so far."""
+        return Merged(self.text, self.text_accu, self.tokens, self.times, self.tags)
+
+    def latest(self, samples: int) -> Merged:
+        """What was heard in the latest segment and those that began no more than `samples` before its end: what it
+        costs does not grow with the task."""
+        first = self._begun[-1]
+        words = first.words
+        for one in reversed(self._begun):
+            if one.start < self._begun[-1].start + self.cut.duration - samples and one is not first:
+                break
+            first, words = one, min(one.words, words)  # a later one may have taken back what was an earlier one's
+        text, tokens = join(self.words[words:]), self.tokens[first.tokens :]
+        return Merged(
+            text, join(tokens) if self.times else text, tokens, self.times[first.tokens :], self.tags[first.tags :]
+        )
 
     def _add_timed(self, start: int, last: bool, heard: Recognition) -> None:
         offset, half = start / RATE, self.cut.overlap / 2
@@ -183,45 +223,31 @@ class Merger:
             self.tokens.append(token)
             self.times.append(at)
 
-    def _add_words(self, start: int, heard: Recognition) -> None:
+    def _add_words(self, start: int, heard: Recognition) -> int:
+        """Returns how many of those before are left."""
         new = heard.tokens
         if not start:
             self.words.extend(new)
-            return
+            return 0
         limit = self._overlap_words()
         drop, skip = longest_agreement(self.words[-limit:] if limit else [], new[:limit])
         if drop:
             del self.words[len(self.words) - drop :]
-            self._text.keep(len(self.words))
+        left = len(self.words)
         self.words.extend(new[skip:])
+        return left
 
     def _overlap_words(self) -> int:
         """How many words an overlap can hold: fast speech has about six tokens in a second."""
         return int(np.ceil(self.cut.overlap / RATE * 6)) + 2 if self.cut.overlap else 0
 
 
-class _Joined:
-    """The text of a list of words that grows at its end, without joining all of it each time."""
-
-    def __init__(self) -> None:
-        self._settled, self._count = "", 0
-
-    def keep(self, count: int) -> None:
-        """Only the first `count` words are still what they were."""
-        if count < self._count:
-            self._settled, self._count = "", 0
-
-    def join(self, words: list[str], open_words: int) -> str:
-        """All of them; the last `open_words` are likely to be taken back."""
-        settled = max(self._count, len(words) - open_words)
-        self._settled += join(words[self._count : settled], self._settled[-1:])
-        self._count = settled
-        return self._settled + join(words[settled:], self._settled[-1:])
-
-
 def join(words: Iterable[str], before: str = "") -> str:
     """Words as text: a space between two, unless one of the characters that meet is Chinese or Japanese. `before`: the
     character that the text goes on after."""
+    words = list(words)
+    if f"{before}{''.join(words)}".isascii():  # most languages need no look at each word
+        return " ".join(([""] if before else []) + [word for word in words if word])
     parts: list[str] = []
     for word in words:
         if before and word and not WIDE.match(before) and not WIDE.match(word):
@@ -238,16 +264,14 @@ def longest_agreement(before: Sequence[str], after: Sequence[str]) -> tuple[int,
     edge of a segment, and goes. Of equally long runs the one that drops least wins. (0, 0) when nothing agrees.
     """
     best = (0, 0, 0, 0)  # length, -lost, drop, skip
-    lengths = [0] * (len(after) + 1)
-    for i in range(len(before)):
-        previous = 0
-        for j in range(len(after)):
-            current = lengths[j + 1]
-            lengths[j + 1] = previous + 1 if before[i] == after[j] else 0
-            previous = current
-            if lengths[j + 1]:
-                length = lengths[j + 1]
-                drop = len(before) - 1 - i
-                lost = drop + j + 1 - length
-                best = max(best, (length, -lost, drop, j + 1))
+    places: dict[str, list[int]] = {}
+    for j, word in enumerate(after):
+        places.setdefault(word, []).append(j)
+    lengths: dict[int, int] = {}  # of the run that ends with the word before this one, by where in `after`
+    for i, word in enumerate(before):
+        lengths = {j: lengths.get(j - 1, 0) + 1 for j in places.get(word, ())}
+        drop = len(before) - 1 - i
+        for j, length in lengths.items():
+            lost = drop + j + 1 - length
+            best = max(best, (length, -lost, drop, j + 1))
     return best[2], best[3]

@@ -98,22 +98,45 @@ def test_a_space_between_words_but_not_beside_chinese(words: list[str], text: st
 
 
 @given(
-    st.lists(st.lists(st.sampled_from(["a", "b", "very", "字", "", "c"]), max_size=8), max_size=12),
+    st.lists(st.lists(st.sampled_from(["a", "b", "very", "字", "", "c"]), max_size=8), min_size=1, max_size=12),
     st.integers(1, 3),
     st.integers(0, 3),
-    st.lists(st.booleans(), min_size=12, max_size=12),
+    st.integers(0, 12),
 )
-def test_the_text_so_far_is_that_of_all_words_whenever_it_is_asked_for(
-    heard: list[list[str]], duration: int, overlap: int, asked: list[bool]
+def test_the_latest_of_a_text_is_its_end_and_all_of_it_while_it_is_short(
+    heard: list[list[str]], duration: int, overlap: int, seconds: int
 ) -> None:
     merger = Merger(Cut.of(duration, min(overlap, duration)))
     for number, tokens in enumerate(heard):
         times = [duration * n / len(tokens) for n in range(len(tokens))]
-        merger.add(number * duration * RATE, number == len(heard) - 1, Recognition(tokens, times))
-        if asked[number]:
-            assert merger.text == join(merger.words)
-            assert merger.text_accu == (join(merger.tokens) if merger.times else merger.text)
-    assert merger.text == join(merger.words)
+        merger.add(number * duration * RATE, False, Recognition(tokens, times, [f"tag {number}"]))
+        latest, whole = merger.latest(seconds * RATE), merger.whole()
+        since = number + 1 - max(1, seconds // duration)  # the segment that it begins with
+        assert latest.text_accu == (join(latest.tokens) if merger.times else latest.text)
+        assert latest.text == join(merger.words[len(merger.words) - _words_of(latest.text, merger) :])
+        assert (latest.tokens, latest.times) == (
+            whole.tokens[len(whole.tokens) - len(latest.tokens) :], whole.times[len(whole.times) - len(latest.times) :]
+        )  # fmt: skip
+        assert latest.tags == whole.tags[max(0, since) :]
+        assert since > 0 or latest == whole
+
+
+def _words_of(text: str, merger: Merger) -> int:
+    """How many words at the end of all have this text."""
+    return next(
+        count for count in range(len(merger.words), -1, -1) if join(merger.words[len(merger.words) - count :]) == text
+    )
+
+
+def test_what_a_segment_adds_behind_words_that_it_takes_back_is_in_the_latest_text() -> None:
+    merger = Merger(Cut.of(10, 2))
+    merger.add(0, False, Recognition(list("abcx")))
+    merger.add(10 * RATE, False, Recognition(list("bcy")))
+    assert (merger.latest(0).text, merger.latest(10 * RATE).text, merger.latest(20 * RATE).text) == (
+        "y",
+        "y",
+        "a b c y",
+    )
 
 
 def test_a_segment_is_remembered_without_its_audio() -> None:

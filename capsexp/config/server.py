@@ -58,6 +58,9 @@ class ServerConfig:
     max_audio_s: float = setting(43_200.0, "longest audio of one task, s", low=1)
     max_tasks: int = setting(1000, "unfinished tasks of one connection", low=1)
     send_timeout: float = setting(120.0, "s after which a client that does not take a result is disconnected", low=0.1)
+    partial_s: float = setting(
+        30.0, "a result before the last one holds the text of the latest s of audio; 0: of its own segment"
+    )
     max_held_mb: float = setting(
         1024.0, "MB of messages and audio that the whole server may hold; beyond that a client is refused", low=1
     )

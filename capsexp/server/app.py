@@ -117,7 +117,7 @@ class _Server:
             config.max_queue or 4 * pool.count,
             self._on_segment,
             self.config.punctuation.name != "none",
-            Limits(config.max_audio_s, config.max_tasks, config.send_timeout, config.max_segment_s),
+            Limits(config.max_audio_s, config.max_tasks, config.send_timeout, config.max_segment_s, config.partial_s),
             held,
             log_limit.say,
         )

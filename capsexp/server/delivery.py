@@ -8,14 +8,15 @@ import logging
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from capsexp.errors import ServerError
-from capsexp.protocol import AudioMessage, encode_error, encode_result
+from capsexp.protocol import RATE, AudioMessage, encode_error, encode_result
 from capsexp.segments import Merger, Segment
 from capsexp.server.connection import Disconnected
 from capsexp.server.core.order import Flow
-from capsexp.server.core.task import Came, Encoded, Task
+from capsexp.server.core.task import Came, Task
 from capsexp.server.pools.base import Recognized, RetriesExhausted
 
 if TYPE_CHECKING:
@@ -113,12 +114,12 @@ class Delivery:
             if not self.task.complete:
                 await self._news.wait()
 
-    async def _send(self, due: Came, merger: Merger, encoded: Encoded) -> None:
-        text, accurate = merger.text, merger.text_accu
+    async def _send(self, due: Came, merger: Merger) -> None:
+        merged = merger.whole() if due.segment.last else merger.latest(round(self.gateway.limits.partial_s * RATE))
         if due.segment.last and self.gateway.punctuated:
-            text, accurate = await self._punctuated(text), await self._punctuated(accurate)
-        result = self.task.result(due, merger, text, accurate, time.time())
-        await self.handler.send(encode_result(result, encoded.tokens, encoded.times))
+            text, accurate = await self._punctuated(merged.text), await self._punctuated(merged.text_accu)
+            merged = replace(merged, text=text, text_accu=accurate)
+        await self.handler.send(encode_result(self.task.result(due, merged, time.time())))
 
     async def _punctuated(self, text: str) -> str:
         return (await self.gateway.pool.submit(text, self.flow)).heard.tokens[0]

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from capsexp.errors import CapsexpError
+from capsexp.pipes import Connection
 from capsexp.protocol import Audio
 from capsexp.segments import Recognition
 from capsexp.server.spawn_reserve import is_passing
@@ -22,6 +25,16 @@ log = logging.getLogger(__name__)
 class SegmentJob:
     id: int
     audio: Audio
+    start: int
+    shared: int
+
+
+@dataclass(frozen=True)
+class _Announced:
+    """A SegmentJob whose samples come next, as they are."""
+
+    id: int
+    samples: int
     start: int
     shared: int
 
@@ -106,6 +119,26 @@ class Failed:
     id: int | None
     reason: str
     passing: bool = False
+
+
+def send_job(pipe: Connection, job: SegmentJob | TextJob | Measure | Skip) -> None:
+    """Samples go beside what is pickled: inside they would be copied twice at either end."""
+    if not isinstance(job, SegmentJob):
+        pipe.send(job)
+        return
+    samples = np.ascontiguousarray(job.audio, np.float32)
+    pipe.send(_Announced(job.id, len(samples), job.start, job.shared))
+    pipe.send_bytes(samples.view(np.uint8).data)
+
+
+def receive_job(pipe: Connection) -> SegmentJob | TextJob | Measure | Skip:
+    """What `send_job` sent; raises EOFError, OSError and what unpickling raises."""
+    job: SegmentJob | TextJob | Measure | Skip | _Announced = pipe.recv()
+    if not isinstance(job, _Announced):
+        return job
+    samples = np.empty(job.samples, np.float32)
+    pipe.recv_bytes_into(samples.view(np.uint8).data)
+    return SegmentJob(job.id, samples, job.start, job.shared)
 
 
 def failure(number: int | None, error: Exception) -> Failed:

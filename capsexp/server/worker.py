@@ -31,6 +31,7 @@ from capsexp.server.messages import (
     WorkerReady,
     WorkerSettings,
     failure,
+    receive_job,
 )
 
 if TYPE_CHECKING:
@@ -205,7 +206,7 @@ def _read(pipe: Connection, jobs: queue.SimpleQueue[SegmentJob | TextJob | Measu
     """Take the next segment off the pipe while this one is recognized; the gateway sends at most two."""
     try:
         while True:
-            job = pipe.recv()
+            job = receive_job(pipe)
             if isinstance(job, Skip):
                 skipped.add(job.id)
             else:

@@ -33,6 +33,7 @@ from capsexp.server.messages import (
     Started,
     WorkerReady,
     WorkerSettings,
+    receive_job,
 )
 from capsexp.server.pools import launcher
 from capsexp.server.pools.answers import invalid_reply
@@ -72,7 +73,7 @@ def mad(pipe: Connection, way: str, parent: int) -> None:
     if way == "dies at start":
         os._exit(3)
     pipe.send(WorkerReady(0.01, {}))
-    job = pipe.recv()
+    job = receive_job(pipe)
     if way == "half an answer":
         os.write(pipe.fileno(), b"\0\0\1\0abc")
     elif way == "unreadable":

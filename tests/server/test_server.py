@@ -104,6 +104,28 @@ def test_malformed_messages_leave_the_connection_and_the_other_tasks_alone() -> 
     assert answer["time_submit"] <= answer["time_complete"]
 
 
+def test_a_result_before_the_last_holds_the_latest_text_and_the_last_one_all_of_it() -> None:
+    audio = noise(30, 1)
+
+    async def talk(url: str) -> list[dict[str, Any]]:
+        async with connect(url, max_size=None) as socket:
+            await socket.send(encode_audio(AudioMessage("long", audio, True, seg_duration=2, seg_overlap=0.5)))
+            told = [json.loads(await socket.recv())]
+            while not told[-1]["is_final"]:
+                told.append(json.loads(await socket.recv()))
+            return told
+
+    with server("workers=1", "server.partial_s=4") as (url, _):
+        *before, last = asyncio.run(asyncio.wait_for(talk(url), PATIENCE))
+    assert last["text"] == expected(audio)
+    assert len(before) == 14
+    for result in before:  # words come every quarter of a second
+        assert 0 < len(result["tokens"]) == len(result["timestamps"]) == len(result["text_accu"].split()) <= 4 * 4 + 2
+        at = last["timestamps"].index(result["timestamps"][0])
+        assert result["tokens"] == last["tokens"][at : at + len(result["tokens"])]
+        assert result["duration"] - 0.5 <= result["timestamps"][-1] + 0.5 <= result["duration"]
+
+
 def test_an_oversized_message_closes_that_connection_only() -> None:
     async def talk(url: str) -> None:
         async with connect(url) as socket:

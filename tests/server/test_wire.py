@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from capsexp.engines.null import NullConfig, NullEngine
 from capsexp.segments import Recognition
 from capsexp.server import worker
-from capsexp.server.messages import Done, Failed, SegmentJob, WorkerReady
+from capsexp.server.messages import Done, Failed, SegmentJob, TextJob, WorkerReady, receive_job, send_job
 from capsexp.server.pools import wire as wire_module
 from capsexp.server.pools.wire import Wire
 from capsexp.server.worker import Loaded
@@ -67,7 +69,8 @@ def test_what_has_been_put_arrives_before_the_end() -> None:
     wire = Wire(ours, lambda message: None, lambda: None)
     wire.put(SegmentJob(1, LARGE, 0, 0))
     wire.finish()
-    assert len(theirs.recv().audio) == len(LARGE)
+    received = receive_job(theirs)
+    assert isinstance(received, SegmentJob) and received.audio.tobytes() == LARGE.tobytes()
     with pytest.raises(EOFError):
         theirs.recv()
     theirs.close()
@@ -120,8 +123,8 @@ def serve(answer: Callable[[], Any]) -> tuple[Connection, threading.Thread]:
 
 def test_an_answer_that_cannot_be_sent_is_a_failure_of_its_segment() -> None:
     pipe, serving = serve(lambda: Recognition([lambda: None]))  # type: ignore[list-item]
-    pipe.send(SegmentJob(1, noise(1, 1), 0, 0))
-    pipe.send(SegmentJob(2, noise(1, 1), 0, 0))
+    send_job(pipe, SegmentJob(1, noise(1, 1), 0, 0))
+    send_job(pipe, SegmentJob(2, noise(1, 1), 0, 0))
     failed, done = pipe.recv(), pipe.recv()
     assert isinstance(failed, Failed) and failed.id == 1 and failed.reason
     assert isinstance(done, Done) and done.id == 2
@@ -137,10 +140,23 @@ def test_a_worker_that_ends_in_a_process_that_lives_on_is_seen_to_end() -> None:
         raise SystemExit  # as a library may
 
     pipe, serving = serve(leave)
-    pipe.send(SegmentJob(1, noise(1, 1), 0, 0))
+    send_job(pipe, SegmentJob(1, noise(1, 1), 0, 0))
     assert pipe.poll(PATIENCE / 6)
     with pytest.raises(EOFError):
         pipe.recv()
     serving.join(PATIENCE)
     assert not serving.is_alive()
     pipe.close()
+
+
+@given(st.integers(0, 2_000), st.integers(1, 3))
+def test_a_segment_arrives_as_it_was_sent_whatever_part_of_a_message_it_is(samples: int, step: int) -> None:
+    audio = np.arange(3 * 2_000, dtype=np.float32)[7 : 7 + step * samples : step]
+    ours, theirs = multiprocessing.Pipe()
+    with ours, theirs:
+        send_job(ours, SegmentJob(5, audio, 3, 2))
+        send_job(ours, TextJob(6, "text"))
+        first, second = receive_job(theirs), receive_job(theirs)
+    assert isinstance(first, SegmentJob) and (first.id, first.start, first.shared) == (5, 3, 2)
+    assert first.audio.dtype == np.float32 and first.audio.tobytes() == audio.tobytes()
+    assert second == TextJob(6, "text")

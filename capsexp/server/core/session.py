@@ -20,12 +20,14 @@ FINISHED = 256  # ids of tasks of a connection that ended, which are not to begi
 @dataclass(frozen=True)
 class Limits:
     """For one task, in seconds of audio; for one connection, tasks whose final message has not come; and how long, in
-    seconds, a client may leave a result untaken; and of one segment, in seconds."""
+    seconds, a client may leave a result untaken; of one segment, in seconds; and of how many seconds of audio, up to
+    where it stands, a result before the last one holds the text."""
 
     audio_s: float = 43_200.0
     tasks: int = 1000
     send_s: float = 120.0
     segment_s: float = math.inf
+    partial_s: float = 30.0
 
 
 class Session:

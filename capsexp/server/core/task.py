@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from capsexp.protocol import RATE, AudioMessage, Growing, Result
-from capsexp.segments import Cut, Cutter, Merger, Recognition, Segment
+from capsexp.protocol import RATE, AudioMessage, Result
+from capsexp.segments import Cut, Cutter, Merged, Merger, Recognition, Segment
 
 
 @dataclass(frozen=True)
@@ -19,14 +19,6 @@ class Came:
     worker: int = 0
 
 
-@dataclass
-class Encoded:
-    """The JSON of the tokens and times of a merger's results so far, which only grow."""
-
-    tokens: Growing = field(default_factory=Growing)
-    times: Growing = field(default_factory=Growing)
-
-
 class Task:
     """Segments out in the order of the audio; results out in the order of the segments, however those came."""
 
@@ -37,7 +29,6 @@ class Task:
         self.failed = False  # nobody wants it, or it cannot be had
         self.done = False  # ... or its last result has been delivered
         self._cutter, self._merger = Cutter(self.cut), Merger(self.cut)
-        self._encoded = Encoded()
         self._came: dict[int, Came] = {}
         self._next = 0
         self._count: int | None = None  # of its segments, once it is known
@@ -66,30 +57,30 @@ class Task:
         self._cutter.drop()
         self._came.clear()
 
-    def take(self) -> tuple[Came, Merger, Encoded] | None:
+    def take(self) -> tuple[Came, Merger] | None:
         """The next that is due, merged, if it has come; what was taken before is in the merger as well. Raises why
         there is none."""
         due = self._came.pop(self._next, None)
-        return None if due is None else self._taken(due, self._merger, self._encoded)
+        return None if due is None else self._taken(due, self._merger)
 
-    def _taken(self, due: Came, merger: Merger, encoded: Encoded) -> tuple[Came, Merger, Encoded]:
+    def _taken(self, due: Came, merger: Merger) -> tuple[Came, Merger]:
         if isinstance(due.heard, Exception):
             raise due.heard
         self._next += 1
         if due.segment.last:
             self._count = due.segment.index + 1
         merger.add(due.segment.start, due.segment.last, due.heard)
-        return due, merger, encoded
+        return due, merger
 
     @property
     def complete(self) -> bool:
         """No result is due any more."""
         return self.failed or self._next == self._count
 
-    def result(self, due: Came, merger: Merger, text: str, accurate: str, completed: float) -> Result:
+    def result(self, due: Came, merged: Merged, completed: float) -> Result:
         return Result(
             self.id, due.segment.last, (due.segment.start + due.segment.length) / RATE, self.time_start,
-            due.submitted, completed, text, accurate, merger.tokens, merger.times, merger.tags,
+            due.submitted, completed, merged.text, merged.text_accu, merged.tokens, merged.times, merged.tags,
         )  # fmt: skip
 
 
@@ -101,8 +92,8 @@ class NaiveTask(Task):
         super().__init__(first)
         self._mergers: dict[int, Merger] = {}
 
-    def take(self) -> tuple[Came, Merger, Encoded] | None:
+    def take(self) -> tuple[Came, Merger] | None:
         if not self._came:
             return None
         due = self._came.pop(next(iter(self._came)))
-        return self._taken(due, self._mergers.setdefault(due.worker, Merger(self.cut)), Encoded())
+        return self._taken(due, self._mergers.setdefault(due.worker, Merger(self.cut)))

@@ -41,13 +41,17 @@ def invalid_reply(message: object, ready: bool, flight: Mapping[int, Segment | s
 def _unheard(heard: object, work: Segment | str) -> str | None:
     if not isinstance(heard, Recognition) or not isinstance(heard.tokens, list) or not isinstance(heard.times, list):
         return "a recognition that is none"
-    if not all(isinstance(token, str) for token in [*heard.tokens, *heard.tags]):
+    words = [*heard.tokens, *heard.tags]
+    if not (set(map(type, words)) <= {str} or all(isinstance(word, str) for word in words)):
         return "tokens that are no text"
     if isinstance(work, str):
         return None if len(heard.tokens) == 1 else f"{len(heard.tokens)} texts for one"
     if heard.times and len(heard.times) != len(heard.tokens):
         return f"{len(heard.times)} times for {len(heard.tokens)} tokens"
-    if not all(_is_number(time) and 0 <= time <= work.audio_s + LATE_S for time in heard.times):
+    latest = work.audio_s + LATE_S
+    if not (set(map(type, heard.times)) <= {float} or all(map(_is_number, heard.times))):
+        return "times that are no numbers"
+    if not all(0 <= time <= latest for time in heard.times):
         return "times outside of its segment"
     return None
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from capsexp.pipes import Connection, half_close
-from capsexp.server.messages import Measure, SegmentJob, Skip, TextJob
+from capsexp.server.messages import Measure, SegmentJob, Skip, TextJob, send_job
 
 
 class Wire:
@@ -47,7 +47,7 @@ class Wire:
     def _write(self) -> None:
         try:
             while (job := self._outbox.get()) is not None:
-                self._pipe.send(job)
+                send_job(self._pipe, job)
             half_close(self._pipe)
         except OSError:
             pass  # the reader sees the end of the pipe and takes care

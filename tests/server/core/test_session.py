@@ -70,7 +70,7 @@ class AnyInterleaving(RuleBasedStateMachine):
         task, segment = self.at_work.pop(data.draw(st.integers(0, len(self.at_work) - 1)))
         task.came(came(segment))
         while (due := task.take()) is not None:
-            result = task.result(due[0], due[1], due[1].text, due[1].text_accu, 2.0)
+            result = task.result(due[0], due[1].whole(), 2.0)
             self.results.setdefault(task, []).append(result)
         if task.complete:
             task.done = True
