@@ -22,10 +22,11 @@ EXPLAINED = (
 
 def lines(report: Report) -> list[str]:
     """A sentence for each configuration, and for a search that was given up the reason."""
-    return [line for one in report.capacity for line in _said(one)]
+    return [f"Capacity: {line}" for one in report.capacity for line in of(one)]
 
 
-def _said(one: Capacity) -> Iterator[str]:
+def of(one: Capacity) -> Iterator[str]:
+    """What is known of one configuration, and why a search that was given up was."""
     what = f"{one.key} can serve"
     if one.feasible_max:
         each = ""
@@ -42,9 +43,9 @@ def _said(one: Capacity) -> Iterator[str]:
         said += "; no load tried was too much"
     if one.infeasible_min is not None and not one.resolved:
         said += "; in between is undecided"
-    yield f"Capacity: {said}."
+    yield f"{said}."
     if one.stopped:
-        yield f"Capacity: the search for {one.key} stopped: {one.stopped}."
+        yield f"the search for {one.key} stopped: {one.stopped}."
 
 
 def load(over: str, size: float) -> str:

@@ -1,10 +1,13 @@
 """How much a server carries, in each form of the report."""
 
+import csv as table
+from xml.etree import ElementTree as Tree
+
 import msgspec
 
 from capsexp.report import capacities
-from capsexp.report.exporters import html, markdown, text
-from capsexp.results.report import Capacity, CapacityProbe, Meaning, Report
+from capsexp.report.exporters import csv, html, junit, markdown, prometheus, text
+from capsexp.results.report import Capacity, CapacityProbe, Meaning, Report, SloResult
 from capsexp.results.verdicts import Reading, Verdict
 from tests.support.harmed import trials
 from tests.support.reports import reported
@@ -73,3 +76,46 @@ def test_of_each_limit_the_share_is_of_the_requests_that_tell_of_it() -> None:
 def test_a_report_without_a_search_has_no_band() -> None:
     made = report()
     assert "Capacity:" not in text.render(made) and "## Capacity" not in markdown.render(made)
+
+
+def of_junit(*found: Capacity) -> list[tuple[str | None, str, str]]:
+    """The suites of bands: what came of each, and what is said."""
+    suites = Tree.fromstring(junit.render(report(*found))).findall("testsuite")
+    bands = [suite for suite in suites if (suite.get("name") or "").startswith("capacity of ")]
+    return [(s.get("name"), s[0][0].tag, s[0][0].get("message") or s[0][0].text or "") for s in bands]
+
+
+def test_a_band_is_a_suite_of_junit_that_fails_where_nothing_is_carried() -> None:
+    nothing = msgspec.structs.replace(FOUND, key="workers=1", feasible_max=0, infeasible_min=1)
+    unknown = msgspec.structs.replace(nothing, key="workers=4", infeasible_min=None, stopped="disturbed")
+    one, two, four = of_junit(FOUND, nothing, unknown)
+    assert one[:2] == ("capacity of workers=2", "system-out") and "carries 17 users" in one[2]
+    assert two[:2] == ("capacity of workers=1", "failure") and "1 user is too many" in two[2]
+    assert four[1] == "skipped" and "not looked at further: disturbed" in four[2]
+    assert not of_junit()
+
+
+def test_a_load_that_a_search_found_too_much_fails_no_case_of_junit() -> None:
+    broken = SloResult(name="x", metric="turnaround_p95_s", limit=1.0, allowed=0.05, verdict=Reading.FAIL)
+    made = report(FOUND)
+    tried = tuple(msgspec.structs.replace(c, slo=(broken,)) for c in made.configurations)
+    assert "slo x" not in junit.render(msgspec.structs.replace(made, configurations=tried))
+    assert "slo x" in junit.render(msgspec.structs.replace(made, configurations=tried, capacity=()))
+
+
+def test_the_ends_of_each_band_are_rows_of_csv_and_gauges_of_prometheus() -> None:
+    rows = [r for r in table.DictReader(csv.render(report(FOUND)).splitlines()) if r["metric"].startswith("capacity_")]
+    told = {(row["slo"], row["metric"]): (row["unit"], float(row["value"])) for row in rows}
+    assert {row["configuration"] for row in rows} == {"workers=2"} and len(told) == len(rows)
+    promised = "stop_to_text_p95_s 1.0"
+    assert told[promised, "capacity_feasible_max"] == ("users", 17)
+    assert told[promised, "capacity_infeasible_min"] == ("users", 18)
+    assert told[promised, "capacity_per_worker"] == ("users", 8.5)
+    assert told["text within 2 s", "capacity_resolved"] == ("0 or 1", 0)
+    assert ("lag that does not grow", "capacity_infeasible_min") not in told  # nothing broke it
+    said = prometheus.render(report(FOUND))
+    where = 'sweep="sweep",configuration="workers=2",over="load.users",meaning='
+    assert f'capsexp_capacity_feasible_max{{{where}"slo"}} 17.0\n' in said.replace("} 17\n", "} 17.0\n")
+    assert f'capsexp_capacity_infeasible_min{{{where}"text within 2 s"}} 24' in said
+    assert f'capsexp_capacity_infeasible_min{{{where}"lag that' not in said
+    assert said.count("# TYPE capsexp_capacity_feasible_max gauge") == 1
