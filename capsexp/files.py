@@ -24,6 +24,7 @@ from capsexp.errors import ConfigError, StorageError
 
 PART = ".part"  # ends the name of a file that is being written
 LITTLE = 1 << 16  # bytes
+HASH = 16  # characters of one that only tells contents apart
 LARGEST = 1 << 28  # bytes of a JSON file: that of a day's requests has 1 << 24
 
 

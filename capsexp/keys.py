@@ -8,3 +8,4 @@ SWEEP_KEYS = frozenset(
 JUDGING = ("thresholds", "slo", "validity", "report")
 # Groups that judge or file what was measured, and change nothing of it.
 AFTERWARDS = (*JUDGING, "archive")
+SCHEDULE = "schedule"  # in a fingerprint: what the table holds by which requests begin

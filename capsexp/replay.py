@@ -13,6 +13,7 @@ from capsexp import archive, cli, escape, trust
 from capsexp.analysis import metrics
 from capsexp.analysis.metrics.metric import Metric, Place
 from capsexp.errors import ArchiveError, ConfigError
+from capsexp.experiment import schedules
 from capsexp.files import note, tell
 from capsexp.overrides import assign, key_of, unquoted
 from capsexp.report import tables
@@ -27,10 +28,12 @@ def main(argv: Sequence[str]) -> int:
     source = Path(argv[0])
     with archive.verified(source) as folder:
         overrides = [word for word in argv[1:] if word != trust.TRUST]
-        words = line(_plan(folder), folder, overrides)
+        plan = _plan(folder)
+        words = line(plan, folder, overrides)
         composed, _, valued = cli.split_argv(words)
         tree = trust.Tree(folder / "conf", valued["--config-name"])
-        found = trust.surprises(tree, composed, [*overrides, *_own_audio(folder)])
+        own = [*_own_audio(folder), *schedules.own(folder, plan.schedules, cli.split_argv(plan.argv)[0]).values()]
+        found = trust.surprises(tree, composed, [*overrides, *own])
         trust.ask(source.name, found, trust.TRUST in argv)
         before, out = _before(folder), _out(overrides)
         code = cli.main([*words, assign("hydra.sweep.dir", out)])
@@ -49,7 +52,8 @@ def _before(folder: Path) -> Report | None:
 
 
 def line(sweep: Sweep, folder: Path, overrides: Sequence[str]) -> list[str]:
-    """The archived command with its own conf/ and audio; what is given now replaces what was given then."""
+    """The archived command with its own conf/, audio and tables of load=schedule; what is given now replaces
+    what was given then."""
     old, flags, valued = cli.split_argv(sweep.argv)
     flags = [flag for flag in flags if flag in ("-m", "--multirun")]  # Hydra has some that read pickles
     given = {key_of(o) for o in overrides} | {"hydra.sweep.dir"}
@@ -58,6 +62,9 @@ def line(sweep: Sweep, folder: Path, overrides: Sequence[str]) -> list[str]:
     name = valued.get("--config-name", valued.get("-cn", "config"))
     if "samples.dir" not in given and (own := _own_audio(folder)):
         kept = [o for o in kept if key_of(o) != "samples.dir"] + own
+    own_tables = schedules.own(folder, sweep.schedules, old)
+    for key in own_tables.keys() - given:
+        kept = [o for o in kept if key_of(o) != key] + [own_tables[key]]
     for word in _as_much(sweep, folder):
         said = [o for o in [*kept, *overrides] if key_of(o) == key_of(word)]
         if all(o.endswith("=auto") for o in said) and key_of(word) not in given:

@@ -53,7 +53,13 @@ def reopen(
         before = recorded.thresholds
     kept = dict(recorded.repeats)
     sweep = replace(
-        sweep, folder=folder, folder_given=True, repeats=kept, thresholds_before=before, mine=mine or trusted
+        sweep,
+        folder=folder,
+        folder_given=True,
+        repeats=kept,
+        schedules={k: dict(v) for k, v in recorded.schedules.items()},
+        thresholds_before=before,
+        mine=mine or trusted,
     )
     return sweep, _together(argv, sweep)
 

@@ -120,3 +120,17 @@ def test_memory_that_was_counted_otherwise_is_not_compared() -> None:
     assert differences.unlike(old, uss) == ["memory as PSS and USS"]
     assert differences.unlike(old, [replace(one, figures=None)]) == []
     assert differences.machines({"cpu": "a"}, {"cpu": "b"}) == ["cpu a and b"]
+
+
+def by_table(path: str, held: str) -> list[Any]:
+    load = {"load.name": "schedule", "load.csv": path}
+    run = a_run(1, 10.0, settings=load, fingerprint={"configuration": "c", "schedule": held})
+    return observe(a_sweep([run]))
+
+
+def test_the_table_of_a_load_is_what_it_holds_and_not_where_it_is() -> None:
+    old = by_table("/then/day.csv", "1a")
+    assert differences.unlike(old, by_table("/now/schedules/x.csv", "1a")) == []
+    assert differences.configurations(old, by_table("/now/schedules/x.csv", "1a")) == []
+    assert differences.unlike(old, by_table("/then/day.csv", "2b")) == ["the table of the load"]  # edited in its place
+    assert "other settings of load" in differences.unlike(old, by_table("/now/other.csv", "2b"))

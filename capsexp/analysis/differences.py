@@ -10,7 +10,7 @@ from typing import Any
 from capsexp.analysis import metrics, statistics
 from capsexp.analysis.aggregate import Observed, that_count
 from capsexp.analysis.figures import Figures
-from capsexp.keys import SWEEP_KEYS
+from capsexp.keys import SCHEDULE, SWEEP_KEYS
 from capsexp.results.run import Run
 
 # What differs between any two runs, or says nothing about what was measured.
@@ -112,7 +112,7 @@ def configurations(old: Sequence[Observed], new: Sequence[Observed]) -> list[tup
     found = [
         change for key in before if key in after
         for change in changes(before[key].config, after[key].config)
-        if not _came_to_one(change[0], before[key], after[key])
+        if not _came_to_one(change[0], before[key], after[key]) and not _same_table(change[0], before[key], after[key])
     ]  # fmt: skip
     return list({repr(change): change for change in found}.values())
 
@@ -124,6 +124,16 @@ def _came_to_one(key: str, before: Run, after: Run) -> bool:
         return False
     value = getattr(before, name)
     return value is not None and value == getattr(after, name)
+
+
+def _same_table(key: str, before: Run, after: Run) -> bool:
+    """Whether what names a file (load=schedule) names one with the same content."""
+    mine, theirs = _table(before), _table(after)
+    return key == "load.csv" and mine is not None and mine == theirs
+
+
+def _table(run: Run) -> str | None:
+    return (run.fingerprint or {}).get(SCHEDULE)
 
 
 def machines(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
@@ -142,6 +152,9 @@ def unlike(old: Sequence[Observed], new: Sequence[Observed]) -> list[str]:
     samples = [_samples(observed) for observed in (old, new)]
     if all(samples) and samples[0] != samples[1]:  # a run that failed early knows of none
         found.append("the samples")
+    before, after = ({o.run.key: _table(o.run) for o in observed} for observed in (old, new))
+    if any(before[key] and after[key] and before[key] != after[key] for key in before.keys() & after.keys()):
+        found.append("the table of the load")
     units = [
         {o.figures.memory.metric for o in observed if o.figures and o.figures.memory.metric} for observed in (old, new)
     ]

@@ -11,7 +11,8 @@ from capsexp.results.sweep import RUN_DIR
 
 MANIFEST = "MANIFEST.json"
 OWN_FILES = ("sweep.json", "environment.json")
-OWN_FOLDERS = ("conf", "control", "reference", "samples")  # control: what versions before 0.2 called the reference
+# control: what versions before 0.2 called the reference
+OWN_FOLDERS = ("conf", "control", "reference", "samples", "schedules")
 # Hydra's own records, while it launched the runs: beside them, and in the folder of each.
 HYDRAS = ("multirun.yaml", ".hydra")
 

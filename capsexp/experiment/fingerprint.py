@@ -14,11 +14,10 @@ import capsexp
 from capsexp import samples
 from capsexp.config import Config, SamplesConfig, without_labels
 from capsexp.errors import CapsexpError
-from capsexp.experiment import environment
-from capsexp.files import sha256
-from capsexp.keys import AFTERWARDS, SWEEP_KEYS
+from capsexp.experiment import environment, schedules
+from capsexp.files import HASH, sha256
+from capsexp.keys import AFTERWARDS, SCHEDULE, SWEEP_KEYS
 
-HASH = 16  # characters of one
 # What only watches, judges or files a run does not make another one of it.
 IGNORED_KEYS = SWEEP_KEYS | {*AFTERWARDS}
 # Likewise of our own code: it composes and checks what is asked for, and judges, shows and files what came of it. All
@@ -30,7 +29,8 @@ IGNORED_CODE = (
     "config/slo.py", "config/thresholds.py", "config/validity.py", "counts.py", "debug.py", "doctor/*", "errors.py",
     "escape.py", "experiment/combinations.py", "experiment/environment.py", "experiment/executors/*",
     "experiment/fingerprint.py", "experiment/foresee.py", "experiment/further.py", "experiment/job.py",
-    "experiment/outstanding.py", "experiment/preflight.py", "experiment/probing.py", "experiment/screen.py",
+    "experiment/outstanding.py", "experiment/preflight.py", "experiment/probing.py", "experiment/schedules.py",
+    "experiment/screen.py",
     "experiment/snapshot.py", "experiment/submission.py", "experiment/sweep.py", "experiment/sweep_folder.py",
     "experiment/sweep_runner.py", "keys.py", "list.py", "live/*", "monitor/live.py", "names.py", "overrides.py",
     "plan/*", "plugins.py", "redact.py", "replay.py", "report/*", "results/read.py", "results/report.py",
@@ -43,13 +43,25 @@ def fingerprint(config: Config) -> dict[str, str]:
     """What a run's figures depend on, besides the machine: hashes of configuration, samples, models, packages and
     code, of which comments, docstrings and what is in ASIDE_CODE do not count."""
     kept = {key: value for key, value in without_labels(config).items() if key not in IGNORED_KEYS}
+    own = {}
+    if config.load.file:  # it is what it holds, wherever it is
+        kept["load"] = {key: value for key, value in kept["load"].items() if key != config.load.reads}
+        own = {SCHEDULE: of_schedule(Path(config.load.file))}
     return {
         "configuration": _hash(json.dumps(kept, sort_keys=True).encode()),
         "samples": of_samples(config.samples),
         "models": _hash(json.dumps(environment.models(config.engine, config.punctuation), sort_keys=True).encode()),
         "packages": _hash(json.dumps(environment.software(config), sort_keys=True).encode()),
         "code": code(Path(capsexp.__file__).resolve().parent),
+        **own,
     }
+
+
+def of_schedule(path: Path) -> str:
+    try:
+        return schedules.digest(path)
+    except OSError as error:  # the run itself will say so
+        return f"unreadable: {error.strerror or error}"
 
 
 def of_samples(config: SamplesConfig) -> str:

@@ -17,6 +17,7 @@ from capsexp.config import Config, engine_languages, worker_count
 from capsexp.engines import EngineConfig
 from capsexp.engines.base import model_files
 from capsexp.errors import ConfigError, EngineError, SampleError, ServerError
+from capsexp.experiment import schedules
 from capsexp.experiment.executors import EXECUTORS
 from capsexp.experiment.reachability import unreachable
 from capsexp.experiment.sweep import PlannedSweep
@@ -46,6 +47,7 @@ def check(sweep: PlannedSweep) -> tuple[list[EngineConfig], list[str]]:
         for executor in {repr(c.executor): c.executor for c in configs}.values():
             if (ready := getattr(EXECUTORS.get(executor.name), "ready", None)) is not None:
                 ready(executor.told())
+        schedules.check(configs)
         for names in {tuple(c.monitor.probes) for c in configs if c.monitor.probes is not None}:
             probes.usable("monitor.probes", names)
     except (EngineError, SampleError) as error:

@@ -49,6 +49,7 @@ class PlannedSweep:
     thresholds_before: Tree | None = None  # that its runs were made with, where they were changed afterwards
     repeats: dict[str, Repeats] = field(default_factory=dict)  # what load.repeats=auto came to
     expected: dict[str, float] = field(default_factory=dict)  # s that loads take, by key, going by the reference
+    schedules: dict[str, dict[str, str]] = field(default_factory=dict)  # as in sweep.json
     mine: bool = True  # its user made it here, or trusted it (see signature)
     search: Tree | None = None  # for a capacity: its settings, and `over`, the key that is searched
 
@@ -256,6 +257,7 @@ def record(
         racing=config.search.name == "race",
         stopped=stopped,
         search=sweep.search,
+        schedules=sweep.schedules,
         thresholds_before=sweep.thresholds_before,
         **{group: settings[group] for group in AFTERWARDS},
     )  # fmt: skip

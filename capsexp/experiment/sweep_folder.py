@@ -10,7 +10,7 @@ from capsexp import archive
 from capsexp.archive.audio import packed
 from capsexp.counts import counted
 from capsexp.engines import EngineConfig
-from capsexp.experiment import environment, foresee
+from capsexp.experiment import environment, foresee, schedules
 from capsexp.experiment.snapshot import keep
 from capsexp.experiment.sweep import Planned, PlannedSweep, record
 from capsexp.files import clear_parts, from_here, note, remedy, tell, unwritten, write_json
@@ -44,6 +44,8 @@ class SweepFolder:
         path, planned = self.path, self._sweep.planned
         clear_parts(path, *archive.beside_it(path))
         keep(path, config_dir, tree)
+        for key, kept in schedules.keep(path, (run.config for run, _ in due)).items():
+            self._sweep.schedules.setdefault(key, {}).update(kept)
         if tree:
             note(f"conf/ keeps of {config_dir}: {', '.join(name.as_posix() for name in tree)}")
         if len(due) == len(planned) or not (path / "environment.json").is_file():

@@ -48,8 +48,9 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
     """`folder`: as it was typed where the sweep was started; `told`: the keys that tell its runs apart; `repeats`: by
     the kind of load; `expected_load_s`: seconds that loads were expected to take, by key; `stopped`: the setting that
     ended trials=auto or a search, where that was the time; `search`: for a capacity, its settings and what is searched;
-    `thresholds_before`: those that its runs were made with, where they were
-    changed afterwards. Settings are those of the version that wrote them."""
+    `thresholds_before`: those that its runs were made with, where they were changed afterwards; `schedules`: by setting
+    (`load.csv`), where its folder keeps a table that a load reads, by the name that it had. Settings are those of the
+    version that wrote them."""
 
     schema: int = 1
     name: str
@@ -65,6 +66,7 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
     racing: bool = False  # search=race
     stopped: str | None = None
     search: Tree | None = None
+    schedules: dict[str, dict[str, str]] = {}
     thresholds: Tree
     thresholds_before: Tree | None = None
     slo: Tree | None = None
