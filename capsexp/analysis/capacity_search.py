@@ -15,9 +15,11 @@ from capsexp.analysis.capacity import Band, Probe, Rule, band, bounds, decide, n
 from capsexp.analysis.latency import Experience
 from capsexp.analysis.slo import Limit
 from capsexp.results.report import Capacity, CapacityProbe, Configuration, Meaning
+from capsexp.results.run import Run
 
 WITHIN_S = (0.5, 1.0, 2.0, 5.0)
 SHARE = 0.05  # that may be later, whatever "real time" is taken to mean
+DEAD = "a dead worker"
 FRUITLESS = 3  # runs in a row that count for nothing
 BUDGET = "search.budget_s"
 
@@ -86,6 +88,7 @@ def _search(name: str, runs: Sequence[Observed], by_key: Mapping[str, Configurat
         resolved=found.resolved,
         binding=found.binding,
         workers=workers,
+        fault=_fault(runs[0].run),
         per_worker=found.feasible_max * settings.step / workers if workers and found.feasible_max else None,
         peak_memory_mb=best.value("peak_memory_mb") if best else None,
         probes=tuple(_shown(probe, by_load[probe.load], settings) for probe in probes),
@@ -94,6 +97,11 @@ def _search(name: str, runs: Sequence[Observed], by_key: Mapping[str, Configurat
         trial=1 + max((one.run.trial for one in by_load.get(following or 0, ())), default=0),
         stopped=stopped,
     )  # fmt: skip
+
+
+def _fault(run: Run) -> str:
+    """What its runs had to withstand."""
+    return DEAD if run.keeps_away else run.fault
 
 
 def _load(one: Observed, settings: Settings) -> int:
@@ -112,13 +120,18 @@ def _sized(load: int | None, settings: Settings) -> float | None:
 
 def _probe(load: int, runs: Sequence[Observed], limits: Sequence[Limit], means: Sequence[Limit]) -> Probe | None:
     """Of the runs that count; a text that is wrong is so in any run, and a server that broke down carries nothing."""
-    valid = [one.figures.felt.each for one in runs if one.counts and one.figures]
+    valid = [one.figures.felt.each for one in runs if _tells(one) and one.figures]
     wrong = sum(one.judged.wrong_count for one in runs if one.judged)
     wrong += sum(one.run.status == "failed" and not one.run.failed_by_us for one in runs)
     if not valid and not wrong:
         return None
     named = {limit.name: limit for limit in limits} | {_meaning(limit): limit for limit in means}
     return Probe(load, max(1, len(valid)), {name: _witnesses(valid, limit) for name, limit in named.items()}, wrong)
+
+
+def _tells(one: Observed) -> bool:
+    """It counts, and what was to be done to the server was done."""
+    return one.counts and (one.run.fault == "none" or one.effect is None or one.effect.injected != 0)
 
 
 def _witnesses(runs: Sequence[Sequence[Experience]], limit: Limit) -> Any:
@@ -136,7 +149,7 @@ def _untold(probes: Sequence[Probe], settings: Settings) -> str | None:
 
 def _stopped(runs: Sequence[Observed], settings: Settings) -> str | None:
     """Why what would be tried next is not: it was, and too many of its runs count for nothing."""
-    useless = [not one.counts for one in runs]
+    useless = [not _tells(one) for one in runs]
     if len(useless) >= FRUITLESS and all(useless[-FRUITLESS:]):
         return f"the last {FRUITLESS} runs of {runs[0].run.key} {_USELESS}"
     if len(runs) >= settings.most_runs:
@@ -144,7 +157,7 @@ def _stopped(runs: Sequence[Observed], settings: Settings) -> str | None:
     return None
 
 
-_USELESS = "count for nothing: they were disturbed, or failed for no fault of the server"
+_USELESS = "count for nothing: they were disturbed, failed for no fault of the server, or ended before its fault"
 
 
 def alone(server: object, workers: object) -> str:
@@ -181,7 +194,7 @@ def _meanings(
         told = [probe for probe in probes if probe.wrong or probe.stretches[name]]
         if told:
             found.append(_said(name, band(told, replace(settings.rule, allowed={name: SHARE}, confirm=1)), settings))
-    valid = {load: [o.figures.felt.each for o in own if o.counts and o.figures] for load, own in by_load.items()}
+    valid = {load: [o.figures.felt.each for o in own if _tells(o) and o.figures] for load, own in by_load.items()}
     carried = saturation.carried({load: each for load, each in valid.items() if each})
     if carried is not None:
         low, saturated = carried

@@ -61,7 +61,7 @@ def effect(
         duplicated=_number(twice),
         wrong=None if wrong_count is None else max(0, wrong_count - _number(lost) - _number(twice)),
         again=_again(mine, figures) if segments else None,
-        recoveries_s=tuple(recoveries(deeds, events)),
+        recoveries_s=() if run.keeps_away else tuple(recoveries(deeds, events)),
         throughput_rtfx=_throughput(mine, spans, every),
     )
 

@@ -25,6 +25,14 @@ class FaultConfig:
     for_s: float = setting(5.0, "s that slow_worker, slow_client and freeze_node last")
     slowdown: float = setting(10.0, "slow_worker: factor by which it is slower", low=1)
     room_mb: float = setting(0.0, "memory_limit: address space beyond the memory that the worker already holds, MB")
+    stays_dead: bool | None = setting(
+        None, "kill_worker: nobody takes its place until the load ends; null: with search=capacity"
+    )
+
+    @property
+    def keeps_away(self) -> bool:
+        """Whether a worker is away from the fault on until the load ends."""
+        return self.name == "kill_worker" and bool(self.stays_dead)
 
     def problems(self) -> Iterator[str]:
         yield from ()  # to mypy, which looks at one platform at a time, nothing below is
@@ -32,3 +40,5 @@ class FaultConfig:
             yield "fault=memory_limit: needs Linux"
         if self.name in (*WORKER_FAULTS, *NODE_FAULTS) and sys.platform == "win32":
             yield f"fault={self.name}: needs the signals of Linux or macOS"
+        if self.keeps_away and self.rate:
+            yield "fault.rate: with fault.stays_dead one worker is away until the load ends; leave it out"

@@ -150,6 +150,14 @@ def _faults(config: Config) -> Iterator[str]:
         yield f"fault={config.fault.name}: needs pool=ray with pool.address=local: other machines are not reached"
     if config.fault.name in WORKER_FAULTS and config.server.name == "external":
         yield f"fault={config.fault.name}: would harm a server that capsexp did not start; use server=command"
+    if config.fault.keeps_away and config.server.name == "local":
+        if worker_count(config.workers) == 1:
+            yield "fault.stays_dead: workers=1 leaves nobody to recognize anything; take workers=2 or more"
+        if config.pool.name != "process":
+            yield (
+                f"fault.stays_dead: pool={config.pool.name} shares a process or makes one at once, so no single worker "
+                "can be kept away; take pool=process, or fault.stays_dead=false"
+            )
 
 
 def _spoken(config: Config) -> Iterator[str]:

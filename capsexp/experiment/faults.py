@@ -30,6 +30,7 @@ from capsexp.runfiles import FAULTS_READY, PIDS
 COLUMNS = ("fault", "kind", "time_s", "until_s", "worker", "pid")
 END_S = 5.0  # for what is done to somebody to end once it has to
 PERIOD_S = 0.1  # of stopping and continuing a slow worker
+LOOK_S = 0.1  # for who takes the place of a dead worker: sooner than anybody has loaded
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,12 @@ class Injector:
     def _harm(self, kind: str, victim: FaultTarget, deed: FaultEvent) -> None:
         process = victim.process
         if kind in ("kill_worker", "kill_all_workers"):
+            known = {each.process.pid for each in self._victims()} if self._fault.keeps_away else set[int]()
             process.kill()
+            if self._fault.keeps_away:
+                away = threading.Thread(target=self._keep_away, args=(known,), daemon=True)
+                self._lasting.append(away)
+                away.start()
         elif kind == "crash_engine":
             if sys.platform == "linux":
                 with contextlib.suppress(psutil.AccessDenied, OSError):
@@ -171,6 +177,19 @@ class Injector:
                 process.resume()
         deed.until = time.monotonic()
         self._say(deed)
+
+    def _keep_away(self, known: set[int]) -> None:
+        """Stop whoever takes the place of a dead worker while it loads, before it can be given anything: it takes no
+        CPU and serves nobody. The server gives up on it and starts another, which is stopped as well."""
+        held: psutil.Process | None = None
+        while not self._stop.wait(LOOK_S):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if held is not None and held.is_running() and held.status() != psutil.STATUS_ZOMBIE:
+                    continue
+                held = next((each.process for each in self._victims() if each.process.pid not in known), None)
+                if held is not None:
+                    held.suspend()
+                    self._frozen.append(held)
 
     def _send_client(self, kind: str) -> FaultEvent:
         client = Supervised(python("capsexp.client.chaos_clients"), "a client that misbehaves")

@@ -11,6 +11,9 @@ from capsexp.errors import ConfigError
 from capsexp.overrides import key_of
 from capsexp.results.run import Tree
 
+# A worker that is back within a second would hardly show: what is asked is how many users are safe without it.
+STAYS_DEAD = "fault.stays_dead=true"
+
 
 def over(config: Config) -> str:
     """The setting that is searched. Raises ConfigError where there is nothing to search, or nothing promised."""
@@ -72,8 +75,9 @@ def overrides(config: Config, size: float) -> list[str]:
         if sized.kind:
             values["give_up_class"] = sized.kind
     own = f"load.{load.size}"
-    said = {f"load.{key}": value for key, value in values.items()}
-    return [_override(own, said.pop(own)), *(_override(key, value) for key, value in said.items())]
+    keyed = {f"load.{key}": value for key, value in values.items()}
+    said = [_override(own, keyed.pop(own)), *(_override(key, value) for key, value in keyed.items())]
+    return said if config.fault.stays_dead is not None else [*said, STAYS_DEAD]
 
 
 def _override(key: str, value: float | str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from capsexp.analysis.capacity_search import DEAD
 from capsexp.counts import counted
 from capsexp.report.tables import number, percent
 from capsexp.results.report import Capacity, CapacityProbe, Report
@@ -33,7 +34,7 @@ def of(one: Capacity) -> Iterator[str]:
         if one.per_worker is not None and (one.workers or 0) > 1:
             each = f", {one.per_worker:.3g} for each worker"
         memory = f", {megabytes(one):.3g} MB for each" if one.peak_memory_mb else ""
-        said = f"{what} {load(one.over, one.feasible_max)}{each}{memory}"
+        said = f"{what} {load(one.over, one.feasible_max)}{_in_spite(one)}{each}{memory}"
     else:
         said = f"{what} none of the loads tried" if one.infeasible_min else f"unknown for {one.key}"
     if one.infeasible_min is not None:
@@ -46,6 +47,12 @@ def of(one: Capacity) -> Iterator[str]:
     yield f"{said}."
     if one.stopped:
         yield f"the search for {one.key} stopped: {one.stopped}."
+
+
+def _in_spite(one: Capacity) -> str:
+    if one.fault == DEAD:
+        return " with one of its workers dead, which is what can be promised"
+    return "" if one.fault == "none" else f" with fault={one.fault}"
 
 
 def load(over: str, size: float) -> str:

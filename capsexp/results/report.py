@@ -475,14 +475,16 @@ class Meaning(msgspec.Struct, frozen=True, kw_only=True):
 class Capacity(msgspec.Struct, frozen=True, kw_only=True):
     """The band in which the most users (or requests per second) lie whose SLO holds and whose texts are right: of
     `over`, the setting that was searched. `key`: what it is called; `name`: what the keys of its runs say beside the
-    load, nothing where only that is varied. `per_worker`: of feasible_max; `peak_memory_mb`: of the runs of that.
-    `next`, `trial`: the load, and which of its runs, that would narrow it; `stopped`: why it is not tried."""
+    load, nothing where only that is varied; `fault`: what the server had to withstand. `per_worker`: of feasible_max;
+    `peak_memory_mb`: of the runs of that. `next`, `trial`: the load, and which of its runs, that would narrow it;
+    `stopped`: why it is not tried."""
 
     key: str
     name: str = ""
     over: str = "load.users"
     slo: Tree
     workers: int | None = None
+    fault: str = "none"
     per_worker: float | None = None
     peak_memory_mb: float | None = None
     probes: tuple[CapacityProbe, ...] = ()

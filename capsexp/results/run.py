@@ -132,6 +132,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         return str(self.group("fault").get("name", "none"))
 
     @property
+    def keeps_away(self) -> bool:
+        """Whether a worker was away from the fault on until the load ended."""
+        return self.fault == "kill_worker" and bool(self.group("fault").get("stays_dead"))
+
+    @property
     def failed_by_us(self) -> bool:
         """It failed for a reason of ours: it says nothing of the server."""
         return self.status != Status.OK and self.failure == "harness"
