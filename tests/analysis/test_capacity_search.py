@@ -10,6 +10,7 @@ from capsexp.analysis import verdicts
 from capsexp.analysis.aggregate import Observed
 from capsexp.analysis.capacity_search import Settings, most_late, searches, split
 from capsexp.analysis.correctness import Judgement
+from capsexp.analysis.faults import Effect
 from capsexp.analysis.latency import NOTHING, Experience
 from capsexp.config import Config, to_dict
 from capsexp.results.report import Capacity
@@ -204,3 +205,15 @@ def test_a_search_is_feasible_where_anything_is_carried(bands: list[Capacity], u
 def test_what_never_came_is_late_whatever_is_meant() -> None:
     lost = tuple(replace(one, turnaround_s=math.inf, stop_to_text_s=math.inf) for one in told(4, 0.2))
     assert {one.infeasible_min for one in found(run(4, 0.0, felt=replace(NOTHING, each=lost))).meanings} == {4}
+
+
+def test_a_run_whose_fault_struck_nobody_tells_nothing_of_the_capacity_without_a_worker() -> None:
+    harm = {**to_dict(Config())["fault"], "name": "kill_worker", "stays_dead": True}
+    struck, spared = (
+        run(4, 0.2, trial=trial, config=config(fault=harm), effect=Effect(injected=injected))
+        for trial, injected in ((1, 1), (2, 0))
+    )
+    assert (found(struck).probes[0].runs, found(struck).fault) == (1, "a dead worker")
+    assert (found(spared).probes, found(spared).next) == ((), 4)
+    assert found(struck, spared).probes[0].runs == 1
+    assert found(run(4, 0.2)).fault == "none"

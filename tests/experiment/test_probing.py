@@ -16,6 +16,7 @@ from capsexp.experiment.further import Further, foretold
 from capsexp.experiment.sweep import add, each_differs, plan
 from capsexp.report.build import assemble
 from capsexp.results.report import Capacity, CapacityProbe
+from capsexp.results.tables import read_rows
 from capsexp.results.verdicts import Reading
 from capsexp.resume import _together
 from tests.support.bench import Bench
@@ -111,6 +112,40 @@ def test_what_cannot_be_searched_is_said_before_anything_starts(given: list[str]
         planned(*given)
 
 
+@pytest.mark.parametrize(
+    ("given", "stays"),
+    [
+        (["fault=kill_worker"], [True]),
+        (["fault=none,kill_worker"], [True, True]),  # of the first it says nothing
+        (["fault=kill_worker", "fault.stays_dead=false"], [False]),
+        ([], [None]),
+    ],
+)
+def test_a_worker_that_a_search_kills_stays_dead_unless_it_is_said_otherwise(
+    given: list[str], stays: list[bool | None]
+) -> None:
+    sweep = plan([*ASKED[:2], "workers=3", *given], None, "config")
+    assert [run.config.fault.stays_dead for run in sweep.planned] == stays
+    [more] = add(sweep, [(sweep.planned[-1].key.replace("users=4", "users=8"), 1)], None, "config")
+    assert (more.config.fault.stays_dead, more.config.load.users) == (stays[-1], 8)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["workers=1,2"], r"fault\.stays_dead: workers=1 leaves nobody .*workers=1"),
+        (["workers=2", "pool=prefork"], "pool=prefork shares a process or makes one at once"),
+        (["workers=2", "fault.rate=1"], r"fault\.rate: with fault\.stays_dead one worker is away"),
+    ],
+)
+def test_where_no_single_worker_can_be_kept_away_that_is_said_before_anything_starts(
+    given: list[str], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        plan([*ASKED[:2], "fault=kill_worker", *given], None, "config")
+    assert plan([*ASKED[:2], "fault=none", *given], None, "config").planned
+
+
 def band(key: str, following: float | None, runs: int = 1, least: float | None = None) -> Capacity:
     tried = CapacityProbe(key=f"{key},load.users=4", load=4, runs=runs, requests={}, late={}, verdict=Reading.PASS)
     return Capacity(
@@ -196,3 +231,34 @@ def test_a_search_ends_with_a_band_and_goes_on_when_it_is_resumed(bench: Bench, 
     assert found["next"] is None and 1 <= found["feasible_max"] < found["infeasible_min"] <= 32
     assert found["binding"] == "stop_to_text_p95_s" and report["verdict"] == "FEASIBLE"
     assert all(c["requests"]["identical"] == c["requests"]["total"] > 0 for c in report["configurations"])
+
+
+@pytest.mark.slow
+def test_one_worker_of_two_carries_about_half_while_the_other_is_dead(bench: Bench, tmp_path: Path) -> None:
+    """Two workers take 0.4 s for what is said in 0.5 s: 5 requests per second, with one 2.5. Of 8 users who think for
+    1.5 s each comes once in 2.4 s where nobody waits: 3.3 per second."""
+    import soundfile
+
+    rng, clips = np.random.default_rng(1), tmp_path / "clips"
+    clips.mkdir()
+    for n in range(3):
+        soundfile.write(clips / f"c{n}.wav", rng.normal(0, 0.1, 8000).astype(np.float32), 16000)
+    given = (
+        "load=dictation", "engine=null", "engine.rtf=0.8", "samples=dir", f"samples.dir={clips}", "workers=2",
+        "load.think_s=1.5", "load.users=8", "load.turns=5", "validity=off", "trials=1", "trials_max=1",
+        "fault=none,kill_worker", "fault.stays_dead=true", "monitor.interval=0.1", "-m",
+    )  # fmt: skip
+    begun = bench.start(*given, f"hydra.sweep.dir={bench.out}", bare=True)
+    assert bench.finish(begun) == 0, bench.stderr
+    whole, dead = bench.report()["configurations"]
+    assert dead["fault"]["injected"] == 1 and dead["fault"]["unrecovered"] == 0  # nobody was to be back
+    assert all(c["requests"]["identical"] == c["requests"]["total"] == 40 for c in (whole, dead))
+    run = next(bench.out.glob("1-*"))
+    [deed] = read_rows(run / "faults.csv")
+    by = {row["worker"] for row in read_rows(run / "segments.csv") if row["started_s"] > deed["time_s"]}
+    assert by == {1 - deed["worker"]}
+    ended = max(row["final_s"] for row in read_rows(run / "requests.csv"))
+    back = [row["time_s"] for row in read_rows(run / "workers.csv") if row["event"] == "ready"]
+    assert not [at for at in back if deed["time_s"] < at < ended]
+    p50 = [c["metrics"]["stop_to_text_p50_s"]["value"] for c in (whole, dead)]
+    assert p50[1] > 1.5 * p50[0]

@@ -66,6 +66,12 @@ def test_what_is_open_or_never_broke_is_said_as_that() -> None:
     assert "can serve 1.5 requests per second" in rate and "2 requests per second are too many" in rate
 
 
+def test_what_is_carried_with_a_dead_worker_is_what_can_be_promised() -> None:
+    said = changed(fault="a dead worker")
+    assert "can serve 17 users with one of its workers dead, which is what can be promised, 8.5 for each worker" in said
+    assert "can serve 17 users with fault=slow_worker, 8.5" in changed(fault="slow_worker")
+
+
 def test_of_each_limit_the_share_is_of_the_requests_that_tell_of_it() -> None:
     requests = {"mic: stop_to_text_p95_s": 40, "file: late_share": 200, "lag_p95_s": 0}
     both = msgspec.structs.replace(TRIED, requests=requests, late={**requests, "file: late_share": 4})
@@ -89,9 +95,9 @@ def test_a_band_is_a_suite_of_junit_that_fails_where_nothing_is_carried() -> Non
     nothing = msgspec.structs.replace(FOUND, key="workers=1", feasible_max=0, infeasible_min=1)
     unknown = msgspec.structs.replace(nothing, key="workers=4", infeasible_min=None, stopped="disturbed")
     one, two, four = of_junit(FOUND, nothing, unknown)
-    assert one[:2] == ("capacity of workers=2", "system-out") and "carries 17 users" in one[2]
+    assert one[:2] == ("capacity of workers=2", "system-out") and "can serve 17 users" in one[2]
     assert two[:2] == ("capacity of workers=1", "failure") and "1 user is too many" in two[2]
-    assert four[1] == "skipped" and "not looked at further: disturbed" in four[2]
+    assert four[1] == "skipped" and "search for workers=4 stopped: disturbed" in four[2]
     assert not of_junit()
 
 
