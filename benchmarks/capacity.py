@@ -1,4 +1,5 @@
-"""Does the search for a capacity find it? Servers of known truth, simulated, with fixed seeds; no server runs.
+"""Does the search for a capacity find it? Servers of known truth, simulated, with fixed seeds; no server runs, but with
+--real N, which makes N searches of a sweep against engine=null with short utterances.
 
 Users speak, wait for the text and think; N workers take a fixed time for what was said. The truth is what a simulation
 a hundred times as long says, by code of its own; that one is held against the formula for the queue that has one
@@ -11,13 +12,20 @@ import argparse
 import heapq
 import math
 import random
+import tempfile
 import time
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
+import numpy as np
+import soundfile
+from common import report
 from tabulate import tabulate
 
 from capsexp.analysis.capacity import Probe, Rule, Stretch, band, next_load
+from capsexp.analysis.capacity_search import most_late
+from capsexp.protocol import RATE
 
 LATE = "stop_to_text_p95_s"
 SHARE = 0.05
@@ -51,8 +59,11 @@ SERVERS = [
 ]  # fmt: skip
 
 
-def trial(server: Server, users: int, turns: int, chance: random.Random) -> list[bool]:
-    """Whether each request was late, in the order in which they were spoken."""
+def trial(
+    server: Server, users: int, turns: int, chance: random.Random, give_up_late: int = 0
+) -> tuple[list[bool], float]:
+    """Whether each request was late, in the order in which they were spoken, and how long that took, in s.
+    `give_up_late`: it ends as soon as so many are, as an overloaded run of a sweep does; 0: never."""
     stops = [(chance.random() * server.turn_s + server.speech_s, user, 0) for user in range(users)]
     heapq.heapify(stops)
     free = [0.0] * server.workers
@@ -64,9 +75,11 @@ def trial(server: Server, users: int, turns: int, chance: random.Random) -> list
         text = begun + server.service_s
         if turn:  # the first turn finds nobody there
             late.append(text - stop > server.limit_s)
+            if give_up_late and sum(late) >= give_up_late:
+                return late, stop + server.limit_s
         if turn + 1 < turns:
             heapq.heappush(stops, (text + chance.expovariate(1 / server.think_s) + server.speech_s, user, turn + 1))
-    return late
+    return late, max(free)
 
 
 def _first(server: Server, chance: random.Random) -> float:
@@ -108,14 +121,14 @@ def turns_for(users: int) -> int:
     return 1 + max(4, math.ceil(120 / users))
 
 
-def probe(server: Server, users: int, chance: random.Random) -> tuple[Probe, float]:
+def probe(server: Server, users: int, chance: random.Random, risk: float) -> tuple[Probe, float]:
     """A trial of as many turns as its decision needs at the least, and how long it would take, in s."""
     turns = turns_for(users)
-    late = trial(server, users, turns, chance)
+    late, took = trial(server, users, turns, chance, most_late(users * (turns - 1), SHARE, risk))
     size = math.ceil(len(late) / STRETCHES)
     parts = [late[at : at + size] for at in range(0, len(late), size)]
     stretches = tuple(Stretch(len(part), sum(part)) for part in parts)
-    return Probe(users, 1, {LATE: stretches}), (turns + 1) * server.turn_s
+    return Probe(users, 1, {LATE: stretches}), took
 
 
 def search(server: Server, rule: Rule, chance: random.Random) -> tuple[list[Probe], float, int]:
@@ -123,7 +136,7 @@ def search(server: Server, rule: Rule, chance: random.Random) -> tuple[list[Prob
     probes: dict[int, Probe] = {}
     took, trials = 0.0, 0
     while (users := next_load(list(probes.values()), rule)) is not None:
-        found, seconds = probe(server, users, chance)
+        found, seconds = probe(server, users, chance, rule.risk)
         probes[users] = probes[users] + found if users in probes else found
         took, trials = took + seconds, trials + 1
     return list(probes.values()), took, trials
@@ -143,10 +156,52 @@ def against_erlang() -> tuple[float, float]:
     return late_share(server, users, 20 * LONG), erlang(rate, service, limit)
 
 
+# Short, so that a search takes about a minute; their waits are far above what the server and the client add.
+SHORT = [
+    Server(workers, 0.1, 0.2, 0.2, limit)
+    for workers, limit in ((1, 0.25), (2, 0.25), (3, 0.2), (2, 0.35), (1, 0.45))
+]  # fmt: skip
+
+
+def real(searches: int) -> None:
+    """Each of SHORT in turn, with audio and chances of its own."""
+    held = 0
+    for number in range(searches):
+        server = SHORT[number % len(SHORT)]
+        most, began = truth(server), time.monotonic()
+        with tempfile.TemporaryDirectory() as folder:
+            rng = np.random.default_rng(number)
+            for clip in range(3):
+                samples = rng.normal(0, 0.1, round(server.speech_s * RATE)).astype(np.float32)
+                soundfile.write(Path(folder) / f"{clip}.wav", samples, RATE)
+            [found] = report(
+                "experiment=capacity", "engine=null", f"engine.rtf={server.service_s / server.speech_s:g}",
+                "samples=dir", f"samples.dir={folder}", f"workers={server.workers}", f"load.think_s={server.think_s:g}",
+                f"load.think_seed={1000 * number}", f"load.arrival_seed={1000 * number}", f"load.users={2 * most}",
+                f"slo.stop_to_text_p95_s={server.limit_s:g}", "validity.min_s=null", "live=false",
+            ).capacity  # fmt: skip
+        low, high = found.feasible_max or 0, found.infeasible_min
+        holds = low <= most and (high is None or high > most)
+        held += holds
+        name = f"{server.workers} x {server.service_s:g} s, {server.limit_s:g} s"
+        print(
+            f"{name}: truth {most}, band {low:g} to {'?' if high is None else f'{high:g}'} in "
+            f"{sum(probe.runs for probe in found.probes)} runs, {time.monotonic() - began:.0f} s: "
+            f"{'holds it' if holds else 'does not hold it'}{f' ({found.stopped})' if found.stopped else ''}",
+            flush=True,
+        )
+    print(f"{held} of {searches} real searches: the band holds the truth")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--searches", type=int, default=1000)
-    searches = parser.parse_args().searches
+    parser.add_argument("--real", type=int, default=0, metavar="N", help="searches against engine=null instead")
+    asked = parser.parse_args()
+    if asked.real:
+        real(asked.real)
+        return
+    searches = asked.searches
     print("M/D/1, waits above 1.2 s: simulated {:.4f}, by the formula {:.4f}".format(*against_erlang()))
     rule = Rule({LATE: SHARE})
     rows, began = [], time.monotonic()

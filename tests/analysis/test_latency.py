@@ -1,12 +1,13 @@
 """What users feel, on planted values: each figure is what was planted, from when it was due."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capsexp.analysis import latency
+from capsexp.analysis import latency, metrics
 from capsexp.analysis.figures import durations
 from capsexp.analysis.latency import felt, late_p99, pooled
 from capsexp.analysis.validity import reasons
@@ -135,8 +136,6 @@ def test_a_client_that_cannot_keep_its_schedule_makes_the_run_invalid() -> None:
         return [(r.code, r.reason) for r in reasons(run(), made(known), [], [], limits)]
 
     def made(known: latency.Felt) -> Any:
-        from dataclasses import replace
-
         return replace(QUIET, felt=known)
 
     well = [packet(0, "sent", 0.05 * n, 0.05 * n, 0.001) for n in range(199)]
@@ -156,3 +155,22 @@ def test_more_workers_are_not_asked_to_shorten_a_load_that_lasts_as_long_as_it_s
     _, more = counted(*one, *two)
     assert gates(more)["speedup"].verdict == "NOT_JUDGED"
     assert (gates(more)["speedup"].reason or "").endswith("has a fixed duration, however fast the server is")
+
+
+def test_a_server_that_answers_with_fewer_partials_is_not_called_faster() -> None:
+    """Its first text may be early and its lag short: two servers are compared by none of that."""
+    many = [packet(0, "result", float(at), at + 0.9) for at in range(1, 10)]
+    eager, lazy = (replace(QUIET, felt=felt([spoken(0, 0.0, 0.5)], own, CLIENT)) for own in (many, many[:1]))
+    assert eager.felt.stop_to_text_s == lazy.felt.stop_to_text_s == (0.5,)
+    assert (len(eager.felt.lag_s), len(lazy.felt.lag_s)) == (9, 1)
+    both = [pair for timed in (True, False) for pair in metrics.compared(timed)]
+    assert "stop_to_text_p50_s" in {metric.tag for metric, _ in both}
+    assert not [metric.tag for metric, _ in both if metric.tag.startswith(("lag", "first"))]
+    assert [pick(eager) for _, pick in both] == [pick(lazy) for _, pick in both]
+
+
+def test_a_client_that_starts_requests_late_makes_the_run_invalid() -> None:
+    rows = [{**spoken(n, 10.0 * n, 0.5), "begun_s": 10.0 * n + 0.3} for n in range(20)]
+    known = replace(QUIET, felt=felt(rows, [], ClientFacts(timed=True)))
+    [reason] = reasons(run(), known, [], [], {"client_late_s": 0.02})
+    assert (reason.code, reason.reason[:24]) == ("CLIENT_LATE", "the client was 300 ms la")
