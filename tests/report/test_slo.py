@@ -76,7 +76,7 @@ def test_a_promise_that_is_broken_fails_its_case_of_junit_and_an_open_one_is_ski
         ("workers=1", "slo mic: stop_to_text_p95_s"): "failure", ("workers=1", "slo file: late_share"): "system-out",
         ("workers=2", "slo mic: stop_to_text_p95_s"): "system-out", ("workers=2", "slo file: late_share"): "system-out",
     }  # fmt: skip
-    assert "3, at most 1 was promised: 200 of 200 requests were beyond it" in junit.render(report())
+    assert "3, at most 1 was promised: 200 of 200 requests exceeded it" in junit.render(report())
     few = made(1, 0.5)
     open_ = assemble(a_sweep([replace(few, requests=few.requests[:20])], slo=PROMISED))
     assert set(outcomes(open_).values()) == {"skipped"}
