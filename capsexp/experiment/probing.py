@@ -76,8 +76,7 @@ def overrides(config: Config, size: float) -> list[str]:
             values["give_up_class"] = sized.kind
     own = f"load.{load.size}"
     keyed = {f"load.{key}": value for key, value in values.items()}
-    said = [_override(own, keyed.pop(own)), *(_override(key, value) for key, value in keyed.items())]
-    return said if config.fault.stays_dead is not None else [*said, STAYS_DEAD]
+    return [_override(own, keyed.pop(own)), *(_override(key, value) for key, value in keyed.items())]
 
 
 def _override(key: str, value: float | str) -> str:

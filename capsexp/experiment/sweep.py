@@ -118,8 +118,9 @@ def _searched(
     if any(key_of(o) == found["over"] for o in swept):
         raise ConfigError(f"{found['over']}: search=capacity finds it; give one value, where it is to begin")
     size, *more = probing.overrides(config, probing.first(config))
-    if not any(key_of(o) in ("fault", "fault.name") for o in (*swept, *fixed)):
-        more = [o for o in more if o != probing.STAYS_DEAD]
+    harmed = config.fault.name != "none" or any(key_of(o) in ("fault", "fault.name") for o in (*swept, *fixed))
+    if harmed and config.fault.stays_dead is None:
+        more.append(probing.STAYS_DEAD)
     own = {key_of(o) for o in (size, *more)}
     return [*swept, size], [*(o for o in fixed if key_of(o) not in own), *more], found
 
