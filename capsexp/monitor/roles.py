@@ -106,8 +106,22 @@ class Roles:
                 self._sockets[node.key] = self._look(node.pid), looks + 1
         if known is None:
             known = next((node for node in tree if self._sockets[node.key][0].listens), None)
-            self._gateway = known.key if known is not None else None
+            if known is not None:
+                known = self._nearest_to_the_root(known, tree)
+                self._gateway = known.key
         return known if known is not None else tree[0]
+
+    def _nearest_to_the_root(self, listening: Node, tree: Sequence[Node]) -> Node:
+        """Of those that share its socket. A parent that made it was looked at before its child began to listen on it,
+        so it is looked at again."""
+        by_pid = {node.pid: node for node in tree}
+        nearest, at, seen = listening, by_pid.get(listening.parent), {listening.pid}
+        while at is not None and at.pid not in seen:
+            seen.add(at.pid)
+            if self._look(at.pid).listens:
+                nearest = at
+            at = by_pid.get(at.parent)
+        return nearest
 
     def _only_waits(self, parent: Node, now: float) -> bool:
         since, then = self._waiting.setdefault(parent.key, (now, parent.cpu_s))

@@ -56,6 +56,20 @@ def test_a_root_that_listens_and_its_workers_that_share_its_socket() -> None:
     assert Machine({1, 2, 3}).of([node(1, 0), node(2, 1), node(3, 1)]) == ["gateway", "worker 0", "worker 1"]
 
 
+def test_a_root_whose_socket_is_listened_on_by_a_child_first_is_the_gateway() -> None:
+    """uvicorn: the parent binds, the children listen; between a look at the one and at the other they begin to."""
+
+    class Late(Machine):
+        def look(self, pid: int) -> Sockets:
+            found = super().look(pid)
+            self.listens = {1, 2, 3}  # from the first look on
+            return found
+
+    machine, tree = Late(), [node(1, 0), node(2, 1), node(3, 1)]
+    assert machine.of(tree) == ["gateway", "worker 0", "worker 1"]
+    assert machine.of(tree, 1.0) == ["gateway", "worker 0", "worker 1"]
+
+
 def test_what_multiprocessing_adds_is_no_worker() -> None:
     server = b"python -c from multiprocessing.forkserver import main"
     tree = [node(1, 0), node(2, 1, line=TRACKER), node(3, 1), node(4, 1, line=server), node(5, 4, line=server)]
