@@ -173,7 +173,7 @@ def test_what_is_kept_keeps_its_environment(bench: Bench) -> None:
     assert len(own) == 2
     assert all(one["packages"] == then["packages"] for one in own)
     assert (
-        "made in another environment than environment.json describes (memory_mb): workers=2, run 1"
+        "than environment.json describes (memory_mb): 2 of 2 runs (the first: workers=1, run 0)"
         in (bench.out / "report.md").read_text()
     )
 
