@@ -70,9 +70,9 @@ class Attempt:
                 shutil.copyfile(log, self._run_dir / log.name)
         shutil.rmtree(self.dir, ignore_errors=True)
 
-    def note(self, executor: str, job: str | None, node: str | None, ended: str) -> None:
-        """What became of it. Raises StorageError."""
-        said = {"attempt": self.number, "executor": executor, "job": job, "node": node, "ended": ended}
+    def note(self, executor: str, job: str | None, node: str | None, ended: str, asked: Mapping[str, Any]) -> None:
+        """What became of it; `asked`: which nodes it might have had. Raises StorageError."""
+        said = {"attempt": self.number, "executor": executor, "job": job, "node": node, "ended": ended, "asked": asked}
         write_json(self._run_dir / FILE, [*_told(self._run_dir), said])
 
 
@@ -86,12 +86,11 @@ def adopt(run_dir: Path) -> None:
             return
 
 
-def nodes(sweep_dir: Path) -> Iterator[tuple[Path, str]]:
-    """The folder of each run of a sweep that was made elsewhere, and the node of its last attempt; the newest last."""
-    found = sorted(sweep_dir.glob(f"*/{FILE}"), key=lambda path: path.stat().st_mtime_ns)
-    for path in found:
-        if (told := _told(path.parent)) and isinstance(told[-1].get("node"), str):
-            yield path.parent, told[-1]["node"]
+def node_before(sweep_dir: Path, asked: Mapping[str, Any]) -> str | None:
+    """Where the last attempt of those runs of a sweep was made that might have had the same nodes: of the newest."""
+    found = sorted(sweep_dir.glob(f"*/{FILE}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    last = (told[-1] for path in found if (told := _told(path.parent)))
+    return next((one["node"] for one in last if isinstance(one.get("node"), str) and one.get("asked") == asked), None)
 
 
 @contextlib.contextmanager

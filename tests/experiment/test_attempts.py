@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from capsexp.experiment import heartbeat
-from capsexp.experiment.attempts import Attempt, adopt, nodes, owned
+from capsexp.experiment.attempts import Attempt, adopt, node_before, owned
 from capsexp.experiment.heartbeat import Listener, exclusive
 from capsexp.results.attempts import folders, number, place
 from capsexp.results.forms import typed
@@ -45,13 +45,15 @@ def test_an_attempt_that_is_complete_becomes_the_run(tmp_path: Path) -> None:
     make(attempt.dir, "ok", "heard")
     assert attempt.complete()
     attempt.keep()
-    attempt.note("slurm", "7", "node1", "COMPLETED")
+    attempt.note("slurm", "7", "node1", "COMPLETED", {"constraint": "big"})
     assert place(run_dir) == run_dir
     assert (run_dir / "transcripts" / "a.json").read_text() == "heard"
     assert sorted(path.name for path in run_dir.iterdir()) == [
         "attempts.json", "job.json", "replay.yaml", "run.json", "server.log", "transcripts"
     ]  # fmt: skip
-    assert list(nodes(tmp_path)) == [(run_dir, "node1")]
+    assert node_before(tmp_path, {"constraint": "big"}) == "node1"
+    assert node_before(tmp_path, {"constraint": "small"}) is None  # which node1 may not be
+    assert node_before(tmp_path, {}) is None
 
 
 def test_what_was_given_up_leaves_its_logs_alone_and_its_job_writes_nowhere(tmp_path: Path) -> None:
@@ -59,7 +61,7 @@ def test_what_was_given_up_leaves_its_logs_alone_and_its_job_writes_nowhere(tmp_
     lost = Attempt(run_dir)
     make(lost.dir, "ok", "of the lost one")
     lost.give_up()
-    lost.note("slurm", "7", "node1", "NODE_FAIL")
+    lost.note("slurm", "7", "node1", "NODE_FAIL", {})
     assert not (run_dir / "run.json").exists()
     assert (run_dir / "server.log").read_text() == "of the lost one"
     with pytest.raises(FileNotFoundError):

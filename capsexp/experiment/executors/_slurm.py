@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from capsexp.config.executor import NODES
+
 # What ended by somebody else's doing, or the cluster's: it says nothing of what was measured.
 VOID = frozenset({
     "BOOT_FAIL", "CANCELLED", "DEADLINE", "LAUNCH_FAILED", "NODE_FAIL", "PREEMPTED", "RECONFIG_FAIL", "REVOKED",
@@ -97,6 +99,6 @@ def hopeless(job: Job) -> str | None:
     return None if helps is None else f"job {job.id} will not begin ({job.reason}): {helps}"
 
 
-def choice(options: Mapping[str, Any]) -> tuple[Any, ...]:
+def asked(options: Mapping[str, Any]) -> dict[str, str]:
     """What chooses nodes."""
-    return tuple(options.get(key) for key in ("partition", "constraint", "node"))
+    return {key: options[key] for key in NODES if options.get(key)}

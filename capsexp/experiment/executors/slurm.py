@@ -19,7 +19,7 @@ from typing import Any
 
 from capsexp import interrupts
 from capsexp.errors import ConfigError, HarnessError
-from capsexp.experiment.attempts import Attempt, nodes
+from capsexp.experiment.attempts import Attempt, node_before
 from capsexp.experiment.child import Supervised, python
 from capsexp.experiment.executors import _slurm
 from capsexp.experiment.executors.base import JobEnd
@@ -56,8 +56,9 @@ def execute(
     own = _slurm.name(run_dir.parent)
     _cancel(own)  # what a runner that was killed has left
     attempt = Attempt(run_dir)
-    key = (run_dir.parent, *_slurm.choice(options))
-    wanted = _usable(_chosen.get(key) or _before(run_dir.parent)) if options.get("same_node") else None
+    asked = _slurm.asked(options)
+    key = (run_dir.parent, *sorted(asked.items()))
+    wanted = _usable(_chosen.get(key) or node_before(run_dir.parent, asked)) if options.get("same_node") else None
     command = python("capsexp.run", str(attempt.dir), "--job")
     line = ["env", *(f"--unset={name}" for name in _slurm.without_job(os.environ))]
     line += _slurm.launch(options, own, wanted, within_s, _binds(), command)
@@ -70,26 +71,31 @@ def execute(
             with interrupts.deferred():
                 _stop(job, own, gently=watch.begun and not isinstance(error, HarnessError))
                 attempt.keep() if (attempt.dir / "run.json").is_file() and watch.begun else attempt.give_up()
-                attempt.note("slurm", watch.job, watch.node, str(error) or "interrupted")
+                attempt.note("slurm", watch.job, watch.node, str(error) or "interrupted", asked)
             raise
         with interrupts.deferred():
+            watch.begin()  # it may have been quick
             ended = _ended(watch.job or watch.seen())
             _cancel(own)
-            if watch.begun or attempt.owner() is not None:
-                watch.begin()
+            if watch.begun:
                 _chosen.setdefault(key, watch.node or "")
-            return _outcome(attempt, watch, ended, JobEnd(job.process.returncode, last_line(said)))
+            return _outcome(attempt, watch, ended, asked, JobEnd(job.process.returncode, last_line(said)))
 
 
-def _outcome(attempt: Attempt, watch: _Watch, ended: str | None, end: JobEnd) -> JobEnd:
+def _outcome(attempt: Attempt, watch: _Watch, ended: str | None, asked: Mapping[str, str], end: JobEnd) -> JobEnd:
     """What the job came to. Raises HarnessError where that says nothing of what was measured."""
-    where = f"job {watch.job or '?'}{f' on {watch.node}' if watch.node else ''}"
+    if watch.job is None:
+        attempt.give_up()
+        raise HarnessError(
+            f"srun ended with code {end.code} and started no job, or one that ended at once: its own line says why"
+        )
+    where = f"job {watch.job}{f' on {watch.node}' if watch.node else ''}"
     if ended in _slurm.VOID or (ended is None and not attempt.complete()):
         attempt.give_up()
-        attempt.note("slurm", watch.job, watch.node, ended or "lost")
+        attempt.note("slurm", watch.job, watch.node, ended or "lost", asked)
         raise HarnessError(f"{where} was lost: Slurm says {ended or 'nothing of it any more'}")
     attempt.keep() if attempt.complete() else attempt.give_up()
-    attempt.note("slurm", watch.job, watch.node, ended or "unknown")
+    attempt.note("slurm", watch.job, watch.node, ended or "unknown", asked)
     return end
 
 
@@ -199,11 +205,6 @@ def _binds() -> bool:
 
 def _queue(own: str) -> list[_slurm.Job]:
     return _slurm.queued(_ask("squeue", "--noheader", f"--name={own}", "--format=%i|%T|%r|%N") or "")
-
-
-def _before(sweep_dir: Path) -> str | None:
-    """The node of what was made of this sweep before it was resumed."""
-    return next((node for _, node in nodes(sweep_dir)), None)
 
 
 def _usable(node: str | None) -> str | None:
