@@ -12,7 +12,8 @@ from capsexp.load import LoadConfig
 # engine, a target and a load say their own (`measures`).
 MEASURES = (
     "workers", "threads", "trial", "trials", "trials_max", "cooldown", "hours", "name", "live",
-    "engine.name", "target.name", "target.ignore", "load.name", "pool.name", "punctuation.name", "punctuation.quantize",
+    "engine.name", "target.name", "target.ignore", "load.name", "punctuation.name", "punctuation.quantize",
+    *(f"pool.{key}" for key in ("name", "inner", "nodes", "per_node", "lost_s")),  # not of which cluster
     *(f"samples.{key}" for key in ("name", "set", "minutes", "concurrency", "language")),
     *(f"load.{each.name}" for each in fields(LoadConfig)),
     "reference.*", "control.*", "fault.*", "thresholds.*", "slo.*", "search.*", "validity.*", "report.*", "archive.*",
@@ -21,7 +22,7 @@ MEASURES = (
     *(f"server.{key}" for key in (
         "name", "port", "dispatch", "schedule", "passed_over_s", "max_queue", "max_retries", "stuck_s", "stuck_rtf",
         "max_message", "ready_timeout", "grace", "on_low_memory", "max_connections", "max_audio_s", "max_tasks",
-        "max_held_mb", "max_segment_s", "send_timeout",
+        "max_held_mb", "max_segment_s", "send_timeout", "partial_s",
     )),
 )  # fmt: skip
 

@@ -22,6 +22,7 @@ from capsexp.trust.tree import OF_LAUNCHING, Tree, flat, mapping
 _DOES = {
     "server.cmd": "run the command {!r}",
     "server.url": "send the audio to {}",
+    "pool.address": "run workers on the Ray cluster {}",
     "server.host": "listen on {} for anybody",
     "server.allow_anonymous": "let anybody use the server",
     "server.token": "let in whoever has a token of its own",

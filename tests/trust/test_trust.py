@@ -133,7 +133,7 @@ ASKED = {
     "resume", "engine.model_dir", "engine.model_id", "punctuation.model_dir", "samples.dir", "server.host",
     "server.cmd", "server.url", "server.token", "server.allow_anonymous", "server.certfile", "server.keyfile",
     "server.env", "server.cwd", "server.model", "server.install", "target.path",
-    "monitor.port", "monitor.pid", "monitor.log", "monitor.html", "load.csv",
+    "monitor.port", "monitor.pid", "monitor.log", "monitor.html", "load.csv", "pool.address",
 }  # fmt: skip
 
 
@@ -237,7 +237,9 @@ def test_what_replays_without_a_question_only_measures(
         assert not hydra.callbacks
         assert not hydra.job.env_set
         values = leaves(to_dict(run.config))
-        assert {key: values[key] for key in ASKED if values.get(key) not in (None, False, "127.0.0.1", {})} == {}
+        assert {
+            key: values[key] for key in ASKED if values.get(key) not in (None, False, "127.0.0.1", "local", {})
+        } == {}
 
 
 def test_it_is_done_when_it_was_asked_for(
@@ -308,7 +310,7 @@ def test_a_run_outside_of_the_folder_is_not_read(tmp_path: Path) -> None:
 def test_the_settings_that_an_archive_of_ours_has_need_no_trust() -> None:
     """A setting that only measures has to be on the list, or every replay asks for --trust."""
     asks = {"resume", "redo", "samples.dir", "monitor.log", "monitor.pid", "monitor.port", "engine.model_dir"}
-    asks |= {"monitor.html", "engine.model_id", "punctuation.model_dir", *EXECUTED}
+    asks |= {"monitor.html", "engine.model_id", "punctuation.model_dir", "pool.address", *EXECUTED}
     reach = ("host", "cmd", "url", "token", "allow_anonymous", "certfile", "keyfile", "origins")
     asks |= {f"server.{key}" for key in (*reach, "env", "cwd", "model", "install")}
     known = {f"{group}.{key}" if isinstance(value, dict) else group
