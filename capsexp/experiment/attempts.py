@@ -19,6 +19,7 @@ from capsexp.files import read_json, storing, write_json
 from capsexp.results.attempts import PREFIX, folders, number
 from capsexp.results.forms import known, typed
 from capsexp.results.handover import Job
+from capsexp.results.verdicts import Status
 from capsexp.results.write import write
 from capsexp.runfiles import BEAT, JOB, OWNER
 
@@ -58,6 +59,9 @@ class Attempt:
 
     def complete(self) -> bool:
         return finished(self.dir) is not None
+
+    def succeeded(self) -> bool:
+        return finished(self.dir) == Status.OK
 
     def keep(self) -> None:
         """It becomes the run, run.json last. Raises StorageError."""

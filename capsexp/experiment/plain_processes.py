@@ -19,7 +19,7 @@ from capsexp.files import storing
 from capsexp.pipes import Connection
 from capsexp.segments import Recognition
 from capsexp.server import worker as worker_process
-from capsexp.server.messages import Done, Failed, SegmentJob, TextJob, WorkerReady
+from capsexp.server.messages import Done, Failed, SegmentJob, TextJob, WorkerReady, send_job
 from capsexp.server.pools.base import patience as worker_patience
 from capsexp.server.worker import settings_of
 
@@ -91,7 +91,7 @@ class PlainProcesses:
         idle = dict.fromkeys(self._pipes, began)  # since when
 
         def give(pipe: Connection) -> None:
-            pipe.send(waiting.pop())
+            send_job(pipe, waiting.pop())
             flight[pipe] += 1
 
         # A second one ahead, so that no process waits for a copy; not at the end, as in the server.

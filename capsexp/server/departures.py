@@ -22,8 +22,9 @@ class Departures:
     def watch(self, descriptor: int, leaves: Callable[[], object]) -> None:
         """Call `leaves` once, when the client of this socket ends its side."""
         if sys.platform == "linux" and self._epoll is not None and descriptor >= 0:
-            self._epoll.register(descriptor, select.EPOLLRDHUP)
-            self._leaves[descriptor] = leaves
+            with contextlib.suppress(OSError):  # no more watches are allowed: it is missed as elsewhere
+                self._epoll.register(descriptor, select.EPOLLRDHUP)
+                self._leaves[descriptor] = leaves
 
     def forget(self, descriptor: int) -> None:
         """Before the socket is closed, as its number may be another's then."""

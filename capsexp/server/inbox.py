@@ -19,8 +19,8 @@ class Inbox:
 
     def __init__(self) -> None:
         self._meter = FrameMeter()
-        self._pieces: list[bytes] = []  # of a message in fragments
-        self._messages: deque[tuple[bytes, bool]] = deque()  # and whether it is text
+        self._pieces = bytearray()  # of a message in fragments, however many: each alone would cost more than it says
+        self._messages: deque[tuple[bytes | bytearray, bool]] = deque()  # and whether it is text
         self._size = 0  # bytes of both
         self._is_text = False
         self._large_before = True  # the latest message was, or there was none
@@ -66,10 +66,12 @@ class Inbox:
             self._is_text = frame.opcode is Opcode.TEXT
         self._size += len(data)
         if not frame.fin:
-            self._pieces.append(bytes(data))
+            self._pieces += data
             return
-        whole = b"".join([*self._pieces, data]) if self._pieces else cast(bytes, data)
-        self._pieces.clear()
+        whole: bytes | bytearray = cast(bytes, data)
+        if self._pieces:
+            self._pieces += data
+            whole, self._pieces = self._pieces, bytearray()
         self._large_before = len(whole) > SMALL
         self._messages.append((whole, self._is_text))
 
@@ -81,5 +83,5 @@ class Inbox:
 
     def clear(self) -> None:
         self._messages.clear()
-        self._pieces.clear()
+        self._pieces = bytearray()
         self._size = 0

@@ -18,7 +18,7 @@ from websockets.server import ServerProtocol
 
 from capsexp.server.connection import Disconnected
 from capsexp.server.departures import Departures
-from capsexp.server.inbox import Inbox
+from capsexp.server.inbox import AHEAD, Inbox
 from capsexp.server.memory_budget import MemoryBudget
 from capsexp.server.outlet import Outlet
 from capsexp.server.receive_throttle import ReceiveThrottle
@@ -43,6 +43,9 @@ class Host(Protocol):
     def answer(self, connection: WebSocketConnection, request: Request) -> Response:
         """To its handshake."""
         ...
+
+    def made(self, connection: WebSocketConnection) -> None:
+        """It has a transport."""
 
     def opened(self, connection: WebSocketConnection) -> None: ...
 
@@ -141,9 +144,12 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         self._outlet = Outlet(self.transport, self._tls)
         self.descriptor = self.transport.get_extra_info("socket").fileno()
         self._abort_in(OPEN_TLS_S if self._tls is not None else self._host.open_s)
+        self._host.made(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return memoryview(self._host.buffers[0])[: self._inbox.to_read(self._has_turn, self._tls is not None)]
+        in_request = self._tail is not None
+        size = AHEAD if in_request else self._inbox.to_read(self._has_turn, self._tls is not None)
+        return memoryview(self._host.buffers[0])[:size]
 
     def buffer_updated(self, nbytes: int) -> None:
         self._host.throttle.received(self, nbytes)
@@ -156,6 +162,7 @@ class WebSocketConnection(asyncio.BufferedProtocol):
             size = self._tls.decrypt(memoryview(received)[:nbytes], memoryview(plain))
         except ssl.SSLError:
             self._outlet.flush()
+            self._end(self._host.close_s)  # it may never read what is written to it
             self.transport.close()
             return
         self._outlet.flush()

@@ -80,6 +80,12 @@ class WebSocketServer:
             internal("a request", error)
             return protocol.reject(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error\n")
 
+    def made(self, connection: WebSocketConnection) -> None:
+        if self._closing:  # it was accepted right before
+            connection.drop()
+        else:
+            self._connections.add(connection)
+
     def opened(self, connection: WebSocketConnection) -> None:
         _keep_alive(connection.transport)
         self.departures.watch(connection.descriptor, connection.leave)
@@ -103,9 +109,7 @@ class WebSocketServer:
 
     def _connection(self) -> WebSocketConnection:
         protocol = ServerProtocol(select_subprotocol=_subprotocol, max_size=self._max_message)
-        connection = WebSocketConnection(self, protocol, Tls(self._context) if self._context is not None else None)
-        self._connections.add(connection)
-        return connection
+        return WebSocketConnection(self, protocol, Tls(self._context) if self._context is not None else None)
 
 
 def _subprotocol(protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from websockets.frames import Frame, Opcode
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
-from capsexp.server.inbox import CHUNK
+from capsexp.server.inbox import AHEAD, CHUNK, Inbox
 from capsexp.server.memory_budget import MB, MemoryBudget
 from capsexp.server.receive_throttle import ReceiveThrottle
 from capsexp.server.websocket import WebSocketConnection
@@ -70,11 +71,41 @@ class NoServer:
     def answer(self, connection: WebSocketConnection, request: Any) -> Any:
         return connection.protocol.accept(request)
 
+    def made(self, connection: WebSocketConnection) -> None:
+        pass
+
     def opened(self, connection: WebSocketConnection) -> None:
         pass
 
     def ended(self, connection: WebSocketConnection) -> None:
         pass
+
+
+def test_a_message_in_many_fragments_holds_no_more_than_it_counts() -> None:
+    inbox, count = Inbox(), 20_000
+    tracemalloc.start()
+    try:
+        inbox.put(Frame(Opcode.TEXT, b"", fin=False))
+        for data in (b"", b"ab"):
+            for _ in range(count):
+                inbox.put(Frame(Opcode.CONT, data, fin=False))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert inbox.size == 2 * count
+    assert held < 4 * inbox.size
+    inbox.put(Frame(Opcode.CONT, b"c", fin=True))
+    assert inbox.pop() == "ab" * count + "c"
+    assert inbox.size == 0
+
+
+def test_a_request_is_not_read_a_few_bytes_at_a_time() -> None:
+    async def work() -> int:
+        connection = WebSocketConnection(NoServer(), ServerProtocol())
+        connection.connection_made(Transport())
+        return len(connection.get_buffer(-1))
+
+    assert asyncio.run(work()) == AHEAD
 
 
 @pytest.mark.parametrize("seed", range(20))

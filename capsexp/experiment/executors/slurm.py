@@ -90,7 +90,8 @@ def _outcome(attempt: Attempt, watch: _Watch, ended: str | None, asked: Mapping[
             f"srun ended with code {end.code} and started no job, or one that ended at once: its own line says why"
         )
     where = f"job {watch.job}{f' on {watch.node}' if watch.node else ''}"
-    if ended in _slurm.VOID or (ended is None and not attempt.complete()):
+    # One that ended well counts, though its time was over, or it was cancelled, while it tidied up.
+    if (ended in _slurm.VOID and not attempt.succeeded()) or (ended is None and not attempt.complete()):
         attempt.give_up()
         attempt.note("slurm", watch.job, watch.node, ended or "lost", asked)
         raise HarnessError(f"{where} was lost: Slurm says {ended or 'nothing of it any more'}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from capsexp import lifeline
+from capsexp.tool import TOKEN
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +38,7 @@ class RayCluster:
             [sys.executable, "-m", "capsexp.server.pools.ray_driver"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             start_new_session=True,  # a signal to our group is ours to answer; it ends with its stdin
+            env={key: value for key, value in os.environ.items() if key != TOKEN},  # all of Ray would inherit it
         )  # fmt: skip
         self._on_driver(self._driver.pid)
         self._say(address=self._address, nodes=nodes, folder=self._folder)
