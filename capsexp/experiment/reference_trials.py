@@ -29,7 +29,8 @@ class ReferenceTrials:
         config, sweep = run.config, self._sweep
         if config.reference.name != "engine" or run.reference is None:
             return ()
-        alike = [p for p in sweep.planned if self._digest(p.num) == run.reference]
+        # By what the sweep planned: a run that another node makes has that node in the name of its reference.
+        alike = [p for p in sweep.planned if self._digest(p.num) == self._digest(run.num)]
         of_others = {worker_count(p.config.workers) for p in alike}
         wanted = [n for n in reference.counts(config, sweep.worker_counts) if n == run.workers or n not in of_others]
         trial = config.trial

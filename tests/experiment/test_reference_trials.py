@@ -17,9 +17,10 @@ from tests.support.values import a_run, processes
 
 
 class Folder:
-    """A sweep over workers=1,2 that times both, trial by trial; a run takes about 50 s."""
+    """A sweep over workers=1,2 that times both, trial by trial; a run takes about 50 s. `node`: another machine, which
+    makes its runs."""
 
-    def __init__(self, path: Path, trials: int = 3, **settings: object) -> None:
+    def __init__(self, path: Path, trials: int = 3, node: str = "", **settings: object) -> None:
         self.path = path
         kind = replace(Config().reference, name="engine", processes="sweep", **settings)
         planned = []
@@ -30,7 +31,7 @@ class Folder:
                 Planned(num, f"{num}-workers={workers},trial={trial}", f"workers={workers}", trial, (), config)
             )
         self.sweep = PlannedSweep(planned[0].config, planned, path, True, expected={"workers=1": 46, "workers=2": 46})
-        self.name = reference.digest(planned[0].config)
+        self.name = reference.digest(planned[0].config) + node
         (path / "reference" / self.name).mkdir(parents=True)
         texts = Reference(threads=1, texts={}, runs=(processes(1, 10.0),))
         write(path / "reference" / self.name / "reference.json", texts)
@@ -57,8 +58,9 @@ class Folder:
         write(planned_dir / "run.json", run)
 
 
-def test_each_trial_has_its_own_right_before_the_run_with_as_many_workers(tmp_path: Path) -> None:
-    folder = Folder(tmp_path)
+@pytest.mark.parametrize("node", ["", "-of-another-machine"])
+def test_each_trial_has_its_own_right_before_the_run_with_as_many_workers(node: str, tmp_path: Path) -> None:
+    folder = Folder(tmp_path, node=node)
     for num in range(6):
         assert folder.due(num) == (1 + num % 2,)
         folder.make(num, 1 + num % 2)
