@@ -194,7 +194,7 @@ def test_a_fault_that_never_struck_proves_nothing() -> None:
     ("overrides", "says"),
     [
         (["fault=kill_workers"], "fault: unknown fault 'kill_workers'; did you mean 'kill_worker'"),
-        (["fault=kill_worker", "server=external", "server.url=ws://x"], "not to be harmed"),
+        (["fault=kill_worker", "server=external", "server.url=ws://x"], "would harm a server"),
         (["fault.rate=-1"], r"fault\.rate"),
         (["fault.slowdown=0.5"], r"fault\.slowdown"),
     ],

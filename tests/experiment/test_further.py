@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from capsexp.analysis.trials import FRUITLESS
 from capsexp.config import ReportConfig
 from capsexp.experiment import further
 from capsexp.experiment.further import Further, foretold
@@ -68,10 +69,10 @@ def test_time_bounds_what_is_automatic(sweep: Any) -> None:
 
 def test_repetitions_end_where_the_machine_stays_noisy() -> None:
     asked = Further(a_sweep(trials=3))
-    made = [asked.runs(a_report((), disturbed=1)) for _ in range(4)]
-    assert made == [[("workers=1", 1)]] * 3 + [[]]
+    made = [asked.runs(a_report((), disturbed=1)) for _ in range(FRUITLESS + 1)]
+    assert made == [[("workers=1", 1)]] * FRUITLESS + [[]]
     asked = Further(a_sweep(trials=3))
-    for _ in range(4):  # one in two helps
+    for _ in range(FRUITLESS + 1):  # one in two helps
         assert asked.runs(a_report((), disturbed=1)) == [("workers=1", 1)]
         asked.runs(a_report((), disturbed=0))
 

@@ -102,7 +102,7 @@ def test_a_sweep_over_tls_with_a_token_that_is_not_kept(bench: Bench, certificat
         (["server.host=0.0.0.0"], r"server\.host=0\.0\.0\.0: others can reach it; set server\.token"),
         (["server.host=example.org"], "others can reach it"),
         (["server.token=''"], r"server\.token: is empty"),
-        (["server.keyfile=x"], r"server\.keyfile: needs server\.certfile"),
+        (["server.keyfile=x"], r"server\.keyfile: needs the certificate, too"),
         (["server.max_connections=0"], r"server\.max_connections"),
     ],
 )
