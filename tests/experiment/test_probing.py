@@ -202,16 +202,22 @@ def test_a_first_run_that_counts_for_nothing_is_made_again_where_nothing_else_is
     assert (again.key, again.config.load) == (first.key, first.config.load)
 
 
+def half_seconds(folder: Path) -> Path:
+    """Three clips of noise, of 0.5 s each."""
+    import soundfile
+
+    rng = np.random.default_rng(1)
+    folder.mkdir()
+    for n in range(3):
+        soundfile.write(folder / f"c{n}.wav", rng.normal(0, 0.1, 8000).astype(np.float32), 16000)
+    return folder
+
+
 @pytest.mark.slow
 def test_a_search_ends_with_a_band_and_goes_on_when_it_is_resumed(bench: Bench, tmp_path: Path) -> None:
     """Two workers take 0.2 s for what is said in 0.5 s, so 10 requests per second. Of 32 users who think for 0.5 s each
     comes once in 3.2 s and waits for 2.2 s; of 8, once in 1.2 s, and waits for 0.2 s."""
-    import soundfile
-
-    rng, clips = np.random.default_rng(1), tmp_path / "clips"
-    clips.mkdir()
-    for n in range(3):
-        soundfile.write(clips / f"c{n}.wav", rng.normal(0, 0.1, 8000).astype(np.float32), 16000)
+    clips = half_seconds(tmp_path / "clips")
     given = (
         "experiment=capacity", "engine=null", "engine.rtf=0.4", "samples=dir", f"samples.dir={clips}", "workers=2",
         "load.think_s=0.5", "load.users=32", "search.precision=1", "search.confirm=1", "validity=off",
@@ -237,12 +243,7 @@ def test_a_search_ends_with_a_band_and_goes_on_when_it_is_resumed(bench: Bench, 
 def test_one_worker_of_two_carries_about_half_while_the_other_is_dead(bench: Bench, tmp_path: Path) -> None:
     """Two workers take 0.4 s for what is said in 0.5 s: 5 requests per second, with one 2.5. Of 8 users who think for
     1.5 s each comes once in 2.4 s where nobody waits: 3.3 per second."""
-    import soundfile
-
-    rng, clips = np.random.default_rng(1), tmp_path / "clips"
-    clips.mkdir()
-    for n in range(3):
-        soundfile.write(clips / f"c{n}.wav", rng.normal(0, 0.1, 8000).astype(np.float32), 16000)
+    clips = half_seconds(tmp_path / "clips")
     given = (
         "load=dictation", "engine=null", "engine.rtf=0.8", "samples=dir", f"samples.dir={clips}", "workers=2",
         "load.think_s=1.5", "load.users=8", "load.turns=5", "validity=off", "trials=1", "trials_max=1",
