@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -66,10 +67,14 @@ def test_every_choice_of_every_group_can_be_composed(group: str) -> None:
         "pool=thread": ["engine=null"],
         "engine=sherpa": twin, "engine=paraformer": twin, "engine=sensevoice": ["engine.twin=sensevoice-tiny"],
         "punctuation=ct_transformer": ["punctuation.model_dir=x"], "load=schedule": ["load.csv=day.csv"],
+        "fault=freeze_node": ["pool=ray"], "fault=kill_node": ["pool=ray"],
         "search=capacity": ["load=dictation", "slo=dictation"],
     }  # fmt: skip
+    clusters = () if find_spec("ray") else ("pool=ray", "fault=freeze_node", "fault=kill_node")
     for path in (conf_dir() / group).glob("*.yaml"):
         chosen, given = f"{group}={path.stem}", []
+        if chosen in clusters:
+            continue  # needs the package ray, which CI has
         if group == "target" and "capswriter" not in path.stem:  # which our own server does not speak
             http = {"openai", "faster_whisper", "whisper_cpp"}
             url = "http://x" if path.stem in http else "tcp://x:1" if path.stem == "wyoming" else "ws://x"

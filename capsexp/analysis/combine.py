@@ -174,10 +174,9 @@ def server_efficiency(own: Evidence, baseline: Evidence | None) -> Estimate:
     the machine's drift has made of it nobody knows."""
     if not own.whole:
         return Estimate()
-    if own.reference_by_trial:
-        reached = {trial: f.throughput_rtfx for trial, f in own.trials.items() if f.throughput_rtfx}
-        if ratios := statistics.ratios(reached, own.reference_by_trial):
-            return _mean(ratios, own.looks)
+    reached = {trial: f.throughput_rtfx for trial, f in own.trials.items() if f.throughput_rtfx}
+    if ratios := statistics.ratios(reached, own.reference_by_trial):
+        return _mean(ratios, own.looks)
     reached_by_all = throughput.compute(own, baseline)
     if reached_by_all.value is None or not own.reference_rtfx:
         return Estimate()
