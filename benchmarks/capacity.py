@@ -181,7 +181,7 @@ def real(searches: int) -> None:
                 f"slo.stop_to_text_p95_s={server.limit_s:g}", "validity.min_s=null", "live=false",
             ).capacity  # fmt: skip
         low, high = found.feasible_max or 0, found.infeasible_min
-        holds = low <= most and (high is None or high > most)
+        holds = high is not None and low <= most < high  # a search that was stopped found nothing
         held += holds
         name = f"{server.workers} x {server.service_s:g} s, {server.limit_s:g} s"
         print(

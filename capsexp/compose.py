@@ -87,7 +87,7 @@ def _nothing(config: DictConfig) -> None:
 def _fitted(overrides: Sequence[str], config_name: str) -> list[str]:
     """As the tree that Hydra was given takes them: trees of older archives have no preset among their defaults."""
     if not any(key_of(o) == PRESET for o in overrides):
-        return list(overrides)
+        return fitted(overrides, has_preset=True)
     defaults = GlobalHydra.instance().config_loader().compute_defaults_list(config_name, [], RunMode.RUN)
     return fitted(overrides, PRESET in defaults.overrides.known_choices)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -33,25 +33,37 @@ _QUOTED = re.compile(r"""\s*(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\s*""", re.DO
 _FUNCTION = re.compile(r"(?:choice|tag|shuffle|sort|glob|range|interval|str)\(.*\)", re.DOTALL)
 
 
-def _texts(tree: object, prefix: str = "") -> set[str]:
-    found: set[str] = set()
+def _types(tree: object, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Each setting of a tree and its type, as it is written."""
     for each in fields(tree):  # type: ignore[arg-type]
         value = getattr(tree, each.name, None)
         if is_dataclass(value):
-            found |= _texts(value, f"{prefix}{each.name}.")
-        elif "str" in str(each.type).split(" | "):
-            found.add(f"{prefix}{each.name}")
-    return found
+            yield from _types(value, f"{prefix}{each.name}.")
+        else:
+            yield f"{prefix}{each.name}", str(each.type)
+
+
+@cache
+def _all_types() -> tuple[tuple[str, str], ...]:
+    """Those of all engines, targets and loads."""
+    trees = [
+        *(Config(engine=engine) for engine in ENGINES.every()),
+        *(Config(target=target) for target in TARGETS.every()),
+        *(Config(load=load) for load in LOADS.every()),
+    ]
+    return tuple(dict.fromkeys(found for tree in trees for found in _types(tree)))
 
 
 @cache
 def texts() -> frozenset[str]:
-    """The keys whose values are taken as they are typed, of all engines, targets and loads."""
-    return _FOLDERS.union(
-        *(_texts(Config(engine=engine)) for engine in ENGINES.every()),
-        *(_texts(Config(target=target)) for target in TARGETS.every()),
-        *(_texts(Config(load=load)) for load in LOADS.every()),
-    )
+    """The keys whose values are taken as they are typed."""
+    return _FOLDERS.union(key for key, written in _all_types() if "str" in written.split(" | "))
+
+
+@cache
+def _tables() -> tuple[str, ...]:
+    """The keys under which names are the user's own, each with its dot: load.classes., server.env."""
+    return tuple(f"{key}." for key, written in _all_types() if written.startswith("dict["))
 
 
 def key_of(override: str) -> str:
@@ -76,10 +88,17 @@ def quote_override(override: str) -> str:
 
 
 def fitted(overrides: Sequence[str], has_preset: bool) -> list[str]:
-    """With `experiment=` or `+experiment=` spelled for a tree whose defaults have a preset, or have none: what has no
-    place yet is added with a plus, and Hydra takes neither for the other."""
-    plus = "" if has_preset else "+"
-    return [plus + o.removeprefix("+") if key_of(o) == PRESET and not o.startswith("~") else o for o in overrides]
+    """As Hydra wants what has no place yet: with a plus, and with two what may have one. The first is `experiment=` for
+    a tree whose defaults have no preset, the other any name of the user's own (`load.classes.mic.from_s=5`)."""
+    return [_fitted(override, has_preset) for override in overrides]
+
+
+def _fitted(override: str, has_preset: bool) -> str:
+    if override.startswith("~"):
+        return override
+    if key_of(override) == PRESET:
+        return ("" if has_preset else "+") + override.removeprefix("+")
+    return f"++{override.lstrip('+')}" if key_of(override).startswith(_tables()) else override
 
 
 def assign(key: str, value: object) -> str:

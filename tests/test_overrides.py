@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from capsexp import commandline
 from capsexp.compose import compose
-from capsexp.config import resolve, to_yaml
+from capsexp.config import resolve, to_dict, to_yaml
 from capsexp.errors import ConfigError
 from capsexp.experiment.sweep import each_differs, plan
 from capsexp.overrides import assign, pasted, quote_override, unquoted
@@ -157,6 +157,22 @@ def test_a_sweep_of_what_differs_is_taken(overrides: list[str]) -> None:
     planned = plan(["engine=null", "trials=1", *overrides], None, "config").planned
     assert len(planned) >= 2
     each_differs(planned)
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "key", "value"),
+    [
+        ("load.classes.mic.from_s=5", "mic", "from_s", 5),
+        ("+load.classes.mic.from_s=5", "mic", "from_s", 5),
+        ("load.classes.mic={users: 7, from_s: 5}", "mic", "from_s", 5),
+        ("load.classes.calls={name: rate, rate: 2}", "calls", "rate", 2),
+    ],
+)
+def test_a_name_of_ones_own_needs_no_plus(given: str, kind: str, key: str, value: int) -> None:
+    [planned] = plan(["load=mixed", "trials=1", "workers=1", given], None, "config").planned
+    classes = to_dict(planned.config)["load"]["classes"]
+    assert classes[kind][key] == value
+    assert classes["mic"]["name"] == "dictation"
 
 
 @pytest.mark.parametrize(

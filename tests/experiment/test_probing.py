@@ -84,7 +84,7 @@ def test_a_run_ends_early_by_as_many_late_ones_as_break_it_of_all_that_there_wil
     ("promised", "ends"),
     [
         (["slo=mixed"], (26, 1.0, "mic")),
-        (["slo=mixed", "+slo.classes.file.turnaround_p95_s=60"], (26, 1.0, "mic")),
+        (["slo=mixed", "slo.classes.file.turnaround_p95_s=60"], (26, 1.0, "mic")),
         (["slo.stop_to_text_p95_s=2"], (26, 2.0, "mic")),  # a file in a burst has no such moment
         (["slo.stop_to_text_p95_s=null", "slo.turnaround_p95_s=9"], (0, 1.0, None)),  # files are among them: how many?
         (["slo.stop_to_text_p95_s=null", "slo.late_share=0.05"], (0, 1.0, None)),
