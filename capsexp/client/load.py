@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from capsexp import load as loads
-from capsexp.client.request import OPEN, ConnectionOptions, Request, perform
+from capsexp.client.request import OPEN, ConnectionOptions, Request, misdelivered, perform
 from capsexp.config import LoadConfig
 from capsexp.errors import ConfigError
 from capsexp.load.seeds import Seeds
@@ -239,6 +239,8 @@ def timed_out(request: Request, load: LoadConfig) -> str:
         how_far = "not all of its audio was taken" if request.start is not None else "nothing of it was sent"
     elif request.results or request.partials:
         how_far = "texts came, and never a final one"
+    elif request.foreign:
+        how_far = misdelivered(request, "nothing more")
     else:
         how_far = UNANSWERED
     return f"{TIMED_OUT} = {load.timeout:g} s: {how_far}"

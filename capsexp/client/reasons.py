@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI, WebSocketException
 
 from capsexp.address import TRANSPORTS, is_secure, no_address
-from capsexp.client.transports.base import OPEN, OPEN_S, ConnectionOptions, Ended, Garbled
+from capsexp.client.transports.base import OPEN, OPEN_S, ConnectionOptions, Ended, Garbled, Redirected
 from capsexp.errors import HarnessError
 from capsexp.protocol import ProtocolError
 
@@ -36,8 +36,10 @@ def why(error: Exception, url: str, message_s: float, way: ConnectionOptions = O
         return _ended(error, message_s, way)
     if isinstance(error, ConnectionClosed):
         return _closed(error)
+    if isinstance(error, Redirected):
+        return _elsewhere(url, error.there, error.status, way)
     if isinstance(error, InvalidStatus):
-        return _refused(error, url, way.own)
+        return _refused(error, url, way)
     if isinstance(error, InvalidURI):
         return no_address(url, way.target.transport)
     if isinstance(error, (InvalidHandshake, Garbled)):
@@ -49,7 +51,7 @@ def why(error: Exception, url: str, message_s: float, way: ConnectionOptions = O
     return brief(str(error)) or type(error).__name__
 
 
-CAUGHT = (ProtocolError, Ended, Garbled, OSError, TimeoutError, asyncio.TimeoutError, WebSocketException)
+CAUGHT = (ProtocolError, Ended, Redirected, Garbled, OSError, TimeoutError, asyncio.TimeoutError, WebSocketException)
 
 
 def brief(text: str) -> str:
@@ -87,17 +89,21 @@ def _stranger(error: Exception, url: str, way: ConnectionOptions) -> str:
     return f"{url}: what answers there is not {spoken.what}{said}{other}: check server.url"
 
 
-def _refused(error: InvalidStatus, url: str, own: bool) -> str:
+def _elsewhere(url: str, there: str, status: int, way: ConnectionOptions) -> str:
+    keys = "server.url and target.path" if hasattr(way.target, "path") else "server.url"
+    return f"{url} sends us on to {brief(there) or 'another address'} ({status}): give {keys} what answers itself"
+
+
+def _refused(error: InvalidStatus, url: str, way: ConnectionOptions) -> str:
     status = error.response.status_code
     said = brief((error.response.body or b"").decode("utf-8", "replace")) or "no reason given"
     if 300 <= status < 400:
-        there = brief(error.response.headers.get("Location", "")) or "another address"
-        return f"{url} sends us on to {there} ({status}): give server.url the address that answers itself"
+        return _elsewhere(url, error.response.headers.get("Location", ""), status, way)
     if status in (401, 407):
         return f"{url} refused the connection ({status}): {said}; give its token as server.token=SECRET"
     if status == 403:
         return f"{url} refused the connection ({status}): {said}; is the token right, may this machine connect?"
-    if status == 503 and own:
+    if status == 503 and way.own:
         raise HarnessError(
             f"the server is full ({said}): raise server.max_connections, or fewer at once (load.concurrency=N)"
         ) from None

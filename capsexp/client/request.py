@@ -12,9 +12,10 @@ from typing import NamedTuple, cast
 from websockets.exceptions import ConnectionClosed
 
 from capsexp.address import no_address
-from capsexp.client.reasons import CAUGHT, why
+from capsexp.client.reasons import CAUGHT, brief, why
 from capsexp.client.transports import OPEN, Connection, ConnectionOptions, Ended, opened
 from capsexp.config import LoadConfig
+from capsexp.counts import counted
 from capsexp.load import Turn
 from capsexp.load.pacing import REALTIME, Lateness, packets
 from capsexp.protocol import RATE, Audio, ProtocolError, Result
@@ -56,6 +57,7 @@ class Request:
     heard_s: float = 0.0  # of its audio that results cover, as far as the target tells
     finals: int = 0
     foreign: int = 0  # results with another task's id
+    stranger: str | None = None  # the first of these ids
     result: Result | None = None  # the last final one
     error: str | None = None
     turn: Turn = field(default_factory=Turn)
@@ -107,11 +109,19 @@ async def perform(
                 await _watch(request, connection, talk)
     except CAUGHT as error:
         if request.final is None or request.sent is None:  # what happens to the connection afterwards is no matter
-            request.error = why(error, url, load.message_s, way)
+            request.error = misdelivered(request, why(error, url, load.message_s, way))
     except (ValueError, OverflowError):
         if request.start is not None:
             raise
         request.error = no_address(url, target.transport)
+
+
+def misdelivered(request: Request, reason: str) -> str:
+    """Why it failed: that answers came under another id is the cause, whatever then happened to the connection."""
+    if not request.foreign or request.results:
+        return reason
+    other, what = brief(request.stranger or "") or "an empty one", counted(request.foreign, "result")
+    return f"it was answered for a request that is not this one: {what} under another task_id ({other}); then {reason}"
 
 
 async def _send(request: Request, connection: Connection, talk: Conversation, load: LoadConfig) -> None:
@@ -215,6 +225,7 @@ def _counted(request: Request, event: Event) -> bool:
         return True
     if event.task_id != request.task_id:
         request.foreign += 1
+        request.stranger = request.stranger or event.task_id
         return False
     request.results += 1
     request.finals += event.is_final

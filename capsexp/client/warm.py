@@ -6,7 +6,7 @@ import asyncio
 import uuid
 from collections.abc import Sequence
 
-from capsexp.client.request import ConnectionOptions, Request, perform
+from capsexp.client.request import ConnectionOptions, Request, misdelivered, perform
 from capsexp.config import LoadConfig
 from capsexp.protocol import RATE
 from capsexp.samples import Sample
@@ -43,7 +43,8 @@ async def _ask(request: Request, url: str, way: ConnectionOptions, load: LoadCon
         await asyncio.wait_for(perform(request, url, load, lambda event: None, way), limit)
     except asyncio.TimeoutError:
         if request.final is None:
-            request.error = (
+            reason = (
                 f"{url} gave no final result within target.probe_timeout = {limit:g} s: does it speak what this target "
                 "is, and has it loaded its model?"
             )
+            request.error = misdelivered(request, reason)

@@ -25,6 +25,7 @@ REMEDIES = {
     429: "fewer at once (load.concurrency=N)",
     503: "fewer at once (load.concurrency=N), or later",
 }
+ELSEWHERE = "check server.url and target.path"  # of what is no transcription
 REFUSED = (400, 404, 422)  # what was asked for
 _TAG = re.compile(r"<[^>]*>")
 
@@ -92,9 +93,15 @@ class OpenAi:
             if code in REFUSED and "model" in said.lower():  # by its name, in words of its own
                 remedy = f"name one that it has: target.model=NAME, sent as {self._config.model_key!r}"
             raise ProtocolError(f"{said}; {remedy}" if remedy else said)
-        if self._config.format == "text":
+        text = self._config.format == "text"
+        if code == 204 or not (text or self._come.strip()):
+            raise ProtocolError(f"{code} {reason or 'OK'}: an empty answer, without a text; {ELSEWHERE}")
+        if text:
             return (final(self._request, _plain(self._come)),)
-        fields = json_object(self._come)
+        try:
+            fields = json_object(self._come)
+        except ProtocolError as error:
+            raise ProtocolError(f"{error}; {ELSEWHERE}") from None
         if "text" not in fields and "error" in fields:
             raise ProtocolError(_said(self._come))
         words = timed(fields.get("words"), "word", "start")

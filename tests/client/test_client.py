@@ -238,6 +238,21 @@ def test_what_ends_the_sending_does_not_hide_what_was_received() -> None:
     assert outcome.requests[0].error == "the server answered: too much audio"
 
 
+@pytest.mark.parametrize("closes", [True, False])
+def test_an_answer_to_another_request_is_called_that(closes: bool) -> None:
+    """And not a lost connection, or silence, which is only what came of it."""
+
+    async def misdelivers(connection: ServerConnection) -> None:
+        await task_of(connection)
+        await connection.send(result("somebody-else"))
+        await (connection.close(1000) if closes else connection.wait_closed())
+
+    (one,) = against(misdelivers, made(1), LoadConfig(timeout=PATIENCE if closes else 0.5)).requests
+    assert one.error is not None and (one.foreign, one.final) == (1, None)
+    said = "it was answered for a request that is not this one: 1 result under another task_id (somebody-else); then "
+    assert said + ("the connection ended (code 1000)" if closes else "nothing more") in one.error
+
+
 def refusing(status: int, body: bytes = b"no\n") -> dict[str, Any]:
     def refuse(connection: ServerConnection, request: object) -> Any:
         return connection.respond(HTTPStatus(status), body.decode())

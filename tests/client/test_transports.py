@@ -2,6 +2,8 @@
 is named."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -11,6 +13,7 @@ import pytest
 
 from capsexp.client.load import run
 from capsexp.client.request import ConnectionOptions, Request
+from capsexp.client.transports.tcp import Reader, Tcp
 from capsexp.config import LoadConfig
 from capsexp.protocol import ProtocolError, Result
 from capsexp.targets import Partial, TargetConfig, TargetRequest, capswriter
@@ -62,9 +65,11 @@ class Talk:
         return [Result(self.task.id, True, 0.0, 0.0, 0.0, 0.0, self.got.decode(), "")] if code in (0, 200) else []
 
 
-def asked(monkeypatch: pytest.MonkeyPatch, kind: type[TargetConfig], serving: Serving, token: str = "") -> Request:
+def asked(
+    monkeypatch: pytest.MonkeyPatch, kind: type[TargetConfig], serving: Serving, token: str = "", seconds: float = 2
+) -> Request:
     monkeypatch.setattr(capswriter, "begin", Talk)
-    request = Request(0, "t", "x", noise(2, 1))
+    request = Request(0, "t", "x", noise(seconds, 1))
 
     async def main() -> None:
         async with await asyncio.start_server(serving, "127.0.0.1", 0) as server:
@@ -131,6 +136,65 @@ def test_every_end_of_http_is_named(
     assert request.error is not None and not request.ok
     if not before:
         assert said in request.error
+
+
+def resetting(*answer: bytes) -> Serving:
+    """It reads no further than the head, answers, and resets the connection, as a proxy does with what is too large."""
+
+    async def serving(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        for piece in answer:
+            writer.write(piece)
+            await writer.drain()
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+    return serving
+
+
+TOO_LARGE = b"HTTP/1.1 413 Too Large\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ([TOO_LARGE + b"Content-Length: 4\r\n\r\n20 M"], "the connection ended (code 413: Too Large)"),
+        ([TOO_LARGE, b"Connection: close\r\n\r\n20 M"], "the connection ended (code 413: Too Large)"),
+        ([TOO_LARGE + b"Content-Length: 99\r\n\r\n20 M"], "the connection ended (code 413: Too Large)"),
+        ([OK + b"Content-Length: 9\r\n\r\na b"], "broke off the connection"),  # half a text is none
+        ([OK + b"Connection: close\r\n\r\na b"], "broke off the connection"),
+        ([], "broke off the connection"),
+    ],
+)
+def test_an_answer_that_came_before_a_reset_is_used(
+    monkeypatch: pytest.MonkeyPatch, answer: list[bytes], said: str
+) -> None:
+    request = asked(monkeypatch, Posting, resetting(*answer), "secret", seconds=60.0)
+    assert request.error is not None and said in request.error
+
+
+@pytest.mark.parametrize("there", ["", "http://127.0.0.1:9/v2", "/elsewhere"])
+def test_http_that_sends_us_on_is_told_with_where_to(monkeypatch: pytest.MonkeyPatch, there: str) -> None:
+    field = f"Location: {there}\r\n" if there else ""
+    answer = f"HTTP/1.1 307 Temporary Redirect\r\n{field}Content-Length: 0\r\n\r\n".encode()
+    request = asked(monkeypatch, Posting, answering(answer), "secret")
+    assert request.error is not None and f"sends us on to {there or 'another address'} (307)" in request.error
+
+
+def test_tcp_that_answers_before_a_reset_has_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer may come in the same moment as the reset."""
+
+    async def main() -> tuple[bytes, str]:
+        reader = Reader()
+        reader.feed_data(b"all")
+        reader.set_exception(ConnectionResetError("gone"))
+        stream = Tcp(reader, None)  # type: ignore[arg-type]
+        heard = await stream.receive()
+        with pytest.raises(ConnectionResetError) as told:
+            await stream.receive()
+        return heard, str(told.value)
+
+    assert asyncio.run(main()) == (b"all", "gone")
 
 
 def test_tcp_carries_bytes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import cast
 
-from capsexp.client.transports.base import OPEN, Connection, ConnectionOptions, Ended, Garbled, Opening
+from capsexp.client.transports.base import OPEN, Connection, ConnectionOptions, Ended, Garbled, Opening, Redirected
 
-__all__ = ["OPEN", "Connection", "ConnectionOptions", "Ended", "Garbled", "opened"]
+__all__ = ["OPEN", "Connection", "ConnectionOptions", "Ended", "Garbled", "Redirected", "opened"]
 
 
 def opened(

@@ -23,6 +23,14 @@ class Ended(Exception):
         self.code, self.reason = code, reason
 
 
+class Redirected(Exception):
+    """The server answers with the address of another (`there`, empty where it says none), to which nothing is sent."""
+
+    def __init__(self, status: int, there: str = "") -> None:
+        super().__init__(status, there)
+        self.status, self.there = status, there
+
+
 class Garbled(Exception):
     """What came back is nothing of this transport's, or broke off in the middle."""
 

@@ -6,22 +6,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import h11
 
-from capsexp.client.transports.base import ConnectionOptions, Ended, Garbled, as_bytes
-from capsexp.client.transports.tcp import READ, stream
+from capsexp.client.transports.base import ConnectionOptions, Ended, Garbled, Redirected, as_bytes
+from capsexp.client.transports.tcp import READ, Reader, stream, write
 from capsexp.targets.base import Frame
 
 
 class Http:
-    def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, url: str, headers: Mapping[str, str]
-    ) -> None:
+    def __init__(self, reader: Reader, writer: asyncio.StreamWriter, url: str, headers: Mapping[str, str]) -> None:
         self._reader, self._writer = reader, writer
         self._state, self._status = h11.Connection(h11.CLIENT), (0, "")
+        self._sized = True  # the answer says itself where it ends
         parts = urlsplit(url)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         fields = {"Host": parts.netloc.rpartition("@")[2], "Connection": "close", **headers}
@@ -40,8 +39,7 @@ class Http:
         if self._first:
             parts, self._first = [b"".join((self._first, *parts))], b""
         for part in parts:
-            self._writer.write(part)
-        await self._writer.drain()
+            await write(self._writer, part)
 
     async def receive(self) -> bytes:
         while True:
@@ -49,17 +47,29 @@ class Http:
                 event = self._state.next_event()
             except h11.RemoteProtocolError as error:
                 begun = self._status[0] or not self._state.trailing_data[0]  # of an answer, and not of anything else
-                if self._reader.at_eof() and begun:
-                    raise ConnectionResetError("it closed before its answer was whole") from error
-                raise Garbled(str(error)) from error
+                if not self._reader.at_eof() or not begun:
+                    raise Garbled(str(error)) from error
+                self._broken_off(error)
             if event is h11.NEED_DATA:
                 self._state.receive_data(await self._reader.read(READ))
             elif isinstance(event, h11.Response):
                 self._status = event.status_code, event.reason.decode("latin-1")
+                if 300 <= event.status_code < 400:
+                    there = dict(event.headers).get(b"location", b"").decode("utf-8", "replace")
+                    raise Redirected(event.status_code, there)
+                self._sized = any(name in (b"content-length", b"transfer-encoding") for name, _ in event.headers)
             elif isinstance(event, h11.Data):
                 return bytes(event.data)
             elif not isinstance(event, h11.InformationalResponse):  # its end, or of all
+                if not self._sized and self._reader.broken is not None:  # only an end in order is one
+                    self._broken_off(self._reader.broken)
                 raise Ended(*self._status)
+
+    def _broken_off(self, error: Exception) -> NoReturn:
+        """In the middle of an answer. Half an error says what it is; half a text is none."""
+        if self._status[0] >= 400:
+            raise Ended(*self._status) from error
+        raise self._reader.broken or ConnectionResetError("it closed before its answer was whole") from error
 
 
 @asynccontextmanager
