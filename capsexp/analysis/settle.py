@@ -29,16 +29,26 @@ def settle(
             return None, f"another sweep with longer runs: {_longest(useless)}"
         runs = max(len(c.validity.runs) for c in useless) + trials
         return [f"trials_max={runs}"], "on a machine that is left alone"
-    needed = [gate.trials for c in unsure for gate in c.gates if gate.verdict == Reading.INCONCLUSIVE]
+    needed = {c.key: counts for c in unsure if (counts := _needed(c))}
     if not needed and not asked.open:
         return None
-    counts = [n for n in needed if n]
-    if len(counts) < len(needed) or max(counts, default=0) * len(found) > most:
-        by = "" if all(c.timed for c in unsure) else " (load.repeats)"
+    enough = {key: max(n or most + 1 for n in counts) for key, counts in needed.items()}
+    few = {key: count for key, count in enough.items() if count * len(found) <= most}
+    longer = [c for c in unsure if c.key in needed.keys() - few.keys()]
+    by = "" if all(c.timed for c in longer) else " (load.repeats)"
+    if longer and not few:
         return None, f"no reasonable number of trials: another sweep with longer runs{by}"
+    rest = f"; {', '.join(c.key for c in longer)}: only another sweep with longer runs{by}" if longer else ""
+    most_needed = max(few.values(), default=0)
     if asked.asked == "auto":
-        return _looking_on(found, max(counts, default=0), asked)
-    return [f"trials={max(counts)}"], "if the spread of the trials stays what it is"
+        overrides, note = _looking_on(found, most_needed, asked)
+        return overrides, note + rest
+    return [f"trials={most_needed}"], f"if the spread of the trials stays what it is{rest}"
+
+
+def _needed(one: Configuration) -> list[int | None]:
+    """How many trials would decide each of its limits that are open; None: no reasonable number."""
+    return [gate.trials for gate in one.gates if gate.verdict == Reading.INCONCLUSIVE]
 
 
 def _looking_on(found: Sequence[Configuration], needed: int, asked: TrialsAsked) -> tuple[list[str], str]:

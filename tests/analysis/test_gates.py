@@ -82,5 +82,10 @@ def test_a_limit_in_the_middle_of_the_spread_is_settled_by_no_number_of_trials()
     assert gate.reason.endswith(" pairs contains the limit; no reasonable number of trials would settle it")
     longer = "no reasonable number of trials: another sweep with longer runs (load.repeats)"
     assert settle.settle(found, 3, False) == (None, longer)
+    # What trials do settle is not left open for it.
+    settled = report(*trials(1, 10.0, 10.0, 10.0), *trials(3, 6.6, 6.7, 6.5))[1]
+    overrides, note = settle.settle([*found, settled], 3, False) or ([], "")
+    assert overrides == [f"trials={next(g.trials for g in settled.gates if g.trials)}"]
+    assert note.endswith(f"; {found[1].key}: only another sweep with longer runs (load.repeats)")
     timed = [msgspec.structs.replace(one, timed=True) for one in found]  # such a load refuses load.repeats
     assert settle.settle(timed, 3, False) == (None, longer.removesuffix(" (load.repeats)"))

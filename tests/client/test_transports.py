@@ -2,8 +2,10 @@
 is named."""
 
 import asyncio
+import contextlib
 import socket
 import struct
+import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -16,7 +18,7 @@ from capsexp.client.request import ConnectionOptions, Request
 from capsexp.client.transports.tcp import Reader, Tcp
 from capsexp.config import LoadConfig
 from capsexp.protocol import ProtocolError, Result
-from capsexp.targets import Partial, TargetConfig, TargetRequest, capswriter
+from capsexp.targets import TARGETS, Partial, TargetConfig, TargetRequest, capswriter
 from capsexp.targets.base import Event
 from tests.support import PATIENCE, noise
 
@@ -171,6 +173,34 @@ def test_an_answer_that_came_before_a_reset_is_used(
 ) -> None:
     request = asked(monkeypatch, Posting, resetting(*answer), "secret", seconds=60.0)
     assert request.error is not None and said in request.error
+
+
+def _refusing(listening: socket.socket) -> None:
+    """In a thread of its own, so that nothing of it waits for the client."""
+    with contextlib.suppress(OSError):
+        while True:
+            connection, _ = listening.accept()
+            with connection:
+                while b"\r\n\r\n" not in connection.recv(4096):
+                    pass
+                connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig")
+            # closed with most of the body unread, which resets the connection
+
+
+def test_an_upload_that_is_refused_at_its_beginning_is_told_by_the_answer_each_time() -> None:
+    target = TARGETS.settings("openai")(name="openai", model="m")  # type: ignore[call-arg]
+    requests = [Request(n, "t", "x", noise(60, 1)) for n in range(20)]
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=_refusing, args=(listening,), daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        load = LoadConfig(timeout=PATIENCE, message_s=1, concurrency=1)
+        asyncio.run(run(requests, url, load, way=ConnectionOptions(target=target)))
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join(PATIENCE)
+    assert {request.error for request in requests} == {
+        "the server answered: 413 big; the upload is too large for it: leave the longest samples out"
+    }
 
 
 @pytest.mark.parametrize("there", ["", "http://127.0.0.1:9/v2", "/elsewhere"])

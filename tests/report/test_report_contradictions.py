@@ -120,6 +120,15 @@ def test_a_report_does_not_contradict_itself(spec: tuple[list[Any], int, int, in
     else:
         assert (report.trials.open, report.trials.stopped) == ((), None)
 
+    # What trials would settle is not told as beyond any number of them.
+    if report.decide and "no reasonable number" in report.decide.note:
+        left = {*report.trials.unpursued, *(c.key for c in rows.values() if c.dropped)}
+        waiting = [
+            c for c in rows.values() if c.verdict == "INCONCLUSIVE" and c.fault.kind == "none" and c.key not in left
+        ]
+        counts = [[g.trials for g in c.gates if g.verdict == "INCONCLUSIVE"] for c in waiting]
+        assert not [each for each in counts if each and all(each) and max(each) * len(rows) <= 200]
+
     for advice in report.advice:
         chosen = advice.recommendation
         if chosen is None:

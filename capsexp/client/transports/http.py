@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import h11
 
 from capsexp.client.transports.base import ConnectionOptions, Ended, Garbled, Redirected, as_bytes
-from capsexp.client.transports.tcp import READ, Reader, stream, write
+from capsexp.client.transports.tcp import READ, Reader, stream
 from capsexp.targets.base import Frame
 
 
@@ -39,7 +39,8 @@ class Http:
         if self._first:
             parts, self._first = [b"".join((self._first, *parts))], b""
         for part in parts:
-            await write(self._writer, part)
+            self._writer.write(part)
+        await self._writer.drain()
 
     async def receive(self) -> bytes:
         while True:
