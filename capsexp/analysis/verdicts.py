@@ -93,11 +93,13 @@ def of_search(found: Sequence[Capacity], unfinished: bool) -> Verdict:
 
 def overall(found: Sequence[Configuration], unfinished: bool = False) -> Verdict:
     """Of a sweep: the best that any configuration other than a baseline comes to. What could not be decided weighs
-    more than what was decided against, and a sweep of baselines only decides nothing. Requests that were lost or wrong
-    under injected faults turn FEASIBLE into FEASIBLE_WITH_CAVEATS. An `unfinished` sweep has decided nothing yet, and
-    one whose runs all failed has measured nothing."""
+    more than what was decided against, and a sweep of baselines only decides nothing, unless all of them fail
+    themselves. Requests that were lost or wrong under injected faults turn FEASIBLE into FEASIBLE_WITH_CAVEATS. An
+    `unfinished` sweep has decided nothing yet, and one whose runs all failed has measured nothing."""
     if unfinished or (found and all(c.status == Status.FAILED for c in found)):
         return Verdict.INCONCLUSIVE
+    if found and all(c.verdict == Verdict.NOT_FEASIBLE for c in found):
+        return Verdict.NOT_FEASIBLE
     fragile = any(c.fault.kind != "none" and c.verdict == Verdict.NOT_FEASIBLE for c in found)
     said = {c.verdict for c in found if c.adds_workers and not (c.dropped and c.dropped.by)}
     if not said and found and all(c.verdict == Verdict.INVALID for c in found):

@@ -86,7 +86,7 @@ def _ask(config: Config, folder: Path, say: Callable[[str], None]) -> Reference:
         if failed := failure(rows, firsts):
             if server is not None and server.wait(readiness.DYING_S):
                 server.check_storage()
-                failed += f"; the server ended with code {server.process.returncode}: {server.last_lines()}"
+                failed += f"; {readiness.how_it_ended(server)}: {server.last_lines()}"
             raise ServerError(failed)
     texts, again = heard(read_texts(folder))
     described = typed(read_json(folder / SAMPLES), SampleSetFacts).samples

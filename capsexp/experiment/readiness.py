@@ -19,6 +19,7 @@ from capsexp.results.run import Tree
 from capsexp.waiting import wait_until
 
 DYING_S = 1.0  # for a server that has failed a request to be gone
+FOREGROUND = "server.cmd must stay in the foreground: leave out `&`, --daemon and the like"
 EXTERNAL_S = 10.0  # for a server that runs already to answer
 
 
@@ -48,15 +49,13 @@ def of_server(server: Child | None, url: str, wanted: ServerConfig, said: Path, 
             return True
         if server is not None and not alive:
             server.check_storage()
-            raise ServerError(
-                f"the server ended with code {server.process.returncode} before it was ready: {server.last_lines()}"
-            )
+            raise ServerError(f"{how_it_ended(server, ' before it was ready')}: {server.last_lines()}")
         if url and answers(url):
             stranger = listener(url) if server is not None else None
             if server is not None and stranger is not None and not belongs(stranger, server):
                 raise ServerError(
-                    f"{url} is another process's (pid {stranger}), which took the port before server.cmd had it, "
-                    "or server.cmd does not stay in the foreground; run again"
+                    f"{url} is another process's (pid {stranger}), which took the port before server.cmd had it: "
+                    f"run again; or {FOREGROUND}"
                 )
             return True
         return False
@@ -93,9 +92,16 @@ def of_tool(path: Path, child: Child, timeout: float, meanwhile: Callable[[], No
         raise HarnessError(f"{child.log.stem} was not ready within {timeout:g} s: {child.last_lines()}")
 
 
+def how_it_ended(server: Child, when: str = "") -> str:
+    """Of a server that should have stayed: with 0 it most likely went into the background, and was ended with what it
+    had left there. `when`: with a space before it."""
+    code = server.process.returncode
+    return f"the server ended with code {code}{when}{'' if code else f' ({FOREGROUND})'}"
+
+
 def ended(server: Child, seen: str) -> str:
     """Why its requests failed, which is the cause, and what its client saw of that."""
-    return f"the server ended with code {server.process.returncode}: {server.last_lines()}; its client saw: {seen}"
+    return f"{how_it_ended(server)}: {server.last_lines()}; its client saw: {seen}"
 
 
 def of_first_requests(

@@ -149,8 +149,8 @@ class RunExecution:
         each = [(int(row["count"] or 1), row["status"]) for row in read_requests(self._dir)]
         answered, total = sum(n for n, status in each if status == "ok"), sum(n for n, _ in each)
         return (
-            f"the server ended with code {server.process.returncode} during the load, when {answered} of "
-            f"{counted(total, 'request')} were answered: {server.last_lines()}"
+            f"{readiness.how_it_ended(server, ' during the load')}, when {answered} of {counted(total, 'request')} "
+            f"were answered: {server.last_lines()}"
         )
 
     def _look_for_deaths(self) -> None:

@@ -8,7 +8,7 @@ from capsexp.analysis import race, slo, validity
 from capsexp.report import capacities, placements, schedules
 from capsexp.report.tables import interval, spelled
 from capsexp.results.report import Advice, Report
-from capsexp.results.verdicts import Reading, Verdict
+from capsexp.results.verdicts import Reading, Status, Verdict
 
 VERDICTS = {
     Verdict.FEASIBLE: "more workers pay here, within the limits that were set",
@@ -19,6 +19,8 @@ VERDICTS = {
     Verdict.INVALID: "the runs needed for a decision were {}; see the warnings",
 }
 KEEPS = "the configuration keeps within its limits; no other was measured for comparison"
+FAILS = "what was measured does not keep within the limits that were set; see the gates that FAIL and the warnings"
+NOTHING = "every run failed, so nothing was measured; the warnings say why"
 NONE_FASTER = {  # of a limit on speedup of 1 or below, or of none
     Verdict.FEASIBLE: "more workers keep within the limits that were set, but none of them is faster",
     Verdict.CAVEATS: "more workers keep within the limits that were set, but none of them is faster; see the warnings",
@@ -77,6 +79,10 @@ def meaning(report: Report) -> str:
         return CARRIES[report.verdict]
     if report.verdict in NONE_FASTER and not _faster(report):
         return NONE_FASTER[report.verdict]
+    if report.configurations and all(c.status == Status.FAILED for c in report.configurations):
+        return NOTHING
+    if report.verdict == Verdict.NOT_FEASIBLE and not any(c.adds_workers for c in report.configurations):
+        return FAILS
     alone = {c.verdict for c in report.configurations} == {Verdict.BASELINE}
     return KEEPS if alone else VERDICTS[report.verdict]
 

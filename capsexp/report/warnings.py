@@ -35,15 +35,17 @@ def warnings(
     if files.sweep.interrupted:
         found.append("the sweep was interrupted: missing runs are listed with their reasons")
     found += [shared] if (shared := placements.shared_cores(files.environment)) else []
-    cer = {c.key: c.value("cer") for c in configurations}
     for one in seen:
         run = one.observed.run
-        doubt = survive(f"{run.key}, run {run.num}: language", None, _language_doubt, one.files, cer.get(run.key))
-        found += [doubt] if doubt else []
         found += survive(f"{run.key}, run {run.num}: warnings", [], lambda one: list(_of_run(one)), one)
     found += _of_references(files)
     for c in configurations:
         found += survive(f"{c.key}: warnings", [], lambda c: list(_of_configuration(c, seen, files)), c)
+    cer = {c.key: c.value("cer") for c in configurations}
+    for one in seen:  # last: a guess, and texts that are wrong for another reason look like another language, too
+        run = one.observed.run
+        doubt = survive(f"{run.key}, run {run.num}: language", None, _language_doubt, one.files, cer.get(run.key))
+        found += [doubt] if doubt else []
     return list(dict.fromkeys(found))
 
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from capsexp.analysis import (
@@ -80,6 +81,13 @@ def test_one_trial_with_a_lost_request_leaves_no_makespan() -> None:
 
 def test_a_sweep_of_baselines_only_decides_nothing() -> None:
     assert verdicts.overall(report(made_run(1, 10.0))) == "INCONCLUSIVE"
+    assert verdicts.overall([]) == "INCONCLUSIVE"
+
+
+def test_a_sweep_of_which_all_fails_is_not_feasible() -> None:
+    one = msgspec.structs.replace(report(made_run(1, 10.0))[0], verdict=Verdict.NOT_FEASIBLE)
+    assert verdicts.overall([one]) == "NOT_FEASIBLE"
+    assert verdicts.overall([one, msgspec.structs.replace(one, verdict=Verdict.BASELINE)]) == "INCONCLUSIVE"
 
 
 def test_failed_and_unknown_runs() -> None:

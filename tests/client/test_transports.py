@@ -126,7 +126,7 @@ def test_http_carries_the_body_and_the_answer(monkeypatch: pytest.MonkeyPatch, a
         ([b"HTTP/1.1 500 Oh\r\n\r\n"], "the connection ended (code 500: Oh) before the final result"),
         ([OK + b"Content-Length: 9\r\n\r\na b"], "closed before its answer was whole"),  # half of it
         ([b"220 mail ready\r\n"], "what answers there is not an HTTP server"),
-        ([b""], "closed before its answer was whole"),
+        ([b""], "it closed without an answer: is it an HTTP server?"),
     ],
 )
 @pytest.mark.parametrize("before", [False, True])

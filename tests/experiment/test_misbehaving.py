@@ -78,6 +78,20 @@ def test_one_that_crashes_on_the_first_request_is_told_by_its_own_words_first(be
     assert error.startswith("the server ended with code 7: it was the first request; its client saw: target=sherpa: ")
 
 
+@pytest.mark.parametrize("how", ["background", "opened"])
+def test_one_that_goes_into_the_background_is_told_to_stay(bench: Bench, how: str) -> None:
+    found = measured(bench, how, "reference=off")
+    assert found["status"] == "failed"
+    assert "server.cmd must stay in the foreground: leave out `&`, --daemon and the like" in found["errors"][0]
+
+
+def test_a_server_with_wrong_texts_alone_in_its_sweep_fails_it(bench: Bench) -> None:
+    line = f'"{sys.executable} {misbehaving.__file__} half {{port}}"'
+    common = ("server=command", "target=sherpa", "reference=server", "load.repeats=2", "archive.enabled=false")
+    assert bench.run(*common, f"server.cmd={line}", "report.fail_on_gate=true") == 3
+    assert bench.report()["verdict"] == "NOT_FEASIBLE"
+
+
 def test_what_differs_alone_is_not_blamed_on_the_load(bench: Bench) -> None:
     found = measured(bench, "moody")
     assert (found["requests"]["identical"], found["requests"]["unsure"], found["wrong"]) == (0, 8, [])

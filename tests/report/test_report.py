@@ -252,6 +252,34 @@ def test_a_single_configuration_has_nothing_to_be_compared_with(count: int) -> N
     assert not lines(said, "Start it with")
 
 
+def test_doubts_about_the_language_come_after_what_is_known_to_be_wrong() -> None:
+    run = a_run(1, 10.0, warnings=["the server ended"], settings={"server.name": "external"})
+    texts = msgspec.structs.replace(run.transcripts["s0"], transcript="他是这么说的")
+    report, _ = reported(replace(run, transcripts={"s0": texts}))
+    known, doubt = (
+        next(n for n, line in enumerate(report.warnings) if words in line)
+        for words in ("the server ended", "may not know the language")
+    )
+    assert known < doubt
+
+
+def test_a_single_configuration_that_fails_is_called_that() -> None:
+    """There is nothing to compare it with, and nothing needs to be compared."""
+    report, said = reported(*trials(1, 10.0, heard="another text"))
+    assert report.verdict == "NOT_FEASIBLE"
+    assert lines(said, "Verdict: NOT FEASIBLE: what was measured does not keep within the limits that were set; ")
+    report, said = reported(*trials(1, None))
+    assert report.verdict == "NOT_FEASIBLE" and lines(said, "Verdict: NOT FEASIBLE: what was measured does not keep")
+    report, said = reported(*trials(1, 10.0, heard="another text"), a_run(1, 10.0, key="threads=2"))
+    assert report.verdict == "INCONCLUSIVE"  # another one may do
+
+
+def test_of_runs_that_all_failed_it_is_said_that_nothing_was_measured() -> None:
+    report, said = reported(*[a_run(1, None, trial=t, status="failed", error="no port") for t in (1, 2)])
+    assert report.verdict == "INCONCLUSIVE"
+    assert lines(said, "Verdict: INCONCLUSIVE: every run failed, so nothing was measured; the warnings say why")
+
+
 def test_what_several_runs_say_is_said_once() -> None:
     """Errors of equal runs, and runs of which none counts beside the trials that there are figures of."""
     died = [a_run(1, None, trial=t, status="failed", error="the server ended: no port") for t in (1, 2, 3)]

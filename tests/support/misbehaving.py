@@ -7,6 +7,8 @@ endless    take the audio and never answer,
 closing    close with 1000, as if all were well,
 third      crash on the third request, alone or not,
 first      crash on the first one,
+background put itself into the background, in a session of its own, before it listens,
+opened     and once it listens,
 moody      answer every other time in another way, alone or not,
 sound      do nothing wrong."""
 
@@ -75,8 +77,20 @@ class Misbehaving:
             await connection.send(other if other is not None and self.how == "other" else text)
 
 
+def leave() -> None:
+    """What a shell sees has ended well; what goes on is a child."""
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+
+
 async def main(how: str, port: int) -> None:
+    if how == "background":
+        leave()
+        await asyncio.sleep(60)
     async with serve(Misbehaving(how).talk, "127.0.0.1", port, max_size=None) as server:
+        if how == "opened":
+            leave()
         await server.serve_forever()
 
 

@@ -70,7 +70,8 @@ class Http:
         """In the middle of an answer. Half an error says what it is; half a text is none."""
         if self._status[0] >= 400:
             raise Ended(*self._status) from error
-        raise self._reader.broken or ConnectionResetError("it closed before its answer was whole") from error
+        how = "before its answer was whole" if self._status[0] else "without an answer: is it an HTTP server?"
+        raise self._reader.broken or ConnectionResetError(f"it closed {how}") from error
 
 
 @asynccontextmanager
