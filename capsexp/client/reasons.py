@@ -16,6 +16,7 @@ from capsexp.client.transports.base import OPEN, OPEN_S, ConnectionOptions, Ende
 from capsexp.errors import HarnessError
 from capsexp.protocol import ProtocolError
 
+EARLY = "before the final result"  # the connection ended
 LONGEST = 300  # characters of what a server says
 # What this machine has no more of, whatever the server is like.
 _OURS = {
@@ -63,7 +64,7 @@ def brief(text: str) -> str:
 def _ended(error: Ended, message_s: float, way: ConnectionOptions) -> str:
     reason = f": {brief(error.reason)}" if error.reason else ""
     code = f" (code {error.code}{reason})" if error.code else ""
-    said = f"the connection ended{code} before the final result"
+    said = f"the connection ended{code} {EARLY}"
     if error.code == 1009 and way.target.largest_frame is None:
         megabytes = message_s * 16_000 * 4 * 4 / 3 / 2**20
         said += (
@@ -79,7 +80,7 @@ def _closed(error: ConnectionClosed) -> str:
     if error.sent is not None and error.sent.code in (1002, 1007, 1009):
         said = brief(error.sent.reason) or "no reason given"
         return f"what the server sent is no WebSocket message ({error.sent.code}: {said})"
-    return "the connection ended (code 1006) before the final result"
+    return f"the connection ended (code 1006) {EARLY}"
 
 
 def _stranger(error: Exception, url: str, way: ConnectionOptions) -> str:

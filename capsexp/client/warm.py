@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from collections.abc import Sequence
 
+from capsexp.client.reasons import EARLY
 from capsexp.client.request import ConnectionOptions, Request, misdelivered, perform
 from capsexp.config import LoadConfig
 from capsexp.protocol import RATE
@@ -27,14 +28,21 @@ async def warm(
     for _ in range(ROUNDS):
         firsts = [Request(n, str(uuid.uuid4()), shortest.name, clip) for n in range(workers)]
         await asyncio.gather(*(_ask(request, url, way, load) for request in firsts))
-        if errors := [request.error for request in firsts if request.error]:
-            return f"target={way.target.name}: a first request, before the load, failed: {errors[0]}"
+        if failed := next((request for request in firsts if request.error), None):
+            return f"target={way.target.name}: a first request, before the load, failed: {failed.error}{_doubt(failed)}"
     return None
 
 
 def longest_s(target: TargetConfig) -> float:
     """How long `warm` takes at most."""
     return ROUNDS * target.probe_timeout
+
+
+def _doubt(request: Request) -> str:
+    """Of one to whom nothing was answered: servers of another kind say why they close in words of their own, or not."""
+    heard = request.results or request.partials or request.foreign
+    ended = (request.error or "").endswith(EARLY)  # and nothing more is known
+    return "" if heard or not ended else ": does the server speak what this target is?"
 
 
 async def _ask(request: Request, url: str, way: ConnectionOptions, load: LoadConfig) -> None:

@@ -22,6 +22,7 @@ REMEDIES = {
     404: "check target.path and target.model",
     405: "check target.path",
     413: "the upload is too large for it: leave the longest samples out",
+    426: "that is a WebSocket server: check server.url, or name the target that it speaks",
     429: "fewer at once (load.concurrency=N)",
     503: "fewer at once (load.concurrency=N), or later",
 }

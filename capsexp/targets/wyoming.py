@@ -63,6 +63,9 @@ class Wyoming:
         while (end := self._come.find(b"\n") + 1) or len(self._come) > MOST:
             if not end:
                 raise ProtocolError(f"a line without an end: {shown(self._come[:100])}")
+            if self._come.startswith(b"HTTP/"):
+                said = shown(self._come[:end].strip())
+                raise ProtocolError(f"{said}: that is HTTP: check server.url, or name the target that it speaks")
             line = json_object(self._come[:end])
             sizes = [line.get(key) or 0 for key in ("data_length", "payload_length")]
             if any(type(size) is not int or not 0 <= size <= MOST for size in sizes):

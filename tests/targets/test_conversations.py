@@ -112,7 +112,7 @@ def test_wyomings_events_are_the_same_however_its_bytes_come(stream: bytes, cuts
     ("stream", "says"),
     [
         (b'{"type": "error", "data": {"text": "no model", "code": "x"}}\n', "no model"),
-        (b"HTTP/1.1 400 Bad Request\r\n", "no JSON"),
+        (b"HTTP/1.1 400 Bad Request\r\n", "'HTTP/1.1 400 Bad Request': that is HTTP: check server.url"),
         (b'{"type": "transcript"}\n', "without `text`"),
         (b'{"type": "x", "data_length": -1}\n', "unusual size"),
         (b'{"type": "x", "payload_length": 99999999999}\n', "unusual size"),
@@ -162,6 +162,7 @@ def test_openais_answers_are_the_same_however_their_bytes_come(cuts: list[int]) 
             b"<html><h1>413 Request&nbsp;Entity Too Large</h1></html>",
             "413 413 Request Entity Too Large; the",
         ),
+        (426, b"", "426 Reason; that is a WebSocket server: check server.url"),
         (500, b"", "500 Reason"),
         (500, b'{"code": 7}', '500 {"code": 7}'),
         (200, b"<html>hello", "no JSON: '<html>hello'; check server.url and target.path"),
