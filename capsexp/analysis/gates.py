@@ -46,6 +46,8 @@ def judge(
             verdict, reason = Reading.NOT_JUDGED, invalid or f"the baseline: {baseline_invalid}"
         elif gate.relative and (open_ := _pairs(estimate, configuration, FIRST_LOOK if looks else FEWEST_PAIRS)):
             verdict, (reason, enough) = Reading.INCONCLUSIVE, open_
+        elif value is None and tag == "correctness" and _completed(configuration) < limit:
+            verdict, reason = Reading.FAIL, _lost(configuration)
         elif value is None:
             unfinished = tag == "speedup"
             verdict = Reading.FAIL if unfinished else Reading.NOT_JUDGED
@@ -63,6 +65,17 @@ def judge(
         why = f"none of {counted(total, 'request')} completed"
         found.append(GateResult(metric="completed", value=0, limit=1, verdict=Reading.FAIL, reason=why))
     return tuple(found)
+
+
+def _completed(configuration: Configuration) -> float:
+    """The most that correctness can be, without a reference: the share of requests that completed; 1 of none."""
+    requests = configuration.requests
+    return requests.completed / requests.total if requests.total else 1.0
+
+
+def _lost(configuration: Configuration) -> str:
+    total = configuration.requests.total
+    return f"{total - configuration.requests.completed} of {counted(total, 'request')} failed, whatever texts are right"
 
 
 def _none(why: str) -> str:

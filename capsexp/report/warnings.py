@@ -14,7 +14,7 @@ from capsexp.report import placements
 from capsexp.report.degrade import Survivor
 from capsexp.results.read import RunFiles, SweepFiles
 from capsexp.results.report import Configuration
-from capsexp.results.run import Reference
+from capsexp.results.run import Reference, Run
 from capsexp.results.verdicts import Status
 from capsexp.targets.base import TOLD, UNTOLD
 
@@ -41,6 +41,8 @@ def warnings(
     found += _of_references(files)
     for c in configurations:
         found += survive(f"{c.key}: warnings", [], lambda c: list(_of_configuration(c, seen, files)), c)
+    for one in seen:  # after what went wrong
+        found += survive("warnings", [], lambda run: list(_cannot_be_seen(run)), one.observed.run)
     cer = {c.key: c.value("cer") for c in configurations}
     for one in seen:  # last: a guess, and texts that are wrong for another reason look like another language, too
         run = one.observed.run
@@ -62,11 +64,15 @@ def _of_run(one: Seen) -> Iterator[str]:
             f"engine={run.engine} has random weights (a twin): its text means nothing, so no WER or CER is shown; "
             "speed and memory are those of the real model, and every text must still equal the reference's"
         )
-    for fact in sorted(TOLD.keys() - set(run.tells)):
-        yield (f"target={run.group('target').get('name')} does not report {TOLD[fact]}: {UNTOLD[fact]}")
     if figures and run.fault == "none":
         threads = pools.wrong_threads(run.key, run.workers or 1, run.threads, run.cpu_count, figures)
         yield from [threads] if threads else []
+
+
+def _cannot_be_seen(run: Run) -> Iterator[str]:
+    """Whatever the server does."""
+    for fact in sorted(TOLD.keys() - set(run.tells)):
+        yield (f"target={run.group('target').get('name')} does not report {TOLD[fact]}: {UNTOLD[fact]}")
     if run.group("reference").get("name") == "off":
         yield "there is no reference (reference=off): correctness cannot be judged"
 

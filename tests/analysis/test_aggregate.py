@@ -8,13 +8,14 @@ import pytest
 
 from capsexp.analysis import (
     aggregate,
+    gates,
     recommend,
     verdicts,
 )
 from capsexp.analysis import trials as plan
 from capsexp.analysis.correctness import Judgement
-from capsexp.results.report import Configuration, LeftOut
-from capsexp.results.verdicts import Reading, Verdict
+from capsexp.results.report import Configuration, LeftOut, Requests
+from capsexp.results.verdicts import Reading, Status, Verdict
 from tests.support.values import (
     HOG,
     LIMITS,
@@ -82,6 +83,23 @@ def test_one_trial_with_a_lost_request_leaves_no_makespan() -> None:
 def test_a_sweep_of_baselines_only_decides_nothing() -> None:
     assert verdicts.overall(report(made_run(1, 10.0))) == "INCONCLUSIVE"
     assert verdicts.overall([]) == "INCONCLUSIVE"
+
+
+@pytest.mark.parametrize(
+    ("completed", "limit", "verdict"), [(4, 1.0, "NOT_JUDGED"), (3, 1.0, "FAIL"), (3, 0.7, "NOT_JUDGED")]
+)
+def test_requests_that_failed_are_not_correct_though_there_is_no_reference(
+    completed: int, limit: float, verdict: str
+) -> None:
+    counts = Requests(total=4, completed=completed)
+    one = Configuration(key="k", status=Status.OK, requests=counts)
+    (gate,) = gates.judge(one, {"correctness": limit}, None, None)
+    assert gate.verdict == verdict
+    assert verdict != "FAIL" or gate.reason == "1 of 4 requests failed, whatever texts are right"
+    assert (
+        gates.judge(msgspec.structs.replace(one, requests=Requests()), {"correctness": 1.0}, None, None)[0].verdict
+        == "NOT_JUDGED"
+    )
 
 
 def test_a_sweep_of_which_all_fails_is_not_feasible() -> None:
