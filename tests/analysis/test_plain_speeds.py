@@ -1,8 +1,8 @@
 """Server efficiency: a run beside plain processes that were timed in its trial."""
 
-import dataclasses
 from typing import Any
 
+import msgspec
 import pytest
 
 from capsexp.analysis.aggregate import Observed
@@ -69,6 +69,6 @@ def test_a_sweep_of_before_has_the_one_reference_for_all_trials() -> None:
 
 def test_each_reference_has_the_speeds_that_were_timed_of_it() -> None:
     one, other = run(1, 10.0, 12.5), run(1, 10.0, 3.0, num=2)
-    speeds = PlainSpeeds([one.run, dataclasses.replace(other.run, reference="other")], {})
+    speeds = PlainSpeeds([one.run, msgspec.structs.replace(other.run, reference="other")], {})
     timed = speeds.of(one.run.reference or "")
     assert {count: [each.audio_s for each in runs] for count, runs in timed.items()} == {2: [12.5]}
