@@ -70,7 +70,11 @@ def subjects(report: Report) -> list[Configuration]:
 def items(c: Configuration) -> list[Item]:
     """What | value | limit | reading of one configuration: its gates, without those of a gain that a baseline has not,
     then what has no limit."""
-    found = [_judged(c, gate) for gate in c.gates if gate.value is not None or c.baseline != c.key]
+    found = [
+        _judged(c, gate)
+        for gate in c.gates
+        if gate.value is not None or c.baseline != c.key or gate.verdict == Reading.FAIL
+    ]
     known = {gate.metric for gate in c.gates}
     others = [m for m in metrics.at(Place.GLANCE) if m.tag not in known and c.value(m.tag) is not None]
     return [*_of_faults(c), *found, *(Item(metric.name, value(c, metric.tag)) for metric in others)]

@@ -270,6 +270,8 @@ def test_a_single_configuration_that_fails_is_called_that() -> None:
     assert lines(said, "Verdict: NOT FEASIBLE: what was measured does not keep within the limits that were set; ")
     report, said = reported(*trials(1, None))
     assert report.verdict == "NOT_FEASIBLE" and lines(said, "Verdict: NOT FEASIBLE: what was measured does not keep")
+    report, said = reported(*trials(1, None, reference=None))
+    assert "correctness - (at least 100.0 %: FAIL)" in lines(said, "Why: ")[0]  # the share is not known
     report, said = reported(*trials(1, 10.0, heard="another text"), a_run(1, 10.0, key="threads=2"))
     assert report.verdict == "INCONCLUSIVE"  # another one may do
 
