@@ -150,6 +150,26 @@ def test_a_lock_is_one_machines_at_a_time_and_expires_with_its_owner(
     assert not (tmp_path / "lock").exists()
 
 
+def test_an_owner_that_stood_still_leaves_its_lock_to_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat, "BEAT_S", 0.02)
+    path = tmp_path / "lock"
+    with exclusive(path, lambda: None):
+        assert wait_until(lambda: len(path.read_text().split()) == 2, PATIENCE, 0.01)
+        path.write_text("another 0")  # who found it expired, and took it
+        time.sleep(0.2)
+        assert path.read_text() == "another 0"
+    assert path.read_text() == "another 0"
+
+
+def test_a_lock_that_was_taken_a_moment_ago_is_not_expired(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    path.write_text("next 0")
+    heartbeat._expire(path, "dead 7", "mine")
+    assert path.read_text() == "next 0"
+    heartbeat._expire(path, "next 0", "mine")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_who_waits_for_a_lock_can_be_interrupted(tmp_path: Path) -> None:
     def interrupted() -> None:
         raise KeyboardInterrupt

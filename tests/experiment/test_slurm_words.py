@@ -1,5 +1,6 @@
 """What Slurm is told, and what it says, as values."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,40 @@ def test_a_sweep_finds_its_own_jobs_and_no_others() -> None:
 def test_a_runner_within_a_job_starts_jobs_of_their_own() -> None:
     env = {"SLURM_JOB_ID": "1", "SLURM_CONF": "/etc/slurm.conf", "SLURM_NTASKS": "4", "PATH": "/bin", "SLURMX": "1"}
     assert _slurm.without_job(env) == ["SLURM_JOB_ID", "SLURM_NTASKS"]
+
+
+def answering(*answers: str | None) -> Iterator[str | None]:
+    """Of squeue, one after the other; the last again and again."""
+    yield from answers
+    while True:
+        yield answers[-1]
+
+
+@pytest.mark.parametrize(
+    ("answers", "sure", "cancelled"),
+    [
+        ([""], True, []),
+        ([None, ""], True, []),  # no answer is not an empty queue
+        ([None], False, []),
+        (["12|RUNNING|None|node1\n", None, "12|COMPLETING|None|node1\n", ""], True, ["12"]),
+        (["12|RUNNING|None|node1\n"], False, ["12"]),
+    ],
+)
+def test_jobs_are_gone_when_slurm_says_so(
+    monkeypatch: pytest.MonkeyPatch, answers: list[str | None], sure: bool, cancelled: list[str]
+) -> None:
+    said, asked = answering(*answers), []
+
+    def ask(*words: str) -> str | None:
+        if words[0] == "squeue":
+            return next(said)
+        asked.append(words)
+        return ""
+
+    monkeypatch.setattr(slurm, "_ask", ask)
+    monkeypatch.setattr(slurm, "GONE_S", 1.5)
+    assert slurm._cancel("capsexp-1") == sure
+    assert [word for words in asked for word in words[1:]] == cancelled
 
 
 def test_the_queue_is_read() -> None:

@@ -54,7 +54,11 @@ def execute(
 ) -> JobEnd:
     """`within_s` counts from when the run begins there; how long it may wait for its node is executor.queue_s."""
     own = _slurm.name(run_dir.parent)
-    _cancel(own)  # what a runner that was killed has left
+    if not _cancel(own):  # what a runner that was killed has left
+        raise HarnessError(
+            f"whether earlier jobs of this sweep still run is not known: `squeue --name={own}` gives no answer, or "
+            "lists some that cannot be cancelled; is slurmctld up?"
+        )
     attempt = Attempt(run_dir)
     asked = _slurm.asked(options)
     key = (run_dir.parent, *sorted(asked.items()))
@@ -120,7 +124,7 @@ class _Watch:
 
     def seen(self) -> str | None:
         """The job's id, where it never said so itself."""
-        self.job = self.job or next((one.id for one in _queue(self._own)), None)
+        self.job = self.job or next((one.id for one in _queue(self._own) or ()), None)
         return self.job
 
     def begin(self) -> None:
@@ -146,8 +150,8 @@ class _Watch:
             raise HarnessError(f"job {self.job} on {self.node} was lost: no sign of life for {silent:.0f} s")
 
     def _wait(self, now: float) -> None:
-        found = next(iter(_queue(self._own)), None)
-        if found is None:  # not there yet, or ended: srun says which
+        found = next(iter(_queue(self._own) or ()), None)
+        if found is None:  # not there yet, or ended: srun says which; or Slurm does not answer now
             return
         self.job, self.node = found.id, found.node or None
         if found.state not in _slurm.WAITING:
@@ -176,13 +180,21 @@ def _stop(job: Supervised, own: str, gently: bool) -> None:
     job.stop(1.0)
 
 
-def _cancel(own: str) -> None:
-    """Cancel the jobs of this name, and wait until none is on a node any more."""
-    if not (found := _queue(own)):
-        return
-    _ask("scancel", *(one.id for one in found))
-    if not wait_until(lambda: not _queue(own), GONE_S, 0.2):
-        note(f"warning: job {', '.join(one.id for one in found)} was cancelled, and Slurm still lists it")
+def _cancel(own: str) -> bool:
+    """Cancel the jobs of this name, and wait until none is on a node any more; whether that is sure."""
+
+    def gone() -> bool:
+        if found := _queue(own):
+            _ask("scancel", *(one.id for one in found if one.id not in told))
+            told.update(one.id for one in found)
+        return found == []
+
+    told: set[str] = set()
+    if wait_until(gone, GONE_S, 0.2):
+        return True
+    what = f"job {', '.join(sorted(told))} was cancelled, and" if told else "cancelling what may still run:"
+    note(f"warning: {what} Slurm still lists it, or does not answer: `scancel --name={own}`")
+    return False
 
 
 def _ended(job: str | None) -> str | None:
@@ -204,8 +216,10 @@ def _binds() -> bool:
     return re.search(r"^TaskPlugin\s*=\s*(task/none|\(null\))?\s*$", said, re.MULTILINE) is None
 
 
-def _queue(own: str) -> list[_slurm.Job]:
-    return _slurm.queued(_ask("squeue", "--noheader", f"--name={own}", "--format=%i|%T|%r|%N") or "")
+def _queue(own: str) -> list[_slurm.Job] | None:
+    """The jobs of this name; None where Slurm does not say."""
+    said = _ask("squeue", "--noheader", f"--name={own}", "--format=%i|%T|%r|%N")
+    return None if said is None else _slurm.queued(said)
 
 
 def _usable(node: str | None) -> str | None:
