@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capsexp.server.pools.ray_link import MAGIC, Clock, Stranger, accept, dial
+from capsexp.pipes import Connection
+from capsexp.server.pools import ray_agent
+from capsexp.server.pools.ray_link import MAGIC, Clock, Link, Stranger, accept, dial
 from tests.support import PATIENCE
 
 SECRET = bytes(range(32))
@@ -153,3 +155,45 @@ def _dialled(serves: Callable[[socket.socket], None]) -> None:
             dial(listener.getsockname(), SECRET, {"node": 0})
         finally:
             thread.join(PATIENCE)
+
+
+def test_an_agent_answers_while_it_looks_at_its_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some GB take longer than a node may be silent; what was found is kept for when the gateway is dialled again."""
+    asked, go_on = [], threading.Event()
+
+    def slow(engine: dict[str, Any]) -> dict[str, str]:
+        asked.append(engine)
+        assert go_on.wait(PATIENCE)
+        return {"model.onnx": "1"}
+
+    monkeypatch.setattr(ray_agent, "hashes", slow)
+    begin = {"engine": {"name": "x"}, "lost_s": 60.0, "models": {"model.onnx": "2"}}
+    agent = ray_agent.Agent(ray_agent.Task("127.0.0.1", 1, 0, SECRET))
+    for again in (False, True):
+        ours, theirs = socket.socketpair()
+        agent._link = Link(Connection(theirs.detach()))
+        serving = threading.Thread(target=agent._serve)
+        serving.start()
+        with Connection(ours.detach()) as pipe:
+            gateway = Link(pipe)
+            gateway.send(begin=begin)
+            if not again:
+                gateway.send(ping=7.0)
+                assert gateway.read()["pong"] == 7.0
+                go_on.set()
+            assert gateway.read() == {"refused": "its model.onnx is not the gateway's (other sha256, or missing)"}
+            gateway.send(over=True)
+            assert gateway.read() == {"over": True}
+        serving.join(PATIENCE)
+        assert not serving.is_alive()
+    assert asked == [{"name": "x"}]
+
+
+def test_who_hangs_up_is_dialled_again() -> None:
+    """A gateway does so when too many dial at once: to an agent it is a connection that failed."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=lambda: listener.accept()[0].close())
+        thread.start()
+        with pytest.raises(ConnectionError, match="hung up"):
+            dial(listener.getsockname(), SECRET, {"node": 0})
+        thread.join(PATIENCE)

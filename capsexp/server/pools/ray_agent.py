@@ -13,6 +13,7 @@ import logging
 import os
 import socket
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 
 AGAIN_S = 0.5  # between two tries to reach the gateway
 LOOK_S = 0.05
+LINE = 65536  # characters of what it is told, at most
 END_S = 5.0  # for killed processes to be gone
 
 
@@ -61,13 +63,15 @@ class Agent:
         self._task = task
         self._link: Link | None = None
         self._launcher: Launcher | None = None
+        self._told: dict[str, Any] | None = None  # to begin with, once the models are known
+        self._models: Models | None = None
         self._lost_s = 3.0
         self._relays: dict[int, Relay] = {}
 
     def run(self) -> None:
         """Until the gateway says that it is over, or refuses this node."""
         while True:
-            with contextlib.suppress(OSError, EOFError):
+            with contextlib.suppress(OSError, EOFError, ValueError):  # also what cannot be read
                 pipe = dial((self._task.host, self._task.port), self._task.secret, self._hello().said())
                 with pipe:
                     self._link = Link(pipe)
@@ -94,6 +98,7 @@ class Agent:
             if there or now - looked > 1.0:  # we were stopped, too: what it said meanwhile may be on its way
                 heard = now
             looked = now
+            self._begin()
             if there:
                 message = self._link.read()
                 if "over" in message:
@@ -109,7 +114,10 @@ class Agent:
         if "ping" in message:
             self._link.send(pong=message["ping"], at=time.monotonic())
         elif "begin" in message:
-            self._begin(message["begin"])
+            self._told = told = message["begin"]
+            self._lost_s = told["lost_s"]
+            if self._models is None or self._models.engine != told["engine"]:
+                self._models = Models(told["engine"])
         elif "start" in message:
             self._start(message["start"], message["channel"])
         elif "settle" in message and self._launcher is not None:
@@ -118,15 +126,16 @@ class Agent:
             relay.end(message["end"])
         self._relays = {channel: relay for channel, relay in self._relays.items() if not relay.over}
 
-    def _begin(self, told: dict[str, Any]) -> None:
-        """The pool of this node, once its models are those of the gateway."""
-        assert self._link is not None
-        self._lost_s = told["lost_s"]
-        try:
-            found = hashes(told["engine"])
-        except (CapsexpError, OSError) as error:
-            self._link.send(refused=str(error))
+    def _begin(self) -> None:
+        """The pool of this node, once its models are known to be those of the gateway."""
+        if self._told is None or self._models is None or not self._models.known():
             return
+        assert self._link is not None
+        told, self._told = self._told, None
+        if self._models.error:
+            self._link.send(refused=self._models.error)
+            return
+        found = self._models.found
         if wrong := [name for name, digest in told["models"].items() if found.get(name) != digest]:
             self._link.send(refused=f"its {', '.join(wrong)} is not the gateway's (other sha256, or missing)")
             return
@@ -158,13 +167,32 @@ class Agent:
         if self._launcher is not None:
             self._launcher.terminate()
             self._launcher.kill()
-        self._relays, self._launcher = {}, None
+        self._relays, self._launcher, self._told = {}, None, None
         below = [one for one in psutil.Process().children(recursive=True) if not _tracks(one)]
         _, alive = psutil.wait_procs(below, timeout=END_S)
         for one in alive:
             with contextlib.suppress(psutil.Error):
                 one.kill()
         psutil.wait_procs(alive, timeout=END_S)
+
+
+class Models:
+    """The `hashes` of an engine's files, found by a thread of its own: files of some GB take longer than a node may be
+    silent. `error`: why there are none."""
+
+    def __init__(self, engine: dict[str, Any]) -> None:
+        self.engine, self.found, self.error = engine, dict[str, str](), ""
+        self._thread = threading.Thread(target=self._find, daemon=True)
+        self._thread.start()
+
+    def known(self) -> bool:
+        return not self._thread.is_alive()
+
+    def _find(self) -> None:
+        try:
+            self.found = hashes(self.engine)
+        except (CapsexpError, OSError) as error:
+            self.error = str(error)
 
 
 def hashes(engine: dict[str, Any]) -> dict[str, str]:
@@ -181,8 +209,8 @@ def _tracks(process: psutil.Process) -> bool:
 
 
 def main(argv: Sequence[str]) -> int:
-    line = sys.stdin.readline()
-    if not line:
+    line = sys.stdin.readline(LINE)
+    if not line.endswith("\n"):  # nobody is there, or it is none of ours
         return 0
     lifeline.adopt_orphans()
     lifeline.on_stdin_closed(_cut)

@@ -64,6 +64,7 @@ class RayLauncher:
 
     def start(self, number: int) -> NodeHandle:
         if not self._begun:
+            _ = self._models  # before anybody dials: who waits for it would count as silent
             self._placement.start(self._pool.nodes, self.nodes.listen, self._secret, self._fail)
             self._begun = True
         hand = self.nodes.start(number, self._fits)

@@ -35,6 +35,10 @@ class Stranger(ServerError):
     """Somebody who does not know the secret, or who speaks something else."""
 
 
+class HungUp(Stranger, ConnectionError):
+    """Somebody who hung up before he was known: the gateway does so, too, when too many dial at once."""
+
+
 def accept(sock: socket.socket, secret: bytes) -> dict[str, Any]:
     """The gateway's side; returns the agent's header. Raises Stranger, OSError."""
     until = time.monotonic() + SHAKE_S
@@ -55,7 +59,7 @@ def accept(sock: socket.socket, secret: bytes) -> dict[str, Any]:
 
 
 def dial(address: tuple[str, int], secret: bytes, header: dict[str, Any]) -> Connection:
-    """The agent's side. Raises Stranger, OSError."""
+    """The agent's side. Raises Stranger, OSError (HungUp is both)."""
     until = time.monotonic() + SHAKE_S
     sock = socket.create_connection(address, timeout=SHAKE_S)
     try:
@@ -161,12 +165,12 @@ def _send(sock: socket.socket, data: bytes, until: float) -> None:
 
 
 def _read(sock: socket.socket, size: int, until: float) -> bytes:
-    """Exactly so many bytes. Raises Stranger where there are fewer."""
+    """Exactly so many bytes. Raises HungUp where there are fewer."""
     found = bytearray()
     while len(found) < size:
         sock.settimeout(max(0.001, until - time.monotonic()))
         more = sock.recv(size - len(found))
         if not more:
-            raise Stranger("hung up in the middle of the handshake")
+            raise HungUp("hung up in the middle of the handshake")
         found += more
     return bytes(found)
