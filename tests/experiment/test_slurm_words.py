@@ -47,6 +47,19 @@ def test_a_runner_within_a_job_starts_jobs_of_their_own() -> None:
     assert _slurm.without_job(env) == ["SLURM_JOB_ID", "SLURM_NTASKS"]
 
 
+@pytest.mark.parametrize(
+    ("ended", "says"),
+    [
+        ("TIMEOUT", "job 7 was lost: Slurm says TIMEOUT; raise executor.time_limit_min"),
+        ("NODE_FAIL", "says NODE_FAIL; the node failed; its run is made again by resume=FOLDER, on another with"),
+        ("CANCELLED", "says CANCELLED; its run is made again by resume=FOLDER"),
+        (None, "says nothing of it any more; its run is made again"),
+    ],
+)
+def test_a_job_that_was_lost_is_told_with_what_helps(ended: str | None, says: str) -> None:
+    assert says in _slurm.lost("job 7", ended)
+
+
 def answering(*answers: str | None) -> Iterator[str | None]:
     """Of squeue, one after the other; the last again and again."""
     yield from answers

@@ -18,6 +18,13 @@ VOID = frozenset({
     "BOOT_FAIL", "CANCELLED", "DEADLINE", "LAUNCH_FAILED", "NODE_FAIL", "PREEMPTED", "RECONFIG_FAIL", "REVOKED",
     "STOPPED", "SUSPENDED", "TIMEOUT",
 })  # fmt: skip
+_AGAIN = "its run is made again by resume=FOLDER"
+HELPS = {  # after such an end, where more can be said than that
+    "TIMEOUT": "raise executor.time_limit_min, or make the runs shorter",
+    "NODE_FAIL": f"the node failed; {_AGAIN}, on another with executor.node=NAME",
+    "PREEMPTED": f"another job took its place; {_AGAIN}, or choose executor.arguments=--qos=NAME",
+    "LAUNCH_FAILED": "does that node see the sweep's folder and this Python?",
+}
 WAITING = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"})
 ENDING = frozenset({"RUNNING", "COMPLETING", "SIGNALING", "STAGE_OUT"})
 # Reasons to wait that never pass by themselves, each with what helps.
@@ -76,6 +83,12 @@ def without_job(env: Iterable[str]) -> list[str]:
     """The names that tell srun to be part of a job, which it must not be where we run in one ourselves."""
     kept = ("SLURM_CONF", "SLURM_CLUSTERS")
     return sorted(key for key in env if key.startswith("SLURM_") and key not in kept)
+
+
+def lost(where: str, ended: str | None) -> str:
+    """Of a job whose end says nothing of what was measured; `ended`: its state, None where Slurm forgot it."""
+    helps = HELPS.get(ended or "", _AGAIN)
+    return f"{where} was lost: Slurm says {ended or 'nothing of it any more'}; {helps}"
 
 
 def queued(said: str) -> list[Job]:

@@ -98,7 +98,7 @@ def _outcome(attempt: Attempt, watch: _Watch, ended: str | None, asked: Mapping[
     if (ended in _slurm.VOID and not attempt.succeeded()) or (ended is None and not attempt.complete()):
         attempt.give_up()
         attempt.note("slurm", watch.job, watch.node, ended or "lost", asked)
-        raise HarnessError(f"{where} was lost: Slurm says {ended or 'nothing of it any more'}")
+        raise HarnessError(_slurm.lost(where, ended))
     attempt.keep() if attempt.complete() else attempt.give_up()
     attempt.note("slurm", watch.job, watch.node, ended or "unknown", asked)
     return end
