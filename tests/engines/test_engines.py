@@ -159,6 +159,7 @@ def test_sphinx_gives_the_same_texts_forked_and_not(tmp_path: Path, capsys: pyte
         "samples=quick",
         "trials=1",
         "validity=off",
+        "load.repeats=1",
         "load.seg_duration=5",
         "-m",
     ]

@@ -66,7 +66,7 @@ def test_final_texts_are_punctuated_by_a_worker_and_equal_the_references(
     line = [
         "engine=paraformer", f"engine.model_dir={shape}", f"pool={pool}", "workers=2", "samples=quick", "trials=1",
         "punctuation=ct_transformer", f"punctuation.model_dir={model}", "load.seg_duration=4", "load.seg_overlap=1",
-        f"hydra.sweep.dir={tmp_path / 'sweep'}",
+        f"hydra.sweep.dir={tmp_path / 'sweep'}", "load.repeats=1", "validity=off",
     ]  # fmt: skip
     assert cli.main(line) == 0, capsys.readouterr()
     report = read_json(tmp_path / "sweep" / "report.json")
