@@ -133,10 +133,17 @@ def conf_folders() -> list[Path]:
     return [folder for folder in folders if folder.is_dir()]
 
 
+SHOWN = 30  # names, in an error
+
+
 def nearest(name: str, names: Iterable[object]) -> str:
-    """`; did you mean 'x'?` or the list of valid names."""
+    """`; did you mean 'x'?` or the valid names, of many the first."""
     known = sorted(str(n) for n in names)
     if not known:
         return ""
     close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; valid: {', '.join(n for n in known if '.' not in n)}"
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    shown = [n for n in known if "." not in n] or known  # what is inside of others is left out; files all have a dot
+    more = f" and {len(shown) - SHOWN} more" if len(shown) > SHOWN else ""
+    return f"; valid: {', '.join(shown[:SHOWN])}{more}"

@@ -116,18 +116,28 @@ def load(config: SamplesConfig) -> SampleSet:
     return SampleSet(samples, skipped, remarks, listed.language)
 
 
-def check(config: SamplesConfig, within_s: float = CHECK_S) -> list[tuple[str, str]]:
-    """What will be skipped, and why, as far as `within_s` seconds let us look, but up to the first that can be used;
-    raises SampleError where nothing of the set can."""
+@dataclass(frozen=True)
+class Checked:
+    """`skipped`: what will be, and why. `durations_s`: of all samples by their names; None where not all were decoded,
+    or where they are joined."""
+
+    skipped: list[tuple[str, str]]
+    durations_s: dict[str, float] | None
+
+
+def check(config: SamplesConfig, within_s: float = CHECK_S) -> Checked:
+    """As far as `within_s` seconds let us look, but up to the first that can be used; raises SampleError where nothing
+    of the set can."""
     listed, until = listing(config), time.monotonic() + within_s
-    skipped, usable = list(listed.skipped), False
-    for _ in _each(listed, skipped, []):
-        usable = True
+    skipped, durations_s, whole = list(listed.skipped), dict[str, float](), config.minutes is None
+    for sample in _each(listed, skipped, []):
+        durations_s[sample.name] = sample.duration_s
         if time.monotonic() > until:
+            whole = False
             break
-    if not usable:
+    if not durations_s:
         raise _none(skipped)
-    return skipped
+    return Checked(skipped, durations_s if whole else None)
 
 
 def _each(listed: Listing, skipped: list[tuple[str, str]], remarks: list[tuple[str, str]]) -> Iterator[Sample]:

@@ -349,7 +349,10 @@ def test_a_set_of_which_nothing_can_be_decoded_is_refused_before_anything_starts
     with pytest.raises(SampleError, match=r"none of 2 files can be decoded; the first: a\.wav"):
         samples.check(folder)
     soundfile.write(tmp_path / "c.wav", np.zeros(1600), 16_000)
-    skipped = samples.check(folder)
+    looked = samples.check(folder)
+    skipped = looked.skipped
+    assert looked.durations_s == {"c.wav": 0.1}
     assert [name for name, _ in skipped] == ["a.wav", "b.ogg"] and "a.wav" in skipped[0][1]
     soundfile.write(tmp_path / "0.wav", np.zeros(1600), 16_000)
-    assert samples.check(folder, within_s=-1.0) == []  # no further than the first that can be used
+    # No further than the first that can be used.
+    assert samples.check(folder, within_s=-1.0) == samples.Checked([], None)

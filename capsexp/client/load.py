@@ -76,11 +76,15 @@ class Outcome:
 def plan(samples: list[Sample], load: LoadConfig, trial: int = 1) -> list[Request]:
     """The requests to come, those of a user in their order; raises ConfigError where there can be none."""
     clips = tuple(loads.Clip(sample.name, sample.duration_s) for sample in samples)
-    given = loads.Given(clips, Seeds.of(load, trial), _text(load) if load.reads else "")
     return [
         Request(number, str(uuid.uuid4()), samples[turn.clip].name, samples[turn.clip].audio, turn=turn)
-        for number, turn in enumerate(loads.plan(load, given))
+        for number, turn in enumerate(turns(clips, load, trial))
     ]
+
+
+def turns(clips: tuple[loads.Clip, ...], load: LoadConfig, trial: int = 1) -> loads.Plan:
+    """As `plan`, of samples whose audio nobody needs yet."""
+    return loads.plan(load, loads.Given(clips, Seeds.of(load, trial), _text(load) if load.reads else ""))
 
 
 def _text(load: LoadConfig) -> str:

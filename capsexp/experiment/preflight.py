@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import combinations
 from urllib.parse import urlsplit
@@ -11,6 +11,7 @@ from capsexp import samples, topology
 from capsexp.address import port_of
 from capsexp.analysis import languages
 from capsexp.client.greeting import refusal
+from capsexp.client.load import turns
 from capsexp.client.transports import ConnectionOptions
 from capsexp.commandline import startable
 from capsexp.config import Config, engine_languages, worker_count
@@ -22,6 +23,7 @@ from capsexp.experiment.executors import EXECUTORS
 from capsexp.experiment.reachability import unreachable
 from capsexp.experiment.sweep import PlannedSweep
 from capsexp.files import note
+from capsexp.load import Clip, LoadConfig
 from capsexp.machine import whole_cpus
 from capsexp.monitor import probes
 from capsexp.overrides import key_of
@@ -39,15 +41,17 @@ def check(sweep: PlannedSweep) -> tuple[list[EngineConfig], list[str]]:
         for engine in engines:
             engine.prepare(note)
             model_files(engine)
-        sets = {repr(c.samples): c.samples for c in configs}.values()
-        found = [f"skipped sample {name}: {why}" for wanted in sets for name, why in samples.check(wanted)]
+        sets = {repr(c.samples): samples.check(c.samples) for c in {repr(c.samples): c for c in configs}.values()}
+        found = [f"skipped sample {name}: {why}" for looked in sets.values() for name, why in looked.skipped]
         found = list(dict.fromkeys([*found, *filter(None, map(_language_doubt, configs))]))
-        found += [*_unread_engine(sweep), *doubts(sweep.config.report.formats)]
+        found += [*_unread_engine(sweep), *unjudged(configs), *doubts(sweep.config.report.formats)]
         placeable(configs)
         for executor in {repr(c.executor): c.executor for c in configs}.values():
             if (ready := getattr(EXECUTORS.get(executor.name), "ready", None)) is not None:
                 ready(executor.told())
         schedules.check(configs)
+        for config in {repr((c.load, c.samples)): c for c in configs}.values():
+            plannable(config.load, sets[repr(config.samples)].durations_s)
         for names in {tuple(c.monitor.probes) for c in configs if c.monitor.probes is not None}:
             probes.usable("monitor.probes", names)
     except (EngineError, SampleError) as error:
@@ -63,6 +67,13 @@ def check(sweep: PlannedSweep) -> tuple[list[EngineConfig], list[str]]:
         if why := refusal(config.server.url or "", way, config.load.message_s):
             raise ServerError(why)
     return engines, found
+
+
+def plannable(load: LoadConfig, durations_s: Mapping[str, float] | None) -> None:
+    """Raises ConfigError for a load that cannot be made of these samples: the client would find that out in each run,
+    and it would be repeated as if something had disturbed it. `durations_s`: None where they are not known."""
+    if durations_s is not None and not load.counted:  # of any samples, what is counted can be made
+        turns(tuple(Clip(name, duration_s) for name, duration_s in durations_s.items()), load)
 
 
 def placeable(configs: Sequence[Config]) -> None:
@@ -95,6 +106,19 @@ def _unread_engine(sweep: PlannedSweep) -> list[str]:
     return [
         f"engine: nothing reads it, as the server is not ours and reference={sweep.config.reference.name}; to compare "
         "with the texts of that engine: reference=engine"
+    ]
+
+
+def unjudged(configs: Sequence[Config]) -> list[str]:
+    """Limits of a class that no load of the sweep has: all runs would be made, and the answer stay open. No error, as
+    `slo=mixed` promises to classes of which a load may leave one out."""
+    there = {kind for config in configs for kind in config.load.by_class() if kind}
+    limited = {kind: None for config in configs for kind, own in config.slo.classes.items() if {*own.values()} - {None}}
+    return [
+        f"slo.classes.{kind}: no load of this sweep has such a class, so its limits cannot be judged"
+        + (f"; there are {', '.join(sorted(there))}" if there else "; classes are of load=mixed")
+        for kind in limited
+        if kind not in there
     ]
 
 
