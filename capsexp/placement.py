@@ -125,7 +125,8 @@ def _spread(use: dict[Cpu, int], threads: int) -> list[Cpu]:
         shared = max(use[cpu] for cpu in picked)
         cores = sum(use[cpu] for cpu in use if cpu.core in {one.core for one in picked})
         crosses = len({cpu.socket for cpu in picked}) > 1
-        return shared, crosses, cores, sum(use[cpu] for cpu in own) / len(own)
+        # Of a core's hardware threads we may have one only: sockets are compared by their cores.
+        return shared, crosses, cores, sum(use[cpu] for cpu in own) / len({cpu.core for cpu in own})
 
     return min(choices, key=cost)[0]
 

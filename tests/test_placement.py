@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from capsexp import topology
@@ -57,7 +57,13 @@ def test_each_has_as_many_cpus_as_threads_and_they_are_shared_evenly(
         assert max(use.values()) - min(use[cpu.number] for cpu in machine.cpus) <= 1
 
 
+_HALF_WITH_SIBLINGS = Topology(
+    tuple(Cpu(number=n, core=n % 8, socket=n % 8 // 4, node=n % 8 // 4) for n in range(12))  # of the first socket only
+)
+
+
 @given(machines(), st.integers(1, 12))
+@example(_HALF_WITH_SIBLINGS, 4)
 def test_spread_takes_whole_cores_first_and_sockets_in_turn(machine: Topology, workers: int) -> None:
     assume(workers <= machine.cores)
     pins = assign(machine, workers, 1, "spread")
