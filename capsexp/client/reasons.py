@@ -17,6 +17,8 @@ from capsexp.errors import HarnessError
 from capsexp.protocol import ProtocolError
 
 EARLY = "before the final result"  # the connection ended
+TOO_BIG = 1009
+OFFENDED = (1002, 1007, TOO_BIG)  # how we end a connection on which no WebSocket message came
 LONGEST = 300  # characters of what a server says
 # What this machine has no more of, whatever the server is like.
 _OURS = {
@@ -52,6 +54,13 @@ def why(error: Exception, url: str, message_s: float, way: ConnectionOptions = O
     return brief(str(error)) or type(error).__name__
 
 
+def unexplained(error: Exception) -> bool:
+    """Whether all that `why` can say is that the connection ended too early."""
+    if isinstance(error, ConnectionClosed):
+        return error.sent is None or error.sent.code not in OFFENDED
+    return isinstance(error, Ended) and error.code != TOO_BIG
+
+
 CAUGHT = (ProtocolError, Ended, Redirected, Garbled, OSError, TimeoutError, asyncio.TimeoutError, WebSocketException)
 
 
@@ -65,19 +74,19 @@ def _ended(error: Ended, message_s: float, way: ConnectionOptions) -> str:
     reason = f": {brief(error.reason)}" if error.reason else ""
     code = f" (code {error.code}{reason})" if error.code else ""
     said = f"the connection ended{code} {EARLY}"
-    if error.code == 1009 and way.target.largest_frame is None:
+    if error.code == TOO_BIG and way.target.largest_frame is None:
         megabytes = message_s * 16_000 * 4 * 4 / 3 / 2**20
         said += (
             f": its messages ({message_s:g} s of audio, {megabytes:.1f} MB) are too big for it; lower load.message_s"
         )
-    elif error.code == 1009:  # the target keeps to the largest message itself
+    elif error.code == TOO_BIG:  # the target keeps to the largest message itself
         said += ": so much audio is too much for it; leave the longest samples out"
     return said
 
 
 def _closed(error: ConnectionClosed) -> str:
     """Without a word, or by ourselves."""
-    if error.sent is not None and error.sent.code in (1002, 1007, 1009):
+    if error.sent is not None and not unexplained(error):
         said = brief(error.sent.reason) or "no reason given"
         return f"what the server sent is no WebSocket message ({error.sent.code}: {said})"
     return f"the connection ended (code 1006) {EARLY}"
@@ -91,8 +100,8 @@ def _stranger(error: Exception, url: str, way: ConnectionOptions) -> str:
 
 
 def _elsewhere(url: str, there: str, status: int, way: ConnectionOptions) -> str:
-    keys = "server.url and target.path" if hasattr(way.target, "path") else "server.url"
-    return f"{url} sends us on to {brief(there) or 'another address'} ({status}): give {keys} what answers itself"
+    other = brief(there) or "another address"
+    return f"{url} sends us on to {other} ({status}): give {way.target.where} what answers itself"
 
 
 def _refused(error: InvalidStatus, url: str, way: ConnectionOptions) -> str:

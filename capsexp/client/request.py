@@ -12,7 +12,7 @@ from typing import NamedTuple, cast
 from websockets.exceptions import ConnectionClosed
 
 from capsexp.address import no_address
-from capsexp.client.reasons import CAUGHT, brief, why
+from capsexp.client.reasons import CAUGHT, brief, unexplained, why
 from capsexp.client.transports import OPEN, Connection, ConnectionOptions, Ended, opened
 from capsexp.config import LoadConfig
 from capsexp.counts import counted
@@ -60,6 +60,7 @@ class Request:
     stranger: str | None = None  # the first of these ids
     result: Result | None = None  # the last final one
     error: str | None = None
+    unexplained: bool = False  # the connection ended, and no more is known
     turn: Turn = field(default_factory=Turn)
     due: float | None = None  # when it was to begin
     begun: float | None = None  # when the client took it up
@@ -110,6 +111,7 @@ async def perform(
     except CAUGHT as error:
         if request.final is None or request.sent is None:  # what happens to the connection afterwards is no matter
             request.error = misdelivered(request, why(error, url, load.message_s, way))
+            request.unexplained = unexplained(error)
     except (ValueError, OverflowError):
         if request.start is not None:
             raise

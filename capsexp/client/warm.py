@@ -6,7 +6,6 @@ import asyncio
 import uuid
 from collections.abc import Sequence
 
-from capsexp.client.reasons import EARLY
 from capsexp.client.request import ConnectionOptions, Request, misdelivered, perform
 from capsexp.config import LoadConfig
 from capsexp.protocol import RATE
@@ -41,8 +40,7 @@ def longest_s(target: TargetConfig) -> float:
 def _doubt(request: Request) -> str:
     """Of one to whom nothing was answered: servers of another kind say why they close in words of their own, or not."""
     heard = request.results or request.partials or request.foreign
-    ended = (request.error or "").endswith(EARLY)  # and nothing more is known
-    return "" if heard or not ended else ": does the server speak what this target is?"
+    return "" if heard or not request.unexplained else ": does the server speak what this target is?"
 
 
 async def _ask(request: Request, url: str, way: ConnectionOptions, load: LoadConfig) -> None:

@@ -59,6 +59,7 @@ class TargetConfig:
     local: ClassVar[bool] = False  # our own server speaks it
     pcm16: ClassVar[bool] = False  # its audio is 16 bits wide: made so once for each sample, not for each request
     largest_frame: ClassVar[int | None] = None  # bytes that the target itself keeps to; else load.message_s decides
+    where: ClassVar[str] = "server.url"  # the settings that say where `at` is
     tokens: ClassVar[bool] = True  # such a server may ask for one, which goes into a header
     partials: ClassVar[bool] = False  # such a server may send texts that still change
     tells: ClassVar[frozenset[str]] = frozenset(TOLD)  # of TOLD; what such a server does not tell, it is not judged by

@@ -26,7 +26,6 @@ REMEDIES = {
     429: "fewer at once (load.concurrency=N)",
     503: "fewer at once (load.concurrency=N), or later",
 }
-ELSEWHERE = "check server.url and target.path"  # of what is no transcription
 REFUSED = (400, 404, 422)  # what was asked for
 _TAG = re.compile(r"<[^>]*>")
 
@@ -37,6 +36,7 @@ class Settings(TargetConfig):
 
     transport: ClassVar[str] = "http"
     pcm16: ClassVar[bool] = True
+    where: ClassVar[str] = "server.url and target.path"
     tells: ClassVar[frozenset[str]] = frozenset()  # FunASR's `duration` is the time that it took
     measures: ClassVar[frozenset[str]] = frozenset(
         {"probe_timeout", "model", "model_key", "format", "language", "words", "fields"}
@@ -96,13 +96,13 @@ class OpenAi:
             raise ProtocolError(f"{said}; {remedy}" if remedy else said)
         text = self._config.format == "text"
         if code == 204 or not (text or self._come.strip()):
-            raise ProtocolError(f"{code} {reason or 'OK'}: an empty answer, without a text; {ELSEWHERE}")
+            raise ProtocolError(f"{code} {reason or 'OK'}: an empty answer, without a text; check {Settings.where}")
         if text:
             return (final(self._request, _plain(self._come)),)
         try:
             fields = json_object(self._come)
         except ProtocolError as error:
-            raise ProtocolError(f"{error}; {ELSEWHERE}") from None
+            raise ProtocolError(f"{error}; check {Settings.where}") from None
         if "text" not in fields and "error" in fields:
             raise ProtocolError(_said(self._come))
         words = timed(fields.get("words"), "word", "start")
