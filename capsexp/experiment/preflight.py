@@ -41,7 +41,10 @@ def check(sweep: PlannedSweep) -> tuple[list[EngineConfig], list[str]]:
         for engine in engines:
             engine.prepare(note)
             model_files(engine)
-        sets = {repr(c.samples): samples.check(c.samples) for c in {repr(c.samples): c for c in configs}.values()}
+        sets = {}
+        for config in configs:
+            if (which := repr(config.samples)) not in sets:
+                sets[which] = samples.check(config.samples)
         found = [f"skipped sample {name}: {why}" for looked in sets.values() for name, why in looked.skipped]
         found = list(dict.fromkeys([*found, *filter(None, map(_language_doubt, configs))]))
         found += [*_unread_engine(sweep), *unjudged(configs), *doubts(sweep.config.report.formats)]
