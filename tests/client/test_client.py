@@ -22,6 +22,7 @@ import pytest
 import soundfile
 from websockets.asyncio.server import ServerConnection, serve
 
+from capsexp.client import request as request_module
 from capsexp.client import soak
 from capsexp.client.app import write_run
 from capsexp.client.load import Outcome, run
@@ -202,14 +203,16 @@ def test_connections_that_are_being_closed_have_a_bound_too() -> None:
 
 
 @pytest.mark.parametrize("late", [0.0, 0.03])
-def test_a_second_final_result_is_seen_though_nobody_waits_for_it(late: float) -> None:
+def test_a_second_final_result_is_seen_though_nobody_waits_for_it(late: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request_module, "WATCH_S", PATIENCE)
+
     async def twice(connection: ServerConnection) -> None:
         task = await task_of(connection)
         await connection.send(result(task))
         await asyncio.sleep(late)
         await connection.send(result("another"))
         await connection.send(result(task))
-        await connection.wait_closed()
+        await connection.close()
 
     outcome = against(twice, made(5), LoadConfig(concurrency=1, timeout=PATIENCE))
     assert [(r.ok, r.finals, r.foreign) for r in outcome.requests] == [(True, 2, 1)] * 5
