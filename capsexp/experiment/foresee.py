@@ -33,10 +33,14 @@ class Forecast:
 
 
 def forecast(
-    configs: Sequence[Config], pace_of: Callable[[Config], Pace | None], workers: Sequence[int], cpus: float
+    configs: Sequence[Config],
+    pace_of: Callable[[Config], Pace | None],
+    workers: Sequence[int],
+    cpus: float,
+    least_s: Callable[[Config], float | None] = lambda config: None,
 ) -> Forecast:
     """Of all runs together. `pace_of`: what an earlier reference of the same work reached; `workers`: the counts of the
-    sweep, for which the reference is run."""
+    sweep, for which the reference is run; `least_s`: how long a load with times of its own lasts at least."""
     alike, decided = defaultdict[str, list[Config]](list), dict[str, Repeats]()
     for config in configs:
         alike[key(config)].append(config)
@@ -48,7 +52,8 @@ def forecast(
                 decided[own] = decide(pace, group, cpus)
             load_s = expected_s(config, pace, decided, cpus)
             at_least |= load_s is None or (pace is None and config.reference.name != "off")
-            own_s = (_asked_s(config, group, cpus) if load_s is None else load_s) + BESIDE_S
+            asked_s = least_s(config) or _asked_s(config, group, cpus)
+            own_s = (asked_s if load_s is None else load_s) + BESIDE_S
             seconds += own_s + BETWEEN_S + config.cooldown
             if pace is not None and config.reference.name == "engine":
                 name, share = reference.digest(config), config.reference.share
@@ -80,7 +85,10 @@ def lines(sweep: PlannedSweep, due: Sequence[Config]) -> list[str]:
     machine = f"{about['cpu'] or about['machine']}, {counted(cpus, 'CPU')} usable, {free}"
     found = {id(config): expected.earlier(OUTPUTS, config) for config in due}
     paces = {own: earlier[0] for own, earlier in found.items() if earlier is not None}
-    told = forecast(due, lambda config: paces.get(id(config)), sweep.worker_counts, cpus)
+    least = {id(p.config): sweep.expected.get(p.key) for p in sweep.planned if p.config.load.timed}
+    told = forecast(
+        due, lambda config: paces.get(id(config)), sweep.worker_counts, cpus, lambda config: least.get(id(config))
+    )
     seen = [earlier[1] for earlier in found.values() if earlier is not None]
     said = [f"machine: {machine}", f"runs: {_runs(sweep, due)}", f"time: {_time(told, seen)}"]
     return [*said, f"then: {further}"] if (further := foretold(sweep).removeprefix("; then ")) else said

@@ -23,7 +23,7 @@ from capsexp.experiment.executors import EXECUTORS
 from capsexp.experiment.reachability import unreachable
 from capsexp.experiment.sweep import PlannedSweep
 from capsexp.files import note
-from capsexp.load import Clip, LoadConfig
+from capsexp.load import Clip, LoadConfig, shortest_s
 from capsexp.machine import whole_cpus
 from capsexp.monitor import probes
 from capsexp.overrides import key_of
@@ -53,8 +53,13 @@ def check(sweep: PlannedSweep) -> tuple[list[EngineConfig], list[str]]:
             if (ready := getattr(EXECUTORS.get(executor.name), "ready", None)) is not None:
                 ready(executor.told())
         schedules.check(configs)
-        for config in {repr((c.load, c.samples)): c for c in configs}.values():
-            plannable(config.load, sets[repr(config.samples)].durations_s)
+        lasts = dict[str, float | None]()
+        for planned in sweep.planned:
+            config, own = planned.config, repr((planned.config.load, planned.config.samples))
+            if own not in lasts:
+                lasts[own] = plannable(config.load, sets[repr(config.samples)].durations_s)
+            if config.load.timed and config.hours is None and (least_s := lasts[own]):
+                sweep.expected.setdefault(planned.key, least_s)
         for names in {tuple(c.monitor.probes) for c in configs if c.monitor.probes is not None}:
             probes.usable("monitor.probes", names)
     except (EngineError, SampleError) as error:
@@ -72,11 +77,14 @@ def check(sweep: PlannedSweep) -> tuple[list[EngineConfig], list[str]]:
     return engines, found
 
 
-def plannable(load: LoadConfig, durations_s: Mapping[str, float] | None) -> None:
-    """Raises ConfigError for a load that cannot be made of these samples: the client would find that out in each run,
-    and it would be repeated as if something had disturbed it. `durations_s`: None where they are not known."""
-    if durations_s is not None and not load.counted:  # of any samples, what is counted can be made
-        turns(tuple(Clip(name, duration_s) for name, duration_s in durations_s.items()), load)
+def plannable(load: LoadConfig, durations_s: Mapping[str, float] | None) -> float | None:
+    """How long a load lasts at least, in seconds, as far as that is known. Raises ConfigError for one that cannot be
+    made of these samples: the client would find that out in each run, and it would be repeated as if something had
+    disturbed it. `durations_s`: None where they are not known."""
+    if durations_s is None or load.counted:  # of any samples, what is counted can be made
+        return None
+    clips = tuple(Clip(name, duration_s) for name, duration_s in durations_s.items())
+    return shortest_s(turns(clips, load), clips)
 
 
 def placeable(configs: Sequence[Config]) -> None:

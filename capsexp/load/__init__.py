@@ -4,10 +4,14 @@ A load says who asks for what and when, before anything is sent: users, each wit
 has the clock.
 """
 
+from collections import defaultdict
+from collections.abc import Sequence
+
 from capsexp.load.base import Clip, Given, LoadConfig, LoadKind, Plan, Turn
+from capsexp.load.pacing import REALTIME
 from capsexp.plugins import Configured
 
-__all__ = ["LOADS", "Clip", "Given", "LoadConfig", "LoadKind", "Plan", "Turn", "plan"]
+__all__ = ["LOADS", "Clip", "Given", "LoadConfig", "LoadKind", "Plan", "Turn", "plan", "shortest_s"]
 
 LOADS: Configured[LoadKind, LoadConfig] = Configured(
     "load", "capsexp.load.arrivals", "capsexp.loads", ("Settings", "plan"), base=LoadConfig
@@ -17,3 +21,12 @@ LOADS: Configured[LoadKind, LoadConfig] = Configured(
 def plan(config: LoadConfig, given: Given) -> Plan:
     """What a load comes to; raises ConfigError where it cannot be made of these clips."""
     return LOADS.get(config.name).plan(config, given)
+
+
+def shortest_s(plan: Plan, clips: Sequence[Clip]) -> float:
+    """How long a load lasts though the server answers at once: what the busiest user waits and speaks."""
+    each = defaultdict[tuple[str, int], float](float)
+    for turn in plan:
+        spoken_s = clips[turn.clip].duration_s if turn.pacing == REALTIME else 0.0
+        each[turn.kind, turn.user] += (turn.wait_s or 0.0) + spoken_s
+    return max(each.values(), default=0.0)

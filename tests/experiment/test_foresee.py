@@ -52,6 +52,13 @@ def test_what_is_asked_for_by_number_or_by_hours() -> None:
     assert not hours.at_least
 
 
+def test_a_load_with_times_of_its_own_takes_them_at_least() -> None:
+    dictation = config(1, load=load(pacing="realtime"), reference=off())
+    told = forecast([dictation], lambda config: PACE, [1], 2.0, lambda config: 90.0)
+    assert told.seconds == 90 + BESIDE
+    assert told.at_least
+
+
 def off() -> object:
     return ReferenceConfig("off")
 

@@ -81,8 +81,13 @@ def test_where_not_all_samples_are_known_the_client_decides() -> None:
     plan_of(["load=dictation"])
 
 
-def plan_of(overrides: Sequence[str]) -> None:
-    plannable(compose(["engine=null", *overrides]).load, {"a.wav": 2.0, "b.wav": 3.0})
+def test_how_long_a_load_lasts_at_least_is_known_before_it_starts() -> None:
+    assert (plan_of(["load=rate", "load.rate=1", "load.duration_s=60"]) or 0) > 50
+    assert plan_of(["load=all"]) is None
+
+
+def plan_of(overrides: Sequence[str]) -> float | None:
+    return plannable(compose(["engine=null", *overrides]).load, {"a.wav": 2.0, "b.wav": 3.0})
 
 
 def test_limits_of_a_class_that_nobody_has_are_told_before_anything_starts() -> None:

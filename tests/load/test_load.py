@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from capsexp.compose import compose
 from capsexp.errors import ConfigError
-from capsexp.load import LOADS, Clip, Given, Plan, Turn, plan
+from capsexp.load import LOADS, Clip, Given, Plan, Turn, plan, shortest_s
 from capsexp.load.pacing import BURST, REALTIME, Lateness, packets
 from capsexp.load.seeds import Seeds, spread
 
@@ -307,3 +307,17 @@ def test_points_are_spread_however_many_there_are(count: int) -> None:
 def test_nothing_of_ours_reads_a_clock_or_a_file() -> None:
     load = LOADS.settings("mixed")(classes=MIX)
     assert plan(load, Given(CLIPS)) == plan(replace(load), Given(CLIPS))
+
+
+def test_a_load_lasts_at_least_as_long_as_its_busiest_user_waits_and_speaks() -> None:
+    speaks = Turn(clip=0, wait_s=1.0, pacing=REALTIME)  # 2 s
+    turns = (
+        speaks,
+        replace(speaks, clip=1, wait_s=2.0),
+        replace(speaks, user=1, clip=4),
+        Turn(kind="file", wait_s=5.0),
+    )
+    assert shortest_s(turns, CLIPS) == (1 + 2) + (2 + 3)
+    assert shortest_s((), CLIPS) == 0
+    arrivals = planned("rate", rate=2.0, duration_s=30.0)
+    assert 25 < shortest_s(arrivals, CLIPS) <= 30
