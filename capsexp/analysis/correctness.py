@@ -107,7 +107,7 @@ def _fault(request: RequestRow, answer: Answer | None, duration: float | None) -
     if request["status"] != "ok":
         return str(request["error"] or "not completed")
     if answer is None:
-        return "no transcript"
+        return "its text was not kept: the run ended too soon"
     if request["finals"] != 1:
         return f"{request['finals']} final results where one was due"
     if request["foreign"]:

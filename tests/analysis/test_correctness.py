@@ -28,7 +28,7 @@ def test_a_right_request() -> None:
     [
         ({"status": "failed", "error": "gone"}, None, "gone"),
         ({"status": "failed"}, None, "not completed"),
-        ({}, {}, "no transcript"),
+        ({}, {}, "its text was not kept"),
         ({"finals": 2}, None, "2 final results"),
         ({"foreign": 1}, None, "of another task"),
         ({"result_duration_s": 5.0}, None, "covers 5.00 of 10.00"),
