@@ -11,6 +11,7 @@ from capsexp.files import beside, storing
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """A whole table at once. Raises StorageError."""
     with storing(path.name), path.open("w", encoding="utf-8", newline="") as file:
         table = CsvFile(file, columns)
         for row in rows:

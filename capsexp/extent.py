@@ -40,6 +40,7 @@ def measure(path: Path) -> Extent | None:
 
 
 def measure_bytes(data: Bytes) -> Extent | None:
+    """What a file's header says of its audio; None for what is none of the known forms."""
     start = _after_id3(data)
     if data[:4] in (b"RIFF", b"RF64", b"BW64") and data[8:12] == b"WAVE":
         return _wav(data)

@@ -42,6 +42,7 @@ def adopt_orphans() -> None:
 
 
 def adopts_orphans() -> bool:
+    """Whether `adopt_orphans` took effect: what a child of ours leaves becomes our child."""
     return _adopting
 
 

@@ -67,6 +67,7 @@ def _tables() -> tuple[str, ...]:
 
 
 def key_of(override: str) -> str:
+    """The setting that an override is of, without Hydra's plus or tilde."""
     return override.lstrip("+~").partition("=")[0]
 
 

@@ -132,6 +132,7 @@ def encode_result(result: Result) -> str:
 
 
 def encode_error(reason: str, task_id: str | None) -> str:
+    """The text frame that says why a task fails; `task_id`: None where it is not known whose message it was."""
     return json.dumps({"task_id": task_id, "error": reason}, ensure_ascii=False)
 
 

@@ -95,10 +95,12 @@ def preferred(choice: Choice, c: Configuration, gain: Callable[[str, str], Inter
 
 
 def speed(c: Configuration) -> float:
+    """Hours of audio per hour (RTFx); 0 where nothing is known."""
     return c.value("throughput_rtfx") or 0.0
 
 
 def memory(c: Configuration) -> float:
+    """Peak in MB; infinite where nothing is known, so that it is never the smaller one."""
     peak = c.value("peak_memory_mb")
     return float("inf") if peak is None else float(peak)
 

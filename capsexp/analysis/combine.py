@@ -153,6 +153,8 @@ def speedups(own: Evidence, other: Evidence) -> list[float]:
 
 
 def speedup(own: Evidence, baseline: Evidence | None) -> Estimate:
+    """Of all trials in which both were measured (see `speedups`), with its interval; no value where requests of either
+    failed."""
     if baseline is None:
         return Estimate(of="pairs")
     ratios = speedups(own, baseline)
@@ -162,6 +164,7 @@ def speedup(own: Evidence, baseline: Evidence | None) -> Estimate:
 
 
 def efficiency(own: Evidence, baseline: Evidence | None) -> Estimate:
+    """Speedup / how many times as many CPUs its workers and threads can use, within each trial: 1 is linear scaling."""
     found = speedup(own, baseline)
     if baseline is None or found.value is None or not own.workers or not baseline.workers:
         return Estimate(of="pairs")
@@ -189,10 +192,12 @@ def _steady(evidence: Evidence) -> dict[int, float]:
 
 
 def memory_growth(own: Evidence, baseline: Evidence | None) -> Estimate:
+    """Peak memory in steady state / the baseline's, within each trial."""
     return _mean(statistics.ratios(_steady(own), _steady(baseline)) if baseline else [], own.looks, "pairs")
 
 
 def marginal_memory(own: Evidence, baseline: Evidence | None) -> Estimate:
+    """MB of peak memory per worker more than the baseline's, within each trial."""
     more = (own.workers or 0) - (baseline.workers or 0) if baseline else 0
     if baseline is None or more <= 0:
         return Estimate(of="pairs")
@@ -269,9 +274,11 @@ def _quantile(values: Sequence[float], name: str) -> float | None:
 
 
 def leak(own: Evidence, baseline: Evidence | None) -> Estimate:
+    """Slope of memory over time in MB/h."""
     known = own.leak.mb_per_h is not None
     return Estimate(value=own.leak.mb_per_h, ci95=own.leak.ci95, n=int(known))
 
 
 def core_hours(f: Figures) -> float | None:
+    """CPU hours of the server per hour of audio."""
     return f.cpu.server_s / f.audio_s if f.cpu.server_s is not None and f.audio_s else None

@@ -141,6 +141,7 @@ def _elsewhere(run: Run) -> bool:
 
 
 def durations(requests: list[RequestRow], segments: list[SegmentRow], timed: bool) -> Durations:
+    """What requests and segments took, in seconds, in their order; `timed`: the load had times of its own."""
     done = [r for r in requests if r["status"] == "ok"]
     recognized = [s for s in segments if s["status"] == "ok"]
     return Durations(

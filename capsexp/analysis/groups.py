@@ -51,6 +51,7 @@ def spelled(settings: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
 
 
 def leaves(tree: Tree, prefix: str = "") -> list[tuple[str, Any]]:
+    """Each setting of a tree by its dotted key, in the tree's order."""
     found: list[tuple[str, Any]] = []
     for key, value in tree.items():
         found += leaves(value, f"{prefix}{key}.") if isinstance(value, Mapping) else [(f"{prefix}{key}", value)]

@@ -23,6 +23,7 @@ def invalid(one: Configuration) -> str | None:
 
 
 def judged(one: Configuration, base: Configuration, thresholds: Mapping[str, Any], looks: bool) -> Configuration:
+    """The configuration with its gates, caveats and verdict. `looks`: it is asked after each trial."""
     if one.status != Status.OK:
         return one
     none = None if base.value("makespan_s") else f"{base.key} did not complete its requests"

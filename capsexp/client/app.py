@@ -184,6 +184,7 @@ def _so_far(record: soak.Record, took: float) -> str:
 
 
 def described(samples: SampleSet) -> SampleSetFacts:
+    """What run.json says of the samples: names, hashes, lengths; no audio."""
     return SampleSetFacts(
         samples=tuple(SampleFacts(name=s.name, duration_s=s.duration_s, sha256=s.sha256) for s in samples.samples),
         skipped=tuple(Remark(file=name, reason=reason) for name, reason in samples.skipped),

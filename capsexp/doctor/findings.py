@@ -58,6 +58,7 @@ class Machine:
 
 
 def findings(seen: Machine) -> list[Finding]:
+    """What is worth knowing of a machine before measuring on it."""
     return [finding for rule in _RULES for finding in rule(seen)]
 
 

@@ -12,10 +12,12 @@ WAYS = 3  # to end a process: by request, SIGTERM, SIGKILL
 
 
 def first_requests(config: Config) -> float:
+    """For all of those before the load."""
     return longest_s(config.target) + SPARE_S
 
 
 def load(config: Config) -> float:
+    """For the client, from the word to go until it has ended."""
     return 3600 * (config.hours or 0.0) + config.load.timeout + SPARE_S
 
 

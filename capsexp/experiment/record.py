@@ -114,6 +114,7 @@ def finished(run_dir: Path) -> Status | None:
 
 
 def job(record: RunRecord) -> Job:
+    """What the run is told beside its settings, as it is handed to an executor."""
     load: LoadConfig = record.config.load
     asked = JobLoad(repeats=load.repeats, concurrency=load.concurrency)
     return Job(

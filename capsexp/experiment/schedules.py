@@ -29,6 +29,7 @@ def digest(path: Path) -> str:
 
 
 def hashed(content: bytes) -> str:
+    """The name of a table by what it holds."""
     return hashlib.sha256(content).hexdigest()[:HASH]
 
 

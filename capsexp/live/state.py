@@ -119,6 +119,7 @@ class Shown:
 
 
 def shown(known: Known) -> Shown:
+    """What a screen shows, of what is known now."""
     phase_now, left, progress = phase(known), time_left(known), known.progress
     memory = tuple(tick.memory_mb for tick in known.ticks)
     cpu = tuple(tick.cpus for tick in known.ticks if tick.cpus is not None)
@@ -159,6 +160,7 @@ def phase(known: Known) -> str:
 
 
 def time_left(known: Known) -> eta.Left:
+    """Until the sweep ends, going by what runs took so far."""
     runs = known.runs
     now = next((run for run in runs if run.num == known.at_work), None)
     to_come = [run for run in runs if run.status is None and run is not now]

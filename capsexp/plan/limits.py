@@ -50,6 +50,7 @@ def _after_due(one: Simulated) -> float:
 
 
 def worst(requests: Sequence[Simulated], near: tuple[float, float]) -> float:
+    """The longest stop-to-text in seconds, of requests due between the two times."""
     return max((_after_stop(one) for one in requests if near[0] <= one.due_s <= near[1]), default=0.0)
 
 

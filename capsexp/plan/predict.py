@@ -86,6 +86,7 @@ def load_of(run: Run) -> LoadConfig:
 
 
 def clips_of(run: Run) -> tuple[Clip, ...]:
+    """The samples of a run, in the order in which its load counts them."""
     return tuple(Clip(sample.name, sample.duration_s) for sample in run.samples)
 
 

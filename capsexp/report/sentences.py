@@ -63,6 +63,7 @@ def causes(report: Report) -> list[str]:
 
 
 def verdict_line(report: Report) -> str:
+    """`Verdict: ...` with the reason in words."""
     return f"Verdict: {spelled(report.verdict)}: {why(report)}."
 
 

@@ -30,14 +30,17 @@ PREDICTED_HEADERS = ("configuration", "RTFx", "95 % interval", "peak MB", "95 % 
 
 
 def number(value: float | None, digits: int = 2) -> str:
+    """With so many decimals; a dash for what is not known."""
     return "-" if value is None else f"{value:.{digits}f}"
 
 
 def percent(value: float | None, digits: int = 1) -> str:
+    """A share (0 to 1) in %, without the sign."""
     return "-" if value is None else f"{100 * value:.{digits}f}"
 
 
 def interval(ci95: Any, digits: int = 2) -> str:
+    """`low to high`."""
     return "-" if ci95 is None else f"{ci95[0]:.{digits}f} to {ci95[1]:.{digits}f}"
 
 
@@ -72,6 +75,7 @@ def _interval_column(metric: Metric) -> Column:
 
 
 def headers() -> list[str]:
+    """Of the table with a row for each configuration."""
     return [column.header for column in columns()]
 
 
@@ -105,6 +109,7 @@ def cell(c: Configuration, metric: Metric) -> str:
 
 
 def marked(c: Configuration) -> str:
+    """Its key, with what it is beside that: the baseline, the recommended one."""
     return f"{c.key} ({c.role})" if c.role else c.key
 
 

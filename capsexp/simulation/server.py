@@ -70,6 +70,7 @@ def pieces(samples: int, cut: Cut) -> tuple[Piece, ...]:
 
 
 def samples_of(seconds: float) -> int:
+    """Seconds of audio in samples, as the server counts them."""
     return round(seconds * RATE)
 
 

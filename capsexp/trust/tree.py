@@ -24,6 +24,7 @@ class Tree:
 
 
 def flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Each value by its dotted key; an empty mapping is a value."""
     if not isinstance(value, dict) or not value:
         return {prefix.rstrip("."): value}
     found: dict[str, Any] = {}
@@ -33,6 +34,7 @@ def flat(value: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def mapping(tree: Any) -> Mapping[str, Any]:
+    """Settings as a mapping of plain values, unresolved interpolations as they are written."""
     plain = OmegaConf.to_container(OmegaConf.create(tree))
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}

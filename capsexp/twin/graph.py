@@ -22,10 +22,12 @@ OPSET = 14  # what FunASR's exporter writes
 
 
 def normal(std: float) -> Make:
+    """Of weights: normally distributed around 0."""
     return lambda rng, shape: rng.standard_normal(shape, np.float32) * np.float32(std)
 
 
 def constant(value: float) -> Make:
+    """Of weights: all the same."""
     return lambda rng, shape: np.full(shape, value, np.float32)
 
 

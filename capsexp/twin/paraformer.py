@@ -89,6 +89,8 @@ def feed_forward(g: Graph, shape: Paraformer, x: str, name: str, reads_lane: boo
 
 
 def cross_attention(g: Graph, shape: Paraformer, x: str, memory: str, bias: str, name: str) -> str:
+    """x (batch, tokens, width) attends to `memory` (batch, frames, width); `bias` is added to its scores. Returns
+    (batch, tokens, width): Vaswani et al. 2017, section 3.2, behind a layer norm."""
     width = shape.width
     normed = layer_norm(g, x, f"{name}.norm3", width)
     query = linear(g, normed, f"{name}.src_attn.linear_q", (width, width), normal(width**-0.5))

@@ -29,6 +29,7 @@ def linear(g: Graph, x: str, name: str, sizes: tuple[int, int], weight: Make, bi
 
 
 def layer_norm(g: Graph, x: str, name: str, size: int, scale: Make = ONE, shift: Make = ZERO) -> str:
+    """Over the last axis, of `size`: Ba et al. 2016, of operators that this opset has."""
     centred = g.op("Sub", x, g.op("ReduceMean", x, axes=[-1]))
     variance = g.op("ReduceMean", g.op("Pow", centred, g.const(2.0)), axes=[-1])
     normed = g.op("Div", centred, g.op("Sqrt", g.op("Add", variance, g.const(EPSILON))))

@@ -50,6 +50,7 @@ SILENT = 0.58  # the blank wins in 72 % of the frames, which leaves about 4 toke
 
 
 def specials(shape: SenseVoice) -> dict[int, str]:
+    """The tokens for language, emotion and event by their numbers, which end the vocabulary."""
     return {shape.vocabulary - 25055 + number: token for token, number in SPECIALS.items()}
 
 

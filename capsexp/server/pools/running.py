@@ -64,6 +64,7 @@ def each_mb(launcher: Launcher, first: Running, longest_s: float) -> float:
 
 
 def said(error: BaseException) -> str:
+    """What went wrong in a few words, never empty."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
 
 
@@ -75,6 +76,7 @@ def deliver(ticket: PendingWork, worker: Running, done: Done) -> None:
 
 
 def fail(ticket: PendingWork, error: ServerError) -> None:
+    """Who waits for it, if anybody still does, is told why there is no result."""
     if not ticket.future.done():
         ticket.future.set_exception(error)
 
@@ -87,6 +89,7 @@ def job(number: int, work: Segment | str) -> SegmentJob | TextJob:
 
 
 def name_of(work: Segment | str) -> str:
+    """As an error message has it."""
     return "the punctuation" if isinstance(work, str) else f"segment {work.index}"
 
 
