@@ -13,7 +13,7 @@ from capsexp import archive, cli, escape, trust
 from capsexp.analysis import metrics
 from capsexp.analysis.metrics.metric import Metric, Place
 from capsexp.errors import ArchiveError, ConfigError
-from capsexp.experiment import schedules
+from capsexp.experiment import own_schedules
 from capsexp.files import note, tell
 from capsexp.overrides import assign, key_of, unquoted
 from capsexp.report import tables
@@ -32,7 +32,8 @@ def main(argv: Sequence[str]) -> int:
         words = line(plan, folder, overrides)
         composed, _, valued = cli.split_argv(words)
         tree = trust.Tree(folder / "conf", valued["--config-name"])
-        own = [*_own_audio(folder), *schedules.own(folder, plan.schedules, cli.split_argv(plan.argv)[0]).values()]
+        tables = own_schedules.own(folder, plan.schedules, cli.split_argv(plan.argv)[0])
+        own = [*_own_audio(folder), *tables.values()]
         found = trust.surprises(tree, composed, [*overrides, *own])
         trust.ask(source.name, found, trust.TRUST in argv)
         before, out = _before(folder), _out(overrides)
@@ -62,7 +63,7 @@ def line(sweep: Sweep, folder: Path, overrides: Sequence[str]) -> list[str]:
     name = valued.get("--config-name", valued.get("-cn", "config"))
     if "samples.dir" not in given and (own := _own_audio(folder)):
         kept = [o for o in kept if key_of(o) != "samples.dir"] + own
-    own_tables = schedules.own(folder, sweep.schedules, old)
+    own_tables = own_schedules.own(folder, sweep.schedules, old)
     for key in own_tables.keys() - given:
         kept = [o for o in kept if key_of(o) != key] + [own_tables[key]]
     for word in _as_much(sweep, folder):

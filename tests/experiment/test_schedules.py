@@ -11,7 +11,7 @@ import pytest
 from capsexp.compose import compose
 from capsexp.config import Config
 from capsexp.errors import ConfigError
-from capsexp.experiment import schedules
+from capsexp.experiment import own_schedules, schedules
 from capsexp.experiment.fingerprint import fingerprint
 from capsexp.load import LOADS
 from capsexp.trust import Tree, surprises
@@ -53,18 +53,18 @@ def test_a_folder_names_its_own_tables_in_place_of_those_of_another_machine(tmp_
     kept = {path: sweep / name for path, name in named["load.csv"].items()}
     assert {path: file.read_text() for path, file in kept.items()} == {str(one): DAY, str(two): DAY + "0.4,\n"}
     both = f"load.csv='{one}','{two}'"
-    assert schedules.own(sweep, named, ["workers=1", both])["load.csv"] == (
+    assert own_schedules.own(sweep, named, ["workers=1", both])["load.csv"] == (
         f"load.csv='{kept[str(one)]}','{kept[str(two)]}'"
     )
-    assert schedules.own(sweep, named, [f"load.csv={one}"])["load.csv"] == f"load.csv='{kept[str(one)]}'"
-    assert schedules.own(sweep, named, ["load.csv=/of/nobody.csv"]) == {}  # stays what it is, and is asked about
+    assert own_schedules.own(sweep, named, [f"load.csv={one}"])["load.csv"] == f"load.csv='{kept[str(one)]}'"
+    assert own_schedules.own(sweep, named, ["load.csv=/of/nobody.csv"]) == {}  # stays what it is, and is asked about
     kept[str(one)].unlink()
-    assert schedules.own(sweep, named, [f"load.csv={one}"]) == {}
+    assert own_schedules.own(sweep, named, [f"load.csv={one}"]) == {}
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "schedules/../x.csv", "conf/config.yaml"])
 def test_a_folder_of_somebody_elses_names_no_file_outside(name: str, tmp_path: Path) -> None:
-    assert schedules.brought(tmp_path, {"load.csv": {"day.csv": name}}) == {}
+    assert own_schedules.brought(tmp_path, {"load.csv": {"day.csv": name}}) == {}
 
 
 def test_a_folder_of_somebody_elses_names_tables_alone(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_folder_of_somebody_elses_names_tables_alone(tmp_path: Path) -> None:
     link = tmp_path / f"schedules/{'1' * 16}.csv"
     link.symlink_to("/etc/passwd")
     said = {"server.cmd": {"x": name}, "load.csv": {"a": name, "b": f"schedules/{'1' * 16}.csv"}}
-    assert schedules.brought(tmp_path, said) == {"load.csv": {"a": tmp_path / name}}
+    assert own_schedules.brought(tmp_path, said) == {"load.csv": {"a": tmp_path / name}}
 
 
 def test_a_table_that_a_command_names_elsewhere_is_still_asked_about() -> None:
