@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from capsexp import compose
 from capsexp.analysis.capacity_search import alone
@@ -90,10 +91,11 @@ def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str, to
     keys = {key_of(o) for o in swept}
     planned: list[Planned] = []
     named: dict[str, list[str]] = {}
+    settings = _Settings(config_dir, config_name, base)
     for num, combination in enumerate(wanted):
         said = [o for o in combination if key_of(o) in keys and key_of(o) != "trial"]
         try:
-            config = resolve(compose.raw(combination, config_dir, config_name))
+            config = settings.of(combination)
         except ConfigError as error:
             last = None if planned else _error(wanted[-1], config_dir, config_name)
             one_of_them = said and last != str(error)  # what is wrong in all of them needs no combination
@@ -106,6 +108,26 @@ def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str, to
     folder = Path(str(base.hydra.sweep.dir)).absolute()
     told_apart = tuple(dict.fromkeys(key_of(o) for o in swept))
     return PlannedSweep(planned[0].config, planned, folder, "hydra.sweep.dir" in given, told_apart, search=search)
+
+
+class _Settings:
+    """Composed once for all trials, as that takes a good part of a second; for each of them where a setting of
+    `base` stands for which trial it is."""
+
+    def __init__(self, config_dir: Path | None, config_name: str, base: DictConfig) -> None:
+        self._of = config_dir, config_name
+        self._apart = "${trial" in str(OmegaConf.to_container(base, resolve=False))
+        self._found: dict[tuple[str, ...], Config] = {}
+
+    def of(self, combination: Sequence[str]) -> Config:
+        """Raises ConfigError."""
+        rest = tuple(o for o in combination if key_of(o) != "trial")
+        trial = next((value for o in combination if o not in rest and (value := o.partition("=")[2]).isdecimal()), None)
+        if self._apart or trial is None or int(trial) < 1 or "${trial" in str(rest):
+            return resolve(compose.raw(combination, *self._of))
+        if rest not in self._found:
+            self._found[rest] = resolve(compose.raw(combination, *self._of))
+        return replace(deepcopy(self._found[rest]), trial=int(trial))
 
 
 def _searched(
