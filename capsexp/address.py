@@ -48,6 +48,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_secure(url: str) -> bool:
+    """Whether its scheme is one with TLS."""
     return any(way.secure is not None and url.startswith(f"{way.secure}:") for way in TRANSPORTS.values())
 
 
@@ -99,3 +100,9 @@ def port_of(url: str) -> int:
         return port_in(url)
     except ValueError:
         raise ConfigError(f"server.url: {no_address(url)}") from None
+
+
+def is_socket(text: str) -> bool:
+    """Whether it is HOST:PORT."""
+    host, _, port = text.rpartition(":")
+    return bool(host) and port.isdecimal() and 0 < int(port) < 65536

@@ -79,6 +79,11 @@ def test_a_run_computes_nothing_of_what_it_measured() -> None:
     assert subprocess.run([sys.executable, "-c", told], capture_output=True, text=True).stdout == "[]\n"
 
 
+def test_a_run_starts_without_what_only_composes_settings() -> None:
+    told = "import sys, capsexp.run; print('hydra' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", told], capture_output=True, text=True).stdout == "False\n"
+
+
 def test_metrics_that_an_earlier_version_kept_are_passed_over(bench: Bench) -> None:
     assert bench.run(*QUICK) == 0, bench.stderr
     folder = bench.out / "0-workers=1"
@@ -104,7 +109,7 @@ def test_a_run_whose_own_process_dies_is_no_verdict_and_leaves_nothing(bench: Be
 
 
 def test_an_executor_is_chosen_by_name() -> None:
-    assert EXECUTORS.names() == ["local", "slurm"]
+    assert EXECUTORS.names() == ["local", "ray", "slurm"]
     assert compose(["engine=null"]).executor.name == "local"
     with pytest.raises(ConfigError, match="executor: unknown executor 'slurn'; did you mean 'slurm'"):
         compose(["engine=null", "executor.name=slurn"])

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from capsexp.address import is_socket
 from capsexp.plugpoints import EXECUTORS
 from capsexp.setting import setting
 
@@ -21,7 +22,11 @@ class ExecutorConfig:
 
     name: str = setting(LOCAL, "which executor")
     partition: str | None = setting(None, "of slurm: the partition, as for srun --partition; null: the default one")
-    constraint: str | None = setting(None, "features that the node has, as for srun --constraint")
+    address: str = setting("auto", "of ray: the cluster as HOST:PORT; auto: the one that this machine belongs to")
+    constraint: str | None = setting(
+        None,
+        "what the node has: features, as for srun --constraint; of ray: a resource, as in ray start --resources",
+    )
     node: str | None = setting(None, "the name of the node to use")
     same_node: bool = setting(True, "all runs with the same choice of nodes on the node of the first one")
     time_limit_min: float | None = setting(
@@ -44,6 +49,10 @@ class ExecutorConfig:
 
     def problems(self) -> Iterator[str]:
         yield from EXECUTORS.problems("executor", [self.name])
+        if self.name == "ray" and self.address != "auto" and not is_socket(self.address):
+            yield f"executor.address: {self.address} is no address; give HOST:PORT (a cluster's is 6379) or auto"
+        if self.name == "ray" and self.partition:
+            yield "executor.partition: is Slurm's; choose a node of Ray by executor.constraint or executor.node"
         try:
             shlex.split(self.arguments)
         except ValueError as error:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
+from capsexp.address import is_socket
 from capsexp.engines import EngineConfig
 from capsexp.setting import setting
 
@@ -58,8 +59,7 @@ class PoolConfig:
             yield "pool=ray: Ray's clusters are not for Windows; use pool=process"
         if find_spec("ray") is None:
             yield "pool=ray: needs the package ray: pip install 'capsexp[ray]'"
-        host, _, port = self.address.rpartition(":")
-        if self.address not in ("auto", "local") and not (host and port.isdecimal() and 0 < int(port) < 65536):
+        if self.address not in ("auto", "local") and not is_socket(self.address):
             yield f"pool.address: {self.address} is no address; give HOST:PORT (a cluster's is 6379), auto or local"
 
     def room(self, workers: int | None) -> Iterator[str]:

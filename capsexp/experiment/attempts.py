@@ -103,7 +103,7 @@ def owned(attempt: Path) -> Iterator[None]:
     env = os.environ
     write_json(attempt / OWNER, {
         "job": env.get("SLURM_JOB_ID") or env.get("CAPSEXP_JOB_ID"),
-        "node": env.get("SLURMD_NODENAME") or socket.gethostname(),
+        "node": env.get("SLURMD_NODENAME") or env.get("CAPSEXP_JOB_NODE") or socket.gethostname(),
         "boot": _boot(),
         "pid": os.getpid(),
     })  # fmt: skip

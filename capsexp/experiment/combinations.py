@@ -63,7 +63,7 @@ def _elsewhere(key: str) -> str:
     return (
         f"hydra/{key}: capsexp makes its runs itself, one at a time, in its own order: runs that share a machine, or "
         f"are spread over several, cannot be compared; leave hydra/{key} away (basic). Runs as jobs of a cluster: "
-        "executor=slurm"
+        "executor=slurm or executor=ray"
     )
 
 
@@ -91,6 +91,7 @@ def combinations(overrides: Sequence[str]) -> list[list[str]]:
 
 
 def plain(override: str) -> str:
+    """An override without Hydra's quotes and plus, for people."""
     key, _, value = override.lstrip("+").partition("=")
     text = unquoted(value)
     return f"{key}={value.replace(chr(39), '') if text == value else text}"

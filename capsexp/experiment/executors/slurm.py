@@ -11,7 +11,6 @@ import re
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -19,9 +18,10 @@ from typing import Any
 
 from capsexp import interrupts
 from capsexp.errors import ConfigError, HarnessError
-from capsexp.experiment.attempts import Attempt, node_before
+from capsexp.experiment.attempts import Attempt
 from capsexp.experiment.child import Supervised, python
 from capsexp.experiment.executors import _slurm
+from capsexp.experiment.executors._watch import Watch, made_on, node_of
 from capsexp.experiment.executors.base import JobEnd
 from capsexp.experiment.executors.local import last_line
 from capsexp.files import note
@@ -34,7 +34,6 @@ ANSWER_S = 30.0  # for Slurm to answer one
 BEGIN_S = 300.0  # from a job's start to our first line there: Python is read from a network, perhaps
 STOP_S = 120.0  # for a run to take down and record what it has
 GONE_S = 120.0  # for a job that was cancelled to leave its node: Slurm's own patience is KillWait, 30 s by default
-_chosen: dict[tuple[Any, ...], str] = {}  # the node of the first job of each sweep, for each choice of nodes
 
 
 def ready(options: Mapping[str, Any]) -> None:
@@ -61,8 +60,7 @@ def execute(
         )
     attempt = Attempt(run_dir)
     asked = _slurm.asked(options)
-    key = (run_dir.parent, *sorted(asked.items()))
-    wanted = _usable(_chosen.get(key) or node_before(run_dir.parent, asked)) if options.get("same_node") else None
+    wanted = _usable(node_of(run_dir.parent, asked)) if options.get("same_node") else None
     command = python("capsexp.run", str(attempt.dir), "--job")
     line = ["env", *(f"--unset={name}" for name in _slurm.without_job(os.environ))]
     line += _slurm.launch(options, own, wanted, within_s, _binds(), command)
@@ -74,15 +72,14 @@ def execute(
         except BaseException as error:
             with interrupts.deferred():
                 _stop(job, own, gently=watch.begun and not isinstance(error, HarnessError))
-                attempt.keep() if (attempt.dir / "run.json").is_file() and watch.begun else attempt.give_up()
-                attempt.note("slurm", watch.job, watch.node, str(error) or "interrupted", asked)
+                watch.drop("slurm", str(error) or "interrupted", asked)
             raise
         with interrupts.deferred():
             watch.begin()  # it may have been quick
             ended = _ended(watch.job or watch.seen())
             _cancel(own)
             if watch.begun:
-                _chosen.setdefault(key, watch.node or "")
+                made_on(watch.node, run_dir.parent, asked)
             return _outcome(attempt, watch, ended, asked, JobEnd(job.process.returncode, last_line(said)))
 
 
@@ -104,21 +101,10 @@ def _outcome(attempt: Attempt, watch: _Watch, ended: str | None, asked: Mapping[
     return end
 
 
-class _Watch:
-    """Looks after a job while srun waits for it."""
-
-    def __init__(
-        self,
-        own: str,
-        attempt: Attempt,
-        within_s: float,
-        options: Mapping[str, Any],
-        meanwhile: Callable[[], None],
-    ) -> None:
-        self._own, self._attempt, self._within_s, self._options = own, attempt, within_s, options
-        self._meanwhile = meanwhile
-        self.begun, self.job, self.node = False, None, None  # type: bool, str | None, str | None
-        self._submitted = self._began = time.monotonic()
+class _Watch(Watch):
+    def __init__(self, own: str, *rest: Any) -> None:
+        super().__init__(*rest)
+        self._own = own
         self._started: float | None = None  # when Slurm gave it a node
         self._asked, self._said = 0.0, ""
 
@@ -127,29 +113,10 @@ class _Watch:
         self.job = self.job or next((one.id for one in _queue(self._own) or ()), None)
         return self.job
 
-    def begin(self) -> None:
-        """What the run says of itself, once it does."""
-        if not self.begun and (owner := self._attempt.owner()) is not None:
-            self.begun, self._began = True, time.monotonic()
-            self.job, self.node = str(owner.get("job")), str(owner.get("node"))
-            note(f"      job {self.job} on {self.node}")
-
-    def look(self) -> None:
-        """Raises HarnessError for a job that will not begin, does not end or is lost, and what `meanwhile` raises."""
-        self._meanwhile()
-        self.begin()
-        now = time.monotonic()
-        if not self.begun:
-            if now - self._asked > QUEUE_S:
-                self._asked = now
-                self._wait(now)
+    def wait(self, now: float) -> None:
+        if now - self._asked < QUEUE_S:
             return
-        if now - self._began > self._within_s:
-            raise HarnessError(f"the run had not ended after {self._within_s:.0f} s")
-        if (silent := self._attempt.silent_s()) > self._options.get("lost_s", 120.0):
-            raise HarnessError(f"job {self.job} on {self.node} was lost: no sign of life for {silent:.0f} s")
-
-    def _wait(self, now: float) -> None:
+        self._asked = now
         found = next(iter(_queue(self._own) or ()), None)
         if found is None:  # not there yet, or ended: srun says which; or Slurm does not answer now
             return
@@ -159,14 +126,12 @@ class _Watch:
             if now - self._started > BEGIN_S:
                 raise HarnessError(
                     f"job {found.id} on {found.node} has said nothing in {BEGIN_S:.0f} s: does that node see "
-                    f"{self._attempt.dir.parent.parent} and Python there?"
+                    f"{self.attempt.dir.parent.parent} and Python there?"
                 )
             return
         if never := _slurm.hopeless(found):
             raise HarnessError(never)
-        limit = self._options.get("queue_s")
-        if limit is not None and now - self._submitted > limit:
-            raise HarnessError(f"job {found.id} has had no node for {limit:g} s (executor.queue_s): {found.reason}")
+        self.without_node(now, found.reason)
         if found.reason != self._said and found.reason not in _slurm.USUAL:
             self._said = found.reason
             note(f"      job {found.id} waits: {found.reason}")

@@ -1,0 +1,216 @@
+"""Ray's driver of executor=ray, for one run: `python -m capsexp.experiment.executors._ray_driver`. Lines of JSON: it is
+told on stdin which run, on which nodes, and says on stdout where it is made, what it says there, and how it ended. It
+is a process apart, as Ray ends its driver hard when it loses its head.
+
+The end of stdin means stop: the run then sees the end of its own, and ends in order. When this process is killed Ray
+ends what holds the run, and with it the run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+HERE = str(Path(__file__).resolve().parents[3])  # where capsexp is
+PROBE_S = 5.0  # for a cluster's port to answer
+LOOK_S = 0.2
+SAY_S = 5.0  # between two words that no node is free
+STOP_S = 120.0  # for a run to take down and record what it has
+LAST_BYTES = 1 << 16  # of what a run printed, that hold its last line
+MADE_BY_RAY = ("OMP_NUM_THREADS", "PYTHONHASHSEED")  # what Ray sets for its own workers, beside RAY_*
+
+
+class Holder:
+    """The actor that has a node for itself: it starts the run there, holds its stdin, and is asked how it goes."""
+
+    def here(self) -> str:
+        return sys.executable
+
+    def start(self, words: Sequence[str], env: Mapping[str, str], there: str) -> None:
+        """A method's arguments, unlike an actor's own, are written down by nobody: `env` holds what is secret."""
+        own = {k: v for k, v in os.environ.items() if not k.startswith("RAY_") and k not in MADE_BY_RAY}
+        if not own.get("CUDA_VISIBLE_DEVICES"):  # Ray hides what was not asked for
+            own.pop("CUDA_VISIBLE_DEVICES", None)
+        # No pipe: it would be open for as long as anybody holds its other end.
+        self._out = tempfile.TemporaryFile()  # noqa: SIM115
+        self._lines: list[str] = []
+        self._run = subprocess.Popen(
+            [sys.executable, "-m", *words],
+            stdin=subprocess.PIPE, stdout=self._out, stderr=subprocess.PIPE, env={**own, **env},
+            cwd=there if os.path.isdir(there) else "/", start_new_session=True,
+        )  # fmt: skip
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._run.stderr is not None
+        for line in self._run.stderr:
+            self._lines.append(line.decode("utf-8", "replace").rstrip())
+
+    def look(self) -> tuple[list[str], int | None, str]:
+        """What it told its user since it was last looked at, its exit code once it has ended, and its last line."""
+        code = self._run.poll()
+        if code is not None:
+            self._reader.join(1.0)
+        lines, self._lines = self._lines, []
+        return lines, code, self._last() if code is not None else ""
+
+    def _last(self) -> str:
+        self._out.seek(max(0, self._out.seek(0, os.SEEK_END) - LAST_BYTES))
+        said = self._out.read().decode("utf-8", "replace").splitlines()
+        return said[-1] if said else "it said nothing"
+
+    def stop(self) -> None:
+        assert self._run.stdin is not None
+        with contextlib.suppress(OSError):
+            self._run.stdin.close()
+
+
+class Driver:
+    """`told`: `address`, `node`, `before` (the node to prefer), `constraint`, `words`, `env`, `there`."""
+
+    def __init__(self, told: Mapping[str, Any]) -> None:
+        self._told = told
+        self.stopping = threading.Event()
+
+    def connect(self) -> None:
+        os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0"}
+        import ray
+
+        self._ray = ray
+        address = str(self._told["address"])
+        if address != "auto":  # Ray asks a dead one for minutes
+            host, _, port = address.rpartition(":")
+            socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE_S).close()
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+
+    def nodes(self) -> list[Mapping[str, Any]]:
+        """Those that may be used; raises LookupError where there is none."""
+        alive = [node for node in self._ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
+        named, constraint = self._told["node"], self._told["constraint"]
+        found = [node for node in alive if not named or named in _names(node)]
+        found = [node for node in found if not constraint or node["Resources"].get(constraint)]
+        if not found:
+            asked = f"executor.node={named}" if named else f"executor.constraint={constraint}"
+            have = ", ".join(" ".join([name_of(node), *_features(node)]) for node in alive) or "none with a CPU"
+            raise LookupError(f"{asked}: no node of the cluster is that; there are: {have}")
+        before = [node for node in found if self._told["before"] in _names(node)]
+        return before or found
+
+    def place(self, nodes: Sequence[Mapping[str, Any]]) -> tuple[Any, Mapping[str, Any]] | None:
+        """An actor that has a whole node: of all that may be used the first that is free; None when told to stop."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        made = self._ray.remote(Holder)
+        holders = [
+            made.options(
+                num_cpus=node["Resources"]["CPU"], num_gpus=node["Resources"].get("GPU", 0), max_restarts=0,
+                scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
+            ).remote()
+            for node in nodes
+        ]  # fmt: skip
+        calls, said = {holder.here.remote(): at for at, holder in enumerate(holders)}, time.monotonic()
+        while not self.stopping.is_set():
+            ready, _ = self._ray.wait([*calls], num_returns=1, timeout=LOOK_S)
+            if ready:
+                at = calls[ready[0]]
+                for other in (holder for number, holder in enumerate(holders) if number != at):
+                    self._ray.kill(other)
+                self._ray.get(ready[0])
+                return holders[at], nodes[at]
+            if time.monotonic() - said > SAY_S:
+                said = time.monotonic()
+                say(waits=f"{', '.join(map(name_of, nodes))}: not all of its CPUs are free")
+        return None
+
+    def run(self) -> None:
+        """Raises what Ray raises when the node is lost."""
+        if (placed := self.place(self.nodes())) is None:
+            return
+        holder, node = placed
+        job = str(holder._actor_id.hex())[:12]
+        own = {"CAPSEXP_JOB_ID": job, "CAPSEXP_JOB_NODE": name_of(node)}
+        say(node=name_of(node), job=job)
+        self._ray.get(holder.start.remote(self._told["words"], {**self._told["env"], **own}, self._told["there"]))
+        until: float | None = None
+        while until is None or time.monotonic() < until:
+            lines, code, last = self._ray.get(holder.look.remote())
+            for line in lines:
+                say(note=line)
+            if code is not None:
+                say(ended=code, said=last)
+                return
+            if self.stopping.is_set() and until is None:
+                until = time.monotonic() + STOP_S
+                self._ray.get(holder.stop.remote())
+            time.sleep(LOOK_S)
+
+
+def name_of(node: Mapping[str, Any]) -> str:
+    return str(node.get("NodeName") or node["NodeManagerHostname"])
+
+
+def _names(node: Mapping[str, Any]) -> set[str]:
+    return {str(node.get(key)) for key in ("NodeName", "NodeManagerHostname", "NodeManagerAddress", "NodeID")}
+
+
+def _features(node: Mapping[str, Any]) -> list[str]:
+    """The resources that somebody gave it."""
+    common = ("CPU", "GPU", "memory", "object_store_memory")
+    return sorted(key for key in node["Resources"] if key not in common and ":" not in key)
+
+
+def say(**message: Any) -> None:
+    with contextlib.suppress(OSError):
+        os.write(_out, json.dumps(message).encode() + b"\n")
+
+
+def main() -> int:
+    told = json.loads(sys.stdin.readline() or "{}")
+    if not told:
+        return 0
+    driver = Driver(told)
+
+    def held() -> None:
+        while sys.stdin.readline():
+            pass
+        driver.stopping.set()
+
+    threading.Thread(target=held, daemon=True).start()
+    try:
+        driver.connect()
+    except Exception as error:
+        say(error=f"the cluster at executor.address={told['address']} does not answer: {_brief(error)}")
+        return 1
+    try:
+        driver.run()
+    except LookupError as error:
+        say(error=str(error))
+        return 1
+    except Exception as error:
+        say(lost=_brief(error))
+        return 1
+    return 0
+
+
+def _brief(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+
+
+_out = 1
+if __name__ == "__main__":
+    _out = os.dup(1)
+    os.dup2(2, 1)  # what Ray prints is no word of ours
+    if HERE not in sys.path:
+        sys.path.append(HERE)
+    os._exit(main())  # nothing of Ray's is waited for: its end is what ends the actor

@@ -1,0 +1,129 @@
+"""executor=ray: each run on a node of a Ray cluster that it has for itself.
+
+An actor there holds the run's stdin, and a driver, which is a child of ours, the actor: when this process ends, however
+it does, the run ends in order. Its folder is an attempt's, which becomes the run when it has ended well.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO, Any
+
+from capsexp import interrupts
+from capsexp.errors import ConfigError, HarnessError
+from capsexp.experiment.attempts import Attempt
+from capsexp.experiment.child import Supervised, python
+from capsexp.experiment.executors._watch import Watch, made_on, node_of
+from capsexp.experiment.executors.base import JobEnd
+from capsexp.files import note
+from capsexp.tool import PARENT
+from capsexp.waiting import wait_until
+
+POLL_S = 0.1
+STOP_S = 130.0  # for the driver: a run's own time to end, and some more
+LEAVE_S = 5.0  # for a driver that has nothing to end in order
+BEGIN_S = 300.0  # from a node's being free to the run's first line there: Python is read from a network, perhaps
+CHOOSING = ("constraint", "node")  # the settings that choose nodes
+
+
+def ready(options: Mapping[str, Any]) -> None:
+    """Raises ConfigError, in one line, where no run can be started from here."""
+    if find_spec("ray") is None:
+        raise ConfigError("executor=ray: needs the package ray: pip install 'capsexp[ray]'")
+
+
+def execute(
+    run_dir: Path,
+    secrets: Mapping[str, str],
+    within_s: float,
+    options: Mapping[str, Any],
+    meanwhile: Callable[[], None],
+) -> JobEnd:
+    """`within_s` counts from when the run begins there; how long it may wait for its node is executor.queue_s."""
+    attempt = Attempt(run_dir)
+    asked = {key: options[key] for key in CHOOSING if options.get(key)}
+    before = node_of(run_dir.parent, asked) if options.get("same_node") else None
+    env = {key: value for key, value in os.environ.items() if key.startswith(("CAPSEXP_", "XDG_")) and key != PARENT}
+    driver = Supervised(python("capsexp.experiment.executors._ray_driver"), "Ray's driver", out=subprocess.PIPE)
+    watch = _Watch(attempt, within_s, options, meanwhile)
+    assert driver.process.stdout is not None
+    hearing = threading.Thread(target=watch.hear, args=(driver.process.stdout,), daemon=True)
+    hearing.start()
+    driver.say(json.dumps({
+        "address": options.get("address") or "auto", "node": options.get("node"), "before": before,
+        "constraint": options.get("constraint"), "words": ["capsexp.run", str(attempt.dir), "--job"],
+        "env": {**env, **secrets}, "there": os.getcwd(),
+    }))  # fmt: skip
+    try:
+        wait_until(lambda: not driver.alive(), float("inf"), POLL_S, watch.look)
+    except BaseException as error:
+        with interrupts.deferred():
+            driver.stop(STOP_S if watch.begun and not isinstance(error, HarnessError) else LEAVE_S)
+            watch.drop("ray", str(error) or "interrupted", asked)
+        raise
+    with interrupts.deferred():
+        driver.stop(0.0)
+        hearing.join(STOP_S)
+        watch.begin()  # it may have been quick
+        if watch.begun:
+            made_on(watch.node, run_dir.parent, asked)
+        return _outcome(watch, asked)
+
+
+def _outcome(watch: _Watch, asked: Mapping[str, str]) -> JobEnd:
+    """What it came to. Raises HarnessError where that says nothing of what was measured."""
+    attempt, said = watch.attempt, watch.heard
+    if "ended" in said and not watch.begun:
+        attempt.give_up()
+        raise HarnessError(
+            f"the run on {said['node']} ended at once, with code {said['ended']}: {said['said']}; does that node see "
+            f"{attempt.dir.parent.parent}, and has its Python capsexp?"
+        )
+    if "ended" not in said and not attempt.succeeded():
+        attempt.give_up()
+        why = said.get("error") or f"{watch.said} on {said.get('node', 'its node')} was lost: " + (
+            said.get("lost") or "Ray's driver ended"
+        )
+        if "node" in said:
+            attempt.note("ray", said["job"], said["node"], "lost", asked)
+        raise HarnessError(why)
+    attempt.keep() if attempt.complete() else attempt.give_up()
+    attempt.note("ray", watch.job, watch.node, "ended", asked)
+    return JobEnd(int(said.get("ended", 0)), str(said.get("said", "")))
+
+
+class _Watch(Watch):
+    """`heard`: the driver's words, the last of each kind."""
+
+    def __init__(self, *rest: Any) -> None:
+        super().__init__(*rest)
+        self.heard: dict[str, Any] = {}
+        self._placed: float | None = None
+        self._said = ""
+
+    def hear(self, said: IO[bytes]) -> None:
+        """In a thread, until the driver ends."""
+        for line in said:
+            word = json.loads(line)
+            if "note" in word:
+                note(str(word["note"]))
+            self.heard |= word
+
+    def wait(self, now: float) -> None:
+        if "node" not in self.heard:
+            if why := self.heard.get("waits"):
+                self.without_node(now, why)
+                if why != self._said:
+                    self._said = why
+                    note(f"      the run waits for a node: {why}")
+            return
+        self.job, self.node = self.heard["job"], self.heard["node"]
+        self._placed = self._placed or now
+        if now - self._placed > BEGIN_S:
+            raise HarnessError(f"the run on {self.node} has said nothing in {BEGIN_S:.0f} s")
