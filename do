@@ -53,6 +53,8 @@ setup() { # $1: what to install, e.g. .[dev]
         "$(bin)/python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' && tested="-c constraints.txt"
         # shellcheck disable=SC2086
         "$(bin)/python" -m pip install -q --disable-pip-version-check --use-pep517 $tested -e "$1"
+        # A sweep starts many processes, and where Python is told to write no bytecode each would compile all of ours.
+        "$(bin)/python" -m compileall -q capsexp tests
         touch "$stamp"
     fi
 }

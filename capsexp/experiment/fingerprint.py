@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import ast
+import dis
 import hashlib
 import json
+import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
+from types import CodeType
 
 import capsexp
 from capsexp import samples
@@ -87,6 +90,9 @@ def _content(path: Path) -> str:
         return f"unreadable: {error.strerror}"
 
 
+NOP = dis.opmap["NOP"]
+
+
 @cache
 def code(root: Path) -> str:
     """Of what is done by the modules of a package that can change a run's figures."""
@@ -95,16 +101,27 @@ def code(root: Path) -> str:
     return _hash("".join(f"{name}\n{_done_by(path.read_bytes())}\n" for name, path in counted).encode())
 
 
-_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-
-
 def _done_by(source: bytes) -> str:
-    """A module without its comments, its layout and its docstrings."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node):
-            node.body = node.body[1:]
-    return ast.dump(tree)
+    """A module without its comments, its layout, its docstrings and its asserts: what it is compiled to."""
+    return "".join(_told(compile(source, "", "exec", dont_inherit=True, optimize=2)))
+
+
+def _told(code: CodeType) -> Iterator[str]:
+    """All of it but its places in the file."""
+    units = (code.co_code[at : at + 2] for at in range(0, len(code.co_code), 2))
+    yield b"".join(unit for unit in units if unit[0] != NOP).hex()  # one stays where a docstring was
+    yield code.co_exceptiontable.hex() if sys.version_info >= (3, 11) else ""
+    yield repr((code.co_name, code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars, code.co_flags))
+    yield repr((code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount))
+    for constant in code.co_consts:
+        yield from _told(constant) if isinstance(constant, CodeType) else [_spelled(constant)]
+
+
+def _spelled(constant: object) -> str:
+    """The same in each process, which a set's order is not."""
+    if isinstance(constant, frozenset):
+        return f"{{{sorted(map(_spelled, constant))}}}"
+    return f"({', '.join(map(_spelled, constant))})" if isinstance(constant, tuple) else repr(constant)
 
 
 def _hash(content: bytes) -> str:

@@ -91,7 +91,7 @@ def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str, to
     keys = {key_of(o) for o in swept}
     planned: list[Planned] = []
     named: dict[str, list[str]] = {}
-    settings = _Settings(config_dir, config_name, base)
+    settings = _Settings(config_dir, config_name, base, fixed)
     for num, combination in enumerate(wanted):
         said = [o for o in combination if key_of(o) in keys and key_of(o) != "trial"]
         try:
@@ -111,16 +111,18 @@ def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str, to
 
 
 class _Settings:
-    """Composed once for all trials, as that takes a good part of a second; for each of them where a setting of
-    `base` stands for which trial it is."""
+    """Composed once for all trials, as that takes a good part of a second; for each of them where a setting stands for
+    which trial it is. `base`: what `fixed` were composed to, with Hydra's own settings."""
 
-    def __init__(self, config_dir: Path | None, config_name: str, base: DictConfig) -> None:
-        self._of = config_dir, config_name
+    def __init__(self, config_dir: Path | None, config_name: str, base: DictConfig, fixed: Sequence[str]) -> None:
+        self._of, self._base, self._fixed = (config_dir, config_name), base, list(fixed)
         self._apart = "${trial" in str(OmegaConf.to_container(base, resolve=False))
         self._found: dict[tuple[str, ...], Config] = {}
 
     def of(self, combination: Sequence[str]) -> Config:
         """Raises ConfigError."""
+        if list(combination) == self._fixed:
+            return resolve(OmegaConf.masked_copy(self._base, [str(key) for key in self._base if key != "hydra"]))
         rest = tuple(o for o in combination if key_of(o) != "trial")
         trial = next((value for o in combination if o not in rest and (value := o.partition("=")[2]).isdecimal()), None)
         if self._apart or trial is None or int(trial) < 1 or "${trial" in str(rest):
