@@ -13,6 +13,7 @@ from capsexp.compose import compose
 from capsexp.config import Config, SamplesConfig
 from capsexp.engines import ENGINES
 from capsexp.experiment import environment, reference
+from capsexp.experiment import fingerprint as fingerprint_module
 from capsexp.experiment.fingerprint import IGNORED_CODE, code, fingerprint, of_samples
 from capsexp.experiment.repeats import key
 
@@ -98,6 +99,19 @@ def test_code_that_only_judges_or_shows_a_run_makes_no_other_of_it(
         (tmp_path / name / file).write_text(text)
         found.append(code(tmp_path / name))
     assert (found[0] != found[1]) == counts
+
+
+def test_what_a_process_before_us_found_counts_for_the_same_sources_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in (("then", "x = 1"), ("same", "x = 1"), ("now", "x = 2")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.py").write_text(text)
+    then = code(tmp_path / "then")
+    monkeypatch.setattr(fingerprint_module, "_done_by", None)  # nobody compiles it again
+    assert code(tmp_path / "same") == then
+    with pytest.raises(TypeError):
+        code(tmp_path / "now")
 
 
 def test_what_is_left_aside_of_the_code_is_there() -> None:
