@@ -204,13 +204,13 @@ def test_trials_are_interleaved_and_become_one_row(bench: Bench) -> None:
 
 
 def test_trials_auto_goes_on_in_the_same_folder(bench: Bench) -> None:
-    given = ("trials=auto", "trials_max=6", "report.ci_width=0.001", "reference=off", "load.repeats=1")
+    given = ("trials=auto", "trials_max=4", "report.ci_width=0.001", "reference=off", "load.repeats=1")
     assert bench.run("workers=1,2", "-m", *given) == 0, bench.stderr
     names = {p.name for p in bench.out.glob("*-workers=*")}
-    assert {"0-workers=1,trial=1", "9-workers=2,trial=5", "10-workers=1,trial=6", "11-workers=2,trial=6"} <= names
-    assert len(names) == 12
-    assert bench.configuration("workers=2")["trials"] == 6
-    assert "trials_max=6" in bench.report()["trials"]["stopped"]
+    assert {"0-workers=1,trial=1", "5-workers=2,trial=3", "6-workers=1,trial=4", "7-workers=2,trial=4"} <= names
+    assert len(names) == 8
+    assert bench.configuration("workers=2")["trials"] == 4
+    assert "trials_max=4" in bench.report()["trials"]["stopped"]
 
 
 def test_a_disturbed_run_is_repeated_and_decides_nothing(bench: Bench) -> None:

@@ -141,7 +141,7 @@ def test_a_cluster_that_does_not_answer_is_told_at_once(bench: Bench) -> None:
 def test_a_node_that_dies_says_nothing_of_the_server(bench: Bench) -> None:
     cluster = Cluster()
     try:
-        runner = under_load(bench, cluster, "executor.constraint=big")
+        runner = under_load(bench, cluster, "executor.constraint=big", "load.repeats=20")  # noticed before it ends
         os.kill(cluster.raylets["node2"], signal.SIGKILL)
         runner.communicate(timeout=SWEEP_S)
         assert runner.returncode == 1

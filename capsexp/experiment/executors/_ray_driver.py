@@ -24,6 +24,7 @@ from typing import Any
 HERE = str(Path(__file__).resolve().parents[3])  # where capsexp is
 PROBE_S = 5.0  # for a cluster's port to answer
 LOOK_S = 0.2
+HELD_S = 20.0  # without a look, after which nobody holds the run any more
 SAY_S = 5.0  # between two words that no node is free
 STOP_S = 120.0  # for a run to take down and record what it has
 LAST_BYTES = 1 << 16  # of what a run printed, that hold its last line
@@ -51,6 +52,14 @@ class Holder:
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+        self._looked = time.monotonic()
+        threading.Thread(target=self._held, daemon=True).start()
+
+    def _held(self) -> None:
+        """A node that Ray has lost may go on, and nobody would end the run."""
+        while time.monotonic() - self._looked < HELD_S:
+            time.sleep(1.0)
+        self.stop()
 
     def _read(self) -> None:
         assert self._run.stderr is not None
@@ -59,7 +68,7 @@ class Holder:
 
     def look(self) -> tuple[list[str], int | None, str]:
         """What it told its user since it was last looked at, its exit code once it has ended, and its last line."""
-        code = self._run.poll()
+        self._looked, code = time.monotonic(), self._run.poll()
         if code is not None:
             self._reader.join(1.0)
         lines, self._lines = self._lines, []

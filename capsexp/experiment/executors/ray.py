@@ -21,6 +21,7 @@ from capsexp.experiment.attempts import Attempt
 from capsexp.experiment.child import Supervised, python
 from capsexp.experiment.executors._watch import Watch, made_on, node_of
 from capsexp.experiment.executors.base import JobEnd
+from capsexp.experiment.heartbeat import BEAT_S
 from capsexp.files import note
 from capsexp.tool import PARENT
 from capsexp.waiting import wait_until
@@ -29,6 +30,7 @@ POLL_S = 0.1
 STOP_S = 130.0  # for the driver: a run's own time to end, and some more
 LEAVE_S = 5.0  # for a driver that has nothing to end in order
 BEGIN_S = 300.0  # from a node's being free to the run's first line there: Python is read from a network, perhaps
+GONE_S = 60.0  # for a run that nobody holds any more to end by itself
 CHOOSING = ("constraint", "node")  # the settings that choose nodes
 
 
@@ -86,6 +88,8 @@ def _outcome(watch: _Watch, asked: Mapping[str, str]) -> JobEnd:
             f"{attempt.dir.parent.parent}, and has its Python capsexp?"
         )
     if "ended" not in said and not attempt.succeeded():
+        if watch.begun:  # it sees the end of its stdin: the next one is not to be measured beside it
+            wait_until(lambda: attempt.silent_s() > 3 * BEAT_S, GONE_S, POLL_S)
         attempt.give_up()
         why = said.get("error") or f"{watch.said} on {said.get('node', 'its node')} was lost: " + (
             said.get("lost") or "Ray's driver ended"
