@@ -133,8 +133,9 @@ def test_a_node_that_is_not_there_is_told_with_those_that_are(bench: Bench, clus
 
 @REAL
 def test_a_cluster_that_does_not_answer_is_told_at_once(bench: Bench) -> None:
-    assert bench.run("executor=ray", "executor.address=127.0.0.1:1", "reference=off", "trials_max=1") == 1
-    assert "executor.address=127.0.0.1:1 does not answer" in facts(bench)["error"]
+    assert bench.run("executor=ray", "executor.address=127.0.0.1:1", "reference=off", "trials_max=1") == 2
+    assert "executor.address=127.0.0.1:1: nobody answers" in bench.stderr
+    assert not bench.out.exists()
 
 
 @REAL

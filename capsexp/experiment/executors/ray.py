@@ -22,12 +22,14 @@ from capsexp.experiment.child import Supervised, python
 from capsexp.experiment.executors._watch import Watch, made_on, node_of
 from capsexp.experiment.executors.base import JobEnd
 from capsexp.experiment.heartbeat import BEAT_S
+from capsexp.experiment.reachability import unreachable
 from capsexp.files import note
 from capsexp.tool import PARENT
 from capsexp.waiting import wait_until
 
 POLL_S = 0.1
 STOP_S = 130.0  # for the driver: a run's own time to end, and some more
+PROBE_S = 5.0  # for a cluster's port to answer
 LEAVE_S = 5.0  # for a driver that has nothing to end in order
 BEGIN_S = 300.0  # from a node's being free to the run's first line there: Python is read from a network, perhaps
 GONE_S = 60.0  # for a run that nobody holds any more to end by itself
@@ -38,6 +40,9 @@ def ready(options: Mapping[str, Any]) -> None:
     """Raises ConfigError, in one line, where no run can be started from here."""
     if find_spec("ray") is None:
         raise ConfigError("executor=ray: needs the package ray: pip install 'capsexp[ray]'")
+    address = str(options.get("address") or "auto")
+    if address != "auto" and (why := unreachable(f"tcp://{address}", PROBE_S)):
+        raise ConfigError(f"executor.address={address}: nobody answers ({why}); is the cluster up, and this its port?")
 
 
 def execute(
