@@ -15,6 +15,7 @@ from capsexp.errors import ConfigError
 from capsexp.runfiles import OWNER
 from tests.support import PATIENCE
 from tests.support.bench import SWEEP_S, Bench
+from tests.support.jobs import attempts, facts, measured, resumed
 from tests.support.ray_cluster import Cluster, lacking
 from tests.support.slurm import holders
 
@@ -27,14 +28,6 @@ def cluster() -> Iterator[Cluster]:
     cluster = Cluster()
     yield cluster
     cluster.down()
-
-
-def facts(bench: Bench, run: str = "0-workers=1") -> dict[str, Any]:
-    return dict(json.loads((bench.out / run / "run.json").read_text()))
-
-
-def attempts(bench: Bench, run: str = "0-workers=1") -> list[dict[str, Any]]:
-    return list(json.loads((bench.out / run / "attempts.json").read_text()))
 
 
 def gone(bench: Bench) -> None:
@@ -51,25 +44,14 @@ def under_load(bench: Bench, cluster: Cluster, *more: str) -> Any:
     return runner
 
 
-def resumed(bench: Bench) -> None:
-    assert bench.finish(bench.start(f"resume={bench.out}", bare=True)) == 0, bench.stderr
-    (one,) = bench.report()["configurations"]
-    assert (one["status"], one["requests"]["completed"], one["requests"]["total"]) == ("ok", 4, 4)
-    assert not [path.name for path in bench.out.rglob(".*")]
-
-
 @REAL
 def test_a_sweep_is_the_same_as_here_and_no_file_holds_its_token(bench: Bench, cluster: Cluster) -> None:
-    def told(report: dict[str, Any]) -> list[Any]:
-        keys = ("key", "baseline", "workers", "status", "requests", "role")
-        return [[c[key] for key in keys] for c in report["configurations"]]
-
     token = "a-token-that-nobody-writes-down"
     both = {}
     for executor in (["executor=local"], ["executor=ray", f"executor.address={cluster.address}"]):
         bench.out = bench.out.with_name(executor[0])
         assert bench.run(*executor, "workers=1,2", "engine.rtf=0.02", f"server.token={token}", "-m") == 0, bench.stderr
-        both[executor[0]] = told(bench.report())
+        both[executor[0]] = measured(bench.report())
     assert both["executor=ray"] == both["executor=local"]
     (one,) = attempts(bench)
     assert (one["executor"], one["ended"]) == ("ray", "ended")

@@ -1,6 +1,5 @@
 """executor=slurm on a real cluster of two nodes: the same sweep as here, and whatever happens to its jobs."""
 
-import json
 import os
 import signal
 import time
@@ -11,6 +10,7 @@ import pytest
 
 from tests.support import PATIENCE
 from tests.support.bench import Bench
+from tests.support.jobs import attempts, facts, measured, resumed
 from tests.support.slurm import Cluster, holders, lacking
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(lacking() is not None, reason=lacking() or "")]
@@ -28,14 +28,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     cluster.down()
 
 
-def facts(bench: Bench, run: str = "0-workers=1") -> dict[str, Any]:
-    return dict(json.loads((bench.out / run / "run.json").read_text()))
-
-
-def attempts(bench: Bench, run: str = "0-workers=1") -> list[dict[str, Any]]:
-    return list(json.loads((bench.out / run / "attempts.json").read_text()))
-
-
 def gone(bench: Bench, cluster: Cluster) -> None:
     """Nothing is left within a moment: no job, no process, no folder of an attempt."""
     until = time.monotonic() + PATIENCE
@@ -50,25 +42,14 @@ def under_load(bench: Bench, *more: str) -> Any:
     return runner
 
 
-def resumed(bench: Bench) -> None:
-    assert bench.finish(bench.start(f"resume={bench.out}", bare=True)) == 0, bench.stderr
-    (one,) = bench.report()["configurations"]
-    assert (one["status"], one["requests"]["completed"], one["requests"]["total"]) == ("ok", 4, 4)
-    assert not [path.name for path in bench.out.rglob(".*")]
-
-
 def test_a_sweep_is_the_same_as_here_and_no_file_holds_its_token(bench: Bench, cluster: Cluster) -> None:
-    def told(report: dict[str, Any]) -> list[Any]:
-        keys = ("key", "baseline", "workers", "status", "requests", "role")
-        return [[c[key] for key in keys] for c in report["configurations"]]
-
     token = "a-token-that-nobody-writes-down"
     both = {}
     for executor in ("local", "slurm"):
         bench.out = bench.out.with_name(executor)
         sweep = (f"executor={executor}", "workers=1,2", "engine.rtf=0.02", f"server.token={token}", "-m")
         assert bench.run(*sweep) == 0, bench.stderr
-        both[executor] = told(bench.report())
+        both[executor] = measured(bench.report())
         gone(bench, cluster)
     assert both["slurm"] == both["local"]
     (one,) = attempts(bench)
