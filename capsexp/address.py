@@ -105,4 +105,4 @@ def port_of(url: str) -> int:
 def is_socket(text: str) -> bool:
     """Whether it is HOST:PORT."""
     host, _, port = text.rpartition(":")
-    return bool(host) and port.isdecimal() and 0 < int(port) < 65536
+    return bool(host) and (":" not in host or host[0] + host[-1] == "[]") and port.isdecimal() and 0 < int(port) < 65536

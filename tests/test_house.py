@@ -29,7 +29,7 @@ FLOORS = (
         "runfiles",
         "waiting",
     ),
-    ("begin", "lifeline", "cgroup", "extent", "placement", "protocol"),
+    ("begin", "lifeline", "cgroup", "extent", "placement", "protocol", "ray_connection"),
     ("files", "plugins", "segments", "commandline", "address", "machine", "topology", "audio"),
     ("csvfile", "debug", "lock", "plugpoints", "setting"),
     ("engines", "targets", "load", "server.core"),

@@ -22,7 +22,7 @@ class ExecutorConfig:
 
     name: str = setting(LOCAL, "which executor")
     partition: str | None = setting(None, "of slurm: the partition, as for srun --partition; null: the default one")
-    address: str = setting("auto", "of ray: the cluster as HOST:PORT; auto: the one that this machine belongs to")
+    address: str = setting("auto", "of ray: the cluster as HOST:PORT; auto: RAY_ADDRESS's or this machine's")
     constraint: str | None = setting(
         None,
         "what the node has: features, as for srun --constraint; of ray: a resource, as in ray start --resources",
@@ -30,11 +30,11 @@ class ExecutorConfig:
     node: str | None = setting(None, "the name of the node to use")
     same_node: bool = setting(True, "all runs with the same choice of nodes on the node of the first one")
     time_limit_min: float | None = setting(
-        None, "of a job, in minutes; null: what the run's own deadlines come to", above=True
+        None, "of slurm: of a job, in minutes; null: what the run's own deadlines come to", above=True
     )
     queue_s: float | None = setting(None, "that a job may wait for its node; null: as long as it takes", above=True)
     lost_s: float = setting(120.0, "s without a sign of life, after which a job is lost and its run repeated", low=10)
-    arguments: str = setting("", "more options of srun, such as --account=NAME")
+    arguments: str = setting("", "of slurm: more options of srun, such as --account=NAME")
     options: dict[str, Any] = setting({}, "of an executor that another package brings")
 
     @property

@@ -102,8 +102,8 @@ def owned(attempt: Path) -> Iterator[None]:
     """Say who makes it, and give signs of life. Raises StorageError."""
     env = os.environ
     write_json(attempt / OWNER, {
-        "job": env.get("SLURM_JOB_ID") or env.get("CAPSEXP_JOB_ID"),
-        "node": env.get("SLURMD_NODENAME") or env.get("CAPSEXP_JOB_NODE") or socket.gethostname(),
+        "job": env.get("CAPSEXP_JOB_ID") or env.get("SLURM_JOB_ID"),
+        "node": env.get("CAPSEXP_JOB_NODE") or env.get("SLURMD_NODENAME") or socket.gethostname(),
         "boot": _boot(),
         "pid": os.getpid(),
     })  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dis
+import ast
 import hashlib
 import json
 import os
@@ -45,7 +45,7 @@ IGNORED_CODE = (
 
 def fingerprint(config: Config) -> dict[str, str]:
     """What a run's figures depend on, besides the machine: hashes of configuration, samples, models, packages and
-    code, of which comments, docstrings and what is in ASIDE_CODE do not count."""
+    code, of which comments, docstrings and what is in IGNORED_CODE do not count."""
     kept = {key: value for key, value in without_labels(config).items() if key not in IGNORED_KEYS}
     own = {}
     if config.load.file:  # it is what it holds, wherever it is
@@ -91,7 +91,6 @@ def _content(path: Path) -> str:
         return f"unreadable: {error.strerror}"
 
 
-NOP = dis.opmap["NOP"]
 SAME_CODE = "CAPSEXP_SAME_CODE"  # in the environment: what these very sources came to, for the processes that we start
 
 
@@ -108,15 +107,22 @@ def code(root: Path) -> str:
     return found
 
 
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
 def _done_by(source: bytes) -> str:
-    """A module without its comments, its layout, its docstrings and its asserts: what it is compiled to."""
-    return "".join(_told(compile(source, "", "exec", dont_inherit=True, optimize=2)))
+    """A module without its comments, its layout and its docstrings: what it is compiled to."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            first, *rest = node.body
+            node.body = rest or [ast.copy_location(ast.Pass(), first)]
+    return "".join(_told(compile(tree, "", "exec", dont_inherit=True)))
 
 
 def _told(code: CodeType) -> Iterator[str]:
     """All of it but its places in the file."""
-    units = (code.co_code[at : at + 2] for at in range(0, len(code.co_code), 2))
-    yield b"".join(unit for unit in units if unit[0] != NOP).hex()  # one stays where a docstring was
+    yield code.co_code.hex()
     yield code.co_exceptiontable.hex() if sys.version_info >= (3, 11) else ""
     yield repr((code.co_name, code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars, code.co_flags))
     yield repr((code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount))

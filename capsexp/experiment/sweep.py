@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,7 @@ from capsexp.overrides import key_of, quote_override, unquoted
 from capsexp.results.run import Tree
 from capsexp.results.sweep import PlannedRun, Repeats, Sweep
 
+_OF_TRIAL = re.compile(r"\$\{[^}]*\btrial\b")  # a setting that stands for which trial it is
 LONGEST_FOLDER = 230  # bytes of its name: <folder>.zip.sha256 stands beside it
 
 
@@ -116,20 +118,21 @@ class _Settings:
 
     def __init__(self, config_dir: Path | None, config_name: str, base: DictConfig, fixed: Sequence[str]) -> None:
         self._of, self._base, self._fixed = (config_dir, config_name), base, list(fixed)
-        self._apart = "${trial" in str(OmegaConf.to_container(base, resolve=False))
-        self._found: dict[tuple[str, ...], Config] = {}
+        self._found: dict[tuple[str, ...], Config | None] = {}
 
     def of(self, combination: Sequence[str]) -> Config:
         """Raises ConfigError."""
         if list(combination) == self._fixed:
             return resolve(OmegaConf.masked_copy(self._base, [str(key) for key in self._base if key != "hydra"]))
         rest = tuple(o for o in combination if key_of(o) != "trial")
-        trial = next((value for o in combination if o not in rest and (value := o.partition("=")[2]).isdecimal()), None)
-        if self._apart or trial is None or int(trial) < 1 or "${trial" in str(rest):
-            return resolve(compose.raw(combination, *self._of))
-        if rest not in self._found:
-            self._found[rest] = resolve(compose.raw(combination, *self._of))
-        return replace(deepcopy(self._found[rest]), trial=int(trial))
+        trial = next((value for o in combination if o not in rest and (value := o.partition("=")[2]).isdecimal()), "0")
+        if (known := self._found.get(rest)) is not None and int(trial) > 0:
+            return replace(deepcopy(known), trial=int(trial))
+        tree = compose.raw(combination, *self._of)
+        stands = _OF_TRIAL.search(str(OmegaConf.to_container(tree, resolve=False)))
+        config = resolve(tree)
+        self._found[rest] = None if stands else config
+        return deepcopy(config)
 
 
 def _searched(

@@ -76,6 +76,12 @@ def test_a_file_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path, mon
         ),
         ("engines/words.py", "def f():\n    return 1", "def f():\n    return 2", True),
         ("engines/words.py", "def f():\n    return 1", '"""It."""\n\n\ndef f():\n    """One."""\n    return 1', False),
+        (
+            "engines/words.py",
+            "def f():\n    try:\n        return 1\n    except OSError:\n        return 2",
+            'def f():\n    """One."""\n    try:\n        return 1\n    except OSError:\n        return 2',
+            False,
+        ),
         ("engines/words.py", "def f(a):\n    return a in {1, 2}", "def f(a):\n    return a in {1, 3}", True),
         ("engines/words.py", "def f(a):\n    return a.real", "def f(a):\n    return a.imag", True),
         ("results/tables.py", "x = 1", "x = 2", True),

@@ -1,6 +1,6 @@
 """Ray's driver of executor=ray, for one run: `python -m capsexp.experiment.executors._ray_driver`. Lines of JSON: it is
 told on stdin which run, on which nodes, and says on stdout where it is made, what it says there, and how it ended. It
-is a process apart, as Ray ends its driver hard when it loses its head.
+is a process of its own, as Ray ends its driver when the cluster's head is lost.
 
 The end of stdin means stop: the run then sees the end of its own, and ends in order. When this process is killed Ray
 ends what holds the run, and with it the run.
@@ -11,23 +11,21 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-HERE = str(Path(__file__).resolve().parents[3])  # where capsexp is
-PROBE_S = 5.0  # for a cluster's port to answer
+from capsexp.experiment.executors.local import last_line
+from capsexp.ray_connection import brief, join
+
 LOOK_S = 0.2
-HELD_S = 20.0  # without a look, after which nobody holds the run any more
 SAY_S = 5.0  # between two words that no node is free
 STOP_S = 120.0  # for a run to take down and record what it has
-LAST_BYTES = 1 << 16  # of what a run printed, that hold its last line
 MADE_BY_RAY = ("OMP_NUM_THREADS", "PYTHONHASHSEED")  # what Ray sets for its own workers, beside RAY_*
 
 
@@ -37,8 +35,9 @@ class Holder:
     def here(self) -> str:
         return sys.executable
 
-    def start(self, words: Sequence[str], env: Mapping[str, str], there: str) -> None:
-        """A method's arguments, unlike an actor's own, are written down by nobody: `env` holds what is secret."""
+    def start(self, words: Sequence[str], env: Mapping[str, str], there: str, held_s: float) -> None:
+        """After `held_s` without a look nobody holds the run any more, and it is told to stop. `env` holds what is
+        secret: a method's arguments, unlike those of an actor, are written down by nobody."""
         own = {k: v for k, v in os.environ.items() if not k.startswith("RAY_") and k not in MADE_BY_RAY}
         if not own.get("CUDA_VISIBLE_DEVICES"):  # Ray hides what was not asked for
             own.pop("CUDA_VISIBLE_DEVICES", None)
@@ -52,67 +51,70 @@ class Holder:
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        self._looked = time.monotonic()
-        threading.Thread(target=self._held, daemon=True).start()
+        self._looked, self._held_s = time.monotonic(), held_s
+        threading.Thread(target=self._hold, daemon=True).start()
 
-    def _held(self) -> None:
-        """A node that Ray has lost may go on, and nobody would end the run."""
-        while time.monotonic() - self._looked < HELD_S:
+    def _hold(self) -> None:
+        """A node that Ray has lost may go on, and nobody else would end the run."""
+        while time.monotonic() - self._looked < self._held_s and self._run.poll() is None:
             time.sleep(1.0)
-        self.stop()
+        if self._run.poll() is None:
+            self.stop()
 
     def _read(self) -> None:
         assert self._run.stderr is not None
         for line in self._run.stderr:
-            self._lines.append(line.decode("utf-8", "replace").rstrip())
+            said = line.decode("utf-8", "replace").rstrip()
+            self._lines.append(said)
 
     def look(self) -> tuple[list[str], int | None, str]:
         """What it told its user since it was last looked at, its exit code once it has ended, and its last line."""
         self._looked, code = time.monotonic(), self._run.poll()
         if code is not None:
             self._reader.join(1.0)
-        lines, self._lines = self._lines, []
-        return lines, code, self._last() if code is not None else ""
-
-    def _last(self) -> str:
-        self._out.seek(max(0, self._out.seek(0, os.SEEK_END) - LAST_BYTES))
-        said = self._out.read().decode("utf-8", "replace").splitlines()
-        return said[-1] if said else "it said nothing"
+        lines = [self._lines.pop(0) for _ in range(len(self._lines))]
+        return lines, code, last_line(self._out) if code is not None else ""
 
     def stop(self) -> None:
+        """It is asked to end, and made to where it does not."""
         assert self._run.stdin is not None
         with contextlib.suppress(OSError):
             self._run.stdin.close()
+        patience = threading.Timer(STOP_S, self._kill)
+        patience.daemon = True
+        patience.start()
+
+    def _kill(self) -> None:
+        if self._run.poll() is None:
+            with contextlib.suppress(OSError):
+                os.killpg(self._run.pid, signal.SIGKILL)
+
+
+class NoNode(Exception):
+    """None of the cluster's is what is asked for."""
 
 
 class Driver:
-    """`told`: `address`, `node`, `before` (the node to prefer), `constraint`, `words`, `env`, `there`."""
+    """`told`: `address`, `node`, `before` (the node to prefer), `constraint`, `words`, `env`, `there`, `held_s`."""
 
     def __init__(self, told: Mapping[str, Any]) -> None:
         self._told = told
         self.stopping = threading.Event()
 
     def connect(self) -> None:
-        os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0"}
-        import ray
-
-        self._ray = ray
-        address = str(self._told["address"])
-        if address != "auto":  # Ray asks a dead one for minutes
-            host, _, port = address.rpartition(":")
-            socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE_S).close()
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        """Raises OSError, and what Ray raises."""
+        self._ray = join(str(self._told["address"]))
 
     def nodes(self) -> list[Mapping[str, Any]]:
-        """Those that may be used; raises LookupError where there is none."""
+        """Those that may be used; raises NoNode."""
         alive = [node for node in self._ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
         named, constraint = self._told["node"], self._told["constraint"]
         found = [node for node in alive if not named or named in _names(node)]
         found = [node for node in found if not constraint or node["Resources"].get(constraint)]
         if not found:
-            asked = f"executor.node={named}" if named else f"executor.constraint={constraint}"
+            asked = [f"executor.{key}={self._told[key]}" for key in ("node", "constraint") if self._told[key]]
             have = ", ".join(" ".join([name_of(node), *_features(node)]) for node in alive) or "none with a CPU"
-            raise LookupError(f"{asked}: no node of the cluster is that; there are: {have}")
+            raise NoNode(f"{' '.join(asked) or 'executor=ray'}: no node of the cluster is that; there are: {have}")
         before = [node for node in found if self._told["before"] in _names(node)]
         return before or found
 
@@ -132,10 +134,15 @@ class Driver:
         while not self.stopping.is_set():
             ready, _ = self._ray.wait([*calls], num_returns=1, timeout=LOOK_S)
             if ready:
-                at = calls[ready[0]]
-                for other in (holder for number, holder in enumerate(holders) if number != at):
-                    self._ray.kill(other)
-                self._ray.get(ready[0])
+                at = calls.pop(ready[0])
+                try:
+                    self._ray.get(ready[0])
+                except self._ray.exceptions.RayError:
+                    if not calls:
+                        raise
+                    continue  # that node is lost: another one will do
+                for other in calls.values():
+                    self._ray.kill(holders[other])
                 return holders[at], nodes[at]
             if time.monotonic() - said > SAY_S:
                 said = time.monotonic()
@@ -150,7 +157,8 @@ class Driver:
         job = str(holder._actor_id.hex())[:12]
         own = {"CAPSEXP_JOB_ID": job, "CAPSEXP_JOB_NODE": name_of(node)}
         say(node=name_of(node), job=job)
-        self._ray.get(holder.start.remote(self._told["words"], {**self._told["env"], **own}, self._told["there"]))
+        told = self._told
+        self._ray.get(holder.start.remote(told["words"], {**told["env"], **own}, told["there"], told["held_s"]))
         until: float | None = None
         while until is None or time.monotonic() < until:
             lines, code, last = self._ray.get(holder.look.remote())
@@ -199,27 +207,21 @@ def main() -> int:
     try:
         driver.connect()
     except Exception as error:
-        say(error=f"the cluster at executor.address={told['address']} does not answer: {_brief(error)}")
+        say(error=f"the cluster at executor.address={told['address']} does not answer: {brief(error)}")
         return 1
     try:
         driver.run()
-    except LookupError as error:
+    except NoNode as error:
         say(error=str(error))
         return 1
     except Exception as error:
-        say(lost=_brief(error))
+        say(lost=brief(error))
         return 1
     return 0
-
-
-def _brief(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
 _out = 1
 if __name__ == "__main__":
     _out = os.dup(1)
     os.dup2(2, 1)  # what Ray prints is no word of ours
-    if HERE not in sys.path:
-        sys.path.append(HERE)
     os._exit(main())  # nothing of Ray's is waited for: its end is what ends the actor

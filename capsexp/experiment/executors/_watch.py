@@ -10,6 +10,7 @@ from typing import Any
 from capsexp.errors import HarnessError
 from capsexp.experiment.attempts import Attempt, node_before
 from capsexp.files import note
+from capsexp.runfiles import PASSING
 
 _chosen: dict[tuple[Any, ...], str] = {}  # the node of the first job of each sweep, for each choice of nodes
 
@@ -24,6 +25,10 @@ class Watch:
         self._meanwhile = meanwhile
         self.begun, self.job, self.node = False, None, None  # type: bool, str | None, str | None
         self._submitted = self._began = time.monotonic()
+
+    @property
+    def lost_s(self) -> float:
+        return float(self.options.get("lost_s", 120.0))
 
     def begin(self) -> None:
         """What the run says of itself, once it does."""
@@ -42,7 +47,8 @@ class Watch:
             return
         if now - self._began > self.within_s:
             raise HarnessError(f"the run had not ended after {self.within_s:.0f} s")
-        if (silent := self.attempt.silent_s()) > self.options.get("lost_s", 120.0):
+        # It may have waited for its node for long before it gave its first one.
+        if (silent := min(self.attempt.silent_s(), now - self._began)) > self.lost_s:
             raise HarnessError(f"job {self.job} on {self.node} was lost: no sign of life for {silent:.0f} s")
 
     def wait(self, now: float) -> None:
@@ -65,10 +71,16 @@ class Watch:
         self.attempt.note(executor, self.job, self.node, why, asked)
 
 
-def node_of(sweep_dir: Path, asked: Mapping[str, Any]) -> str | None:
-    """Where the first run of a sweep was made, of those that ask for the same nodes."""
-    return _chosen.get((sweep_dir, *sorted(asked.items()))) or node_before(sweep_dir, asked)
+def node_of(run_dir: Path, asked: Mapping[str, Any]) -> str | None:
+    """Where the first run of its sweep was made, or the reference, of those that ask for the same nodes."""
+    sweep = _sweep_of(run_dir)
+    return _chosen.get((sweep, *sorted(asked.items()))) or node_before(sweep, asked)
 
 
-def made_on(node: str | None, sweep_dir: Path, asked: Mapping[str, Any]) -> None:
-    _chosen.setdefault((sweep_dir, *sorted(asked.items())), node or "")
+def made_on(node: str | None, run_dir: Path, asked: Mapping[str, Any]) -> None:
+    _chosen.setdefault((_sweep_of(run_dir), *sorted(asked.items())), node or "")
+
+
+def _sweep_of(run_dir: Path) -> Path:
+    """A reference is made in a folder within the sweep's."""
+    return run_dir.parent.parent if run_dir.parent.name == PASSING else run_dir.parent

@@ -1,7 +1,7 @@
 """executor=ray: each run on a node of a Ray cluster that it has for itself.
 
-An actor there holds the run's stdin, and a driver, which is a child of ours, the actor: when this process ends, however
-it does, the run ends in order. Its folder is an attempt's, which becomes the run when it has ended well.
+An actor there holds the run's stdin, and a child of ours, the driver, holds the actor: when this process ends, the run
+ends in order. Its folder is an attempt's, which becomes the run when it has ended well.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from capsexp.experiment.executors.base import JobEnd
 from capsexp.experiment.heartbeat import BEAT_S
 from capsexp.experiment.reachability import unreachable
 from capsexp.files import note
+from capsexp.ray_connection import PROBE_S
 from capsexp.tool import PARENT
 from capsexp.waiting import wait_until
 
 POLL_S = 0.1
 STOP_S = 130.0  # for the driver: a run's own time to end, and some more
-PROBE_S = 5.0  # for a cluster's port to answer
 LEAVE_S = 5.0  # for a driver that has nothing to end in order
 BEGIN_S = 300.0  # from a node's being free to the run's first line there: Python is read from a network, perhaps
-GONE_S = 60.0  # for a run that nobody holds any more to end by itself
+STOPPED = 130  # the exit code of a run that was told to stop
 CHOOSING = ("constraint", "node")  # the settings that choose nodes
 
 
@@ -54,24 +54,27 @@ def execute(
 ) -> JobEnd:
     """`within_s` counts from when the run begins there; how long it may wait for its node is executor.queue_s."""
     attempt = Attempt(run_dir)
+    watch, driver, hearing = _Watch(attempt, within_s, options, meanwhile), None, threading.Thread()
     asked = {key: options[key] for key in CHOOSING if options.get(key)}
-    before = node_of(run_dir.parent, asked) if options.get("same_node") else None
     env = {key: value for key, value in os.environ.items() if key.startswith(("CAPSEXP_", "XDG_")) and key != PARENT}
-    driver = Supervised(python("capsexp.experiment.executors._ray_driver"), "Ray's driver", out=subprocess.PIPE)
-    watch = _Watch(attempt, within_s, options, meanwhile)
-    assert driver.process.stdout is not None
-    hearing = threading.Thread(target=watch.hear, args=(driver.process.stdout,), daemon=True)
-    hearing.start()
-    driver.say(json.dumps({
-        "address": options.get("address") or "auto", "node": options.get("node"), "before": before,
-        "constraint": options.get("constraint"), "words": ["capsexp.run", str(attempt.dir), "--job"],
-        "env": {**env, **secrets}, "there": os.getcwd(),
-    }))  # fmt: skip
     try:
-        wait_until(lambda: not driver.alive(), float("inf"), POLL_S, watch.look)
+        driver = Supervised(python("capsexp.experiment.executors._ray_driver"), "Ray's driver", out=subprocess.PIPE)
+        assert driver.process.stdout is not None
+        hearing = threading.Thread(target=watch.hear, args=(driver.process.stdout,), daemon=True)
+        hearing.start()
+        driver.say(json.dumps({
+            "address": options.get("address") or "auto", "node": options.get("node"),
+            "before": node_of(run_dir, asked) if options.get("same_node") else None,
+            "constraint": options.get("constraint"), "words": ["capsexp.run", str(attempt.dir), "--job"],
+            "env": {**env, **secrets}, "there": os.getcwd(), "held_s": watch.lost_s,
+        }))  # fmt: skip
+        wait_until(lambda: driver is None or not driver.alive(), float("inf"), POLL_S, watch.look)
     except BaseException as error:
         with interrupts.deferred():
-            driver.stop(STOP_S if watch.begun and not isinstance(error, HarnessError) else LEAVE_S)
+            if driver is not None:
+                driver.stop(STOP_S if watch.begun and not isinstance(error, HarnessError) else LEAVE_S)
+                hearing.join(LEAVE_S)
+            _gone(watch)
             watch.drop("ray", str(error) or "interrupted", asked)
         raise
     with interrupts.deferred():
@@ -79,25 +82,32 @@ def execute(
         hearing.join(STOP_S)
         watch.begin()  # it may have been quick
         if watch.begun:
-            made_on(watch.node, run_dir.parent, asked)
+            made_on(watch.node, run_dir, asked)
         return _outcome(watch, asked)
+
+
+def _gone(watch: _Watch) -> None:
+    """Wait until a run that nobody holds any more has ended by itself: the next one is not to be measured beside it."""
+    if not watch.begun or watch.heard.get("ended") is not None:
+        return
+    if not wait_until(lambda: watch.attempt.silent_s() > 3 * BEAT_S, watch.lost_s + STOP_S, POLL_S):
+        note(f"warning: the run on {watch.node} was told to stop, and still gives signs of life")
 
 
 def _outcome(watch: _Watch, asked: Mapping[str, str]) -> JobEnd:
     """What it came to. Raises HarnessError where that says nothing of what was measured."""
     attempt, said = watch.attempt, watch.heard
-    if "ended" in said and not watch.begun:
+    if "ended" in said and not watch.begun and not attempt.complete():
         attempt.give_up()
         raise HarnessError(
             f"the run on {said['node']} ended at once, with code {said['ended']}: {said['said']}; does that node see "
             f"{attempt.dir.parent.parent}, and has its Python capsexp?"
         )
-    if "ended" not in said and not attempt.succeeded():
-        if watch.begun:  # it sees the end of its stdin: the next one is not to be measured beside it
-            wait_until(lambda: attempt.silent_s() > 3 * BEAT_S, GONE_S, POLL_S)
+    if said.get("ended") in (None, STOPPED) and not attempt.succeeded():
+        _gone(watch)
         attempt.give_up()
         why = said.get("error") or f"{watch.said} on {said.get('node', 'its node')} was lost: " + (
-            said.get("lost") or "Ray's driver ended"
+            said.get("lost") or ("somebody told it to stop" if "ended" in said else "Ray's driver ended")
         )
         if "node" in said:
             attempt.note("ray", said["job"], said["node"], "lost", asked)
@@ -119,7 +129,10 @@ class _Watch(Watch):
     def hear(self, said: IO[bytes]) -> None:
         """In a thread, until the driver ends."""
         for line in said:
-            word = json.loads(line)
+            try:
+                word = json.loads(line)
+            except ValueError:  # half a line of a driver that was killed
+                return
             if "note" in word:
                 note(str(word["note"]))
             self.heard |= word

@@ -60,7 +60,7 @@ def execute(
         )
     attempt = Attempt(run_dir)
     asked = _slurm.asked(options)
-    wanted = _usable(node_of(run_dir.parent, asked)) if options.get("same_node") else None
+    wanted = _usable(node_of(run_dir, asked)) if options.get("same_node") else None
     command = python("capsexp.run", str(attempt.dir), "--job")
     line = ["env", *(f"--unset={name}" for name in _slurm.without_job(os.environ))]
     line += _slurm.launch(options, own, wanted, within_s, _binds(), command)
@@ -79,7 +79,7 @@ def execute(
             ended = _ended(watch.job or watch.seen())
             _cancel(own)
             if watch.begun:
-                made_on(watch.node, run_dir.parent, asked)
+                made_on(watch.node, run_dir, asked)
             return _outcome(attempt, watch, ended, asked, JobEnd(job.process.returncode, last_line(said)))
 
 

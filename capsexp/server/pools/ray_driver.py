@@ -10,7 +10,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -19,10 +18,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from capsexp import lifeline
+from capsexp.ray_connection import brief, join
 
 HERE = str(Path(__file__).resolve().parents[3])  # where capsexp is
 PLACED_S = 60.0  # for the nodes to be found
-PROBE_S = 5.0  # for a cluster's port to answer
 AGAIN_S = 1.0  # before an agent that ended is started again
 ASK_S = 3.0  # between two looks at agents that have just been started, and for each to answer
 ASKED = 10  # looks
@@ -84,16 +83,7 @@ class Cluster:
             os.environ |= {
                 "RAY_TMPDIR": folder, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token, "PYTHONPATH": found
             }  # fmt: skip
-        os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0"}
-        import ray
-
-        self.ray = ray
-        if folder is not None:
-            address = self._local(nodes)
-        elif address != "auto":
-            host, _, port = address.rpartition(":")
-            socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE_S).close()
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        self.ray = join(address if folder is None else self._local(nodes))
 
     @staticmethod
     def _local(nodes: int) -> str:
@@ -189,7 +179,7 @@ def main() -> int:
                 pass
     except Exception as error:
         failed = True
-        _say(out, error=f"pool=ray: {(str(error).splitlines() or [type(error).__name__])[0][:300]}")
+        _say(out, error=f"pool=ray: {brief(error)}")
     finally:
         if cluster is not None:
             cluster.end()
