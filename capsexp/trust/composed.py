@@ -33,6 +33,7 @@ _DOES = {
     "monitor.log": "write {!r}",
     "monitor.html": "write {!r}",
     "executor.name": "have its runs made by {!r}",
+    "executor.address": "have its runs made by the Ray cluster at {!r}",
 }
 # What Hydra itself sets when it composes.
 _SET_BY_HYDRA = ("mode", "sweeper.params", "sweep.dir", "overrides", "runtime", "job.config_name",

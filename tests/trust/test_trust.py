@@ -137,7 +137,7 @@ ASKED = {
 }  # fmt: skip
 
 
-EXECUTED = {f"executor.{key}" for key in ("name", "options", "partition", "constraint", "node", "arguments")}
+EXECUTED = {f"executor.{key}" for key in ("name", "options", "address", "partition", "constraint", "node", "arguments")}
 
 
 def test_every_key_that_loads_runs_or_reaches_something_is_asked_for() -> None:
