@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -12,8 +16,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from capsexp import compose
+from capsexp.config import Config, resolve
 from capsexp.errors import ConfigError
-from capsexp.overrides import how_many, quote_override, unquoted
+from capsexp.overrides import how_many, key_of, quote_override, unquoted
 
 MANY = 200  # runs: more than this is a slip of the keyboard
 # What launches runs and makes them of a command, for which ours wants Hydra's own.
@@ -21,6 +26,7 @@ OURS, BASIC = ("launcher", "sweeper"), "hydra._internal.core_plugins.basic_"
 # What Hydra would do where it launched the runs: of its folders only that of the sweep is ours.
 LAUNCHING = ("callbacks", "job.env_set", "job.env_copy", "job.chdir")
 FOLDERS = ("run.dir", "sweep.subdir", "output_subdir")
+_OF_TRIAL = re.compile(r"\$\{[^}]*\btrial\b")  # a setting that stands for which trial it is
 
 
 def countable(swept: Sequence[str], trials: int) -> None:
@@ -95,3 +101,27 @@ def plain(override: str) -> str:
     key, _, value = override.lstrip("+").partition("=")
     text = unquoted(value)
     return f"{key}={value.replace(chr(39), '') if text == value else text}"
+
+
+class Composer:
+    """The settings of each combination. They are composed once for all trials, as that takes a good part of a second;
+    for each of them where a setting stands for which trial it is. `base`: what `fixed` were composed to, with Hydra's
+    own settings."""
+
+    def __init__(self, config_dir: Path | None, config_name: str, base: DictConfig, fixed: Sequence[str]) -> None:
+        self._of, self._base, self._fixed = (config_dir, config_name), base, list(fixed)
+        self._found: dict[tuple[str, ...], Config | None] = {}
+
+    def of(self, combination: Sequence[str]) -> Config:
+        """Raises ConfigError."""
+        if list(combination) == self._fixed:
+            return resolve(OmegaConf.masked_copy(self._base, [str(key) for key in self._base if key != "hydra"]))
+        rest = tuple(o for o in combination if key_of(o) != "trial")
+        trial = next((value for o in combination if o not in rest and (value := o.partition("=")[2]).isdecimal()), "0")
+        if (known := self._found.get(rest)) is not None and int(trial) > 0:
+            return replace(deepcopy(known), trial=int(trial))
+        tree = compose.raw(combination, *self._of)
+        stands = _OF_TRIAL.search(str(OmegaConf.to_container(tree, resolve=False)))
+        config = resolve(tree)
+        self._found[rest] = None if stands else config
+        return deepcopy(config)

@@ -34,7 +34,8 @@ REACH_S = 5.0  # for a server that runs already to take a connection
 
 
 def check(sweep: PlannedSweep) -> tuple[list[EngineConfig], list[str]]:
-    """Its engines, prepared, and what the user should be told before it begins. Raises ConfigError, ServerError."""
+    """Its engines, prepared, and what the user should be told before it begins. What is found of how long loads last
+    goes into `sweep.expected`. Raises ConfigError, ServerError."""
     configs = [planned.config for planned in sweep.planned]
     engines = list({repr(c.engine): c.engine for c in configs}.values())
     try:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
-from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from capsexp import compose
 from capsexp.analysis.capacity_search import alone
@@ -18,13 +16,12 @@ from capsexp.config import Config, resolve, slug, to_dict, trial_count, worker_c
 from capsexp.config.executor import NODES
 from capsexp.errors import ConfigError
 from capsexp.experiment import probing
-from capsexp.experiment.combinations import combinations, composes, countable, here, plain, split
+from capsexp.experiment.combinations import Composer, combinations, composes, countable, here, plain, split
 from capsexp.keys import AFTERWARDS
 from capsexp.overrides import key_of, quote_override, unquoted
 from capsexp.results.run import Tree
 from capsexp.results.sweep import PlannedRun, Repeats, Sweep
 
-_OF_TRIAL = re.compile(r"\$\{[^}]*\btrial\b")  # a setting that stands for which trial it is
 LONGEST_FOLDER = 230  # bytes of its name: <folder>.zip.sha256 stands beside it
 
 
@@ -93,11 +90,11 @@ def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str, to
     keys = {key_of(o) for o in swept}
     planned: list[Planned] = []
     named: dict[str, list[str]] = {}
-    settings = _Settings(config_dir, config_name, base, fixed)
+    composer = Composer(config_dir, config_name, base, fixed)
     for num, combination in enumerate(wanted):
         said = [o for o in combination if key_of(o) in keys and key_of(o) != "trial"]
         try:
-            config = settings.of(combination)
+            config = composer.of(combination)
         except ConfigError as error:
             last = None if planned else _error(wanted[-1], config_dir, config_name)
             one_of_them = said and last != str(error)  # what is wrong in all of them needs no combination
@@ -110,29 +107,6 @@ def plan(overrides: Sequence[str], config_dir: Path | None, config_name: str, to
     folder = Path(str(base.hydra.sweep.dir)).absolute()
     told_apart = tuple(dict.fromkeys(key_of(o) for o in swept))
     return PlannedSweep(planned[0].config, planned, folder, "hydra.sweep.dir" in given, told_apart, search=search)
-
-
-class _Settings:
-    """Composed once for all trials, as that takes a good part of a second; for each of them where a setting stands for
-    which trial it is. `base`: what `fixed` were composed to, with Hydra's own settings."""
-
-    def __init__(self, config_dir: Path | None, config_name: str, base: DictConfig, fixed: Sequence[str]) -> None:
-        self._of, self._base, self._fixed = (config_dir, config_name), base, list(fixed)
-        self._found: dict[tuple[str, ...], Config | None] = {}
-
-    def of(self, combination: Sequence[str]) -> Config:
-        """Raises ConfigError."""
-        if list(combination) == self._fixed:
-            return resolve(OmegaConf.masked_copy(self._base, [str(key) for key in self._base if key != "hydra"]))
-        rest = tuple(o for o in combination if key_of(o) != "trial")
-        trial = next((value for o in combination if o not in rest and (value := o.partition("=")[2]).isdecimal()), "0")
-        if (known := self._found.get(rest)) is not None and int(trial) > 0:
-            return replace(deepcopy(known), trial=int(trial))
-        tree = compose.raw(combination, *self._of)
-        stands = _OF_TRIAL.search(str(OmegaConf.to_container(tree, resolve=False)))
-        config = resolve(tree)
-        self._found[rest] = None if stands else config
-        return deepcopy(config)
 
 
 def _searched(

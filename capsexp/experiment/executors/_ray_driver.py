@@ -20,12 +20,12 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from capsexp.experiment.executors.base import STOP_S
 from capsexp.experiment.executors.local import last_line
 from capsexp.ray_connection import brief, join
 
 LOOK_S = 0.2
 SAY_S = 5.0  # between two words that no node is free
-STOP_S = 120.0  # for a run to take down and record what it has
 MADE_BY_RAY = ("OMP_NUM_THREADS", "PYTHONHASHSEED")  # what Ray sets for its own workers, beside RAY_*
 
 

@@ -16,7 +16,8 @@ _chosen: dict[tuple[Any, ...], str] = {}  # the node of the first job of each sw
 
 
 class Watch:
-    """Looks after a job while it lasts. `where`: what a node is asked for (`executor.node`, ...)."""
+    """Looks after a job while it lasts. `job` and `node`: None while they are not known; `options`: as for
+    `Executor.execute`."""
 
     def __init__(
         self, attempt: Attempt, within_s: float, options: Mapping[str, Any], meanwhile: Callable[[], None]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+STOP_S = 120.0  # for a run to take down and record what it has, before it is killed
+
 
 @dataclass(frozen=True)
 class JobEnd:

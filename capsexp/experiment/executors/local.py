@@ -11,12 +11,11 @@ from typing import IO, Any
 from capsexp import interrupts
 from capsexp.errors import HarnessError
 from capsexp.experiment.child import Supervised, python
-from capsexp.experiment.executors.base import JobEnd
+from capsexp.experiment.executors.base import STOP_S, JobEnd
 from capsexp.waiting import wait_until
 
 POLL_S = 0.02
 LAST_BYTES = 1 << 16  # of what it said, that hold its last line
-STOP_S = 120.0  # for a run to take down and record what it has, before it is killed
 
 
 def execute(

@@ -20,7 +20,7 @@ from capsexp.errors import ConfigError, HarnessError
 from capsexp.experiment.attempts import Attempt
 from capsexp.experiment.child import Supervised, python
 from capsexp.experiment.executors._watch import Watch, made_on, node_of
-from capsexp.experiment.executors.base import JobEnd
+from capsexp.experiment.executors.base import STOP_S, JobEnd
 from capsexp.experiment.heartbeat import BEAT_S
 from capsexp.experiment.reachability import unreachable
 from capsexp.files import note
@@ -29,8 +29,7 @@ from capsexp.tool import PARENT
 from capsexp.waiting import wait_until
 
 POLL_S = 0.1
-STOP_S = 130.0  # for the driver: a run's own time to end, and some more
-LEAVE_S = 5.0  # for a driver that has nothing to end in order
+LEAVE_S = 5.0  # for a driver that has nothing to end in order, or has ended it
 BEGIN_S = 300.0  # from a node's being free to the run's first line there: Python is read from a network, perhaps
 STOPPED = 130  # the exit code of a run that was told to stop
 CHOOSING = ("constraint", "node")  # the settings that choose nodes
@@ -72,7 +71,8 @@ def execute(
     except BaseException as error:
         with interrupts.deferred():
             if driver is not None:
-                driver.stop(STOP_S if watch.begun and not isinstance(error, HarnessError) else LEAVE_S)
+                gently = watch.begun and not isinstance(error, HarnessError)
+                driver.stop(STOP_S + LEAVE_S if gently else LEAVE_S)
                 hearing.join(LEAVE_S)
             _gone(watch)
             watch.drop("ray", str(error) or "interrupted", asked)

@@ -22,7 +22,7 @@ from capsexp.experiment.attempts import Attempt
 from capsexp.experiment.child import Supervised, python
 from capsexp.experiment.executors import _slurm
 from capsexp.experiment.executors._watch import Watch, made_on, node_of
-from capsexp.experiment.executors.base import JobEnd
+from capsexp.experiment.executors.base import STOP_S, JobEnd
 from capsexp.experiment.executors.local import last_line
 from capsexp.files import note
 from capsexp.tool import PARENT
@@ -32,7 +32,6 @@ POLL_S = 0.1
 QUEUE_S = 2.0  # between two questions to Slurm while a job waits
 ANSWER_S = 30.0  # for Slurm to answer one
 BEGIN_S = 300.0  # from a job's start to our first line there: Python is read from a network, perhaps
-STOP_S = 120.0  # for a run to take down and record what it has
 GONE_S = 120.0  # for a job that was cancelled to leave its node: Slurm's own patience is KillWait, 30 s by default
 
 
