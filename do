@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # ./do run [overrides]    set up if needed, then python -m capsexp (default: workers=1,2,3 -m)
-# ./do test [arguments]   set up if needed, then ruff, mypy, codespell and every test; --fast: the fast tests
+# ./do test [arguments]   set up if needed, then what check does and every test; --fast: the fast tests
+# ./do check              set up if needed, then ruff, mypy and codespell
 # ./do report DIR         build the report of a sweep again from its files, and show it
 # ./do serve [overrides]  start our server alone, on 127.0.0.1:6016
 # ./do help               what capsexp offers
@@ -59,6 +60,18 @@ setup() { # $1: what to install, e.g. .[dev]
     fi
 }
 
+check() {
+    "$(bin)/python" -m ruff check .
+    "$(bin)/python" -m ruff format --check -q .
+    local checks=() platform check
+    for platform in linux win32 darwin; do # side by side, each with what it knows from before
+        "$(bin)/python" -m mypy --platform "$platform" --cache-dir ".mypy_cache/$platform" &
+        checks+=($!)
+    done
+    for check in "${checks[@]}"; do wait "$check"; done
+    "$(bin)/python" -m codespell_lib
+}
+
 run() { exec "$(bin)/python" -m "$@"; }
 
 run_there() { # where the user stands, as python -m does: files are found, and outputs/ made, from there
@@ -79,17 +92,13 @@ run)
     [ $# -gt 0 ] || set -- workers=1,2,3 -m
     run_there capsexp "$@"
     ;;
+check)
+    setup '.[dev]'
+    check
+    ;;
 test)
     setup '.[dev]'
-    "$(bin)/python" -m ruff check .
-    "$(bin)/python" -m ruff format --check -q .
-    checks=()
-    for platform in linux win32 darwin; do # side by side, each with what it knows from before
-        "$(bin)/python" -m mypy --platform "$platform" --cache-dir ".mypy_cache/$platform" &
-        checks+=($!)
-    done
-    for check in "${checks[@]}"; do wait "$check"; done
-    "$(bin)/python" -m codespell_lib
+    check
     if [ "${1:-}" = --fast ]; then
         shift
         run pytest -n logical --maxprocesses 4 --dist worksteal "$@"

@@ -85,9 +85,13 @@ class Holder:
         patience.start()
 
     def _kill(self) -> None:
-        if self._run.poll() is None:
-            with contextlib.suppress(OSError):
-                os.killpg(self._run.pid, signal.SIGKILL)
+        if self._run.poll() is not None:
+            return
+        if sys.platform == "win32":
+            self._run.kill()
+            return
+        with contextlib.suppress(OSError):
+            os.killpg(self._run.pid, signal.SIGKILL)
 
 
 class NoNode(Exception):
