@@ -244,7 +244,7 @@ def write_run(
         start_s=since(outcome.start), end_s=since(outcome.end), cpu_s=round(outcome.cpu_s, 6),
         max_loop_lag_s=round(outcome.max_loop_lag_s, 6), requests=outcome.total,
         thinned=outcome.thinned, warnings=tuple(warnings), packets_every=every, timed=config.load.timed,
-        in_flight_s=outcome.in_flight_s,
+        in_flight_s=outcome.in_flight_s, connections=outcome.connections, handshakes_s=outcome.handshakes_s,
         gave_up=outcome.gave_up_at is not None, unfinished=tuple(_unfinished(outcome, zero)),
         order_seed=seeds.order, arrival_seed=seeds.arrivals, think_seed=seeds.think,
     )  # fmt: skip

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from capsexp import load as loads
+from capsexp.client.connections import Connections
 from capsexp.client.request import OPEN, ConnectionOptions, Request, misdelivered, perform
 from capsexp.config import LoadConfig
 from capsexp.errors import ConfigError
@@ -38,12 +39,15 @@ class Answered:
 @dataclass
 class Outcome:
     """`max_loop_lag_s`: the longest the client itself kept a result waiting. `cpu_s`: CPU seconds of its process.
-    `in_flight_s`: requests under way, summed over time as they began and ended."""
+    `in_flight_s`: requests under way, summed over time as they began and ended. `connections` were opened, which took
+    `handshakes_s` in all."""
 
     requests: list[Request]
     cpu_s: float
     max_loop_lag_s: float
     in_flight_s: float | None = None
+    connections: int | None = None
+    handshakes_s: float | None = None
     gave_up_at: float | None = None  # when the load was ended early
     unfinished: list[Request] = field(default_factory=list)
 
@@ -105,7 +109,8 @@ async def run(
     """Perform all requests within `load.timeout`; what is then unfinished fails. A request holds its place until its
     outcome is known, its connection (of which there is `room` for so many) until that is closed. Raises what is no
     failure of the server but ours."""
-    connections = asyncio.Semaphore(room) if room else nullcontext()
+    rooms = asyncio.Semaphore(room) if room else nullcontext()
+    connections = Connections(load.reuse)
     places = {r.turn.kind: _places(r.turn.places, load.concurrency) for r in requests}
     outcome, lag, flight = Outcome(requests, 0.0, 0.0), Lag(), Flight()
     cpu, began = time.process_time(), time.monotonic()
@@ -124,10 +129,10 @@ async def run(
 
         on_end = once(ended)
         try:
-            async with connections:
+            async with rooms:
                 under_way = True
                 flight.change(+1)
-                await perform(request, url, load, on_result, way, on_end)
+                await perform(request, url, load, on_result, way, on_end, connections)
         finally:
             on_end()
 
@@ -169,7 +174,9 @@ async def run(
             one_user.cancel()
         await asyncio.gather(*users, return_exceptions=True)
         watching.cancel()
+        await connections.close()
     outcome.in_flight_s = flight.sum_s
+    outcome.connections, outcome.handshakes_s = connections.opened, connections.handshakes_s
     if outcome.gave_up_at is not None:
         outcome.unfinished = [r for r in requests if r.final is None and r.error is None and r.begun is not None]
         outcome.requests = [r for r in requests if r.final is not None or r.error is not None]

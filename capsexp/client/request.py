@@ -1,4 +1,4 @@
-"""One request: a sample sent to the server over its own connection."""
+"""One request: a sample sent to the server."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple, cast
 
 from websockets.exceptions import ConnectionClosed
 
 from capsexp.address import no_address
+from capsexp.client.connections import WATCH_S, Connections
 from capsexp.client.reasons import CAUGHT, brief, unexplained, why
-from capsexp.client.transports import OPEN, Connection, ConnectionOptions, Ended, opened
+from capsexp.client.transports import OPEN, Connection, ConnectionOptions, Ended
 from capsexp.config import LoadConfig
 from capsexp.counts import counted
 from capsexp.load import Turn
@@ -24,7 +26,6 @@ from capsexp.targets.base import Event, Frame, Posted
 
 __all__ = ["OPEN", "ConnectionOptions", "Request", "perform"]
 
-WATCH_S = 0.1  # after a final result, for a second one to show
 BROKEN = (ConnectionClosed, ConnectionError)  # of a connection: what was received says why
 
 
@@ -91,10 +92,13 @@ async def perform(
     on_result: Callable[[Request], None],
     way: ConnectionOptions = OPEN,
     on_end: Callable[[], None] = lambda: None,
+    connections: Connections | None = None,
 ) -> None:
     """Send the sample in messages and take results until the final one; whatever the server does wrong ends up in
     `request.error`. `on_end` is called as soon as it is known what came of the request; the connection then stays for
-    a moment (see _watch) and is closed. Raises HarnessError, and what is a fault of ours."""
+    a moment (see _watch) and is closed. With `connections` that are kept it is there for another request at once, and
+    `on_end` not called. Raises HarnessError, and what is a fault of ours."""
+    connections = connections or Connections()
     target = way.target
     request.begun = time.monotonic()
     if request.due is None:
@@ -105,9 +109,13 @@ async def perform(
         )
         talk = TARGETS.get(target.name).begin(target, told)
         head = cast(Posted, talk).head() if target.transport == "http" else {}
-        async with opened(target.transport, target.at(url), way, head) as connection:
-            if not await _converse(request, connection, talk, load, on_result, on_end):
-                await _watch(request, connection, talk)
+        async with connections.lend(target.transport, target.at(url), way, head) as lent:
+            known = (lambda: None) if connections.keep else on_end
+            ended = await _converse(request, lent.connection, talk, load, on_result, known)
+            if connections.keep:
+                lent.after = partial(_watch, request, lent.connection, talk, None)
+            elif not ended:
+                await _watch(request, lent.connection, talk, WATCH_S)
     except CAUGHT as error:
         if request.final is None or request.sent is None:  # what happens to the connection afterwards is no matter
             request.error = misdelivered(request, why(error, url, load.message_s, way))
@@ -234,7 +242,7 @@ def _counted(request: Request, event: Event) -> bool:
     return True
 
 
-async def _watch(request: Request, connection: Connection, talk: Conversation) -> None:
+async def _watch(request: Request, connection: Connection, talk: Conversation, seconds: float | None) -> None:
     """A second final message would be a fault of the server: give it a moment to show. Nobody waits for this."""
 
     async def late() -> None:
@@ -243,4 +251,4 @@ async def _watch(request: Request, connection: Connection, talk: Conversation) -
                 _counted(request, event)
 
     with contextlib.suppress(asyncio.TimeoutError, Ended, ProtocolError, *CAUGHT):
-        await asyncio.wait_for(late(), WATCH_S)
+        await asyncio.wait_for(late(), seconds)

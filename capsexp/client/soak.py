@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
+from capsexp.client.connections import Connections
 from capsexp.client.load import Answered, Lag, Outcome, plan, timed_out
 from capsexp.client.request import OPEN, ConnectionOptions, Request, perform
 from capsexp.config import LoadConfig
@@ -140,12 +141,14 @@ async def run(
     saved every `save_s` seconds; `ended` is called when a request was recorded. Raises what is no failure of the
     server but ours."""
     until = time.monotonic() + seconds
-    connections, under_way = asyncio.Semaphore(room or sys.maxsize), set[asyncio.Task[None]]()
+    rooms, under_way = asyncio.Semaphore(room or sys.maxsize), set[asyncio.Task[None]]()
+    connections = Connections(load.reuse)
 
     async def one(request: Request, on_end: Callable[[], None]) -> None:
         try:
-            async with connections:
-                await asyncio.wait_for(perform(request, url, load, lambda request: None, way, on_end), load.timeout)
+            async with rooms:
+                performing = perform(request, url, load, lambda request: None, way, on_end, connections)
+                await asyncio.wait_for(performing, load.timeout)
         except asyncio.TimeoutError:
             if request.final is None:
                 request.error = timed_out(request, load)
@@ -167,10 +170,14 @@ async def run(
 
     lag, began = Lag(), time.process_time()
 
+    def counted() -> None:
+        record.cpu_s, record.max_loop_lag_s = time.process_time() - began, lag.longest
+        record.connections, record.handshakes_s = connections.opened, connections.handshakes_s
+
     async def saving() -> None:
         while True:
             await asyncio.sleep(save_s)
-            record.cpu_s, record.max_loop_lag_s = time.process_time() - began, lag.longest
+            counted()
             await save(record.snapshot())
 
     watching, saver = asyncio.create_task(lag.watch()), asyncio.create_task(saving())
@@ -181,9 +188,10 @@ async def run(
         if saver.done():  # only by an error
             saver.result()
         await working
-        record.cpu_s, record.max_loop_lag_s = time.process_time() - began, lag.longest
+        counted()
         await asyncio.gather(*under_way)
     finally:
         for task in (working, *beside, *under_way):
             task.cancel()
         await asyncio.gather(working, *beside, *under_way, return_exceptions=True)
+        await connections.close()

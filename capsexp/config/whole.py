@@ -173,6 +173,8 @@ def _spoken(config: Config) -> Iterator[str]:
         yield f"server.url: {no_address(server.url, target.transport)}"
     if server.token and not target.tokens:
         yield f"server.token: the protocol of target={target.name} has no token; leave it out"
+    if config.load.reuse and not target.reuses:
+        yield f"load.reuse: a server of target={target.name} takes one request per connection; leave it out"
     if "numbers" in target.ignore and not all(map(find_spec, ("num2words", "cn2an"))):
         yield "target.ignore: ignoring the spelling of numbers needs more packages: pip install 'capsexp[numbers]'"
     if strange := sorted(target.tells - TOLD.keys()):

@@ -44,21 +44,24 @@ def _said(open_: Sequence[Open]) -> Iterator[str]:
 
 class Further:
     """Asked after the planned runs, and after each that it asked for. `took_s` is told what the last run of each
-    configuration took; `stopped`: the setting that ended it, where that was the time."""
+    configuration took; `stopped`: the setting that ended it, where that was the time, which counts from `since` (Unix
+    time) on."""
 
     def __init__(self, sweep: PlannedSweep) -> None:
         self.took_s: dict[str, float] = {}
         self.stopped: str | None = None
         self._sweep = sweep
+        self.since: float | None = None
         self._begun: float | None = None
-        self._made = time.monotonic()
+        if sweep.search is not None:  # the first run of each counts too
+            self._begin()
         self._fruitless = 0
         self._repeated: tuple[str, int] | None = None
 
     def runs(self, report: Report) -> Wanted:
         """What is to be run next, all of one trial; nothing where the sweep is done."""
         if not any(one.race for one in report.trials.open):  # its rounds are what is planned
-            self._begun = time.monotonic() if self._begun is None else self._begun
+            self._begin()
         if self._sweep.search is not None:
             return self._probes(report, self._sweep.search)
         most, repeated = self._sweep.config.trials_max, self._repeated
@@ -67,7 +70,7 @@ class Further:
             self._fruitless = self._fruitless + 1 if repeated in again else 0
         disturbed = trials.repeats(report.configurations, most)[:1] if self._fruitless < trials.FRUITLESS else []
         wanted = disturbed or trials.further(report.configurations, report.trials.open, most)
-        if wanted and self._begun is not None and not self._in_time(wanted, time.monotonic() - self._begun):
+        if wanted and not self._in_time(wanted):
             self.stopped = trials.BUDGET
             return []
         self._repeated = disturbed[0] if disturbed else None
@@ -78,6 +81,13 @@ class Further:
                 note(f"trial {wanted[0][1]}, as {line}")
         return wanted
 
+    def _begin(self) -> None:
+        if self._begun is None:
+            self._begun, self.since = time.monotonic(), time.time()
+
+    def _spent_s(self) -> float:
+        return 0.0 if self._begun is None else time.monotonic() - self._begun
+
     def _probes(self, report: Report, search: Mapping[str, Any]) -> Wanted:
         """The load to try next, of the configuration of which the fewest were tried: in turns, as trials are."""
         open_ = [one for one in report.capacity if one.next is not None]
@@ -86,17 +96,17 @@ class Further:
         one = min(open_, key=lambda one: sum(probe.runs for probe in one.probes))
         assert one.next is not None
         key = probing.key(one.name, one.next, one.over)
-        budget_s, spent_s = search["budget_s"], time.monotonic() - self._made  # with the first run of each
-        if budget_s is not None and spent_s > budget_s:
+        budget_s = search["budget_s"]
+        if budget_s is not None and self._spent_s() > budget_s:
             self.stopped = BUDGET
             return []
         high = f"less than {one.infeasible_min:g}" if one.infeasible_min is not None else "no bound yet"
         note(f"{one.key}: {one.over} is at least {one.feasible_max or 0:g}, {high}; next {one.next:g}")
         return [(key, one.trial)]
 
-    def _in_time(self, wanted: Wanted, spent_s: float) -> bool:
+    def _in_time(self, wanted: Wanted) -> bool:
         """Whether they can be run within report.budget_s, each taking what the last one of its configuration took."""
         budget_s = self._sweep.config.report.budget_s
-        if self._sweep.config.trials != "auto" or budget_s is None:
+        if self._begun is None or self._sweep.config.trials != "auto" or budget_s is None:
             return True
-        return bool(spent_s + sum(self.took_s.get(key, 0.0) for key, _ in wanted) <= budget_s)
+        return bool(self._spent_s() + sum(self.took_s.get(key, 0.0) for key, _ in wanted) <= budget_s)

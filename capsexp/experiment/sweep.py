@@ -237,9 +237,15 @@ def make_folder(sweep: PlannedSweep) -> Path:
 
 
 def record(
-    sweep: PlannedSweep, argv: Sequence[str], folder: Path, interrupted: bool, stopped: str | None = None
+    sweep: PlannedSweep,
+    argv: Sequence[str],
+    folder: Path,
+    interrupted: bool,
+    stopped: str | None = None,
+    further_since: float | None = None,
 ) -> Sweep:
-    """What sweep.json is to hold; `stopped`: the setting that ended trials=auto, where that was the time."""
+    """What sweep.json is to hold; `stopped`: the setting that ended trials=auto, where that was the time, which counts
+    from `further_since` (Unix time) on."""
     config, settings = sweep.config, to_dict(sweep.config)
     return Sweep(
         name=config.name,
@@ -260,6 +266,7 @@ def record(
         trials_max=config.trials_max,
         racing=config.search.name == "race",
         stopped=stopped,
+        further_since=further_since,
         search=sweep.search,
         schedules=sweep.schedules,
         thresholds_before=sweep.thresholds_before,

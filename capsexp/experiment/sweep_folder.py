@@ -24,11 +24,13 @@ from capsexp.runfiles import PASSING
 
 
 class SweepFolder:
-    """`argv` is what was asked for. `begun`: it can be resumed; `stopped`: the setting that ended trials=auto."""
+    """`argv` is what was asked for. `begun`: it can be resumed; `stopped`: the setting that ended trials=auto, whose
+    time counts from `further_since` (Unix time) on."""
 
     def __init__(self, path: Path, sweep: PlannedSweep, argv: list[str], resumed: bool) -> None:
         self.path, self.begun = path, resumed
         self.stopped: str | None = None
+        self.further_since: float | None = None
         self._sweep, self._argv, self._resumed = sweep, argv, resumed
 
     def begin(
@@ -67,7 +69,8 @@ class SweepFolder:
 
     def record(self, interrupted: bool = False) -> None:
         """sweep.json as it is now. Raises StorageError."""
-        write_plan(self.path, record(self._sweep, self._argv, self.path, interrupted, self.stopped), self._sweep.mine)
+        now = record(self._sweep, self._argv, self.path, interrupted, self.stopped, self.further_since)
+        write_plan(self.path, now, self._sweep.mine)
 
     def checkpoint(self) -> None:
         rebuild(self.path)

@@ -44,6 +44,7 @@ class SweepRunner:
         self._due = outstanding(sweep, redo) if resumed else [(planned, "") for planned in sweep.planned]
         self._folder = SweepFolder(sweep.folder if resumed else make_folder(sweep), sweep, argv, resumed)
         self._jobs, self._further = Jobs(sweep, self._folder), Further(sweep)
+        self._folder.further_since = self._further.since
 
     def run(self, asked: list[int]) -> int:
         """Run what is due and report; the exit code. `asked`: the signals that have come. Raises StorageError."""
@@ -101,6 +102,7 @@ class SweepRunner:
         yield from (planned for planned, _ in self._due)
         while wanted := self._further.runs(assemble(read_sweep(self._folder.path))):
             added = add(self._sweep, wanted, self._config_dir, self._config_name)
+            self._folder.further_since = self._further.since
             self._folder.record()
             yield from added
         if self._further.stopped:

@@ -121,14 +121,16 @@ class Folder:
             return frozenset()
 
     def _further_s(self) -> float | None:
-        """What a search for a capacity or trials=auto may take beside what is planned: as long as it needs, where its
-        budget is null."""
+        """What a search for a capacity or trials=auto may take beside what is planned: what is left of its budget, or
+        as long as it needs, where that is null."""
         search, asked = self._sweep.search, self._sweep.report
         settings = search if search is not None else asked if self._sweep.trials == "auto" else {}
         if "budget_s" not in settings:
             return None
         budget_s = settings["budget_s"]
-        return float(budget_s) if isinstance(budget_s, int | float) else math.inf
+        since = self._sweep.further_since
+        spent_s = 0.0 if since is None else max(0.0, time.time() - since)
+        return max(0.0, budget_s - spent_s) if isinstance(budget_s, int | float) else math.inf
 
     def _cpus(self) -> float | None:
         try:

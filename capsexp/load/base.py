@@ -48,6 +48,7 @@ class LoadConfig:
     message_s: float = setting(
         60.0, "s of audio per message", low=0.01, high=60, hint="CapsWriter sends at most 60 s of audio in a message"
     )
+    reuse: bool = setting(False, "keep a connection for further requests, where the target allows it")
     seed: int = setting(0, "seed of the order of requests; 0: as listed", high=2**64)
     arrival_seed: int = setting(0, "seed of the times at which requests begin", high=2**64)
     think_seed: int = setting(0, "seed of users' pauses", high=2**64)

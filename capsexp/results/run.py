@@ -162,8 +162,9 @@ class Unfinished(msgspec.Struct, frozen=True, kw_only=True):
 class ClientFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What the client says of itself (client.json): times on the run's clock; `thinned`: not all requests have a row;
     `packets_every`: of how many packets one has a row; `timed`: its load lasts as long as it says; `in_flight_s`:
-    requests under way, summed over time as it counted them; the seeds of what it drew; `gave_up`: the load was ended
-    early, with these `unfinished`, of which there are no rows."""
+    requests under way, summed over time as it counted them; `connections` it opened, which took `handshakes_s` in all,
+    before the first byte of their requests; the seeds of what it drew; `gave_up`: the load was
+    ended early, with these `unfinished`, of which there are no rows."""
 
     start_s: float | None = None
     end_s: float | None = None
@@ -175,6 +176,8 @@ class ClientFacts(msgspec.Struct, frozen=True, kw_only=True):
     packets_every: int = 1
     timed: bool = False
     in_flight_s: float | None = None
+    connections: int | None = None
+    handshakes_s: float | None = None
     order_seed: int | None = None
     arrival_seed: int | None = None
     think_seed: int | None = None

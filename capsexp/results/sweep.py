@@ -47,7 +47,8 @@ class Repeats(msgspec.Struct, frozen=True, kw_only=True):
 class Sweep(msgspec.Struct, frozen=True, kw_only=True):
     """`folder`: as it was typed where the sweep was started; `told`: the keys that tell its runs apart; `repeats`: by
     the kind of load; `expected_load_s`: seconds that loads were expected to take, by key; `stopped`: the setting that
-    ended trials=auto or a search, where that was the time; `search`: for a capacity, its settings and what is searched;
+    ended trials=auto or a search, where that was the time; `further_since`: the Unix time from which its budget counts,
+    once what was planned at first is over; `search`: for a capacity, its settings and what is searched;
     `thresholds_before`: those that its runs were made with, where they were changed afterwards; `schedules`: by setting
     (`load.csv`), where its folder keeps a table that a load reads, by the name that it had. Settings are those of the
     version that wrote them."""
@@ -65,6 +66,7 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
     trials_max: int = 1
     racing: bool = False  # search=race
     stopped: str | None = None
+    further_since: float | None = None
     search: Tree | None = None
     schedules: dict[str, dict[str, str]] = {}
     thresholds: Tree

@@ -60,6 +60,7 @@ class TargetConfig:
     pcm16: ClassVar[bool] = False  # its audio is 16 bits wide: made so once for each sample, not for each request
     largest_frame: ClassVar[int | None] = None  # bytes that the target itself keeps to; else load.message_s decides
     where: ClassVar[str] = "server.url"  # the settings that say where `at` is
+    reuses: ClassVar[bool] = False  # a connection takes another request after the final result
     tokens: ClassVar[bool] = True  # such a server may ask for one, which goes into a header
     partials: ClassVar[bool] = False  # such a server may send texts that still change
     tells: ClassVar[frozenset[str]] = frozenset(TOLD)  # of TOLD; what such a server does not tell, it is not judged by
@@ -105,7 +106,7 @@ def as_pcm16(audio: NDArray[Any]) -> NDArray[Any]:
 
 
 class Conversation(Protocol):
-    """One request on a connection of its own: what is sent, in this order, and what comes back at any time.
+    """One request on a connection that it has for itself: what is sent, in this order, and what comes back at any time.
 
     Frames are made one by one while they are sent: all at once they would hold several times the audio."""
 

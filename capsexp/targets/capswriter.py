@@ -19,6 +19,7 @@ class Settings(TargetConfig):
 
     subprotocols: ClassVar[tuple[str, ...]] = (SUBPROTOCOL,)
     local: ClassVar[bool] = True
+    reuses: ClassVar[bool] = True
     measures: ClassVar[frozenset[str]] = frozenset({"probe_timeout", "final"})
 
     name: str = "capswriter"

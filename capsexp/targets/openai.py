@@ -36,6 +36,7 @@ class Settings(TargetConfig):
 
     transport: ClassVar[str] = "http"
     pcm16: ClassVar[bool] = True
+    reuses: ClassVar[bool] = True
     where: ClassVar[str] = "server.url and target.path"
     tells: ClassVar[frozenset[str]] = frozenset()  # FunASR's `duration` is the time that it took
     measures: ClassVar[frozenset[str]] = frozenset(

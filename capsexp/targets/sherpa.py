@@ -21,6 +21,7 @@ class Settings(TargetConfig):
     """sherpa-onnx' offline WebSocket servers, in C++ and in Python."""
 
     tells: ClassVar[frozenset[str]] = frozenset()
+    reuses: ClassVar[bool] = True
     largest_frame: ClassVar[int | None] = LARGEST
 
     name: str = "sherpa"

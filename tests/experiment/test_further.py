@@ -49,7 +49,7 @@ def test_what_is_open_is_run_and_said(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_no_run_is_begun_that_would_end_after_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr(further, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(further, "time", SimpleNamespace(monotonic=lambda: now, time=lambda: 1e9 + now))
     asked = Further(a_sweep(budget_s=60.0))
     asked.took_s.update({"workers=1": 20.0, "workers=2": 10.0})
     assert asked.runs(a_report())
@@ -57,7 +57,7 @@ def test_no_run_is_begun_that_would_end_after_the_time(monkeypatch: pytest.Monke
     assert asked.runs(a_report())  # ends at 160 s, which is 60 s after the first question
     now = 130.1
     assert asked.runs(a_report()) == []
-    assert asked.stopped == "budget_s"
+    assert (asked.stopped, asked.since) == ("budget_s", 1e9 + 100)
 
 
 @pytest.mark.parametrize("sweep", [a_sweep(budget_s=None), a_sweep(trials=3, budget_s=0.0)])
@@ -89,7 +89,7 @@ def test_the_rounds_of_a_race_are_said_and_take_none_of_the_time(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = 100.0
-    monkeypatch.setattr(further, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(further, "time", SimpleNamespace(monotonic=lambda: now, time=lambda: 1e9 + now))
     asked = Further(a_sweep(budget_s=60.0, search="race"))
     asked.took_s.update({"workers=1": 20.0, "workers=2": 10.0})
     rounds = tuple(Open(key=key, beside=(), why="in the race", race=True) for key in ("workers=1", "workers=2"))

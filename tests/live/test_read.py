@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,15 @@ def test_what_may_come_beside_what_is_planned_is_said(folder: Path, asked: dict[
     sweep.write_text(json.dumps({**json.loads(sweep.read_text()), **asked}))
     assert left_said(folder).partition(" left")[2] == said
     assert line(shown(Folder(folder, figures=False).look()), 0.0).partition(", until ")[2][5:] == said
+
+
+def test_what_is_spent_of_that_time_does_not_come_again(folder: Path) -> None:
+    sweep = folder / "sweep.json"
+    asked = {"trials": "auto", "report": {"budget_s": 480.0}, "further_since": time.time() - 170}
+    sweep.write_text(json.dumps({**json.loads(sweep.read_text()), **asked}))
+    assert left_said(folder).endswith("; then up to 5 min of further runs")
+    sweep.write_text(json.dumps({**json.loads(sweep.read_text()), "further_since": time.time() - 500}))
+    assert "further" not in left_said(folder)
 
 
 def test_a_sweep_is_over_when_all_have_ended_and_the_report_is_there(folder: Path) -> None:

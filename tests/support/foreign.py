@@ -23,18 +23,17 @@ def text(samples: int) -> str:
 
 
 async def sherpa_python(connection: ServerConnection) -> None:
-    """Plain text; frames above 1 MiB are refused by the listener's max_size."""
-    frame = await connection.recv()
-    assert isinstance(frame, bytes)
-    rate, size = struct.unpack("<ii", frame[:8])
-    data = frame[8:]
-    while len(data) < size:
-        more = await connection.recv()
-        assert isinstance(more, bytes)
-        data += more
-    assert (rate, len(data)) == (16_000, size)
-    await connection.send(text(size // 4) if size else "<EMPTY>")
-    await connection.wait_closed()
+    """Plain text, one request after another; frames above 1 MiB are refused by the listener's max_size."""
+    async for frame in connection:
+        assert isinstance(frame, bytes)
+        rate, size = struct.unpack("<ii", frame[:8])
+        data = frame[8:]
+        while len(data) < size:
+            more = await connection.recv()
+            assert isinstance(more, bytes)
+            data += more
+        assert (rate, len(data)) == (16_000, size)
+        await connection.send(text(size // 4) if size else "<EMPTY>")
 
 
 def funasr(version: str) -> Handler:

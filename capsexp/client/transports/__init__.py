@@ -13,8 +13,8 @@ __all__ = ["OPEN", "Connection", "ConnectionOptions", "Ended", "Garbled", "Redir
 
 
 def opened(
-    transport: str, url: str, way: ConnectionOptions, head: Mapping[str, str]
+    transport: str, url: str, way: ConnectionOptions, head: Mapping[str, str], keep: bool = False
 ) -> AbstractAsyncContextManager[Connection]:
-    """A connection, for one request; see `Opening`. Only the transport that is used is imported."""
+    """A connection; see `Opening`. Only the transport that is used is imported."""
     module = importlib.import_module(f"{__name__}.{transport}")
-    return cast(Opening, module.opened)(url, way, head)
+    return cast(Opening, module.opened)(url, way, head, keep)

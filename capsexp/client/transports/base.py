@@ -43,7 +43,7 @@ def as_bytes(frame: Frame) -> bytes | memoryview:
 
 
 class Connection(Protocol):
-    """For one request."""
+    """For a request, or for several, one after another."""
 
     async def send(self, frame: Frame) -> None:
         """Returns when it was handed to the system, or nearly all of it."""
@@ -55,6 +55,10 @@ class Connection(Protocol):
 
     async def receive(self) -> str | bytes:
         """A message, or where there is none of these the bytes that have come; raises Ended at the end."""
+        ...
+
+    def again(self, head: Mapping[str, str]) -> bool:
+        """Begin another request, of which the target says `head`; False where this connection takes none."""
         ...
 
 
@@ -88,8 +92,9 @@ class Opening(Protocol):
     """What a module of a transport has as `opened`."""
 
     def __call__(
-        self, url: str, way: ConnectionOptions, head: Mapping[str, str]
+        self, url: str, way: ConnectionOptions, head: Mapping[str, str], keep: bool
     ) -> AbstractAsyncContextManager[Connection]:
-        """`head`: what the target says of the request before its frames, where the transport has a place for it. Raises
-        OSError, what else the transport's library raises, and ValueError for what is no address."""
+        """`head`: what the target says of the request before its frames, where the transport has a place for it;
+        `keep`: there may be another request. Raises OSError, what else the transport's library raises, and ValueError
+        for what is no address."""
         ...

@@ -1,5 +1,4 @@
-"""HTTP/1.1: a POST on a connection of its own. The frames are its body; what comes back is the answer's body, and its
-end the status."""
+"""HTTP/1.1: a POST. The frames are its body; what comes back is the answer's body, and its end the status."""
 
 from __future__ import annotations
 
@@ -17,15 +16,27 @@ from capsexp.targets.base import Frame
 
 
 class Http:
+    """`headers`: of every request."""
+
     def __init__(self, reader: Reader, writer: asyncio.StreamWriter, url: str, headers: Mapping[str, str]) -> None:
         self._reader, self._writer = reader, writer
-        self._state, self._status = h11.Connection(h11.CLIENT), (0, "")
+        self._state, self._url, self._headers = h11.Connection(h11.CLIENT), url, headers
+
+    def begin(self, head: Mapping[str, str]) -> None:
+        self._status = (0, "")
         self._sized = True  # the answer says itself where it ends
-        parts = urlsplit(url)
+        parts = urlsplit(self._url)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        fields = {"Host": parts.netloc.rpartition("@")[2], "Connection": "close", **headers}
+        fields = {"Host": parts.netloc.rpartition("@")[2], **self._headers, **head}
         request = h11.Request(method="POST", target=path, headers=list(fields.items()))
         self._first = self._state.send(request) or b""  # goes with the first frame
+
+    def again(self, head: Mapping[str, str]) -> bool:
+        if {self._state.our_state, self._state.their_state} != {h11.DONE} or self._reader.at_eof():
+            return False
+        self._state.start_next_cycle()
+        self.begin(head)
+        return True
 
     async def send(self, frame: Frame) -> None:
         data: Any = as_bytes(frame)
@@ -75,6 +86,8 @@ class Http:
 
 
 @asynccontextmanager
-async def opened(url: str, way: ConnectionOptions, head: Mapping[str, str]) -> AsyncIterator[Http]:
+async def opened(url: str, way: ConnectionOptions, head: Mapping[str, str], keep: bool) -> AsyncIterator[Http]:
     async with stream(url, way) as (reader, writer):
-        yield Http(reader, writer, url, {**way.headers, **head})
+        http = Http(reader, writer, url, way.headers if keep else {"Connection": "close", **way.headers})
+        http.begin(head)
+        yield http

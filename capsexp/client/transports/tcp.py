@@ -52,6 +52,9 @@ class Tcp:
             raise self._reader.broken or Ended(0)
         return read
 
+    def again(self, head: Mapping[str, str]) -> bool:
+        return not self._reader.at_eof()
+
 
 @asynccontextmanager
 async def stream(url: str, way: ConnectionOptions) -> AsyncIterator[tuple[Reader, asyncio.StreamWriter]]:
@@ -91,6 +94,6 @@ async def _within(seconds: float, what: Coroutine[Any, Any, T]) -> T:
 
 
 @asynccontextmanager
-async def opened(url: str, way: ConnectionOptions, head: Mapping[str, str]) -> AsyncIterator[Tcp]:
+async def opened(url: str, way: ConnectionOptions, head: Mapping[str, str], keep: bool) -> AsyncIterator[Tcp]:
     async with stream(url, way) as (reader, writer):
         yield Tcp(reader, writer)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+from websockets.protocol import State
 from websockets.typing import Subprotocol
 
 from capsexp.address import is_secure
@@ -35,6 +36,9 @@ class WebSocket:
                 raise
             raise Ended(error.rcvd.code, error.rcvd.reason) from error
 
+    def again(self, head: Mapping[str, str]) -> bool:
+        return self._connection.state is State.OPEN
+
 
 class _Here(connect):
     """Audio and token go to the address that was given, and nowhere that it sends us on to."""
@@ -44,7 +48,7 @@ class _Here(connect):
 
 
 @asynccontextmanager
-async def opened(url: str, way: ConnectionOptions, head: Mapping[str, str]) -> AsyncIterator[WebSocket]:
+async def opened(url: str, way: ConnectionOptions, head: Mapping[str, str], keep: bool) -> AsyncIterator[WebSocket]:
     async with _Here(
         url,
         subprotocols=[Subprotocol(name) for name in way.target.subprotocols] or None,

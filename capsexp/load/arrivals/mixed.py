@@ -16,7 +16,7 @@ from capsexp.setting import problems, setting
 
 WHOLE = frozenset({
     "seg_duration", "seg_overlap", "seed", "arrival_seed", "think_seed", "timeout", "progress", "min_s", "give_up_s",
-    "give_up_late", "give_up_class",
+    "give_up_late", "give_up_class", "reuse",
 })  # fmt: skip
 
 
