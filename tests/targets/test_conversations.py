@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosedError
 
-from capsexp.client import request as client
+from capsexp.client import connections
 from capsexp.client.load import run
 from capsexp.client.request import ConnectionOptions, Request
 from capsexp.client.transports import Ended
@@ -277,12 +277,14 @@ def test_a_close_at_any_point_is_a_final_result_or_an_error(
             raise Ended(code) if in_order else ConnectionClosedError(None, None)
 
     @asynccontextmanager
-    async def opened(transport: str, url: str, way: ConnectionOptions, head: Mapping[str, str]) -> AsyncIterator[Line]:
+    async def opened(
+        transport: str, url: str, way: ConnectionOptions, head: Mapping[str, str], keep: bool
+    ) -> AsyncIterator[Line]:
         yield Line()
 
     request = Request(0, "t", "x", noise(0.5, 1))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(client, "opened", opened)
+        patch.setattr(connections, "opened", opened)
         way = ConnectionOptions(target=TARGETS.settings(target)(**own))
         asyncio.run(run([request], "", LoadConfig(timeout=PATIENCE), way=way))
     whole = len(given_up) == len(frames) and (in_order or target != "openai")
