@@ -35,8 +35,8 @@ class Lent:
 
 
 class Connections:
-    """`keep`: those of requests that ended well are there for the next ones, so that there are as many as there were
-    requests at once. `opened`: how many were opened, which took `handshakes_s` in all."""
+    """`keep`: the connection of a request that ended well is kept for a later one, so that no more are open than there
+    are requests at once. `opened`: how many were opened, which took `handshakes_s` seconds in all."""
 
     def __init__(self, keep: bool = False) -> None:
         self.keep = keep

@@ -96,8 +96,8 @@ async def perform(
 ) -> None:
     """Send the sample in messages and take results until the final one; whatever the server does wrong ends up in
     `request.error`. `on_end` is called as soon as it is known what came of the request; the connection then stays for
-    a moment (see _watch) and is closed. With `connections` that are kept it is there for another request at once, and
-    `on_end` not called. Raises HarnessError, and what is a fault of ours."""
+    a moment (see _watch) and is closed. Where `connections` are kept, it is free for another request when this returns,
+    and `on_end` is not called. Raises HarnessError, and what is a fault of ours."""
     connections = connections or Connections()
     target = way.target
     request.begun = time.monotonic()
@@ -243,7 +243,8 @@ def _counted(request: Request, event: Event) -> bool:
 
 
 async def _watch(request: Request, connection: Connection, talk: Conversation, seconds: float | None) -> None:
-    """A second final message would be a fault of the server: give it a moment to show. Nobody waits for this."""
+    """A second final message would be a fault of the server: give it so many seconds to show; None: until the next
+    request takes the connection, which then counts it as another's. Nobody waits for this."""
 
     async def late() -> None:
         while True:

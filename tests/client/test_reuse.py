@@ -33,11 +33,20 @@ async def listening(handler: Callable[[ServerConnection], Awaitable[None]]) -> A
 
 
 def sent(handler: Callable[[ServerConnection], Awaitable[None]], asked: list[Request], target: str) -> Outcome:
+    """The client has counted as many connections as the server."""
+    came = count()
+
+    async def counting(connection: ServerConnection) -> None:
+        next(came)
+        await handler(connection)
+
     async def main() -> Outcome:
-        async with listening(handler) as url:
+        async with listening(counting) as url:
             return await run(asked, url, KEEPING, way=ConnectionOptions(target=TARGETS.settings(target)()))
 
-    return asyncio.run(main())
+    outcome = asyncio.run(main())
+    assert outcome.connections == next(came)
+    return outcome
 
 
 async def one_after_another(connection: ServerConnection) -> None:
@@ -96,9 +105,10 @@ def test_a_second_final_result_is_seen_of_who_waits_for_the_next() -> None:
 
 @pytest.mark.parametrize(("closing", "connections"), [(b"", 2), (b"Connection: close\r\n", 6)])
 def test_http_is_kept_alive_where_the_server_allows_it(closing: bytes, connections: int) -> None:
-    heads = []
+    heads, came = [], count()
 
     async def serving(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        next(came)
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 heads.append(head.lower())
@@ -119,7 +129,7 @@ def test_http_is_kept_alive_where_the_server_allows_it(closing: bytes, connectio
 
     outcome = asyncio.run(main())
     assert [r.result and r.result.text for r in outcome.requests] == ["a b c"] * 6, outcome.requests[0].error
-    assert outcome.connections == connections
+    assert outcome.connections == next(came) == connections
     assert len(heads) == 6 and not any(b"connection: close" in head for head in heads)
 
 
