@@ -19,7 +19,7 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, An
 
 
 class CsvFile:
-    """Rows by column name; a missing or None value is an empty cell, floats are rounded to a microsecond."""
+    """Rows by column name; a missing or None value is an empty cell, floats are rounded to six decimals."""
 
     def __init__(self, file: TextIO, columns: Sequence[str], header: bool = True) -> None:
         self._file = file
@@ -40,9 +40,9 @@ class CsvFile:
 
 
 class BoundedCsv:
-    """A table of at most `most` groups of rows, however long it is written: then every second one goes, and of those
-    that follow every second (fourth, ...) is kept, so that what is left is spread evenly over the whole time. Of the
-    groups that one stands for it is the one of the largest `weight`; the very last one is kept as well."""
+    """A table of at most `most` groups of rows. When it is full, every second group is removed,
+    and from then on one of every two (four, ...) is kept, so that the rest is spread evenly over the whole time. Of the
+    groups that a kept one stands for it has the largest `weight`; the very last group is kept as well."""
 
     def __init__(
         self,

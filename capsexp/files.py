@@ -1,6 +1,8 @@
-"""Writing so that a reader never sees half a file, what is written survives a power cut.
+"""Writes files so that a reader never sees half of one, and what was written survives a power cut.
 
-Everything here that writes raises StorageError, in one line, when the disk is full, read-only or gone.
+What writes a whole file raises StorageError, in one line, when the disk is full, read-only or gone. The steps that it
+is made of (`taking_place`, `put`, `sync`, `sync_folder`) raise OSError; output for the user (`tell`, `note`) and
+`bound_log` raise neither.
 """
 
 from __future__ import annotations

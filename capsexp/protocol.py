@@ -21,7 +21,7 @@ RATE = 16_000
 SUBPROTOCOL = "binary"
 MAX_SEGMENT_SECONDS = 600.0
 MAX_VALUES = 10_000  # of JSON in a client's message: a value may take 20 times its text, and seconds to be read
-PAYLOAD = 16_384  # characters of audio from which on a message is read around it
+PAYLOAD = 16_384  # characters: base64 audio of this length or more is cut out before the JSON is parsed
 MAX_TASK_ID = 200  # characters: it goes back with every result
 
 Audio = NDArray[np.float32]

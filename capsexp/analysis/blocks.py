@@ -36,9 +36,9 @@ def speeds_of(observed: Sequence[Observed]) -> Speeds:
 
 @dataclass(frozen=True)
 class Fit:
-    """Logarithms of speeds by key, as they are in the average trial of those that its configuration is connected with,
-    the noise of a run with its degrees of freedom (0: nothing tells), how well the speeds are known: their covariance
-    in units of that noise squared, and the connected part that each key is in."""
+    """`logs`: logarithm of the speed (RTFx) of each of `keys`, in the average trial of its connected part. `noise`:
+    residual standard deviation of a run, with its `degrees` of freedom (0: there is no interval). `covariance`: of
+    `logs`, in units of noise squared. `parts`: number of the connected part of each key."""
 
     keys: tuple[str, ...]
     logs: tuple[float, ...]
@@ -52,7 +52,8 @@ class Fit:
         return self.logs[self.keys.index(key)] if key in self.keys else -math.inf
 
     def surely(self, fast: str, slow: str, chance: float) -> float:
-        """What the one is at least faster than the other by, as a logarithm, but for a `chance` of being wrong."""
+        """Lower confidence bound of log(speed of `fast` / speed of `slow`), wrong with probability `chance`; -infinity
+        where they cannot be compared."""
         if not self._comparable(fast, slow):
             return -math.inf
         between, error = self._gap(fast, slow)

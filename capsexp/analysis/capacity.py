@@ -30,7 +30,8 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Probe:
-    """`stretches`: by SLO, of all its trials; `wrong`: requests whose text was not right, or never came."""
+    """`load`: in steps of the search (users, rate). `stretches`: by limit of the SLO, of all trials;
+    `wrong`: requests whose text was not right, or never came."""
 
     load: int
     trials: int
@@ -91,7 +92,8 @@ def decided(share: tuple[float, float], allowed: float) -> Reading:
 
 
 def bounds(stretches: Sequence[Stretch], risk: float) -> tuple[float, float]:
-    """Of the share that is late, each wrong with this risk at most; 0 and 1 where there is no request."""
+    """Bounds (Clopper-Pearson) of the share of late requests, each wrong with probability `risk` at most;
+    0 and 1 without requests."""
     from scipy.special import betaincinv  # slow to import, and needed where a capacity is sought only
 
     if not stretches:
@@ -104,8 +106,8 @@ def bounds(stretches: Sequence[Stretch], risk: float) -> tuple[float, float]:
 
 
 def _design_effect(stretches: Sequence[Stretch]) -> float:
-    """How many requests are worth one: by how much more the share varies between stretches than chance would have
-    it."""
+    """Kish's design effect: variance of the late share between stretches over that of independent requests, at least
+    1; 1 where there are too few stretches, or none or all requests are late."""
     requests, late = sum(s.requests for s in stretches), sum(s.late for s in stretches)
     if len(stretches) < FEWEST_STRETCHES or not 0 < late < requests:
         return 1.0

@@ -1,8 +1,8 @@
-"""What a run lost to others: CPU time that its threads waited for while somebody else had it. Pure.
+"""CPU time that a run lost to others: its threads could run, and waited while other processes had the CPU. Pure.
 
-Threads that can run and do not are counted by the kernel (run-queue delay). Of that waiting, between two ticks of the
-monitor, what they would have waited for each other anyway, as they wanted more CPUs than there are, is their own; of
-the rest no more is laid to others than others used. What the host of a virtual machine took is shared out by use.
+The kernel counts it (run-queue delay). Between two ticks of the monitor, the part that the run's threads cause
+each other, by wanting more CPU time than there is, is taken off; the rest counts as lost, but no more than others used.
+Of the CPU time that the host of a virtual machine took (steal), the run's share of all use is added.
 """
 
 from __future__ import annotations

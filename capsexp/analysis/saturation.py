@@ -22,8 +22,9 @@ BUSY = 1.1  # times N*: with as many users and more nobody doubts that the serve
 
 
 def carried(runs: Mapping[int, Sequence[Sequence[Experience]]]) -> tuple[float, bool] | None:
-    """N* by the run that got the most done, and whether that was kept busy: otherwise it is more. By number of users,
-    what each of their runs felt; None where they were too short, or users come once."""
+    """(N*, saturated), from `runs`: by number of users, the requests of each run. N* is the largest of any run;
+    `saturated`: a run had at least BUSY x N* users, so that its server was never idle; otherwise N* is a lower bound.
+    None where the runs were too short, or each user made one request only."""
     found = [(one, load) for load, each in runs.items() for run in each if (one := users_carried(run)) is not None]
     if not found:
         return None

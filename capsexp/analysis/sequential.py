@@ -1,8 +1,8 @@
 """Looking after each trial whether it is enough, without spoiling what is said in the end. Pure.
 
-Whoever looks again and again, and stops when a 95 % interval lies beside the limit, is wrong far more often than once
-in 20 times: the speedup that is the limit itself is missed by one interval in six after up to eight looks. So with
-trials=auto a verdict wants more than is shown: at each look an interval of DECIDES lies on one side of the limit (one
+Stopping at the first look at which a 95 % interval excludes the limit is wrong far more often than once in 20 times: a
+true speedup that equals the limit is missed by one interval in six after up to eight looks. So with trials=auto a
+verdict needs more than is shown: an interval of level DECIDES on one side of the limit, at whichever look it is (one
 level for all looks: Pocock, Biometrika 64, 1977; as intervals: Jennison and Turnbull, J. R. Stat. Soc. B 51, 1989).
 And as a sweep stops more readily where its trials happen to look alike, the interval shown after further looks is one
 of SHOWN. Both levels were found by simulation, so that what is shown as 95 % holds the truth 95 times in 100 wherever

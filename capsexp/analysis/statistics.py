@@ -33,7 +33,7 @@ def student(share: float, degrees: float) -> float:
 
 
 def two_sided(degrees: float, level: float = 0.95) -> float:
-    """Within what of zero, on either side, Student's t stays with probability `level`."""
+    """Two-sided critical value of Student's t: it lies within +- this of zero with probability `level`."""
     return student((1 + level) / 2, degrees)
 
 
@@ -89,7 +89,8 @@ class Gap:
     degrees: float
 
     def half(self, level: float) -> float:
-        """Half the width of its interval that leaves out so much on both sides together."""
+        """Half the width of its confidence interval. `level`: error probability of both sides together (0.05 for a 95 %
+        interval), unlike `level` elsewhere in this module."""
         return student(1 - level / 2, self.degrees) * self.error
 
     @property

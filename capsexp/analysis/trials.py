@@ -71,8 +71,8 @@ _Question = tuple[Configuration, Sequence[Configuration], str]  # about the firs
 
 
 def unpursued(found: Sequence[Configuration], choices: Mapping[str, Choice], raced: Gain | None = None) -> list[str]:
-    """Whose verdict is open and changes nothing that is recommended, so that no trial is made for it: another one
-    passes and is surely to be preferred. In a race nothing but what is chosen is pursued."""
+    """Keys of configurations whose open verdict cannot change the recommendation, so that no trial is made for them:
+    another one passes and is certainly preferred. In a race only the chosen configuration gets further trials."""
     gain = raced or _gain({c.key: c for c in found})
     out = []
     for c, _ in _undecided(found):

@@ -101,7 +101,7 @@ def slow_reader(url: str, way: ConnectionOptions, seed: int, seconds: float) -> 
 
 
 def fuzz(url: str, way: ConnectionOptions, seed: int, seconds: float) -> None:
-    """One kind of nonsense after another, each on a connection of its own, in an order of their own."""
+    """Send each kind of malformed input on a connection of its own, in an order drawn from `seed`."""
     rng = random.Random(seed)
     kinds = [_noise, _no_upgrade, _half_a_handshake, _bad_frames, _endless_frame, _bad_messages]
     rng.shuffle(kinds)

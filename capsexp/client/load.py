@@ -28,7 +28,8 @@ UNANSWERED = "all was sent, and no answer ever came"  # and may end it
 
 @dataclass(frozen=True)
 class Answered:
-    """A final result; `also`: the ids of other requests that were answered the same, of which it stands for `count`."""
+    """A final result. `count`: how many requests were answered the same, this one included (None: it alone); `also`:
+    task ids of the others among them that have a row."""
 
     request: Request
     result: Result
@@ -87,7 +88,7 @@ def plan(samples: list[Sample], load: LoadConfig, trial: int = 1) -> list[Reques
 
 
 def turns(clips: tuple[loads.Clip, ...], load: LoadConfig, trial: int = 1) -> loads.Plan:
-    """As `plan`, of samples whose audio nobody needs yet."""
+    """The turns that `plan` makes requests of, from the samples' names and lengths alone."""
     return loads.plan(load, loads.Given(clips, Seeds.of(load, trial), _text(load) if load.reads else ""))
 
 
@@ -106,9 +107,10 @@ async def run(
     way: ConnectionOptions = OPEN,
     room: int | None = None,
 ) -> Outcome:
-    """Perform all requests within `load.timeout`; what is then unfinished fails. A request holds its place until its
-    outcome is known, its connection (of which there is `room` for so many) until that is closed. Raises what is no
-    failure of the server but ours."""
+    """Perform all requests within `load.timeout` seconds; those unfinished by then fail. Where the load is ended
+    early (load.give_up_late), they are in `Outcome.unfinished` instead. A request holds its place (load.concurrency)
+    until its outcome is known, and one of `room` connections (None: no bound) until that is closed. Raises
+    HarnessError and other faults of the client; those of the server end up in `request.error`."""
     rooms = asyncio.Semaphore(room) if room else nullcontext()
     connections = Connections(load.reuse)
     places = {r.turn.kind: _places(r.turn.places, load.concurrency) for r in requests}
@@ -211,8 +213,8 @@ def of_each_user(requests: list[Request], kind: str | None) -> list[list[Request
 
 
 def too_late(users: list[list[Request]], limit_s: float) -> int:
-    """How many are late of those that an SLO judges: of a user's several not the first, unless it is still waited for,
-    as then there may never be another."""
+    """How many requests that an SLO judges are late. A user's first counts only where it is the only one, or while
+    it is unanswered, as there may then never be another."""
     found = 0
     for first, *more in users:
         counts = not more or (first.final is None and first.error is None)
@@ -221,7 +223,8 @@ def too_late(users: list[list[Request]], limit_s: float) -> int:
 
 
 def late(request: Request, limit_s: float) -> bool:
-    """Whether its text came, or is still to come, later after its end than this; in a burst, after it was due."""
+    """Whether its text came, or is still missing, more than `limit_s` seconds after its audio ended (burst: after it
+    was due). Never for a request that failed or has not begun."""
     since = request.stop if request.spoken else request.due
     if since is None or request.begun is None or request.error is not None:
         return False

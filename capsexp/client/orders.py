@@ -23,8 +23,9 @@ from capsexp.samples import Sample
 def word_to_go(
     run_dir: Path | None, samples: Sequence[Sample], way: ConnectionOptions, load: LoadConfig
 ) -> tuple[str, int | None]:
-    """Wait until the server is ready: its address, and how many connections it takes where it says so. Where a line
-    before asks for it, make a first request for each of so many `workers`."""
+    """Wait for the order to begin. Returns the server's address and how many connections it accepts, None where
+    that is not known. An earlier order with `workers` has first requests made (see `warm`: rounds of as many), whose
+    outcome is written to WARM. Raises SystemExit where stdin ends."""
     told = _order()
     if told.workers is not None and run_dir is not None:
         write_json(run_dir / WARM, {"error": asyncio.run(warm(samples, told.workers, told.url, way, load))})

@@ -30,9 +30,9 @@ BROKEN = (ConnectionClosed, ConnectionError)  # of a connection: what was receiv
 
 
 class Moment(NamedTuple):
-    """Of a request that is spoken: a packet was `sent`, or a `result` or a `partial` text came. `audio_s`: up to where
-    in its audio, where that is told; `due`: when that was spoken; `at`: when it happened; `late_s`: of a packet, by us.
-    """
+    """A packet of a request in real time was `sent`, or a `result` or a `partial` text came. `audio_s`: seconds
+    of its audio up to which that reaches, None where not known; `due`: when that point was spoken; `at`: when it
+    happened; `late_s`: seconds by which the client itself was late with a packet."""
 
     kind: str
     audio_s: float | None

@@ -91,7 +91,7 @@ def adopt(run_dir: Path) -> None:
 
 
 def node_before(sweep_dir: Path, asked: Mapping[str, Any]) -> str | None:
-    """Where the last attempt of those runs of a sweep was made that might have had the same nodes: of the newest."""
+    """The node of the last attempt at the sweep's newest run that asked for the same nodes; None without one."""
     found = sorted(sweep_dir.glob(f"*/{FILE}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
     last = (told[-1] for path in found if (told := _told(path.parent)))
     return next((one["node"] for one in last if isinstance(one.get("node"), str) and one.get("asked") == asked), None)

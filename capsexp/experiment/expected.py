@@ -17,8 +17,9 @@ from capsexp.runfiles import PASSING
 
 
 def ensure(config: Config, sweep_dir: Path, say: Callable[[str], None]) -> tuple[str | None, Pace | None]:
-    """The name of its folder below reference/. Raises what making it raises. Where runs are made elsewhere, one machine
-    at a time makes it."""
+    """Make the reference where the sweep lacks it. Returns the name of its folder below reference/, and the pace
+    that it reached (None where it does not tell); (None, None) with reference=off. Where runs are made on other
+    machines, one of them at a time makes it. Raises what making it raises."""
     if config.reference.name == "off":
         return None, None
     alone_here = nullcontext() if config.executor.local else exclusive(sweep_dir / PASSING / "lock", interrupts.check)

@@ -43,9 +43,9 @@ def _said(open_: Sequence[Open]) -> Iterator[str]:
 
 
 class Further:
-    """Asked after the planned runs, and after each that it asked for. `took_s` is told what the last run of each
-    configuration took; `stopped`: the setting that ended it, where that was the time, which counts from `since` (Unix
-    time) on."""
+    """Decides which runs follow the planned ones: call `runs` after these, and after each run that it added. `took_s`:
+    seconds of the last run of each configuration by key, kept up to date by the caller. `stopped`: the setting of the
+    time budget that ended it, else None; `since`: the Unix time from which the budget counts."""
 
     def __init__(self, sweep: PlannedSweep) -> None:
         self.took_s: dict[str, float] = {}

@@ -19,8 +19,8 @@ EXPIRES_S = 30.0  # after which a lock without a sign of life is nobody's
 
 @contextmanager
 def beating(path: Path, owner: str | None = None) -> Iterator[None]:
-    """A thread writes a number there, again and again; with an `owner`, whose name comes first, only as long as the
-    file is that one's."""
+    """Give signs of life: a thread writes another number to the file every BEAT_S. With an `owner`, the name stands
+    first, and it writes only while the file names that owner."""
     done = threading.Event()
 
     def beat() -> None:
@@ -58,9 +58,9 @@ class Listener:
 
 @contextmanager
 def exclusive(path: Path, meanwhile: Callable[[], None]) -> Iterator[None]:
-    """One at a time, over all machines that see the folder: whoever makes the file has the lock, which expires where
-    its owner gives no sign of life; one that wakes up after that leaves it to the next. Raises StorageError, and what
-    `meanwhile` raises while it waits."""
+    """A lock across all machines that see the folder: the process that creates the file holds it. It expires after
+    EXPIRES_S without a sign of life; an owner that goes on after that leaves the file to its successor. Raises
+    StorageError, and what `meanwhile` raises, which is called while it waits."""
     with storing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     mine, heard = secrets.token_hex(8), Listener(path)

@@ -41,8 +41,9 @@ def patience(config: Config) -> float:
 
 @dataclass(frozen=True)
 class Heard:
-    """The answers, in the order of the jobs, and the seconds that each took; from the first job to the last answer
-    (`makespan_s`); until a process had no more to do, on average over all of them (`busy_s`)."""
+    """`answers`: in the jobs' order; `each_s`: seconds that each took. `makespan_s`: seconds from the first job to
+    the last answer; `busy_s`: seconds from the first job until a process had finished its last one, averaged over the
+    processes."""
 
     answers: list[Recognition]
     each_s: list[float]
@@ -121,7 +122,7 @@ class PlainProcesses:
 
 
 class Beat:
-    """Tells who waits for us, now and then, that something was done."""
+    """A sign of progress for the parent process: touches a file, at most every LOOK_S. Raises StorageError."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._last = path, 0.0

@@ -58,9 +58,9 @@ def _tell(limit: slo.Limit, load: LoadConfig) -> set[str]:
 
 
 def overrides(config: Config, size: float) -> list[str]:
-    """What is said of a run of this load, its size first: it lasts as long as its decision needs, and ends as soon as
-    it is sure that it fails: by limits of time that are about the class that grows, as of others nobody knows how many
-    requests there will be."""
+    """The overrides of a run at this load, its size first: it lasts as long as a decision needs, and ends early once it
+    certainly fails. That is judged by the time limits on the class that is varied alone, as only its number of requests
+    is known beforehand."""
     load, search = config.load, config.search
     sized = load.sized(size, search.requests)
     values = dict(sized.values)

@@ -1,4 +1,4 @@
-"""Who is behind an address, and whether anybody is."""
+"""Finds out whether a server answers at an address, and which process it is."""
 
 from __future__ import annotations
 

@@ -25,8 +25,8 @@ EXTERNAL_S = 10.0  # for a server that runs already to answer
 
 @dataclass(frozen=True)
 class Ready:
-    """What is known of a server that is: of somebody else's, its address. `connections`: how many ours takes;
-    `pinned`: the CPUs of each worker, where they are pinned."""
+    """What is known of a server that is ready; of one that is not ours, its `url` alone. `connections`: how many it
+    accepts; `pinned`: the CPUs of each worker, empty where they are not pinned."""
 
     url: str
     workers: int | None = None

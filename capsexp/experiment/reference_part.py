@@ -15,17 +15,17 @@ Key = tuple[str, int]  # sample, segment
 
 @dataclass(frozen=True)
 class Part:
-    """Segments in the order in which a server gets them; `rounds`: how often all of them are in it, by the time they
-    take, so that a part of them stands for as much audio as takes as long."""
+    """`keys`: segments in the order in which a server gets them. `rounds`: how many rounds of all segments they amount
+    to, weighted by the time that each takes; a fraction where only the first ones are in it."""
 
     keys: tuple[Key, ...]
     rounds: float
 
 
 def part(order: Sequence[Key], each_s: Mapping[Key, float], round_s: float, processes: int) -> Part:
-    """Whole rounds where the nearest number of them comes to about PART_S, as their audio is known; else the first
-    segments of one. `each_s`: what each segment took alone; `round_s`: what so many processes take for all of them.
-    No process is without a segment."""
+    """The segments to be timed: as many whole rounds as take about PART_S; where one takes 1.5 x PART_S or more, its
+    first segments up to PART_S. There is one for each process at least. `each_s`: seconds that each segment took one
+    process; `round_s`: seconds that `processes` of them take for a round."""
     round_s = max(round_s, LEAST_S * len(order))
     rounds = max(1, round(PART_S / round_s), ceil(processes / len(order)))
     if rounds > 1 or round_s < 1.5 * PART_S:
@@ -44,8 +44,8 @@ def part(order: Sequence[Key], each_s: Mapping[Key, float], round_s: float, proc
 
 @dataclass(frozen=True)
 class Before:
-    """What is known of a process count: whether the sweep has its speed at all and, of this trial, whether it is there;
-    seconds that the reference took for it so far, and about that it will take again."""
+    """What is known of a process count. `known`: timed in the sweep; `here`: in this trial. `took_s`: seconds that
+    timing it took so far; `next_s`: about how many it will take again."""
 
     known: bool
     here: bool

@@ -16,8 +16,8 @@ from capsexp.results.run import Reference, Run
 
 
 class ReferenceTrials:
-    """Asked before each run of a sweep, in whose folder what was timed before is looked up: also before it was
-    resumed."""
+    """Call `due` before each run of a sweep. Earlier timings, also from before a resume, are read from the
+    sweep's folder."""
 
     def __init__(self, sweep: PlannedSweep, folder: Path) -> None:
         self._sweep, self._folder = sweep, folder

@@ -24,7 +24,7 @@ def plan(config: LoadConfig, given: Given) -> Plan:
 
 
 def shortest_s(plan: Plan, clips: Sequence[Clip]) -> float:
-    """How long a load lasts though the server answers at once: what the busiest user waits and speaks."""
+    """Seconds that a load takes at least, were every answer immediate: the waiting and speaking of its busiest user."""
     each = defaultdict[tuple[str, int], float](float)
     for turn in plan:
         spoken_s = clips[turn.clip].duration_s if turn.pacing == REALTIME else 0.0

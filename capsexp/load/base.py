@@ -67,11 +67,12 @@ class LoadConfig:
 
     @property
     def size(self) -> str | None:
-        """Its key that says how much it is: what a search for a capacity changes; None where there is none."""
+        """The setting that scales this load (users, rate), which a search for a capacity varies; None without one."""
         return None
 
     def sized(self, size: float, requests: int) -> Sized:
-        """Of another size, with so many requests or more, not counting each user's first."""
+        """This load at another `size`, with at least `requests` requests, not counting each user's first. Raises
+        NotImplementedError where the `size` of this load is None."""
         raise NotImplementedError
 
     def by_class(self) -> dict[str, LoadConfig]:
@@ -147,9 +148,10 @@ class Given:
 
 @dataclass(frozen=True)
 class Turn:
-    """A request to come: the place of its sample among the clips; due `wait_s` after the outcome of its user's turn
-    before, the first one after the load began; None: as soon as there is a place for it. `kind`: the class of its user;
-    `step`: of a ramp, from 1; `places`: of its class so many go on at once; 0: any number."""
+    """A planned request. `clip`: index of its sample among the clips. `wait_s`: seconds from the outcome of its user's
+    previous turn (of the first: from the begin of the load) until it is due; None: as soon as a place is free. `kind`:
+    the class of its user; `step`: of a ramp, from 1; `places`: how many of its class may be under way at once, 0: any
+    number."""
 
     clip: int = 0
     user: int = 0

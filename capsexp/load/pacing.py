@@ -27,8 +27,8 @@ def packets(samples: int, size: int, rate: int, pacing: str) -> Iterator[Packet]
 
 
 class Lateness:
-    """Of the packets of a request, by us. What the connection did not take, because the server held it back, is late
-    whoever sends it."""
+    """How late the client itself sends the packets of a request. Delay because the server did not read (back-pressure)
+    is not counted."""
 
     def __init__(self) -> None:
         self._free = 0.0  # when the connection would have been, had we been in time

@@ -1,5 +1,5 @@
-"""Chances, apart from each other: the order of samples, the times of arrival and the times of thought. Each is drawn
-from a stream of its own, so that another order changes no time, and one more user none of the others'."""
+"""Independent random streams: for the order of samples, the arrival times and the think times. Each is drawn from its
+own, so that another order changes no times, and one more user changes none of the others'."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ def _stream(*of: object) -> random.Random:
 
 
 def spread(place: int) -> float:
-    """The place-th of points in [0, 1) that are spread evenly however many there are (van der Corput)."""
+    """Point `place` (from 0) of the van der Corput sequence in base 2, whose points spread evenly over [0, 1) however
+    many are taken."""
     found, share = 0.0, 0.5
     while place:
         found, place, share = found + share * (place & 1), place >> 1, share / 2

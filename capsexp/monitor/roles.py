@@ -1,4 +1,4 @@
-"""Which process of a server that is not ours is what: told by what each does, as it writes no files that say so.
+"""Finds the role of each process of a server that is not ours from what it does, as such a server does not report them.
 
 The gateway is the process that listens. Those above it only started it (`uv run`, `bash -c`, `env`), and count as
 helpers, like every parent that does nothing but wait, and like what `multiprocessing` adds: resource trackers, fork

@@ -44,7 +44,7 @@ class Measured:
 
     @property
     def at_work(self) -> float:
-        """How many workers were at work, as a segment saw it: the mean over their time of recognizing."""
+        """Mean number n of workers at work while a segment is recognized: the integral of n squared over that of n."""
         edges = sorted(edge for s in self.recognized for edge in ((s["started_s"], 1), (s["finished_s"], -1)))
         n, once, squared = 0, 0.0, 0.0
         for (at, step), (after, _) in pairwise(edges):
@@ -78,11 +78,11 @@ class ServiceTimes:
 
 @dataclass(frozen=True)
 class Model:
-    """`keys`: of the configurations that it was made of. `service`: of a worker alone. `law`: of the workers' speed
-    over how many are at work, of which the runs had `at_work` on average; `sigma`: that somebody gave in place of its
-    coefficients. `needs_cores`: a worker at work uses a core for each of its threads. `gateway_s`: CPU time for a
-    second of audio, by pacing. `memory`: its peak, of one number of workers where `one_count` says so. `load_s`: of one
-    worker; `node_s`: of a server."""
+    """`keys`: the configurations that it was made of. `service`: times of a worker alone. `law`: speed of all workers
+    against the number at work; `at_work`: the mean numbers of the runs that it was fitted to; `sigma`: given by the
+    user in place of its coefficients. `needs_cores`: a worker at work uses a core for each of its threads. `gateway_s`:
+    CPU seconds per second of audio, by pacing. `memory`: the peak, from a single number of workers with `one_count`.
+    `load_s`: seconds until a worker is ready; `node_s`: until a server is."""
 
     keys: tuple[str, ...]
     engine: str

@@ -118,8 +118,9 @@ def errors(model: Model, runs: Sequence[Measured]) -> Iterator[Error]:
 
 
 def check(runs: Sequence[Measured]) -> list[Checked]:
-    """Each configuration predicted from the others; of a single one each trial from the others. Nothing where there is
-    nothing to leave out, or where a load is not simulated."""
+    """Leave-one-out validation: each configuration is predicted by a model of the others; with a single configuration,
+    each of its first three trials by a model of the other trials. Empty where nothing else was measured, or a load
+    cannot be simulated."""
     keys = dict.fromkeys(one.run.key for one in runs)
     found = []
     if len(keys) > 1:

@@ -120,8 +120,9 @@ class Planner:
         self.at = cache(self._at)
 
     def most_workers(self, servers: int) -> tuple[int, str]:
-        """Of each of so many servers on a machine, and what ends it. A machine that is not the measured one keeps a
-        core for each gateway; of the measured one the speeds hold what gateway, client and monitor took."""
+        """The most workers of each server with `servers` of them on a machine, and what limits them: cores, memory or
+        nothing. A machine with another number of cores than the measured one keeps a core for each gateway; otherwise
+        the measured speeds include what gateway, client and monitor took."""
         asked, model = self.question, self.model
         kept = servers if asked.cores != model.cores else 0
         found = [(MOST_WORKERS * servers, "nothing")]

@@ -61,7 +61,7 @@ def rebuild(folder: Path) -> Report:
 
 
 def assemble(files: SweepFiles, survive: Survivor | None = None) -> Report:
-    """What an analysis that fails would have said is left out, and the warnings say so."""
+    """The report of a sweep's files. Where an analysis fails its part is left out, and the warnings say so."""
     survive = survive or Survivor()
     files, cut = _without_halves(files)
     settings, sweep = {**vars(ReportConfig()), **files.sweep.report}, files.sweep
@@ -157,7 +157,8 @@ def _observed(files: RunFiles, sweep: SweepFiles, settings: Mapping[str, Any], s
 
 
 def figures_of(files: RunFiles) -> Figures | None:
-    """Hours that were interrupted have not been for nothing; of anything else that did not end well there are none."""
+    """The figures of a run that ended well or is under way, or was interrupted with hours= and has a client.json;
+    None of any other."""
     run = files.run
     hours = run.status == Status.INTERRUPTED and run.config.get("hours") is not None and files.client is not None
     if run.status not in (Status.OK, Status.RUNNING) and not hours:

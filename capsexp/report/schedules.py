@@ -1,4 +1,4 @@
-"""What server.schedule buys: who speaks beside files waits so long, and the files get so much done."""
+"""The effect of server.schedule on mixed loads: how long speakers wait, and how much throughput the files keep."""
 
 from __future__ import annotations
 

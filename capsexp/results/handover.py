@@ -44,8 +44,8 @@ class ReferenceSpeeds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The word to go, with the server's address and how many connections it takes, where it says so; or, with
-    `workers`, the word to make a first request for each of so many."""
+    """The order to begin the load: the server's `url`, and how many `connections` it accepts (None: not known). With
+    `workers`: the order to make first requests before it, in rounds of as many (see client.warm)."""
 
     url: str
     connections: int | None = None

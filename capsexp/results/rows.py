@@ -7,8 +7,8 @@ from __future__ import annotations
 from typing import Any, TypeAlias, TypedDict
 
 Row: TypeAlias = dict[str, Any]
-# Seconds on the run's clock, or between two such moments; None where it did not come to that, which `status` tells, by
-# which whoever reckons with it chooses rows first. No type can follow that.
+# Seconds on the run's clock, or between two such moments; None where it was not reached. Code that computes with it
+# selects rows by `status` first, which no type checker can follow: hence Any.
 Moment: TypeAlias = Any
 
 # `class` is no name in Python.

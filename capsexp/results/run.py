@@ -216,7 +216,8 @@ class SegmentCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """A final result. `also`: other requests that were answered the same, of which it stands for `count`."""
+    """A final result. `count`: how many requests were answered the same, this one included (None: it alone); `also`:
+    task ids of the others among them that have a row."""
 
     request: int | None = None
     task_id: str

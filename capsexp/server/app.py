@@ -220,7 +220,8 @@ def _ready(info: WorkerInfo) -> ReadyWorker:
 
 
 def longest_segment_s(config: Config, in_run: bool) -> float:
-    """Of audio: what a run's own client asks for (its last segment has the rest of a file), else what anybody may."""
+    """The longest segment that workers are given, in seconds of audio: in a run that of its own client, whose last
+    segment holds the rest of a file; else server.max_segment_s."""
     return config.load.longest_segment_s if in_run else config.server.max_segment_s
 
 

@@ -8,14 +8,15 @@ from collections.abc import Callable
 from capsexp.errors import RunRefused
 from capsexp.machine import available_mb, total_mb
 
-# More than a segment of so many seconds takes in any model that we know of, where attention is over all of it: MB per
-# second, and per second squared (a small Paraformer: 0.01).
+# Upper bound of the memory that a segment takes in any model that we know of: MB per second of audio, and MB per second
+# squared, as attention is over the whole segment (a small Paraformer: 0.01).
 SEGMENT_MB, SEGMENT_MB2 = 1.0, 0.05
 
 
 def is_ample(longest_s: float) -> Callable[[int, float], bool]:
-    """Whether `count` workers, of `each_mb` before they have had a long segment, fit so easily that none needs to be
-    recognized first to see what a segment of `longest_s` takes."""
+    """The test `ample(count, each_mb)`: whether the workers beyond the first fit into memory twice over, by the upper
+    bound for a segment of `longest_s` seconds, so that it need not be measured. `each_mb`: MB of a worker that has had
+    no long segment yet."""
 
     def ample(count: int, each_mb: float) -> bool:
         guessed_mb = each_mb + SEGMENT_MB * longest_s + SEGMENT_MB2 * longest_s**2

@@ -14,18 +14,18 @@ class Connection(Protocol):
     """What the gateway needs of a WebSocket. Equal to itself alone."""
 
     gone: bool  # the client has left
-    hurried: bool  # the message that came in has no place: it is to be read on soon
+    hurried: bool  # its message was let in without a place (core/turns.py): read on soon
     on_gone: Callable[[], object]  # is called when the client leaves
 
     def __hash__(self) -> int: ...
 
     async def receive(self, at_once: bool = False) -> str | bytes:
-        """The next message, when its turn has come, or at once; nothing more is read then, until the next call. Raises
-        Disconnected."""
+        """The next message. A large one is received in its turn (see core/turns.py), or with `at_once` without waiting
+        for it. After it nothing is read until the next call. Raises Disconnected."""
         ...
 
     def done(self) -> None:
-        """The message that came in is out of the way: somebody else's turn."""
+        """The last message has been handled: its place is free for another connection."""
 
     async def send(self, message: str) -> None:
         """Returns when the client has room for more; raises Disconnected."""
@@ -36,4 +36,4 @@ class Connection(Protocol):
         """The client has left, or is to be taken for one that has."""
 
     def drop(self) -> None:
-        """Throw the client out, without ceremony."""
+        """Abort the connection, without a close handshake."""

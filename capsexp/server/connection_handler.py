@@ -17,10 +17,10 @@ from capsexp.server.delivery import Delivery
 if TYPE_CHECKING:
     from capsexp.server.gateway import Gateway
 
-OVERHEAD = 1024  # bytes of a message, however little it says
-GRACE_S = 1.0  # that a message may wait for workers before its connection is read from all the same
-PACE = 2**20  # bytes a second of such a connection: a client with all buffers full waits some ten seconds for a pong
-LOOK_AGAIN_S = 0.5  # at a client that does not take its results
+OVERHEAD = 1024  # bytes that a waiting message counts as, besides its audio
+GRACE_S = 1.0  # s that a message waits for workers before its connection is read further nevertheless
+PACE = 2**20  # bytes per second that are read then: with all buffers full, a pong takes some ten seconds
+LOOK_AGAIN_S = 0.5  # s between two looks at a client that does not read its results
 
 
 class ConnectionHandler:
@@ -32,7 +32,7 @@ class ConnectionHandler:
         self.deliveries: dict[Task, Delivery] = {}
         self.untaken = asyncio.Semaphore(gateway.max_untaken)
         self.behind = False  # it is read from although messages wait
-        self.to_blame = 0  # what waits for the client itself
+        self.to_blame = 0  # operations that wait until this client reads its results
         self._waiting: deque[tuple[AudioMessage | ProtocolError, int]] = deque()
         self._taking: asyncio.Task[None] | None = None
 

@@ -155,8 +155,8 @@ class Delivery:
 
 
 def internal(where: str, error: BaseException) -> None:
-    """An exception of ours: a line that says where it was raised, as its message may hold what was said; with the
-    traceback, for debug.log."""
+    """Log an unexpected exception: its type and place, without its message, which may hold recognized text.
+    The traceback is for debug.log."""
     at = traceback.extract_tb(error.__traceback__)[-1:]
     place = f" at {at[0].filename.rpartition('/')[2]}:{at[0].lineno}" if at else ""
     log.error("%s: internal error: %s%s", where, type(error).__name__, place, exc_info=error)

@@ -1,5 +1,5 @@
-"""Clients that leave while nobody reads from them. Linux tells of each at once; elsewhere one is missed when it is read
-from, or sent to, the next time."""
+"""Notices clients that close their connection while the server does not read from it. Linux reports each at once
+(EPOLLRDHUP); on other systems it is noticed at the next read from the connection, or write to it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Departures:
     def watch(self, descriptor: int, leaves: Callable[[], object]) -> None:
         """Call `leaves` once, when the client of this socket ends its side."""
         if sys.platform == "linux" and self._epoll is not None and descriptor >= 0:
-            with contextlib.suppress(OSError):  # no more watches are allowed: it is missed as elsewhere
+            with contextlib.suppress(OSError):  # no more watches are allowed: noticed late, as on other systems
                 self._epoll.register(descriptor, select.EPOLLRDHUP)
                 self._leaves[descriptor] = leaves
 

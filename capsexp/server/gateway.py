@@ -1,10 +1,10 @@
 """The WebSocket gateway: cuts each task's audio, hands segments to the pool, merges results in order and sends them.
 
-A sender is slowed, never dropped: a segment needs a free slot of the bounded queue before the next message of its
-connection is read, and TCP does the rest. But a ping stands behind the audio that is unread, and its sender gives up
-when no answer comes; so a connection that waits for a worker is read from all the same, PACE bytes a second, as long
-as the server has room for what it holds (see memory_budget.py). A client that does not take its results is slowed by
-itself, and let go when that lasts.
+Back-pressure: a sender is slowed, never dropped. A segment needs a place in the bounded queue before the next message
+of its connection is read; TCP's flow control does the rest. But a ping queues behind the unread audio, and a client
+that gets no pong in time closes the connection. So a connection that waits for a worker is still read, at PACE bytes
+per second, as long as the server has memory for what it holds (see memory_budget.py). A client that does not read its
+results is slowed as well, and disconnected after server.send_timeout.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from capsexp.server.log_limit import LogLimit
 from capsexp.server.memory_budget import MemoryBudget
 from capsexp.server.pools.base import Pool
 
-UNTAKEN = 64  # results that a client may be behind with, beyond what is at work, before it is read from no more
+UNTAKEN = 64  # undelivered results, beyond those of the queue, above which a client is no longer read
 
 
 class Gateway:
-    """`on_segment(task_id, segment, outcome, queued)` is told of every segment that leaves the pool: recognized, given
-    up, or None when nobody wants it any more."""
+    """`on_segment(task_id, segment, outcome, queued)` is called for every segment that leaves the pool. `outcome`: a
+    Recognized, a RetriesExhausted, or None for one that was cancelled; `queued`: time.monotonic() of its submission."""
 
     def __init__(
         self,

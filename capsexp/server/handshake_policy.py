@@ -36,8 +36,8 @@ class HandshakePolicy:
         self._open: set[Applicant] = set()
 
     def admit(self, connection: Applicant, request: Request) -> tuple[HTTPStatus, str] | None:
-        """Why a connection is refused before it is one; None lets it in, and counts it until `left`, unless it has left
-        by now, right after its request."""
+        """HTTP status and text that refuse a handshake. None admits the connection, which counts as open until
+        `left` is called; one that is closed already is not counted."""
         refused = self._refusal(request)
         if refused is None and not connection.lost:
             self._open.add(connection)
@@ -76,7 +76,7 @@ class HandshakePolicy:
 
 
 def _token(request: Request) -> str:
-    """What was said, or nothing; raises ValueError for a request of which that cannot be told."""
+    """The token that a request gives, empty without one. Raises ValueError for several Authorization headers."""
     given = request.headers.get_all("Authorization")
     if len(given) > 1:
         raise ValueError("more than one Authorization header")

@@ -15,7 +15,7 @@ CHUNK = 262_144  # bytes that are read at once with one
 
 
 class Inbox:
-    """Is told of every byte behind the handshake, and of every frame that the protocol makes of them."""
+    """Takes every byte after the handshake (`feed`), and every frame that the protocol makes of them (`put`)."""
 
     def __init__(self) -> None:
         self._meter = FrameMeter()
@@ -45,8 +45,9 @@ class Inbox:
         return self._meter.closed
 
     def to_read(self, has_turn: bool, in_records: bool) -> int:
-        """How many bytes, at most, are to be read at once. Before a large message its head alone is, where TLS does not
-        put it `in_records` that can only be had whole."""
+        """How many bytes to read at most. At the beginning of a message it is the frame's head alone where the message
+        before was large (or there was none), so that a large one waits unread for its turn. With TLS (`in_records`) it
+        is AHEAD, as only whole records can be decrypted."""
         if has_turn:
             return max(AHEAD, min(CHUNK, self._meter.left))
         if in_records:
@@ -57,8 +58,8 @@ class Inbox:
         self._meter.feed(data)
 
     def put(self, frame: Frame) -> None:
-        """Its data is taken out of it, as the protocol keeps its last frame until the next one comes: megabytes for
-        each client that has sent its file and waits."""
+        """Add a frame and empty it: the protocol keeps the last one until the next comes, which would be megabytes
+        for each client that has sent its file and waits."""
         data, frame.data = frame.data, b""
         if frame.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
             return

@@ -13,15 +13,16 @@ from typing import Any
 from capsexp.errors import ServerError
 
 BACKLOG = 4096  # connections that wait in the kernel
-OPENING = 64  # that were accepted and have not asked for anything yet, beside those that have
-OPEN_S = 10.0  # for that
-RECEIVE = 262_144  # bytes of a connection in the kernel: a ping stands behind all of them
+OPENING = 64  # accepted connections without a request yet, beyond the free ones of server.max_connections
+OPEN_S = 10.0  # s from accepting a connection to its request
+RECEIVE = 262_144  # bytes of the kernel's receive buffer: a ping queues behind all of them
 SHORTAGE = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Listener(socket.socket):
-    """Of connections that ask for nothing the oldest goes when a new one comes, so that somebody with a request always
-    gets in. When descriptors are short all the same, the new one is closed instead of waking us for ever."""
+    """Closes the oldest connection without a request when a new one comes and there are too many, so that a client with
+    a request always gets in. Where descriptors run out nevertheless, the new connection is accepted with a spare one
+    and closed: in the backlog it would wake the event loop for ever."""
 
     def __init__(self, family: int, say: Callable[[str, str], None] = lambda kind, line: None) -> None:
         super().__init__(family, socket.SOCK_STREAM)

@@ -37,8 +37,9 @@ def warm_up(engine: Recognizes, seconds: float = 1.0) -> None:
 
 
 def measure(engine: Recognizes, seconds: float, most_s: float = MEASURE_S) -> Measured | Failed:
-    """What recognizing a segment of so many seconds takes. Lengths are doubled until the next one would, growing as its
-    square, not be done in `most_s` seconds of time: what is longer is then estimated from the last two."""
+    """Memory in MB of recognizing `seconds` of audio; Failed where the engine raises. Lengths are tried from
+    at most 1 s on, each twice the one before. Where the next one, expected to take four times as long, would not end
+    within `most_s` seconds in all, the rest is extrapolated from the last two."""
     lengths = [seconds]
     while lengths[0] > 1.0:
         lengths.insert(0, lengths[0] / 2)

@@ -19,9 +19,9 @@ class Incoming(Protocol):
 
 
 class MemoryBudget:
-    """Half of the bound is for audio that its clients need not have sent yet: beyond it, who waits for a worker is
-    read from no more. The rest is for what cannot be put off: beyond the whole, tasks are refused, and where messages
-    that do not end come on top of it, connections."""
+    """Three limits. Above half of the bound, connections that wait for a worker are no longer read (`roomy` is clear).
+    Above the whole bound, tasks that begin or send more audio are refused (`full`). Above CLOSE times the bound, the
+    connection with the most unread bytes is turned away: messages that never end count until then, too."""
 
     def __init__(self, most_mb: float = 1024.0) -> None:
         self.most_mb, self.total = most_mb, 0
@@ -46,7 +46,8 @@ class MemoryBudget:
         return f"this server holds more than server.max_held_mb = {self.most_mb:g} MB for its clients; try again later"
 
     def unread(self, connection: Incoming, size: int) -> None:
-        """What has come of this connection is now so much. When that is too much, the one with the most of it goes."""
+        """Set the unread bytes of a connection to `size`. Above CLOSE times the bound, the connection with the most is
+        turned away, if that is more than 1 MB."""
         self.add(size - connection.unread)
         connection.unread = size
         if size:

@@ -77,7 +77,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Started:
-    """From a worker that was forked: the gateway did not start it, and cannot know."""
+    """The pid of a worker that the gateway did not start itself: forked by a loader, or running on another node."""
 
     pid: int
 
@@ -114,7 +114,8 @@ class Done:
 
 @dataclass(frozen=True)
 class Failed:
-    """`id` is None when the engine could not be loaded; `passing`: as the system had no room for it just then."""
+    """`id`: None where the engine could not be loaded, or a measurement failed; `passing`: it could not be loaded only
+    because descriptors, processes or memory were lacking just then."""
 
     id: int | None
     reason: str

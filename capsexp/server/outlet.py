@@ -1,4 +1,4 @@
-"""What is sent to one client: its transport's buffer has a bound, and who sends more than fits waits."""
+"""Sends to one client: the transport's buffer is bounded (WRITE_LIMIT), and senders wait while it is full."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ PONG = bytes([0x80 | Opcode.PONG])  # how such a frame of a server begins
 
 
 class Outlet:
-    """Of pings whose answers a client does not read, the latest is answered when it does (RFC 6455, 5.5.3)."""
+    """While the client does not read, only the pong to its latest ping is kept, and sent when it reads again (RFC 6455,
+    5.5.3, allows this)."""
 
     def __init__(self, transport: asyncio.Transport, tls: Tls | None) -> None:
         self._transport, self._tls = transport, tls

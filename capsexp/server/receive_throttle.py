@@ -1,4 +1,4 @@
-"""Whose turn it is to be read from (see core/turns.py): its clock, and its hands."""
+"""Applies core/turns.py to connections: gives it the time and the memory's state, and carries out its decisions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Throttled(Protocol):
         """It is its turn. `hurried`: it has no place, and its message is to be read on soon."""
 
     def drop(self) -> None:
-        """Throw the client out, without ceremony."""
+        """Abort the connection, without a close handshake."""
 
 
 class ReceiveThrottle:

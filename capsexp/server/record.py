@@ -44,7 +44,7 @@ class ServerTables:
         self._write(lambda: (self._dir / PIDS / str(pid)).write_text(part))
 
     def worker(self, what: str, info: WorkerInfo) -> None:
-        """A worker started, is ready or died."""
+        """A row of workers.csv: a worker has `started`, is `ready`, has `died`, or is `waiting` to be started."""
         row = {"worker": info.worker, "pid": info.pid, "event": what, "reason": info.reason or None}
         if what == "ready" and info.cpus is not None:
             row["cpus"] = spelled(info.cpus)

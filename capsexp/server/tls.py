@@ -1,5 +1,5 @@
-"""TLS without a socket: what is received and what is to be sent, in order that who is read from, and how much, is ours
-to say. asyncio's own layer reads a quarter of a megabyte of each connection ahead."""
+"""TLS on byte buffers, without a socket, so that the server itself decides which connection is read, and how much of
+it. asyncio's own TLS layer reads a quarter of a megabyte ahead on each connection."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ class Tls:
     def __init__(self, context: ssl.SSLContext) -> None:
         self._received, self._sent = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._object = context.wrap_bio(self._received, self._sent, server_side=True)
-        self.shaken = False  # hands
+        self.shaken = False  # the handshake is complete
         self.ended = False  # the client sends nothing more
 
     def decrypt(self, received: memoryview, into: memoryview) -> int:
-        """How many bytes `received` came to, with what was left of those before; `into` has room for RECORD more than
-        `received`. Raises ssl.SSLError for what is not TLS, or not acceptable: `to_send` then holds what the client is
-        to be told."""
+        """Decrypt `received`, and what earlier calls left of a record, into `into`, which has room for RECORD
+        bytes more than `received`; returns the number of bytes. Raises ssl.SSLError for what is not TLS, or not
+        acceptable: `to_send` then returns the alert for the client."""
         size = 0
         for at in range(0, len(received), RECORD):
             self._received.write(received[at : at + RECORD])

@@ -1,7 +1,7 @@
-"""One WebSocket connection: websockets' Sans-I/O protocol behind a transport of asyncio, which is read from when
-somebody wants a message, and of a large one no more than its head before its turn has come.
+"""One WebSocket connection: websockets' Sans-I/O protocol on an asyncio transport. The transport is read only while the
+handler waits for a message; of a large one only the frame's head is read before its turn has come.
 
-What has come and was not taken counts as held; a connection that is closing keeps nothing of what still comes.
+Bytes received and not yet taken count as held (see memory_budget.py); a connection that is closing keeps none.
 """
 
 from __future__ import annotations
@@ -241,7 +241,7 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         return data[behind:]
 
     def _read_on(self) -> None:
-        """Or not: nothing is read that nobody waits for."""
+        """Read on while the handler waits for a message, a large one only in its turn; otherwise pause reading."""
         if self._inbox or not self._wanted:
             self._wanted = self._has_turn = False
             self.transport.pause_reading()

@@ -55,7 +55,7 @@ class WebSocketServer:
         self._server = await asyncio.get_running_loop().create_server(
             self._connection,
             sock=listener,
-            backlog=1,  # accepted at a time, so that who goes has gone before the next comes
+            backlog=1,  # accepted at a time: one that is closed for room is closed before the next comes
         )
 
     async def close(self, reason: str) -> None:

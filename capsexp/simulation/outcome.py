@@ -76,7 +76,8 @@ class Outcome:
         return list(_TIMES[name](self.done))
 
     def metric(self, tag: str) -> float | None:
-        """A metric by its tag, as `stop_to_text_p95_s`; infinite where a request never ended; None without requests."""
+        """A metric by its tag (`stop_to_text_p95_s`): infinite where a request did not end, None where none has a
+        value. `throughput_rtfx` is None unless all requests ended."""
         if tag == "throughput_rtfx":
             return self.throughput_rtfx
         name, stat = tag.removesuffix("_s").rsplit("_", 1)

@@ -84,14 +84,15 @@ Words = Sequence[tuple[str, float]]  # each with the second that it begins at
 
 
 def timed(found: Any, word: str, start: str) -> list[tuple[str, float]]:
-    """Of a list of JSON objects; those that say both."""
+    """(word, start in s) of each JSON object of a list that has both, under the keys `word` and `start`."""
     listed = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
     pairs = [(one.get(word), number(one.get(start))) for one in listed]
     return [(said.strip(), at) for said, at in pairs if isinstance(said, str) and at is not None]
 
 
 def paired(words: Any, times: Any, scale: float = 1.0) -> list[tuple[str, float]]:
-    """Two lists of one length; nothing where they are not."""
+    """(word, start in s) of two lists of one length, `scale` seconds to a unit of `times`; else empty. Words
+    without a number as their time are left out."""
     if not isinstance(words, list) or not isinstance(times, list) or len(words) != len(times):
         return []
     starts = [number(at) for at in times]

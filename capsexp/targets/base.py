@@ -98,7 +98,7 @@ class TargetRequest:
 
 
 def as_pcm16(audio: NDArray[Any]) -> NDArray[Any]:
-    """As 16-bit integers, with the loudest cut off; unchanged where it is that already."""
+    """Float samples (full scale: 1) as 16-bit integers, clipped to their range; int16 stays unchanged."""
     if audio.dtype == np.int16:
         return audio
     whole: NDArray[np.int16] = np.clip(np.rint(audio * 32768.0), -32768, 32767).astype("<i2")

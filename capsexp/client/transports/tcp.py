@@ -20,9 +20,9 @@ READ = 64 * 1024  # bytes at a time
 
 
 class Reader(asyncio.StreamReader):
-    """Of which all that came can be read, also after the connection broke: asyncio's own forgets what nobody has taken
-    by then, and a server that answers early may reset the connection at once. `same`: its socket once more, as asyncio
-    leaves unread what has come when it fails to send; None where only asyncio can read it (TLS)."""
+    """A StreamReader that still gives all that was received after the connection broke: asyncio's own discards what was
+    not read by then, and a server that answers early may reset the connection at once. `same`: a duplicate of the
+    socket, to read what asyncio left unread when sending failed; None with TLS, which only asyncio can read."""
 
     broken: Exception | None = None  # how the connection ended, if not in order
     same: socket.socket | None = None

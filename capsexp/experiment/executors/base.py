@@ -27,7 +27,7 @@ class Executor(Protocol):
         options: Mapping[str, Any],
         meanwhile: Callable[[], None],
     ) -> JobEnd:
-        """Have the run made, and wait until the command has ended, calling `meanwhile` now and then. `secrets` go into
-        its environment and into no file; `options` are `executor.options`. Raises HarnessError where it cannot be
-        started or has not ended `within_s` seconds; whatever is raised, also KeyboardInterrupt, and by `meanwhile`, the
-        run was told to stop before, and has."""
+        """Make the run and wait until its command has ended, calling `meanwhile` now and then. `secrets` go into its
+        environment and into no file; `options`: what `ExecutorConfig.told` returns. Raises HarnessError where it cannot
+        be started or has not ended within `within_s` seconds, and what `meanwhile` raises. Whatever is raised,
+        KeyboardInterrupt included, the run has been stopped before."""

@@ -30,8 +30,8 @@ class Column:
 
 @dataclass(frozen=True)
 class Watch:
-    """Whom the monitor was told to watch: `roots` are pids with their roles, each with all that it starts. `pids_dir`
-    holds a file per process that knows its own part, named by its pid: `worker 2`, `client 0`."""
+    """What the monitor watches. `roots`: processes by pid with their roles, each with all its descendants. `pids_dir`:
+    a folder with a file for each process that reports its role, named by its pid: `worker 2`, `client 0`."""
 
     roots: dict[int, str]
     pids_dir: Path | None

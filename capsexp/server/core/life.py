@@ -37,19 +37,19 @@ J = TypeVar("J", bound=RetriedWork)
 
 @dataclass
 class Life:
-    """A worker. `group`: what it shares with those that live and die with it, where that is known."""
+    """The state of a worker. `group`: equal for workers that share a process; None where that is not known."""
 
     state: State = State.DEAD
     group: object = None
-    loaded: bool = False  # was ready since it was started
-    ever: bool = False  # was ready once
-    failures: int = 0  # lives in a row that ended before it was ready
-    refused: int = 0  # times in a row that the system had no room for it: its failures are others
-    passing: bool = False  # why it ends is that
+    loaded: bool = False  # it became ready since its last start
+    ever: bool = False  # it became ready at least once
+    failures: int = 0  # starts in a row that ended before it was ready, for another reason than `refused`
+    refused: int = 0  # starts in a row that ended because descriptors, processes or memory were lacking
+    passing: bool = False  # its last start ended for such a lack
     reason: str = ""  # why it ended, or is to end
-    born: float = 0.0
-    due: float | None = None  # when what it does, or its waiting, has taken too long
-    limit: float = field(default=0.0, repr=False)  # s, that this may take
+    born: float = 0.0  # when it was started last
+    due: float | None = None  # deadline of what it does, or of its wait for the next start
+    limit: float = field(default=0.0, repr=False)  # s that were allowed for that
 
 
 class Start(NamedTuple):

@@ -10,8 +10,8 @@ from typing import Generic, Protocol, TypeVar
 
 @dataclass(eq=False)
 class Flow:
-    """What belongs together, in its order: the segments of a task. `mic`: somebody speaks, and waits for the text;
-    `worker`: that it is bound to."""
+    """The segments of a task, in order. `mic`: live speech, whose speaker waits for the text; `worker`: the one that
+    it is bound to, None: any."""
 
     mic: bool = False
     worker: int | None = None
@@ -67,7 +67,8 @@ class Fifo(Generic[W]):
 
 
 class MicFirst(Generic[W]):
-    """A microphone's before a file's. But the first of the files is passed over for `most_s` seconds and no longer."""
+    """Microphone segments before file segments; files are passed over for at most `most_s` seconds, then the oldest
+    of their segments is next."""
 
     def __init__(self, most_s: float) -> None:
         self._most_s = most_s

@@ -1,11 +1,11 @@
 """Which waiting segment goes to which worker, and whose sender has to wait.
 
 A segment waits in one queue that every worker takes from, or in the queue of the worker that its flow is bound to
-(`server.dispatch`). A queue has places for what waits or is at work; a segment beyond them waits all the same, and is
-begun in its turn, but is not admitted: its sender is to send no more until it is. So what is held has a bound, and a
-queue that stands still slows those who wait for it and nobody else.
+(`server.dispatch`). A queue has places for segments that wait or are being recognized. A segment beyond them waits as
+well, and is begun in its turn, but is not admitted: its sender must not send more until it is. So the audio held is
+bounded, and a stalled queue slows only the senders that wait for it.
 
-A worker has one segment at work and one more, so that it never waits for a copy.
+A worker is given a second segment while it recognizes the first (IN_FLIGHT), so that it never waits for a copy.
 """
 
 from __future__ import annotations
@@ -36,9 +36,10 @@ class Admitted(NamedTuple, Generic[W]):
 
 
 class Scheduler(Generic[W]):
-    """For so many workers, of which none is open; `places` is the sum over all queues. Events are methods, and `turn`
-    is what is to be done after them. What a worker had begun when it was closed is the caller's, who says what becomes
-    of it: `again`, `quarantine` or `over`."""
+    """For `workers` workers, none of them open at first. `places`: of the shared queue; each worker's own queue has
+    `places` / `workers` of them, rounded up. Events are methods; `turn` returns what is to be done after them. For work
+    that was given to a worker that ended (`lost`) the caller says what becomes of it: `again`, `quarantine` or
+    `over`."""
 
     def __init__(
         self, workers: int, places: int, dispatch: str = "segment", ordered: Callable[[], Order[W]] = Fifo
@@ -75,7 +76,8 @@ class Scheduler(Generic[W]):
         self._enqueue(work)
 
     def withdraw(self, work: W) -> tuple[int, int] | None:
-        """Nobody wants it any more. Which worker has it to do, without having begun, and its number."""
+        """Drop work that was cancelled. Returns (worker, number) where it was given to a worker that has not begun
+        it, and can be told to skip it; else None."""
         self._release(work)
         if work in self._apart:
             self.over(work)
@@ -86,7 +88,8 @@ class Scheduler(Generic[W]):
         return None
 
     def answered(self, worker: int) -> W:
-        """A worker has done the first of what was given to it; `over`, or `again`, says what that means."""
+        """A worker has answered for the oldest work given to it, which is returned; the caller then calls `over`, or
+        `again` for another attempt."""
         flight = self.flight[worker]
         work = flight.pop(next(iter(flight)))
         if worker in self._open:
@@ -115,7 +118,7 @@ class Scheduler(Generic[W]):
         return works
 
     def down(self, worker: int) -> None:
-        """A closed worker will be so for long: what is bound to it goes to another, if there is one."""
+        """A closed worker will stay closed for a while: what is bound to it moves to another, if one is up."""
         self._down.add(worker)
         self._move()
 
@@ -131,7 +134,8 @@ class Scheduler(Generic[W]):
             self._move()
 
     def quarantine(self, work: W) -> None:
-        """It may be what ended a worker: when it is begun again nobody else has anything to do, so that it shows."""
+        """This work may have ended its worker's process: it is given out again only while nothing else is in flight, so
+        that another crash has one possible cause."""
         if work.queue is None:  # withdrawn meanwhile
             self.over(work)
         else:

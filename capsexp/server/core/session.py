@@ -19,9 +19,9 @@ FINISHED = 256  # ids of tasks of a connection that ended, which are not to begi
 
 @dataclass(frozen=True)
 class Limits:
-    """For one task, in seconds of audio; for one connection, tasks whose final message has not come; and how long, in
-    seconds, a client may leave a result untaken; of one segment, in seconds; and of how many seconds of audio, up to
-    where it stands, a result before the last one holds the text."""
+    """`audio_s`: seconds of audio of a task. `tasks`: of a connection, without their final message. `send_s`: seconds
+    that a client may leave a result unread. `segment_s`: seconds of one segment. `partial_s`: a result before the last
+    one holds the text of the latest so many seconds of audio."""
 
     audio_s: float = 43_200.0
     tasks: int = 1000
@@ -77,7 +77,7 @@ class Session:
             self.forget(task)
 
     def forget(self, task: Task) -> None:
-        """If nothing more is to come of it, nor for it."""
+        """Remove a task once its final message was received and its last result delivered."""
         if task.done and task.received_all and self.tasks.get(task.id) is task:
             del self.tasks[task.id]
             self._finished.append(hash(task.id))

@@ -1,11 +1,12 @@
 """Supervises workers: what each is doing, which segment is to blame when one dies, and which worker continues.
 
-A worker that dies, stands still, raises or says what cannot be true is replaced: at once, or later and later while it
-does not become ready. What it was recognizing has failed and is given to another, up to `max_retries` times; what only
-waited there is innocent. Where several workers share a process, nobody knows which segment took it down: each of them
-is then recognized alone (the scheduler's quarantine), so that it shows.
+A worker that dies, hangs, raises or sends an impossible answer is replaced: at once, or after a growing delay while its
+starts fail. The segment that it was recognizing counts as failed and is given to another worker, up to `max_retries`
+times; segments that only waited there do not count as failed. Where several workers share a process, it is not known
+which segment ended it: each of them is then recognized alone (the scheduler's quarantine) to find out.
 
-Events are methods, with the time where it matters; `turn` is what is to be done after them, `due` when to call `tick`.
+Events are methods, with the time where it matters; `turn` returns what is to be done after them, `due` when to call
+`tick`.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from capsexp.server.core.scheduler import Given, Scheduler
 
 GIVE_UP = 3  # times in a row that every worker ended before it was ready: nothing is going to change that
 BACKOFF_S, MOST_BACKOFF_S = 0.5, 30.0  # before a worker that did not become ready is started again: doubled each time
-LOADS = 5  # times as long as the longest load so far, and START_S more: then a worker that loads counts as stuck
-START_S = 5.0
-ASLEEP_S = 1.0  # that a look at the clock is late: then it was not the worker alone that stood still
+LOADS = 5  # a loading worker counts as stuck after LOADS times the longest load so far, and START_S more
+START_S = 5.0  # s
+ASLEEP_S = 1.0  # s by which a tick is late: then this process was stopped, too, and not the worker alone
 
 
 class Supervisor(Generic[J]):
-    """Over the workers of a scheduler, which are all dead. `patience(work)`: s that one may take; `load_s`: to load."""
+    """Supervises the workers of a scheduler, none of which was started yet. `patience(work)`: seconds that a worker may
+    take for it; `load_s`: seconds that it may take to load."""
 
     def __init__(
         self, scheduler: Scheduler[J], max_retries: int, patience: Callable[[J], float], load_s: float = 3600.0
@@ -108,12 +110,12 @@ class Supervisor(Generic[J]):
             self._revive(worker, now)
 
     def watch(self, worker: int, limit: float, now: float) -> None:
-        """It is to be through with what it does in `limit` seconds."""
+        """Set the deadline of what a worker does to `limit` seconds from `now`."""
         self.lives[worker].due, self.lives[worker].limit = now + limit, limit
 
     def tick(self, now: float) -> None:
-        """Whose time is over? A look that is late by far says that we were stopped together with the workers (Ctrl-Z, a
-        machine asleep), and they get the time once more."""
+        """Act on deadlines that passed. A tick that is ASLEEP_S late shows that this process was stopped together
+        with the workers (Ctrl-Z, a machine asleep): they get their time again."""
         for worker, life in enumerate(self.lives):
             if life.due is None or now < life.due:
                 continue

@@ -11,7 +11,8 @@ from capsexp.segments import Cut, Cutter, Merged, Merger, Recognition, Segment
 
 @dataclass(frozen=True)
 class Came:
-    """What a segment came to: what was heard, or why nothing was. `submitted`: epoch s; `worker`: who recognized it."""
+    """The outcome of a segment: its recognition, or the exception that tells why there is none. `submitted`: epoch s;
+    `worker`: number of the worker that recognized it."""
 
     segment: Segment
     submitted: float
@@ -58,8 +59,8 @@ class Task:
         self._came.clear()
 
     def take(self) -> tuple[Came, Merger] | None:
-        """The next that is due, merged, if it has come; what was taken before is in the merger as well. Raises why
-        there is none."""
+        """The next segment's outcome in order, with the merger, which then holds it and all before; None while it has
+        not come. Raises the exception of a segment that failed."""
         due = self._came.pop(self._next, None)
         return None if due is None else self._taken(due, self._merger)
 

@@ -1,10 +1,10 @@
-"""Whose large message comes in next: as many at once as can be worked on, whatever the number of connections.
+"""Decides whose large message is received next: as many at once as can be worked on, however many connections exist.
 
-A message may hold a minute of audio: of a thousand clients that begin to send at once, a thousand messages. So each
-waits for its turn, in the order they came. A slow sender passes its place on, and goes on without one; when too many
-are slow, those of whom nothing comes any more are let go. Nobody waits for long, as a ping may stand behind what is
-unread, and its sender gives up when no answer comes: who has waited OVERDUE_S comes in without a place, one after the
-other.
+A message may hold a minute of audio, and a thousand clients may begin to send at once. So large messages wait for one
+of `places`, in the order in which they began. A slow sender gives up its place and continues without one; when too
+many senders are slow, one that has sent nothing for STALL_S is disconnected. No client waits for long, because a ping
+may queue behind the unread audio, and a client that gets no pong closes the connection: after OVERDUE_S it is let in
+without a place, one client after the other.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
-TURN_S = 0.25  # a sender of which less than FAST comes in that time cannot fill the memory soon: the turn passes on
+TURN_S = 0.25  # s; a sender that sends less than FAST in it cannot fill the memory soon, and loses its place
 FAST = 131_072  # bytes
 SLOW = 4  # times as many as have a place may be slow
 STALL_S = 10.0  # without a byte, while others wait: such a client is let go
@@ -68,7 +68,7 @@ class Turns(Generic[K]):
         self._next_hurry = 0.0  # not before that, if it does not come
 
     def state(self, who: K) -> State | None:
-        """None: of its messages none is large."""
+        """None for a sender without a large message under way."""
         sender = self._senders.get(who)
         return None if sender is None else sender.state
 
@@ -79,7 +79,7 @@ class Turns(Generic[K]):
         self._queue[who] = None
 
     def received(self, who: K, size: int, now: float) -> None:
-        """So many bytes came of it; of one that has no turn that is no matter."""
+        """Count `size` bytes of a sender; ignored for one without a large message under way."""
         sender = self._senders.get(who)
         if sender is not None:
             sender.received += size

@@ -24,7 +24,7 @@ class RetriesExhausted(ServerError):
         self.retries = retries
 
 
-CHARACTER_S = 0.02  # of audio, that a character to be punctuated counts as: ten times what it is spoken in is enough
+CHARACTER_S = 0.02  # s of audio that a character to be punctuated counts as: about a tenth of the time to say it
 
 
 def patience(work: Segment | str | Measure, stuck_s: float, stuck_rtf: float) -> float:
@@ -56,8 +56,8 @@ class WorkerInfo:
 
 @dataclass(eq=False, kw_only=True)
 class PendingWork(RetriedWork):
-    """A segment (or a final text, to be punctuated) on its way, and the future that ends with an Outcome or a
-    ServerError."""
+    """A segment, or a final text to be punctuated, that was submitted to the pool. `future` ends with a Recognized or a
+    ServerError; cancelling it withdraws the work. `queued`: time.monotonic() of the submission."""
 
     work: Segment | str
     queued: float
@@ -112,7 +112,8 @@ class Launcher(Protocol):
     """A kind of pool: how its workers come to life. Called on the event loop's thread, and does not wait."""
 
     def start(self, number: int) -> WorkerHandle:
-        """Start worker `number`, or start it again. It says Ready over its pipe, or Failed."""
+        """Start worker `number`, or start it again. It sends WorkerReady over its pipe once it has loaded, or Failed.
+        Raises OSError, RuntimeError or MemoryError where it cannot be started."""
         ...
 
     def each_mb(self, first: WorkerHandle, measured: Measured) -> float:

@@ -1,9 +1,9 @@
-"""The pool behind the gateway: N workers, a pipe each. What is to be done is the supervisor's word (see core); here it
-is done, with processes, pipes and the clock.
+"""The pool behind the gateway: N workers, each with a pipe. The supervisor (see core) decides what is to be done; it is
+carried out here, with processes, pipes and the clock.
 
 No queue is shared between processes: killing a worker that holds such a queue's lock would hang the others. Each
 worker has a thread that writes to its pipe and one that reads from it (see wire); everything else happens on the event
-loop. How workers come to life is the launcher's: see process, prefork, thread.
+loop. A launcher starts the workers: see process, prefork, thread and ray_launcher.
 """
 
 from __future__ import annotations
@@ -35,10 +35,13 @@ log = logging.getLogger(__name__)
 
 
 class WorkerPool:
-    """`on_event` is told of each worker that starts, is ready or dies; `fits(count, each_mb)` says how many workers
-    fit once the first has loaded; `patience(work)` is how long one may take, in seconds, before its worker counts
-    as stuck, `load_patience` how long it may load. What a segment of `longest_s` takes is measured before workers are
-    counted, unless `ample(count, each_mb)` says that it makes no difference. `scheduled(count)` says who gets what."""
+    """N workers and the scheduler before them.
+
+    `on_event(what, info)` is called when a worker has `started`, is `ready`, has `died`, or is `waiting` because it
+    cannot be started now. `fits(count, each_mb)`: how many of `count` workers fit into memory, called once the first
+    has loaded. `patience(work)`: seconds that a worker may take for a piece of work before it counts as stuck;
+    `load_patience`: seconds that it may take to load. The memory of a segment of `longest_s` seconds is measured
+    before `fits` is called, unless `ample(count, each_mb)` holds. `scheduled(count)` makes the scheduler."""
 
     def __init__(
         self,

@@ -1,4 +1,5 @@
-"""Ray's driver, as the gateway holds it: a process apart, as Ray ends its driver hard when it loses its head."""
+"""Ray's driver as a child of the gateway: a separate process, because Ray kills its driver when the cluster's head node
+is lost."""
 
 from __future__ import annotations
 

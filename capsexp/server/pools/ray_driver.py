@@ -1,6 +1,7 @@
-"""Ray's driver: `python -m capsexp.server.pools.ray_driver`. Lines of JSON on stdin and stdout: it is told which
-cluster, says under which address of this machine nodes reach it, is told where their agents are to dial, and places one
-on each node. It ends with its stdin, and with it the actors, their agents and a cluster that it started.
+"""Ray's driver: `python -m capsexp.server.pools.ray_driver`. It exchanges lines of JSON with the gateway on stdin and
+stdout: reads which cluster to join, writes the address at which nodes reach this machine, reads where their agents must
+dial, and places one agent on each node. It ends with its stdin, and with it the actors, their agents and a cluster that
+it started.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@
        +------------- TCP: a control link per node, a connection per worker ------------------------> agent per node
                                                                                      (one of our pools, its workers)
 
-Neither Ray's object store nor its failure detector is in the way of a segment. The driver is a process apart, as Ray
-ends its process hard when it loses its head.
+Segments pass through neither Ray's object store nor its failure detector. The driver is a separate process, because Ray
+kills its process when the cluster's head node is lost.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ class Placement(Protocol):
 
 
 class RayLauncher:
-    """`on_node(what, node, why)` is told, by any thread, of each node that joined, was lost or was refused."""
+    """`on_node(what, node, why)` is called from any thread: a node has `joined`, is `lost` or `refused` (`why`), or has
+    started a process that only loads (`loader`; `why` is its pid). `count`: workers in all; `threads`: of each."""
 
     def __init__(
         self,
@@ -94,7 +95,7 @@ class RayLauncher:
             node.tell(over=True)
 
     def kill(self) -> None:
-        """Before the end: the workers of which no process is known yet."""
+        """Kill the workers whose process is not known yet; after `terminate`, Ray's driver and with it all agents."""
         if self._ending:
             self._placement.kill()
             self.nodes.close()

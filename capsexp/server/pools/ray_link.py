@@ -1,5 +1,5 @@
-"""A connection between the gateway and an agent on a node: who dials proves that it knows the run's secret, and so does
-who was dialled, before a byte of what the other says is believed or unpickled.
+"""A connection between the gateway and an agent on a node. Both sides prove that they know the run's secret before
+either believes or unpickles anything of the other:
 
     gateway -> agent    MAGIC, 32 random bytes A
     agent   -> gateway  32 random bytes B, the length of its header (4 bytes), the header (JSON),
@@ -36,7 +36,7 @@ class Stranger(ServerError):
 
 
 class HungUp(Stranger, ConnectionError):
-    """Somebody who hung up before he was known: the gateway does so, too, when too many dial at once."""
+    """The other side closed the connection during the handshake, as the gateway does when too many dial at once."""
 
 
 def accept(sock: socket.socket, secret: bytes) -> dict[str, Any]:
@@ -108,8 +108,8 @@ class Link:
 
 
 class Clock:
-    """How far another machine's monotonic clock is from ours, by the quickest of the last round trips: what it says is
-    off by half of that trip at most."""
+    """How far another machine's monotonic clock is ahead of ours, from the shortest of the last KEEP round trips; the
+    error is at most half of that trip (Cristian, Distributed Computing 3, 1989)."""
 
     KEEP = 64
 
@@ -131,12 +131,12 @@ class Clock:
 
 
 def this_clock() -> str:
-    """Names the monotonic clock of this process: two that say the same have one."""
+    """Identifies the monotonic clock of this process; equal for processes that share it."""
     return f"{_kernel()} {_namespace('time')}"
 
 
 def these_pids() -> str:
-    """Names what a pid of this process's is a pid of."""
+    """Identifies the pid namespace of this process: boot id and namespace; equal where pids mean the same processes."""
     return f"{_kernel()} {_namespace('pid')}"
 
 

@@ -21,7 +21,9 @@ from capsexp.server.pools.ray_words import Hello, differing, hello, versions
 log = logging.getLogger(__name__)
 
 STRANGERS = 64  # connections that have not said yet who they are, at a time
-PID_STEP = 10_000_000  # above any pid: those of node 2 are 20,000,000 and more, where a node has pids of its own
+# Above any pid. Pid p of node n (from 0) becomes p + (n + 1) * PID_STEP where a node has pids of its own: those of
+# node 2 are 30,000,000 and more.
+PID_STEP = 10_000_000
 BEATS = 6  # words asked for within the time after which a node counts as lost
 
 
@@ -41,9 +43,9 @@ class Node:
     ) -> None:
         self.index, self.clock = index, Clock()
         self.hello: Hello | None = None  # of the last agent
-        self.why = ""  # it is not there
-        self.final = False  # nor will ever be
-        self.over = False  # it said that nothing is left there
+        self.why = ""  # why it cannot be used now
+        self.final = False  # it will never be usable
+        self.over = False  # its agent reported that nothing is left there
         self._begin, self._event = begin, event
         self._link: Link | None = None
         self._up = False
@@ -85,7 +87,7 @@ class Node:
             return self._link is not None and self._link.send(**message)
 
     def attach(self, channel: int, sock: socket.socket) -> bool:
-        """Whether somebody waits for this connection of a worker."""
+        """Hand the connection of a worker to its pipe; returns whether one waited for it."""
         with self._lock:
             hand = self._channels.get(channel)
         return hand is not None and hand.pipe.attach(sock)
@@ -133,7 +135,8 @@ class Node:
             self.over = True
 
     def beat(self, now: float, lost_s: float, late: bool) -> None:
-        """Ask for a word; it is lost when the last one is too long ago, unless we were `late` ourselves."""
+        """Send a ping; the node is lost where nothing was heard of it for `lost_s` seconds. `late`: this process was
+        stopped itself, so the silence is counted anew."""
         with self._lock:
             if self._link is None:
                 return

@@ -14,8 +14,8 @@ from capsexp.server.pools.ray_words import Ended
 
 
 class NodePipe(Connection):
-    """Whoever reads or writes waits until it is connected or given up; `heard` makes a worker's message one of this
-    machine's, `ended` is called when nothing more will be read."""
+    """A pipe that is connected later: reading and writing wait until it is connected or given up. `heard` converts a
+    worker's message to this machine's times and pids; `ended` is called when nothing more will be read."""
 
     _handle = None  # as of a Connection that is closed
 

@@ -1,5 +1,4 @@
-"""A worker of a node and its connection to the gateway: what one says is handed to the other, unread but for who it
-is."""
+"""Passes messages unchanged between a worker of a node and the gateway; only Started is read, for the worker's pid."""
 
 from __future__ import annotations
 

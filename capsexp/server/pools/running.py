@@ -34,7 +34,7 @@ class Running:
 
 
 class Endings:
-    """How workers ended that said nothing; it knows of those that the kernel ended for their memory."""
+    """Describes how workers ended that gave no reason; recognizes those that the kernel's OOM killer ended."""
 
     def __init__(self) -> None:
         self._oom_kills = cgroup.oom_kills()
@@ -94,7 +94,8 @@ def name_of(work: Segment | str) -> str:
 
 
 async def end(hands: Sequence[WorkerHandle], patience: float, grace: float) -> None:
-    """They were asked to end: see to it that they do, after `patience`, with `grace` for each stronger word."""
+    """Wait `patience` seconds for workers that were asked to end; then terminate what remains, and kill it `grace`
+    seconds later."""
     if await gone(hands, patience):
         return
     for act in ("terminate", "kill"):
