@@ -33,33 +33,15 @@ from capsexp.errors import HarnessError
 from capsexp.samples import Sample, SampleSet
 from capsexp.targets import capswriter as target_module
 from tests.support import PATIENCE, noise
+from tests.support.answering import made, result, task_of
 
 Handler = Callable[[ServerConnection], Awaitable[None]]
 LOAD = LoadConfig(timeout=PATIENCE)
 
 
-def result(task: str, final: bool = True) -> str:
-    return json.dumps(
-        {"task_id": task, "is_final": final, "duration": 0.5, "text": "a b", "text_accu": "a b", "tokens": ["a"],
-         "timestamps": [0.0]}
-    )  # fmt: skip
-
-
-async def task_of(connection: ServerConnection) -> str:
-    """The id of a task, after its last message."""
-    while True:
-        message = json.loads(await connection.recv())
-        if message["is_final"]:
-            return str(message["task_id"])
-
-
 async def answer(connection: ServerConnection) -> None:
     await connection.send(result(await task_of(connection)))
     await connection.wait_closed()
-
-
-def made(count: int, seconds: float = 0.5) -> list[Request]:
-    return [Request(n, f"task-{n}", f"s{n}", noise(seconds, n)) for n in range(count)]
 
 
 def against(handler: Handler, made: list[Request], load: LoadConfig = LOAD, **options: Any) -> Outcome:

@@ -18,8 +18,8 @@ from capsexp.config.whole import check
 from capsexp.errors import ConfigError
 from capsexp.samples import Sample
 from capsexp.targets import TARGETS
-from tests.client.test_client import made, result, task_of
 from tests.support import PATIENCE, foreign, noise
+from tests.support.answering import made, result, task_of
 from tests.support.servers import requests, right, server
 
 KEEPING = LoadConfig(reuse=True, concurrency=3, timeout=PATIENCE)

@@ -158,7 +158,7 @@ def test_the_configuration_of_which_the_fewest_runs_were_made_is_next(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 0.0
-    monkeypatch.setattr(further, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(further, "time", SimpleNamespace(monotonic=lambda: now, time=lambda: 1e9 + now))
     asked = Further(SimpleNamespace(search={"over": "load.users", "budget_s": 60.0}))  # type: ignore[arg-type]
     found, _ = reported(*trials(1, 10.0))
     both = (band("workers=1", 8.0, runs=2), band("workers=2", 16.0, least=20.0))
@@ -174,7 +174,7 @@ def test_the_configuration_of_which_the_fewest_runs_were_made_is_next(
 
 def test_the_first_runs_are_part_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr(further, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(further, "time", SimpleNamespace(monotonic=lambda: now, time=lambda: 1e9 + now))
     asked = Further(SimpleNamespace(search={"over": "load.users", "budget_s": 60.0}))  # type: ignore[arg-type]
     found, _ = reported(*trials(1, 10.0))
     now = 61.0  # which the planned ones took
