@@ -41,7 +41,7 @@ NO_BASELINE = "no baseline on this node type"
 @dataclass(frozen=True)
 class Observed:
     """A run and what was made of its tables. `disturbed`: why its figures are not the server's own (none: it is VALID);
-    `effect`: what injected faults did to it."""
+    `effect`: what injected faults did to it; `work_us`: how slow the CPUs were (see cpu_speed)."""
 
     run: Run
     figures: Figures | None = None
@@ -51,6 +51,7 @@ class Observed:
     timeline: Timeline | None = None
     leak: Leak | None = None
     gpu: GpuUse | None = None
+    work_us: float | None = None
 
     @property
     def counts(self) -> bool:

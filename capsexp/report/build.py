@@ -14,6 +14,7 @@ from capsexp.analysis import (
     baseline,
     capacity_search,
     correctness,
+    cpu_speed,
     diagnosis,
     differences,
     faults,
@@ -153,6 +154,7 @@ def _observed(files: RunFiles, sweep: SweepFiles, settings: Mapping[str, Any], s
         timeline=survive(f"{name}: timeline", None, timeline.shares, *shares),
         gpu=survive(f"{name}: GPUs", None, gpu.usage, files.gpu, run.window_s.span) if found else None,
         leak=survive(f"{name}: leak", None, leak.watch, *slope) if found else None,
+        work_us=survive(f"{name}: speed of the CPUs", None, cpu_speed.work_us, files.speed, run.window_s.span),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from capsexp.analysis import alike, gates, languages, neighbours, pools, validity
+from capsexp.analysis import alike, cpu_speed, gates, languages, neighbours, pools, validity
 from capsexp.analysis.aggregate import Observed
 from capsexp.config import engine_languages
 from capsexp.config import languages as known_languages
@@ -35,6 +35,7 @@ def warnings(
     if files.sweep.interrupted:
         found.append("the sweep was interrupted: missing runs are listed with their reasons")
     found += [shared] if (shared := placements.shared_cores(files.environment)) else []
+    found += survive("speed of the CPUs", [], lambda seen: list(_uneven(seen)), seen)
     for one in seen:
         run = one.observed.run
         found += survive(f"{run.key}, run {run.num}: warnings", [], lambda one: list(_of_run(one)), one)
@@ -49,6 +50,21 @@ def warnings(
         doubt = survive(f"{run.key}, run {run.num}: language", None, _language_doubt, one.files, cer.get(run.key))
         found += [doubt] if doubt else []
     return list(dict.fromkeys(found))
+
+
+def _uneven(seen: Sequence[Seen]) -> Iterator[str]:
+    """What no counter of this system shows: the same work took longer in one run than in another."""
+    timed: dict[str, list[float]] = {}
+    for one in seen:
+        if one.observed.counts and one.observed.work_us is not None:
+            timed.setdefault(one.observed.run.key, []).append(one.observed.work_us)
+    if found := cpu_speed.slowest(timed):
+        key, times = found
+        yield (
+            f"{key}: the same fixed work took the CPU {times:.2f} times as long in one run as in another, for no "
+            "reason that this system shows: another virtual machine on the same cores, or a throttled clock; intervals "
+            "are wider because of it; repeat at a quieter time"
+        )
 
 
 def _of_run(one: Seen) -> Iterator[str]:
@@ -101,7 +117,7 @@ def _of_references(files: SweepFiles) -> Iterator[str]:
         elif not reference.deterministic or name in unlike:
             yield (
                 f"engine={reference.engine} is not deterministic: the reference's texts are not always the same, "
-                "so a text that differs may be the engine's doing"
+                "so the engine itself may be why a text differs"
             )
     yield from _unlike_alone([r for r in references if r.kind == "server"])
 

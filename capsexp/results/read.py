@@ -43,6 +43,7 @@ class RunFiles:
     faults: list[FaultRow] = field(repr=False, default_factory=list)
     neighbours: list[Row] = field(repr=False, default_factory=list)
     gpu: list[Row] = field(repr=False, default_factory=list)
+    speed: list[Row] = field(repr=False, default_factory=list)
     probes: dict[str, ProbeFacts] = field(repr=False, default_factory=dict)  # what the monitor asked
     client: ClientFacts | None = None
     counts: SegmentCounts | None = None
@@ -77,7 +78,7 @@ def read_report(folder: Path) -> Report:
         if schema != SCHEMA:
             raise ArchiveError(
                 f"report.json has schema {schema!r} where this version reads {SCHEMA}: "
-                f"python -m capsexp.report {folder.name} writes it anew"
+                f"python -m capsexp.report {folder.name} rebuilds it"
             )
         return typed(found, Report)
     except (OSError, ValueError, RecursionError) as error:
@@ -121,7 +122,8 @@ def read_run(folder: Path) -> RunFiles:
         packets=tables.read_packets(folder), segments=tables.read_segments(folder),
         monitor=tables.read_rows(folder / "monitor.csv"), workers=tables.read_workers(folder),
         faults=tables.read_faults(folder), neighbours=tables.read_rows(folder / "neighbours.csv"),
-        gpu=tables.read_rows(folder / "gpu.csv"), probes=_probes(folder / "probes.json"), client=read_client(folder),
+        gpu=tables.read_rows(folder / "gpu.csv"), speed=tables.read_rows(folder / "speed.csv"),
+        probes=_probes(folder / "probes.json"), client=read_client(folder),
         counts=_beside(folder / "segments.json", SegmentCounts),
     )  # fmt: skip
 

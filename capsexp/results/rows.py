@@ -1,5 +1,5 @@
 """Rows of a run's tables, by column (docs/reference/files.md says what each holds); those of earlier versions lack
-some, and an empty cell is None. Rows of what probes tell (monitor.csv, gpu.csv, neighbours.csv) have the columns of
+some, and an empty cell is None. Rows of what probes tell (monitor.csv, gpu.csv, ...) have the columns of
 whichever probes there were, and stay plain."""
 
 from __future__ import annotations

@@ -102,15 +102,15 @@ def _key(make: bool) -> bytes:
     except OSError as error:
         raise NoKey(f"{path}, the key that marks a sweep as yours: {error.strerror or error}") from None
     if len(key) != BYTES:
-        raise NoKey(f"{path} holds no key that marks a sweep as yours; remove it")
+        raise NoKey(f"{path} does not hold the key that marks a sweep as yours; remove it")
     return key
 
 
 def _private(path: Path, found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode):
-        raise NoKey(f"{path} is no file; remove it")
+        raise NoKey(f"{path} is not a regular file; remove it")
     if sys.platform != "win32" and (found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077):
-        raise NoKey(f"{path} is not yours alone, so it marks nothing as yours; remove it")
+        raise NoKey(f"{path} is open to other users, so it cannot mark a sweep as yours; remove it")
 
 
 def _make(path: Path) -> None:

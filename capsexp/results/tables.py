@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from capsexp.results.rows import FaultRow, PacketRow, RequestRow, Row, SegmentRow, WorkerRow
 
-TABLES = ("requests", "packets", "segments", "monitor", "workers", "faults", "neighbours", "gpu")
+TABLES = ("requests", "packets", "segments", "monitor", "workers", "faults", "neighbours", "gpu", "speed")
 SERVER_ROLES = ("gateway", "loader", "worker", "helper")  # of the processes of which a server is made
 _ROLES = {"front": "gateway"}  # what older runs' tables say
 _TEXT = frozenset({"task_id", "sample", "status", "error", "event", "reason", "kind", "name", "class"})
