@@ -20,7 +20,7 @@ def timeline_lines(report: Report) -> list[str]:
         if t.threads_at_work is not None:
             known.append(f"threads of the server at work {t.threads_at_work:g}")
         if known:
-            found.append(f"{c.key}: {', '.join(known)}")
+            found.append(f"{c.key}: {'; '.join(known)}")
     return found
 
 

@@ -235,12 +235,12 @@ def scaling_lines(report: Report) -> list[str]:
         if law:
             line += f": {law.rate:.2f} x real time each, sigma {law.sigma:.3f}, kappa {law.kappa:.5f}"
         if s.cap_workers:
-            line += f", no gain beyond {s.cap_workers} (cores)"
+            line += f"; no gain beyond {s.cap_workers} (cores)"
         if memory:
             line += f"; {memory.base_mb:.0f} MB + {memory.per_worker_mb:.0f} MB per worker"
             if memory.largest_within_limit is not None and memory.limit_mb is not None:
                 line += f": {memory.largest_within_limit} fit in {memory.limit_mb:.0f} MB (predicted)"
-        guess = f" (uncertain: fitted to {counted(s.fitted, 'number')} of workers only)" if s.guess else ""
+        guess = f"; uncertain, as fitted to only {counted(s.fitted, 'number')} of workers" if s.guess else ""
         found.append(line + guess)
     return found
 

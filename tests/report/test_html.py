@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from capsexp.analysis import metrics
 from capsexp.config import resolve
 from capsexp.errors import ConfigError
-from capsexp.report import build, sentences, tables
+from capsexp.report import beside, build, sentences, tables
 from capsexp.report.exporters import html
 from capsexp.report.exporters.html import __main__ as maker
 from capsexp.report.exporters.html import content, differences, overtime, runs
@@ -220,8 +220,8 @@ def test_cpus_are_those_of_each_role_and_of_everybody_else() -> None:
         if at >= 2:  # born at 1 or later: began at zero
             one.monitor.append({**shared, "role": "client", "pid": 3, "cpu_s": 0.25 * (at - 1)})
     found = {(p.time_s, p.role.en): p.cpus for p in overtime.series(one)}
-    assert found[1.0, "worker"] == 0.5 and found[1.0, "everybody else"] == 1.5
-    assert found[2.0, "client"] == 0.25 and found[2.0, "everybody else"] == 1.25
+    assert found[1.0, "worker"] == 0.5 and found[1.0, "other programs"] == 1.5
+    assert found[2.0, "client"] == 0.25 and found[2.0, "other programs"] == 1.25
 
 
 def test_wrong_transcripts_are_shown_word_by_word() -> None:
@@ -317,6 +317,36 @@ def test_warnings_and_causes_are_known_in_chinese() -> None:
     found += build.assemble(a_sweep([a_run(1, 5.0, settings=off)])).warnings
     assert len(found) > 4
     assert [said for said in dict.fromkeys(found) if sentence(said).zh == said] == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "workers=2: workers busy 95, 96 %; queue empty 3 %; gateway busy 0 %; client busy 1 %; client waiting 100 %",
+        "workers=1: the server held 400 MB at most (all: 900 MB), 30 % busy, 90 W",
+        "workers=2, gateway: +1.50 MB/h (-0.20 to 3.10)",
+        "sphinx, 1 thread, 2 processes: 3.5 x real time, 3.2 to 3.8 (3 trials of 4.46 s, load 1.22 s)",
+        "the reference took 56 s of 118 s: 48 s for the texts, 8 s to be timed beside runs",
+        "the server alone (target=vosk workers=2 threads=1), one request at a time: 3.5 x real time (4.46 s), the same "
+        "texts twice",
+        "4 CPUs on 2 cores (1 socket, 1 NUMA node), up to 2 of them hardware threads of one core; quota of a control "
+        "group: 3 CPUs; governor: not told",
+        "workers=2 (placement=spread), CPUs: worker 0 on 0; worker 1 on 1",
+        "threads=1, pool=process, from 1, 2, 4 workers: 7.50 x real time each, sigma 0.010, kappa 0.00010; no gain "
+        "beyond 4 (cores); 120 MB + 80 MB per worker: 70 fit in 6144 MB (predicted)",
+    ],
+)
+def test_what_stands_beside_the_tables_is_known_in_chinese(line: str) -> None:
+    chinese = sentence(line).zh
+    numbers = r"\d[\d.]*\d|\d"
+    assert chinese != line and sorted(re.findall(numbers, chinese)) == sorted(re.findall(numbers, line))
+
+
+def test_lines_beside_the_tables_are_those_of_reports() -> None:
+    report = build.assemble(a_sweep([a_run(w, 10.0 / w, trial=t) for w in (1, 2, 3) for t in (1, 2, 3)]))
+    found = [*beside.timeline_lines(report), *beside.reference_lines(report), *tables.scaling_lines(report)]
+    assert len(found) > 2
+    assert [line for line in found if sentence(line).zh == line] == []
 
 
 def test_a_sentence_whose_reason_is_foreign_stays_english() -> None:

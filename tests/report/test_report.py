@@ -226,7 +226,7 @@ def test_only_known_shares_of_the_time_are_shown() -> None:
     )
     report = msgspec.structs.replace(reported(a_run(1, 10.0))[0], configurations=configurations)
     assert beside.timeline_lines(report) == [
-        "external: gateway busy 11 %, client busy 10 %, client waiting 94 %",
+        "external: gateway busy 11 %; client busy 10 %; client waiting 94 %",
         "a: workers busy 50, 100 %",
     ]
 
