@@ -60,7 +60,7 @@ def port_in(url: str) -> int:
     for way in TRANSPORTS.values():
         if way.ports and parts.scheme in way.schemes:
             return way.ports[way.schemes.index(parts.scheme)]
-    raise ValueError("no port is said")
+    raise ValueError("no port is given")
 
 
 def is_address(url: str, transport: str = "websocket") -> bool:
@@ -79,19 +79,19 @@ def no_address(url: str, transport: str = "websocket") -> str:
     try:
         parts, bare = urlsplit(url), urlsplit(f"{way.plain}://{meant}")
         if parts.port == 0:
-            why = " (nobody has port 0)"
+            why = " (port 0 cannot be used)"
         likely = parts.scheme not in way.schemes and bare.hostname and bare.port
     except ValueError as error:  # of the port, or of brackets
         why, likely = f" ({error})", None
     guess = f"; did you mean server.url={way.plain}://{meant}?" if likely else ""
-    return f"{url!r} is no address of {way.what}{why}: {whole(transport)}{guess}"
+    return f"{url!r} is not the address of {way.what}{why}: {whole(transport)}{guess}"
 
 
 def whole(transport: str) -> str:
     """What an address has to look like."""
     way = TRANSPORTS[transport]
     tls = f", or {way.secure}://HOST:PORT for TLS" if way.secure else ""
-    return f"a full one is server.url={way.plain}://HOST:PORT, as {way.plain}://127.0.0.1:6016{tls}"
+    return f"give server.url={way.plain}://HOST:PORT, e.g. {way.plain}://127.0.0.1:6016{tls}"
 
 
 def port_of(url: str) -> int:

@@ -118,7 +118,7 @@ def _libsndfile(source: Path | io.BytesIO) -> tuple[Audio, float | None]:
         sound = stack.enter_context(soundfile.SoundFile(given, closefd=False))
         rate, channels, claimed = sound.samplerate, sound.channels, sound.frames
         if not RATES[0] <= rate <= RATES[1]:
-            raise SampleError(f"claims {rate} samples per second")
+            raise SampleError(f"its header claims {rate} samples per second")
         parts, frames = [], 0
         while len(block := sound.read(max(1, BLOCK // channels), dtype="float32", always_2d=True)):
             parts.append(block.mean(axis=1, dtype=np.float32))
@@ -140,7 +140,7 @@ def _check(audio: Audio, name: str) -> Audio:
     if len(audio) == 0:
         raise SampleError(f"{name}: no audio in it")
     if not np.isfinite(audio).all():
-        raise SampleError(f"{name}: holds samples that are no numbers; the file is damaged")
+        raise SampleError(f"{name}: has samples that are not finite numbers; the file is damaged")
     peak = float(np.abs(audio).max())
     if peak > LOUDEST:
         raise SampleError(f"{name}: its samples go to {peak:.3g} where 1 is full scale; scale them and save it again")

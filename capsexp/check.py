@@ -1,5 +1,5 @@
 """python -m capsexp.check SWEEP --by SETTING, or BASELINE NOW: did the server get worse? For a pipeline: the limits
-come of the noise that the trials showed, and the exit code says what came of it."""
+follow from the noise between trials, and the exit code tells the result."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from capsexp.sweeps import Swept, opened
 
 CODES = {regression.BETTER: 0, regression.SAME: 0, regression.WORSE: 3, regression.UNDECIDED: 4}
 _SWEEPS = (
-    "folders or zips: one that has both sides (--by); or the baseline, and last the new one; with three baselines or "
-    "more the noise is that from one of them to the next"
+    "folders or zips: one sweep with both sides (--by); or the baseline and then the new sweep; with three or more "
+    "baselines, the noise is measured from one to the next"
 )
 _BY = "the setting that the two sides of one sweep differ in, as server.cmd; its first value is the baseline"
 _APART = (
@@ -35,18 +35,18 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("sweeps", nargs="+", metavar="SWEEP", help=_SWEEPS)
     parser.add_argument("--by", metavar="SETTING", help=_BY)
     parser.add_argument("--least", type=float, default=regression.LEAST, metavar="SHARE", help=_LEAST)
-    parser.add_argument("--junit", type=Path, metavar="FILE", help="write what came of it in JUnit's form")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write it for a page, as of a pull request")
+    parser.add_argument("--junit", type=Path, metavar="FILE", help="write the result as JUnit XML")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the result as Markdown")
     asked = parser.parse_args(argv)
     if asked.by and len(asked.sweeps) != 1:
-        raise ConfigError(f"--by {asked.by}: is of one sweep, which has both sides")
+        raise ConfigError(f"--by {asked.by}: compares two sides of one sweep; give one sweep, or leave it out")
     if not asked.by and len(asked.sweeps) not in (2, *range(4, 100)):
         raise ConfigError(
             "give one sweep that has both sides, with --by SETTING; or one baseline, or three and more, and then the "
             "sweep to be checked"
         )
     if not 0 < asked.least < 1:
-        raise ConfigError(f"--least {asked.least}: is a share, above 0 and below 1")
+        raise ConfigError(f"--least {asked.least}: is not a share; give a number above 0 and below 1")
     with opened(asked.sweeps) as swept:
         name, found, about = _in_one(swept[0], asked) if asked.by else _in_several(swept, asked)
     if asked.junit:

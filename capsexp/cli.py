@@ -130,7 +130,7 @@ def _main(argv: list[str], asked: list[int]) -> int:
 
     resumed = [o for o in overrides if o.startswith("resume=") and o not in ("resume=", "resume=null")]
     if resumed and DRY_RUN in flags:
-        raise ConfigError(f"{DRY_RUN}: says what a new sweep would do; resume= says first what it is going to make")
+        raise ConfigError(f"{DRY_RUN}: is for new sweeps; leave it out: resume= lists its runs before it starts them")
     if resumed:
         rest = [o for o in overrides if o not in resumed]
         place = Path(unquoted(resumed[-1].partition("=")[2])).expanduser().absolute()
@@ -141,9 +141,9 @@ def _main(argv: list[str], asked: list[int]) -> int:
             each_differs(sweep.planned)
             return SweepRunner(sweep, argv, True, config_dir, config_name).run(asked)
     if TRUST in flags:
-        raise ConfigError(f"{TRUST}: is for what somebody else's folder would do; give resume=FOLDER with it")
+        raise ConfigError(f"{TRUST}: has an effect only when a sweep is resumed; add resume=FOLDER")
     if any(o.startswith("redo=") for o in overrides):
-        raise ConfigError("redo: says what resume= makes again; give resume=FOLDER with it")
+        raise ConfigError("redo: has an effect only when a sweep is resumed; add resume=FOLDER")
     sweep = plan(overrides, config_dir, config_name)
     each_differs(sweep.planned)
     interrupts.check()
@@ -153,7 +153,7 @@ def _main(argv: list[str], asked: list[int]) -> int:
         runner = SweepRunner(sweep, argv, False, config_dir, config_name)
     except ConfigError as error:
         if texts := several(overrides):
-            hint = f"a comma separates values: if it is part of one, {pasted(texts[0])}"
+            hint = f"a comma separates values: to keep it in a value, write {pasted(texts[0])}"
             raise ConfigError(f"{error}; {hint}") from None
         raise
     return runner.run(asked)

@@ -44,7 +44,7 @@ def startable(line: str, cwd: str | None = None, install: str | None = None) -> 
     understand the line, or a placeholder is misspelled."""
     for name in re.findall(r"(?<![${])\{(\w+)\}(?!\})", line):
         if name not in KNOWN and (meant := difflib.get_close_matches(name, KNOWN, 1, ALIKE)):
-            raise ConfigError(f"server.cmd: {{{name}}} stands for nothing; did you mean {{{meant[0]}}}?")
+            raise ConfigError(f"server.cmd: {{{name}}} is not a placeholder; did you mean {{{meant[0]}}}?")
     if cwd is not None and not Path(cwd).is_dir():
         raise ConfigError(f"server.cwd={cwd}: no such folder")
     program, *arguments = words(line)
@@ -57,7 +57,7 @@ def startable(line: str, cwd: str | None = None, install: str | None = None) -> 
             raise ConfigError(f"server.cmd: no file {script!r} in the folder server.cwd={cwd or '.'}{get}")
         return
     if named is None and install:
-        raise ConfigError(f"server.cmd: no program {program!r} is here{get}")
+        raise ConfigError(f"server.cmd: no program {program!r} is found{get}")
     what = f"no program {program!r} can be started" if named is None else f"{named!r} means nothing without a shell"
     raise ConfigError(f"server.cmd: {what}; for what a shell does (cd, A=1, ~, |, &&) write: sh -c 'exec ...'")
 

@@ -54,7 +54,7 @@ def side_by_side(old: Swept, new: Swept) -> str:
     rows = [[escape.one_line(cell) for cell in row] for row in rows]
     parts = [f"{escape.one_line(new.name)} against {escape.one_line(old.name)}"]
     if unlike := differences.unlike(before, after):
-        parts += [f"Unlike, so that the ratios are not of the same work: {', '.join(unlike)}."]
+        parts += [f"Not the same work, so the ratios do not compare like with like: {', '.join(unlike)}."]
     parts += ["", tabulate(rows, HEADERS, disable_numparse=True)]
     alone = sorted({o.run.key for o in before} ^ {o.run.key for o in after})
     parts += [f"In one of them only: {escape.one_line(', '.join(alone))}"] if alone else []

@@ -98,13 +98,10 @@ def _nearest_key(key: str) -> str:
     if first in RENAMED:
         return f"; it is called {RENAMED[first]}{dot}{rest} now"
 
-    def keys() -> Iterator[str]:
-        for engine in ENGINES.every():
-            yield from walk(to_dict(Config(engine=engine)))
-        for target in TARGETS.every():
-            yield from walk(to_dict(Config(target=target)))
-        for load in LOADS.every():
-            yield from walk(to_dict(Config(load=load)))
+    def choices() -> Iterator[tuple[str, Config]]:
+        yield from ((f"engine={each.name}", Config(engine=each)) for each in ENGINES.every())
+        yield from ((f"target={each.name}", Config(target=each)) for each in TARGETS.every())
+        yield from ((f"load={each.name}", Config(load=each)) for each in LOADS.every())
 
     def walk(tree: object, prefix: str = "") -> Iterator[str]:
         if isinstance(tree, dict):
@@ -112,7 +109,11 @@ def _nearest_key(key: str) -> str:
                 yield f"{prefix}{name}"
                 yield from walk(value, f"{prefix}{name}.")
 
-    return nearest(key, set(keys()))
+    known = {choice: set(walk(to_dict(config))) for choice, config in choices()}
+    with_it = [choice for choice, keys in known.items() if key in keys]
+    if 0 < len(with_it) < len(known):
+        return f"; it needs {' or '.join(with_it)}"
+    return nearest(key, set().union(*known.values()))
 
 
 class _Behind(SearchPathPlugin):
@@ -154,7 +155,7 @@ def one_line(error: Exception) -> str:
     if override:
         text = f"{override}: {text}"
         if "=" in override:
-            text += f"; to set this very text: {pasted(override)}"
+            text += f"; to pass it as plain text: {pasted(override)}"
     unknown = re.match(r"Could not override '([^']+)'", text)
     if unknown:
         text = f"{unknown[1]}: unknown key{_nearest_key(unknown[1])}"

@@ -70,9 +70,9 @@ _REMEDIES = {
     (errno.ENAMETOOLONG,): "shorten that name",
     (errno.EACCES, errno.EPERM, errno.EROFS): "make it writable",
     (errno.EMFILE, errno.ENFILE): "raise the limit of open files (ulimit -n)",
-    (errno.EIO,): "look after the disk",
+    (errno.EIO,): "check the disk",
     (errno.EAGAIN,): "raise the limit of processes (ulimit -u) or end some",
-    (errno.ENOMEM,): "end what takes the memory",
+    (errno.ENOMEM,): "free memory",
 }
 
 

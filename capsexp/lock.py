@@ -41,12 +41,12 @@ def locked(folder: Path) -> Iterator[None]:
 def _lock(path: Path) -> int:
     while True:
         if path.is_symlink() or (path.exists() and not path.is_file()):  # a folder may be anybody's
-            raise StorageError(f"{path}: is no file of ours; remove it")
+            raise StorageError(f"{path}: is not a lock file of capsexp; remove it")
         with storing(path):
             fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
         if os.fstat(fd).st_nlink > 1:  # what we write there would be in another file as well
             os.close(fd)
-            raise StorageError(f"{path}: is another file as well (a hard link); remove it")
+            raise StorageError(f"{path}: is a hard link to another file; remove it")
         try:
             if sys.platform != "win32":
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -68,7 +68,7 @@ def _lock(path: Path) -> int:
                 return fd
             os.close(fd)
             raise StorageError(
-                f"{path.parent}: may be being written by another capsexp (pid {owner.get('pid', '?')} on "
+                f"{path.parent}: another capsexp may be writing to it (pid {owner.get('pid', '?')} on "
                 f"{owner.get('host', '?')}); if it is not, remove {path.name}"
             ) from None
         os.close(fd)

@@ -76,14 +76,14 @@ def impossible(machine: Topology, kind: str) -> str | None:
     if kind == "none":
         return None
     if not machine.cpus or (kind == "no_smt" and not machine.told):
-        return f"placement={kind}: this system does not tell its CPUs; leave placement away"
+        return f"placement={kind}: this system does not report its CPUs; leave placement out"
     if kind == "numa" and machine.nodes < 2:
         where = counted(machine.nodes, "NUMA node")
-        return f"placement=numa: this machine has {where} for us, where it is what none is; leave placement away"
+        return f"placement=numa: needs two NUMA nodes, but {where} can be used here; leave placement out"
     if kind == "no_smt" and machine.siblings < 2:
         return (
-            f"placement=no_smt: no two of the {counted(len(machine.cpus), 'CPU')} here are one core, so it is what "
-            "none is; leave placement away"
+            f"placement=no_smt: none of the {counted(len(machine.cpus), 'CPU')} here share a core, so it would change "
+            "nothing; leave placement out"
         )
     return None
 

@@ -48,7 +48,7 @@ def _before(folder: Path) -> Report | None:
     try:
         return read_report(folder)
     except ArchiveError as error:
-        note(f"there is nothing to compare with: {error}")
+        note(f"the archived report cannot be read, so nothing is compared: {error}")
         return None
 
 

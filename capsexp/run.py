@@ -77,7 +77,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _once(run_dir: Path) -> int:
     if (before := finished(run_dir)) is not None:
-        tell(f"{before}: it was made before and is left alone")
+        tell(f"{before}: the run was finished before; nothing was done")
         return _CODES.get(before, 1)
     _clear(run_dir)
     record, config, job = _planned(run_dir)

@@ -185,7 +185,7 @@ def _folder(folder: str | None, language: str | None) -> Listing:
         raise SampleError(f"samples.dir: {folder} is not a folder")
     files, unread = _walk(root)
     if not files and not unread:
-        raise SampleError(f"samples.dir: no audio files in {folder} (whatever is no text, image or archive is tried)")
+        raise SampleError(f"samples.dir: no audio files in {folder} (only text, images and archives are left out)")
     found, remarks = [], []
     for name, path in zip(names.unique([p.relative_to(root).as_posix() for p in files]), files, strict=True):
         text, remark = _transcript(path)

@@ -53,4 +53,4 @@ def runs(overrides: Sequence[str], preset: Mapping[str, str], trials: object) ->
     line(words)
     count = math.prod(map(how_many, words)) * (trials if isinstance(trials, int) else 1)
     if count > MANY:
-        raise ArchiveError(f"its command has more than {MANY} runs, which are not what anybody waits for")
+        raise ArchiveError(f"its command has more than {MANY} runs, the most that are allowed")

@@ -11,7 +11,7 @@ from capsexp.address import TRANSPORTS, address, is_address, is_secure, no_addre
 @pytest.mark.parametrize("url", ["ws://", "127.0.0.1:6016", "ws://:6016\n", "ws://h:0", "ws://[::1"])
 def test_what_is_said_of_an_address_that_is_none_names_it_and_a_whole_one(url: str) -> None:
     said = no_address(url)
-    assert said.startswith(f"{url!r} is no address")
+    assert said.startswith(f"{url!r} is not the address")
     assert "\n" not in said
     example = re.search(r"ws://\d\S*\d", said)
     assert example is not None
@@ -40,6 +40,6 @@ def test_a_port_that_is_not_said(url: str, port: int | None) -> None:
 
 
 def test_each_kind_of_server_has_its_own_form() -> None:
-    assert "no address of a HTTP" not in no_address("x", "http")
+    assert "address of a HTTP" not in no_address("x", "http")
     assert no_address("ws://127.0.0.1:80", "http").endswith("did you mean server.url=http://127.0.0.1:80?")
     assert "TLS" not in no_address("x", "tcp") and "server.url=tcp://HOST:PORT" in no_address("x", "tcp")

@@ -254,7 +254,7 @@ def test_a_run_that_fails_says_why(bench: Bench, overrides: tuple[str, ...], sai
 def test_a_server_that_is_not_there_is_told_at_once_and_is_no_verdict(bench: Bench) -> None:
     assert bench.run("server=external", "server.url=ws://127.0.0.1:1") == 1
     assert bench.stderr.strip().count("\n") == 0
-    assert "ws://127.0.0.1:1: nobody answers" in bench.stderr
+    assert "ws://127.0.0.1:1: no answer" in bench.stderr
     assert not bench.out.exists()
 
 

@@ -92,7 +92,7 @@ def test_two_measurements_of_a_server_that_runs_already() -> None:
 )
 def test_what_is_not_alike_is_named(change: dict[str, Any], named: str) -> None:
     said = side_by_side(called("a", swept(10.0)), called("b", swept(5.0, **change)))
-    assert named in said.partition("Unlike, so that the ratios are not of the same work: ")[2]
+    assert named in said.partition("Not the same work, so the ratios do not compare like with like: ")[2]
 
 
 def test_a_load_that_auto_came_to_is_the_one_that_a_replay_asks_for() -> None:

@@ -23,6 +23,7 @@ FLOORS = (
         "counts",
         "interrupts",
         "keys",
+        "mistyped",
         "names",
         "pipes",
         "renamed",

@@ -123,7 +123,7 @@ def test_what_would_be_what_none_is_cannot_be_had(machine: Topology, kind: str) 
 
 def test_a_machine_that_tells_nothing() -> None:
     assert impossible(Topology((), told=False), "pack") == (
-        "placement=pack: this system does not tell its CPUs; leave placement away"
+        "placement=pack: this system does not report its CPUs; leave placement out"
     )
     assert Topology((), told=False).siblings == 1
 
@@ -175,7 +175,7 @@ def test_files_that_are_not_there_or_hold_nonsense(tmp_path: Path) -> None:
     machine_of(tmp_path, {0: "zero"}, {}, {})
     seen = topology.read(tmp_path, allowed={0, 7})
     assert seen.cpus == (Cpu(0, 0), Cpu(7, 7)) and not seen.told
-    assert impossible(seen, "no_smt") == "placement=no_smt: this system does not tell its CPUs; leave placement away"
+    assert impossible(seen, "no_smt") == "placement=no_smt: this system does not report its CPUs; leave placement out"
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="pins on Linux")

@@ -337,7 +337,14 @@ def test_no_name_of_an_engine_decides_anything() -> None:
     root = Path(plugins.__file__).parent
     theirs = {"engines", "twin", "targets"}  # twins are made for two shapes; a server is called as its engine
     # These read or write YAML and JSON, whose word for nothing is null.
-    words = {"cli.py", "overrides.py", "config/described.py", "report/start_command.py", "client/chaos_clients.py"}
+    words = {
+        "cli.py",
+        "overrides.py",
+        "config/described.py",
+        "report/start_command.py",
+        "client/chaos_clients.py",
+        "mistyped.py",
+    }
     assert all((root / name).is_file() for name in words)
     found = []
     for path in sorted(root.rglob("*.py")):

@@ -42,7 +42,7 @@ def test_a_run_is_made_once_by_itself_and_again_where_it_was_cut_short(bench: Be
     folder = bench.out / "0-workers=1"
     before = (folder / "run.json").read_bytes()
     again = made(folder)
-    assert (again.returncode, again.stdout) == (0, "ok: it was made before and is left alone\n")
+    assert (again.returncode, again.stdout) == (0, "ok: the run was finished before; nothing was done\n")
     assert (folder / "run.json").read_bytes() == before
 
     # Elsewhere, from its replay.yaml alone.

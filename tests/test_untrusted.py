@@ -94,7 +94,7 @@ def test_nothing_is_written_where_a_link_in_a_folder_leads(tmp_path: Path, what:
             Survivor()("what", None, lambda: 1 / 0)
     assert not (folder / "debug.log").is_symlink()
     assert (folder / "debug.log").read_text().count("ZeroDivisionError: ") == 1
-    with pytest.raises(StorageError, match="is no file of ours; remove it"), locked(folder):
+    with pytest.raises(StorageError, match="is not a lock file of capsexp; remove it"), locked(folder):
         pass
     assert mine.exists() == (what != "dangling")
     assert what == "dangling" or mine.read_text() == "mine"

@@ -257,7 +257,7 @@ def cases() -> list[Case]:
             "not-a-number",
             {"nan.wav": _loud(np.nan), "loud.wav": _loud(1e30), "good.wav": GOOD},
             "one, two skipped by name",
-            measured(whole, {"nan.wav": "no numbers", "loud.wav": "full scale"}),
+            measured(whole, {"nan.wav": "not finite", "loud.wav": "full scale"}),
         ),
         files(
             "one-sample",

@@ -220,7 +220,7 @@ def cases() -> list[Case]:
         ),
         url("localhost:6016", "refused, with the line to use", refused("ws://localhost:6016")),
         url("ws://127.0.0.1:99999", "refused", refused("server.url", "port|65535")),
-        url("ws://127.0.0.1:1", "nobody answers, at once", refused("nobody answers", code=1)),
+        url("ws://127.0.0.1:1", "no answer, at once", refused("no answer", code=1)),
         url(
             "http://127.0.0.1:1",
             "refused",
@@ -228,7 +228,7 @@ def cases() -> list[Case]:
         ),
         url("ws://", "refused", refused("server.url")),
         url("ws://no such host", "refused", lambda s: None if s.code in (1, 2) and "server.url" in s.err else s.err),
-        url("ws://nowhere.invalid:6016", "nobody answers", refused("server.url.*nobody answers", code=1)),
+        url("ws://nowhere.invalid:6016", "no answer", refused("server.url.*no answer", code=1)),
         url(
             "ws://" + "a" * 300 + ":1",
             "nobody answers",

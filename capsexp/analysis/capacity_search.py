@@ -143,7 +143,7 @@ def _untold(probes: Sequence[Probe], settings: Settings) -> str | None:
     tried = [probe for probe in probes if not probe.wrong]
     untold = [name for name in settings.rule.allowed if not any(probe.stretches[name] for probe in tried)]
     if tried and untold:
-        return f"no request tells of {', '.join(untold)}; leave it out, or take samples and a load that do"
+        return f"no request counts for {', '.join(untold)}; leave it out, or use other samples or another load"
     return None
 
 
@@ -157,7 +157,7 @@ def _stopped(runs: Sequence[Observed], settings: Settings) -> str | None:
     return None
 
 
-_USELESS = "count for nothing: they were disturbed, failed for no fault of the server, or ended before its fault"
+_USELESS = "do not count: they were disturbed, failed for reasons outside the server, or ended before the fault"
 
 
 def alone(server: object, workers: object) -> str:

@@ -133,7 +133,7 @@ def _difference(
         if mine != theirs:
             others = (other for other, text in reference.texts.items() if mine and alike(getattr(text, name)) == mine)
             if (whose := next(others, None)) is not None:
-                return f"{name} is that of another sample, {whose}: somebody else's answer"
+                return f"{name} is that of another sample, {whose}: the answer to another request"
             return f"{name} {_change(mine, theirs, reference.whose)}"
     return None
 

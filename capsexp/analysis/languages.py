@@ -89,7 +89,7 @@ def unknown(engine: str, known: Sequence[str], language: str | None, references:
     if not known or language is not None or any(references):
         return None
     return (
-        f"engine={engine} recognizes {_listed(known)}, and nothing says what is spoken in the samples: "
+        f"engine={engine} recognizes {_listed(known)}, and the language of the samples is not known: "
         f"confirm it with samples.language={known[0]}, or name an engine of their language"
     )
 
@@ -133,7 +133,7 @@ def warning(
         return reason
     name, text = example
     short = text.strip()[:EXCERPT] + ("…" if len(text.strip()) > EXCERPT else "")
-    return f"{reason}. It heard in {name}: {short!r}"
+    return f"{reason}. Recognized in {name}: {short!r}"
 
 
 def _base(language: str) -> str:

@@ -39,7 +39,7 @@ def sides(observed: Sequence[Observed], by: str) -> Sides:
     first, second = known if len(known) == 2 else (None, None)
     if first is None or second is None:
         found = "is no setting of" if None in known else f"has {counted(len(known), 'value')} in"
-        raise ConfigError(f"--by {by}: {found} this sweep; it is what its two sides differ in, as in {by}=A,B")
+        raise ConfigError(f"--by {by}: {found} this sweep; name a setting that has two values, as in {by}=A,B")
     rests = [json.dumps(_rest(one.run.config, by), sort_keys=True) for one in runs]
     keys = _keys(rests)
     both = [

@@ -164,7 +164,7 @@ def _lost(run: Run, monitor: list[Row], window: Window, most: float | None) -> I
     named = sorted(found.spells[:SPELLS], key=lambda spell: spell.start_s)
     when = ", ".join(f"{spell.start_s - window[0]:.1f} to {spell.end_s - window[0]:.1f} s" for spell in named)
     more = ", and more" if len(found.spells) > SPELLS else ""
-    said = f"others had a CPU for {found.lost_s:.1f} s while it waited for one, which made it"
+    said = f"other processes held a CPU for {found.lost_s:.1f} s while the run waited for one, which made it"
     figure = f"{_percent(found.slower)} slower (limit {_percent(most)})"
     yield Reason(code=LOST_CPU, reason=f"{said} {figure}; {when} after its start{more}")
 

@@ -93,9 +93,9 @@ def verify(path: Path) -> list[str]:
             with storing(again):
                 pack(all_files(folder), folder.name, again)
             if sha256(again) != sha256(path):
-                problems.append(f"changed: {path.name} (its files are right, but it is not the zip that was written)")
+                problems.append(f"changed: {path.name} (the files in it are intact, but the zip itself was changed)")
     if said.is_file() and said.read_bytes() != as_bytes(_said(path)):
-        problems.append(f"changed: {path.name} (its .sha256 says otherwise)")
+        problems.append(f"changed: {path.name} (its hash is not the one in its .sha256)")
     return problems
 
 
@@ -104,9 +104,7 @@ def verified(path: Path) -> Iterator[Path]:
     """A sweep's folder as it was written, or that in its zip, unpacked for as long as the context lasts; raises
     ArchiveError, also where anything in it was changed."""
     if problems := verify(path):
-        raise ArchiveError(
-            f"{path.name} is not as it was written: {problems[0]}; python -m capsexp.archive verify {path} lists all"
-        )
+        raise ArchiveError(f"{path.name} was changed: {problems[0]}; python -m capsexp.archive verify {path} lists all")
     with nullcontext(path) if path.is_dir() else unpacked(path) as folder:
         yield folder
 
@@ -123,4 +121,4 @@ def as_written(*folders: Path) -> Iterator[None]:
             with suppress(ArchiveError):
                 changed += [f"{folder}: {line}" for line in verify(folder)]
         why = changed[0] if changed else f"{folders[0]}: {type(error).__name__}: {error}"
-        raise ArchiveError(f"cannot be reported on, as its files are not as they were written: {why}") from error
+        raise ArchiveError(f"no report can be made, because files of the sweep were changed: {why}") from error

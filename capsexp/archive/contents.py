@@ -29,7 +29,7 @@ def own_files(folder: Path) -> list[tuple[str, Path]]:
     anything, and is not for an archive. Raises ArchiveError for a link among them."""
     own = [(name, path) for name, path in all_files(folder) if _ours(name)]
     for name in (name for name, path in own if path.is_symlink()):
-        raise ArchiveError(f"{name}: is a link, and an archive holds files alone; remove it")
+        raise ArchiveError(f"{name}: is a link, which an archive cannot hold; remove it")
     return [(name, path) for name, path in own if path.is_file()]
 
 

@@ -33,7 +33,7 @@ def unpacked(path: Path) -> Iterator[Path]:
         try:
             root = _unpack(path, Path(scratch))
         except _UNREADABLE as error:
-            raise ArchiveError(f"{path.name}: is no readable zip: {error}") from None
+            raise ArchiveError(f"{path.name}: is not a readable zip: {error}") from None
         yield root
 
 
@@ -42,13 +42,13 @@ def _unpack(path: Path, scratch: Path) -> Path:
         members = packed.infolist()
         names = [unicodedata.normalize("NFC", _safe(member)).casefold() for member in members]
         if len(set(names)) != len(names):
-            raise ArchiveError(f"{path.name}: holds a name twice")
+            raise ArchiveError(f"{path.name}: contains two files of the same name, as no archive of capsexp does")
         roots = {member.filename.partition("/")[0] for member in members}
         if len(roots) != 1:
-            raise ArchiveError(f"{path.name}: holds {len(roots)} folders at its top where one sweep is one")
+            raise ArchiveError(f"{path.name}: has {len(roots)} top-level folders, but an archive of capsexp has one")
         # Stored, and without overlaps, it unpacks to less than it is.
         if sum(member.file_size for member in members) > path.stat().st_size:
-            raise ArchiveError(f"{path.name}: unpacks to more than it is")
+            raise ArchiveError(f"{path.name}: unpacks to more than its size; not made by capsexp, do not use it")
         if f"{next(iter(roots))}/{MANIFEST}" not in {member.filename for member in members}:
             raise ArchiveError(f"{path.name}: no {MANIFEST}; not the archive of a finished sweep")
         for member in members:
@@ -65,5 +65,5 @@ def _safe(member: zipfile.ZipInfo) -> str:
     if kind not in (0, stat.S_IFREG):
         raise ArchiveError(f"{'a link' if kind == stat.S_IFLNK else 'no regular file'} in the archive: {name!r}")
     if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
-        raise ArchiveError(f"compressed or encrypted, which ours are not: {name!r}; unpack it and give the folder")
+        raise ArchiveError(f"compressed or encrypted, so not made by capsexp: {name!r}; unpack it and give the folder")
     return name

@@ -269,7 +269,7 @@ def _given_up(outcome: Outcome) -> Iterator[str]:
         number = sum(count for count, _ in late)
         unanswered = sum(count for count, error in late if error.endswith(UNANSWERED))
         limit = late[0][1].partition(":")[0]
-        more = f"; of {unanswered} {UNANSWERED}, see server.log" if unanswered else ""
+        more = f"; for {unanswered} {UNANSWERED}, see server.log" if unanswered else ""
         yield f"{number} of {outcome.total} requests were {limit}: raise load.timeout, or send less{more}"
 
 

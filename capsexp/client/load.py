@@ -23,7 +23,7 @@ from capsexp.samples import Sample
 LAG_EVERY_S = 0.05
 LATE_EVERY_S = 0.25
 TIMED_OUT = "not finished within load.timeout"  # begins the error of a request that was given up
-UNANSWERED = "all was sent, and no answer ever came"  # and may end it
+UNANSWERED = "all audio was sent, but no answer came"  # and may end it
 
 
 @dataclass(frozen=True)
@@ -250,9 +250,9 @@ def timed_out(request: Request, load: LoadConfig) -> str:
     if request.begun is None:
         how_far = "it had not begun"
     elif request.sent is None:
-        how_far = "not all of its audio was taken" if request.start is not None else "nothing of it was sent"
+        how_far = "the server did not take all of its audio" if request.start is not None else "nothing of it was sent"
     elif request.results or request.partials:
-        how_far = "texts came, and never a final one"
+        how_far = "partial texts came, but no final one"
     elif request.foreign:
         how_far = misdelivered(request, "nothing more")
     else:

@@ -76,11 +76,9 @@ def _ended(error: Ended, message_s: float, way: ConnectionOptions) -> str:
     said = f"the connection ended{code} {EARLY}"
     if error.code == TOO_BIG and way.target.largest_frame is None:
         megabytes = message_s * 16_000 * 4 * 4 / 3 / 2**20
-        said += (
-            f": its messages ({message_s:g} s of audio, {megabytes:.1f} MB) are too big for it; lower load.message_s"
-        )
+        said += f": its messages ({message_s:g} s of audio, {megabytes:.1f} MB) are too large; lower load.message_s"
     elif error.code == TOO_BIG:  # the target keeps to the largest message itself
-        said += ": so much audio is too much for it; leave the longest samples out"
+        said += ": the audio is too long for the server; leave the longest samples out"
     return said
 
 
@@ -101,7 +99,7 @@ def _stranger(error: Exception, url: str, way: ConnectionOptions) -> str:
 
 def _elsewhere(url: str, there: str, status: int, way: ConnectionOptions) -> str:
     other = brief(there) or "another address"
-    return f"{url} sends us on to {other} ({status}): give {way.target.where} what answers itself"
+    return f"{url} redirects to {other} ({status}): set {way.target.where} to the final address"
 
 
 def _refused(error: InvalidStatus, url: str, way: ConnectionOptions) -> str:
@@ -115,10 +113,10 @@ def _refused(error: InvalidStatus, url: str, way: ConnectionOptions) -> str:
         return f"{url} refused the connection ({status}): {said}; is the token right, may this machine connect?"
     if status == 503 and way.own:
         raise HarnessError(
-            f"the server is full ({said}): raise server.max_connections, or fewer at once (load.concurrency=N)"
+            f"the server is full ({said}): raise server.max_connections or send fewer (load.concurrency=N)"
         ) from None
     if status in (429, 503):
-        return f"{url} refused the connection ({status}): {said}; fewer at once (load.concurrency=N), or later"
+        return f"{url} refused the connection ({status}): {said}; send fewer (load.concurrency=N) or retry later"
     if status >= 500:
         return f"{url} refused the connection ({status}): {said}; see the server's own log"
     return f"{url} answers ({status}), but not as a WebSocket server: check host, port and path of server.url"
@@ -137,7 +135,7 @@ def _system(error: OSError, url: str, way: ConnectionOptions) -> str:
     for number, what in _OURS.items():
         if number in numbers:
             raise HarnessError(
-                f"the client can open no more connections: {what}; raise it, or fewer at once (load.concurrency=N)"
+                f"the client can open no more connections: {what}; raise it, or send fewer at once (load.concurrency=N)"
             ) from None
     if isinstance(error, ConnectionRefusedError) or errno.ECONNREFUSED in numbers:
         return f"connection refused at {url}: is the server running?"

@@ -131,7 +131,7 @@ def misdelivered(request: Request, reason: str) -> str:
     if not request.foreign or request.results:
         return reason
     other, what = brief(request.stranger or "") or "an empty one", counted(request.foreign, "result")
-    return f"it was answered for a request that is not this one: {what} under another task_id ({other}); then {reason}"
+    return f"the server sent {what} under another task_id ({other}); then {reason}"
 
 
 async def _send(request: Request, connection: Connection, talk: Conversation, load: LoadConfig) -> None:

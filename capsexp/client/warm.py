@@ -40,7 +40,7 @@ def longest_s(target: TargetConfig) -> float:
 def _doubt(request: Request) -> str:
     """Of one to whom nothing was answered: servers of another kind say why they close in words of their own, or not."""
     heard = request.results or request.partials or request.foreign
-    return "" if heard or not request.unexplained else ": does the server speak what this target is?"
+    return "" if heard or not request.unexplained else ": does the server speak the target's protocol?"
 
 
 async def _ask(request: Request, url: str, way: ConnectionOptions, load: LoadConfig) -> None:
@@ -50,7 +50,7 @@ async def _ask(request: Request, url: str, way: ConnectionOptions, load: LoadCon
     except asyncio.TimeoutError:
         if request.final is None:
             reason = (
-                f"{url} gave no final result within target.probe_timeout = {limit:g} s: does it speak what this target "
-                "is, and has it loaded its model?"
+                f"{url} gave no final result within target.probe_timeout = {limit:g} s: does it speak the target's "
+                "protocol, and has it loaded its model?"
             )
             request.error = misdelivered(request, reason)

@@ -15,6 +15,7 @@ from capsexp import engines
 from capsexp.config.whole import Config, check
 from capsexp.errors import ConfigError
 from capsexp.load import LOADS
+from capsexp.mistyped import told
 from capsexp.plugins import nearest
 from capsexp.renamed import renewed
 from capsexp.targets import TARGETS
@@ -47,7 +48,7 @@ def resolve(raw: DictConfig | dict[str, Any]) -> Config:
     try:
         plain = OmegaConf.to_container(tree, resolve=True)
     except OmegaConfBaseException as error:
-        raise _unusable(error) from None
+        raise ConfigError(told(error)) from None
     assert isinstance(plain, dict)
     plain.pop("hydra", None)
     plain = renewed(plain)
@@ -64,7 +65,7 @@ def resolve(raw: DictConfig | dict[str, Any]) -> Config:
     try:
         config = OmegaConf.to_object(OmegaConf.merge(base, literal(plain)))
     except OmegaConfBaseException as error:
-        raise _unusable(error) from None
+        raise ConfigError(told(error)) from None
     assert isinstance(config, Config)
     for group, name in _PATHS:
         if getattr(part := getattr(config, group), name, None):
@@ -84,13 +85,6 @@ def _named(plain: dict[Any, Any], group: str, before: str) -> str:
     """What is chosen of a group; `before`: what there was when groups of its kind had no name."""
     found = plain.get(group)
     return found["name"] if isinstance(found, dict) and isinstance(found.get("name"), str) else before
-
-
-def _unusable(error: OmegaConfBaseException) -> ConfigError:
-    said = f"{getattr(error, 'full_key', None) or 'configuration'}: {str(error).splitlines()[0]}"
-    if "nterpolation" in said:
-        said += "; ${...} stands for another setting: where it is text, write \\${"
-    return ConfigError(said)
 
 
 def literal(value: Any) -> Any:

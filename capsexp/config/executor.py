@@ -21,21 +21,21 @@ class ExecutorConfig:
     Only `name` is read with executor=local."""
 
     name: str = setting(LOCAL, "which executor")
-    partition: str | None = setting(None, "of slurm: the partition, as for srun --partition; null: the default one")
-    address: str = setting("auto", "of ray: the cluster as HOST:PORT; auto: RAY_ADDRESS's or this machine's")
+    partition: str | None = setting(None, "slurm: partition, as for srun --partition; null: the default partition")
+    address: str = setting("auto", "ray: the cluster's HOST:PORT; auto: from RAY_ADDRESS or this machine's Ray")
     constraint: str | None = setting(
         None,
-        "what the node has: features, as for srun --constraint; of ray: a resource, as in ray start --resources",
+        "slurm: features the node must have, as for srun --constraint; ray: a resource, as in ray start --resources",
     )
     node: str | None = setting(None, "the name of the node to use")
-    same_node: bool = setting(True, "all runs with the same choice of nodes on the node of the first one")
+    same_node: bool = setting(True, "runs with the same partition, constraint and node all use the node of the first")
     time_limit_min: float | None = setting(
-        None, "of slurm: of a job, in minutes; null: what the run's own deadlines come to", above=True
+        None, "slurm: time limit of a job, min; null: the sum of the run's own deadlines", above=True
     )
-    queue_s: float | None = setting(None, "that a job may wait for its node; null: as long as it takes", above=True)
+    queue_s: float | None = setting(None, "s that a job may wait for a node; null: no limit", above=True)
     lost_s: float = setting(120.0, "s without a sign of life, after which a job is lost and its run repeated", low=10)
-    arguments: str = setting("", "of slurm: more options of srun, such as --account=NAME")
-    options: dict[str, Any] = setting({}, "of an executor that another package brings")
+    arguments: str = setting("", "slurm: more options of srun, such as --account=NAME")
+    options: dict[str, Any] = setting({}, "settings of an executor from another package")
 
     @property
     def local(self) -> bool:

@@ -26,7 +26,7 @@ class FaultConfig:
     slowdown: float = setting(10.0, "slow_worker: factor by which it is slower", low=1)
     room_mb: float = setting(0.0, "memory_limit: address space beyond the memory that the worker already holds, MB")
     stays_dead: bool | None = setting(
-        None, "kill_worker: nobody takes its place until the load ends; null: with search=capacity"
+        None, "kill_worker: not replaced until the load ends; null: true with search=capacity, else false"
     )
 
     @property

@@ -23,12 +23,12 @@ class PoolConfig:
 
     name: str = setting("process", "which pool", choices=POOLS)
     inner: str = setting("process", "pool=ray: the pool on each node", choices=INNER)
-    nodes: int = setting(1, "pool=ray: of the cluster, that workers are spread over", low=1, high=1000)
-    per_node: int = setting(0, "pool=ray: workers on a node, at most; 0: as many as it takes for `workers`")
+    nodes: int = setting(1, "pool=ray: number of cluster nodes to spread the workers over", low=1, high=1000)
+    per_node: int = setting(0, "pool=ray: most workers on one node; 0: as many as `workers` needs")
     address: str = setting(
         "local",
-        "pool=ray: of the cluster, HOST:PORT; auto: the one that RAY_ADDRESS or this machine's Ray names; local: one "
-        "that is started here for the run",
+        "pool=ray: address of the cluster, HOST:PORT; auto: from RAY_ADDRESS or this machine's Ray; local: a cluster "
+        "is started here for the run",
     )
     lost_s: float = setting(3.0, "pool=ray: s without a word from a node, after which it counts as lost", low=0.2)
 
@@ -67,11 +67,11 @@ class PoolConfig:
         if self.name != "ray":
             return
         if workers is None and not self.per_node:
-            yield "workers: auto needs pool.per_node with pool=ray: nobody knows yet what the nodes have"
+            yield "workers: auto with pool=ray needs pool.per_node=N, as the nodes' CPUs are not known yet"
         elif workers is not None and workers < self.nodes:
             yield f"workers: {workers} are fewer than pool.nodes={self.nodes}; lower pool.nodes"
         elif workers is not None and self.per_node and workers > self.nodes * self.per_node:
             yield (
-                f"workers: {workers} do not go on pool.nodes={self.nodes} of pool.per_node={self.per_node} each; raise "
+                f"workers: {workers} do not fit on pool.nodes={self.nodes} with pool.per_node={self.per_node}; raise "
                 "one of them"
             )

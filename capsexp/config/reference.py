@@ -25,7 +25,7 @@ class ReferenceConfig:
     )
     share: float | None = setting(
         0.1,
-        "share of the runs' time for timing processes in each trial, at most; 0: once a sweep; null: in every trial",
+        "largest share of the runs' time for timing reference processes; 0: once a sweep; null: in every trial",
         high=1,
     )
 

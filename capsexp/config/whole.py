@@ -118,7 +118,7 @@ def _faults(config: Config) -> Iterator[str]:
     yield from config.archive.problems()
     if config.server.name == "local" and (worker_count(config.workers) or 0) * WORKER_MB > (there := total_mb()):
         yield (
-            f"workers: {config.workers} are more than this machine's {there:.0f} MB of memory could ever hold; at most "
+            f"workers: {config.workers} do not fit into this machine's {there:.0f} MB of memory; give at most "
             f"{there // WORKER_MB:.0f}"
         )
     yield from config.pool.unfit(config.engine, config.threads)
@@ -147,16 +147,16 @@ def _faults(config: Config) -> Iterator[str]:
         )
     yield from config.fault.problems()
     if config.fault.name in NODE_FAULTS and (config.pool.name != "ray" or config.pool.address != "local"):
-        yield f"fault={config.fault.name}: needs pool=ray with pool.address=local: other machines are not reached"
+        yield f"fault={config.fault.name}: needs pool=ray pool.address=local, as other machines cannot be reached"
     if config.fault.name in WORKER_FAULTS and config.server.name == "external":
         yield f"fault={config.fault.name}: would harm a server that capsexp did not start; use server=command"
     if config.fault.keeps_away and config.server.name == "local":
         if worker_count(config.workers) == 1:
-            yield "fault.stays_dead: workers=1 leaves nobody to recognize anything; take workers=2 or more"
+            yield "fault.stays_dead: workers=1 leaves no worker; use workers=2 or more"
         if config.pool.name != "process":
             yield (
-                f"fault.stays_dead: pool={config.pool.name} shares a process or makes one at once, so no single worker "
-                "can be kept away; take pool=process, or fault.stays_dead=false"
+                f"fault.stays_dead: with pool={config.pool.name} one worker alone cannot be killed and kept dead; use "
+                "pool=process, or fault.stays_dead=false"
             )
 
 

@@ -16,7 +16,7 @@ from capsexp.files import note, tell
 from capsexp.protocol import RATE
 
 WHAT = "Check whether this machine is fit for an experiment, and say what to fix. Exit code 0: it is; 1: it is not."
-MARKS = {MEND: "MEND", NOTE: "note"}
+MARKS = {MEND: "FIX", NOTE: "note"}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -31,7 +31,7 @@ def main(argv: Sequence[str]) -> int:
     if fit(found):
         tell("This machine is fit for an experiment.")
         return 0
-    tell("This machine is not fit for an experiment yet: fix what is marked MEND.")
+    tell("This machine is not fit for an experiment yet: fix what is marked FIX.")
     return 1
 
 

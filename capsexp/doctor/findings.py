@@ -92,7 +92,7 @@ def _quota(seen: Machine) -> Iterator[Finding]:
     if quota is not None and quota < max(1, cpus):
         yield Finding(
             NOTE, "quota", f"a control group allows {quota:g} of {counted(cpus, 'CPU')}, in turns: "
-            "whoever has used up its share stands still", "give whole CPUs instead (docker run --cpuset-cpus=0,1)",
+            "a process that has used up its share is paused", "give whole CPUs instead (docker run --cpuset-cpus=0,1)",
         )  # fmt: skip
 
 
@@ -128,7 +128,7 @@ def _clock(seen: Machine) -> Iterator[Finding]:
         yield Finding(MEND, "clock", f"it moves in steps of {1000 * seen.clock_s:g} ms", "measure on another system")
     elif seen.clock is not None and seen.clock not in GOOD_CLOCKS:
         yield Finding(
-            NOTE, "clock", f"its source is {seen.clock}, which takes long to be asked",
+            NOTE, "clock", f"its source is {seen.clock}, which is slow to read",
             "if tsc is listed in /sys/devices/system/clocksource/clocksource0/available_clocksource, choose it",
         )  # fmt: skip
 
@@ -136,7 +136,7 @@ def _clock(seen: Machine) -> Iterator[Finding]:
 def _memory(seen: Machine) -> Iterator[Finding]:
     said = f"{seen.available_mb / 1024:.1f} of {seen.total_mb / 1024:.1f} GB are free"
     if seen.available_mb < ROOM_MB:
-        yield Finding(MEND, "memory", said, "end what takes it, or raise the container's limit")
+        yield Finding(MEND, "memory", said, "end the programs that use it, or raise the container's limit")
     else:
         yield Finding(OK, "memory", said)
 
@@ -168,7 +168,7 @@ def _disk(seen: Machine) -> Iterator[Finding]:
 def _port(seen: Machine) -> Iterator[Finding]:
     if seen.port_owner is not None:
         yield Finding(
-            NOTE, f"port {seen.port}", f"{seen.port_owner} listens there: sweeps take free ports and do not mind",
+            NOTE, f"port {seen.port}", f"{seen.port_owner} listens there; sweeps use free ports and are not affected",
             f"to measure it: server=external server.url=ws://127.0.0.1:{seen.port}; to start ours beside it: "
             f"python -m capsexp.server server.port={seen.port + 1}",
         )  # fmt: skip
@@ -202,9 +202,9 @@ def _engines(seen: Machine) -> Iterator[Finding]:
 
 def _gpu(seen: Machine) -> Iterator[Finding]:
     if seen.gpu is None:
-        yield Finding(OK, "GPU", "it can be asked")
+        yield Finding(OK, "GPU", "it can be monitored")
     elif seen.nvidia:
-        yield Finding(NOTE, "GPU", "it is there and cannot be asked", seen.gpu)
+        yield Finding(NOTE, "GPU", "it is there but cannot be monitored", seen.gpu)
     else:
         yield Finding(OK, "GPU", "none of NVIDIA's; engines use the CPU")
 

@@ -95,7 +95,7 @@ def _refused(asked: Sequence[str]) -> str | None:
     try:
         made = subprocess.run(command, capture_output=True, text=True, timeout=ENGINE_S, stdin=subprocess.DEVNULL)
     except subprocess.TimeoutExpired:
-        return f"it said nothing for {ENGINE_S:.0f} s"
+        return f"it did not finish within {ENGINE_S:.0f} s"
     said = (made.stdout.strip() or made.stderr.strip()).rpartition("\n")[2].removeprefix("capsexp.doctor: ")
     return None if made.returncode == 0 else one_line(said or f"it ended with code {made.returncode}")
 

@@ -126,7 +126,7 @@ def _build(config: Named, folder: Path) -> None:
             f"is the disk of {folder.parent} slow or full?"
         ) from None
     if done.returncode and not folder.is_dir():  # another process may have been faster
-        said = (done.stderr.strip() or "it said nothing").splitlines()[-1]
+        said = (done.stderr.strip() or "no output").splitlines()[-1]
         raise EngineError(f"engine.twin={config.twin}: {said.removeprefix('capsexp.twin: ')}")
 
 

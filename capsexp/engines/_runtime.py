@@ -39,7 +39,10 @@ def about(package: str, threads: int, device: str = "cpu") -> About:
 def check(session: Any, device: str, threads: int) -> None:
     """Whether the session runs where and as it was told; raises EngineError."""
     if device != "cpu" and CUDA not in session.get_providers():
-        raise EngineError(f"engine.device={device}: the session runs on {', '.join(session.get_providers())}")
+        raise EngineError(
+            f"engine.device={device}: ONNX Runtime fell back to {', '.join(session.get_providers())}; check that the "
+            "CUDA and cuDNN it needs are installed, or use engine.device=cpu"
+        )
     real = session.get_session_options().intra_op_num_threads
     if real != threads:
-        raise EngineError(f"threads={threads}: ONNX Runtime was given {real}")
+        raise EngineError(f"threads={threads}: ONNX Runtime uses {real}; give threads={real}")

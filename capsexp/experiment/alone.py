@@ -81,7 +81,7 @@ def _ask(config: Config, folder: Path, say: Callable[[str], None]) -> Reference:
         wait_until(lambda: not client.alive(), deadlines.load(asked), POLL_S, interrupts.check)
         client.check_storage()
         if client.alive() or client.process.returncode or (took := read_client(folder)) is None:
-            raise HarnessError(f"the client that asked the server alone did not end well: {client.last_lines()}")
+            raise HarnessError(f"the client that measured the reference failed: {client.last_lines()}")
         rows = read_requests(folder)
         if failed := failure(rows, firsts):
             if server is not None and server.wait(readiness.DYING_S):
@@ -127,8 +127,8 @@ def failure(rows: Sequence[RequestRow], firsts: int) -> str | None:
     for answered, row in enumerate(rows, firsts):
         if row["status"] != "ok":
             return (
-                f"reference=server: asked alone, before the load, for {row['sample']}, after "
-                f"{counted(answered, 'request')} that it answered: {row['error']}"
+                f"reference=server: before the load, the request for {row['sample']} failed, after "
+                f"{counted(answered, 'answered request')}: {row['error']}"
             )
     return None
 
@@ -150,7 +150,7 @@ def _number(answer: Answer) -> int:
 
 def _said(found: Reference) -> str:
     alone, unlike = found.alone, len(found.again)
-    told = f", of which {unlike} in two ways: it is not deterministic" if unlike else ""
+    told = f" ({unlike} with two different texts: it is not deterministic)" if unlike else ""
     speed = f": {alone.audio_s / alone.makespan_s:.1f} x real time" if alone and alone.makespan_s else ""
     samples = counted(len(found.texts), "sample")
     return f"reference: the server alone answered {samples}, {ASKINGS} times each{told}{speed}"

@@ -185,7 +185,7 @@ class Child(Supervised):
         lines = [line.strip()[-LINE_CHARS:] for line in said.splitlines() if line.strip()]
         if any(line.startswith("Traceback") for line in lines):
             lines = lines[-1:]  # a Python program's own last word
-        return " | ".join(lines[-LOG_LINES:]) or "it said nothing"
+        return " | ".join(lines[-LOG_LINES:]) or "no output"
 
 
 class Foreign(Child):

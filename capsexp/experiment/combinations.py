@@ -36,20 +36,20 @@ def countable(swept: Sequence[str], trials: int) -> None:
     if math.isinf(count):
         raise ConfigError("this sweep has no end; give its values one by one, or as range(1,9)")
     if count > MANY:
-        raise ConfigError(f"this sweep has {count:.0f} runs; more than {MANY} are not what anybody waits for")
+        raise ConfigError(f"this sweep has {count:.0f} runs; at most {MANY} are allowed; give fewer values or trials")
 
 
 def here(swept: Sequence[str], fixed: Sequence[str]) -> None:
     """Runs are made here, one at a time; said before Hydra looks for a plugin. Raises ConfigError."""
     for override in swept:
         if override.lstrip("+").startswith(("hydra.", "hydra/")):
-            raise ConfigError(f"{override}: Hydra's own settings are of the whole sweep and have one value")
+            raise ConfigError(f"{override}: Hydra's own settings apply to the whole sweep; give one value")
     for override in fixed:
         key, _, value = override.lstrip("+").partition("=")
         if key.removeprefix("hydra/") in OURS and value != "basic":
             raise ConfigError(_elsewhere(key.removeprefix("hydra/")))
         if key.removeprefix("hydra.") in FOLDERS:
-            raise ConfigError(f"{key}: is Hydra's own and not read here; where a sweep goes is hydra.sweep.dir=FOLDER")
+            raise ConfigError(f"{key}: is not read by capsexp; to choose the sweep's folder: hydra.sweep.dir=FOLDER")
 
 
 def composes(hydra: DictConfig) -> None:
@@ -60,15 +60,15 @@ def composes(hydra: DictConfig) -> None:
     for key in LAUNCHING:
         if OmegaConf.select(hydra, key):
             raise ConfigError(
-                f"hydra.{key}: capsexp makes its runs itself and has Hydra compose their settings alone, so nothing "
-                f"would come of it; leave it away"
+                f"hydra.{key}: has no effect, because capsexp uses Hydra only to compose settings and makes its runs "
+                "itself; leave it out"
             )
 
 
 def _elsewhere(key: str) -> str:
     return (
         f"hydra/{key}: capsexp makes its runs itself, one at a time, in its own order: runs that share a machine, or "
-        f"are spread over several, cannot be compared; leave hydra/{key} away (basic). Runs as jobs of a cluster: "
+        f"are spread over several, cannot be compared; leave hydra/{key} out. To make runs jobs of a cluster: "
         "executor=slurm or executor=ray"
     )
 

@@ -26,7 +26,7 @@ def foretold(sweep: PlannedSweep) -> str:
         return f"; then further values of {sweep.search['over']}, until the most that keeps the SLO is known{within}"
     config = sweep.config
     racing = config.search.name == "race"
-    race = "; then round by round what may still be the one to run (search=race)" if racing else ""
+    race = "; then further rounds of the configurations that may still be the best (search=race)" if racing else ""
     if config.trials != "auto":
         return race
     budget_s = config.report.budget_s
@@ -38,7 +38,7 @@ def _said(open_: Sequence[Open]) -> Iterator[str]:
     """A line for each question; one for all that are still in a race."""
     racing = [one.key for one in open_ if one.race]
     if racing:
-        yield f"{counted(len(racing), 'configuration')} may still be the one to run: {', '.join(racing)}"
+        yield f"{counted(len(racing), 'configuration')} may still be the best: {', '.join(racing)}"
     yield from (f"{one.key} is open: {one.why}" for one in open_ if not one.race)
 
 

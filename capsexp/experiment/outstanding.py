@@ -28,7 +28,7 @@ def outstanding(sweep: PlannedSweep, redo: str | None) -> list[tuple[Planned, st
         more = f" and {len(finished) - 1} more" if len(finished) > 1 else ""
         raise ConfigError(
             f"resume={sweep.folder.name}: {planned.key}{more} {reason}, and resuming only adds; start a new sweep, or "
-            "have what has changed made again, in place of what is there, with one word more: redo=changed"
+            "add redo=changed to repeat these runs in their place"
         )
     for planned, reason in found:
         if reason.startswith(_OTHER) and reason != f"{_OTHER}{_SAID['configuration']}":

@@ -69,8 +69,8 @@ def check(sweep: PlannedSweep) -> tuple[list[EngineConfig], list[str]]:
         startable(server.cmd or "", server.cwd, server.install)
     for url in {c.server.url or "" for c in configs if c.server.name == "external"}:
         if why := unreachable(url, REACH_S):
-            untold = "" if urlsplit(url).port else f" (no port is said, so {port_of(url)} was tried: ws://HOST:PORT)"
-            raise ServerError(f"server.url={url}: nobody answers ({why}); is the server running?{untold}")
+            untold = "" if urlsplit(url).port else f" (no port given: {port_of(url)} was tried; give ws://HOST:PORT)"
+            raise ServerError(f"server.url={url}: no answer ({why}); is the server running?{untold}")
     for config in {repr((c.server, c.target)): c for c in configs if c.server.name == "external"}.values():
         way = ConnectionOptions(config.server.token, config.server.certfile, target=config.target)
         if why := refusal(config.server.url or "", way, config.load.message_s):
@@ -105,8 +105,8 @@ def placeable(configs: Sequence[Config]) -> None:
     for kind, other in combinations(pins, 2):
         if pins[kind] == pins[other]:
             raise ConfigError(
-                f"placement={other}: gives every worker of this sweep the CPUs that placement={kind} gives it on this "
-                "machine, so one thing would be measured twice; leave one of them out"
+                f"placement={other}: pins every worker to the same CPUs as placement={kind} on this machine, so both "
+                "would measure the same; leave one of them out"
             )
 
 
@@ -116,8 +116,8 @@ def _unread_engine(sweep: PlannedSweep) -> list[str]:
     if not named or any(planned.config.uses_engine for planned in sweep.planned):
         return []
     return [
-        f"engine: nothing reads it, as the server is not ours and reference={sweep.config.reference.name}; to compare "
-        "with the texts of that engine: reference=engine"
+        f"engine: not used, because the server is not capsexp's and reference={sweep.config.reference.name}; set "
+        "reference=engine to compare with the texts of that engine"
     ]
 
 

@@ -24,11 +24,11 @@ def over(config: Config) -> str:
         )
     limits = slo.limits(vars(config.slo))
     if not limits:
-        raise ConfigError("search=capacity: nothing is promised; say what has to hold, as slo=dictation")
+        raise ConfigError("search=capacity: no SLO is set; choose one, e.g. slo=dictation")
     if untold := next((limit.name for limit in limits if not _tell(limit, load)), None):
         raise ConfigError(
-            f"search=capacity: no request of load={load.name} tells of the limit {untold}; leave it out, or take a "
-            "load that has such requests: pacing=realtime where it is about who speaks, and its class"
+            f"search=capacity: no request of load={load.name} counts for the limit {untold}; leave it out, or use a "
+            "load that has such requests: pacing=realtime for a limit on speech, and the limit's class"
         )
     return f"load.{load.size}"
 

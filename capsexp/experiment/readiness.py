@@ -54,7 +54,7 @@ def of_server(server: Child | None, url: str, wanted: ServerConfig, said: Path, 
             stranger = listener(url) if server is not None else None
             if server is not None and stranger is not None and not belongs(stranger, server):
                 raise ServerError(
-                    f"{url} is another process's (pid {stranger}), which took the port before server.cmd had it: "
+                    f"{url} belongs to another process (pid {stranger}), which took the port before server.cmd did: "
                     f"run again; or {FOREGROUND}"
                 )
             return True
@@ -62,7 +62,7 @@ def of_server(server: Child | None, url: str, wanted: ServerConfig, said: Path, 
 
     if not wait_until(ready, timeout, POLL_S, meanwhile):
         what = f"{url}: no connection; is the server running?" if server is None else server.last_lines()
-        raise ServerError(f"the server was not ready in server.ready_timeout = {timeout:g} s: {what}")
+        raise ServerError(f"the server was not ready within server.ready_timeout = {timeout:g} s: {what}")
     return Ready(url) if url else _ours(read_json(said), wanted)
 
 

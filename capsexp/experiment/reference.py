@@ -104,4 +104,4 @@ def _wait(child: Child, beat: Path, config: Config) -> None:
         if now != seen:
             seen, since = now, time.monotonic()
         elif time.monotonic() - since > patience + look_s:
-            raise HarnessError(f"the reference stood still for {patience:.0f} s: {child.last_lines()}")
+            raise HarnessError(f"the reference made no progress for {patience:.0f} s: {child.last_lines()}")

@@ -79,7 +79,7 @@ def settle(
         alike = [c for c in planned if key(c) == own] or [config]
         if pace is None:
             decided[own] = Repeats(repeats=1, concurrency=0)
-            say("load.repeats=auto: with reference=off nothing tells how many would do; every sample is sent once")
+            say("load.repeats=auto: needs a reference; with reference=off every sample is sent once")
         else:
             decided[own] = decide(pace, alike, cpus)
             say(_said(pace, alike, decided[own], cpus))
@@ -129,8 +129,8 @@ def measured(config: Config, decided: dict[str, Repeats], made: float | None) ->
         return None
     decided[own] = msgspec.structs.replace(decided[own], repeats=repeats)
     return (
-        f"load.repeats=auto: the server took {made:.1f} s, less than one worker would; every sample "
-        f"{counted(repeats, 'time')}, about {repeats * made / before:.0f} s, and this run is made again"
+        f"load.repeats=auto: the load took {made:.1f} s, too short; the run is repeated with every sample sent "
+        f"{counted(repeats, 'time')}, about {repeats * made / before:.0f} s"
     )
 
 
@@ -166,6 +166,6 @@ def foretold(config: Config, load: LoadConfig, pace: Pace, cpus: float) -> str |
     if config.hours is not None or load.timed or took <= load.timeout or decided:
         return None
     return (
-        f"this load takes about {took:.0f} s, going by the reference's speed, and what is not finished within "
-        f"load.timeout = {load.timeout:g} s fails: set load.timeout={ceil(1.5 * took)}, or send less"
+        f"by the reference's speed this load takes about {took:.0f} s, and requests that are not finished within "
+        f"load.timeout = {load.timeout:g} s fail: set load.timeout={ceil(1.5 * took)}, or send less"
     )

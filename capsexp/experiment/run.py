@@ -168,8 +168,8 @@ class RunExecution:
         if not injected:
             fault = self._config.fault
             self._record.warnings.append(
-                f"fault={fault.name}: nothing was done, as the load ended before fault.at_s = {fault.at_s:g} s or "
-                f"there was no worker to be found: {injector.last_lines()}"
+                f"fault={fault.name}: no fault was injected, as the load ended before fault.at_s = {fault.at_s:g} s or "
+                f"no worker was found: {injector.last_lines()}"
             )
 
         def whole() -> bool:

@@ -79,7 +79,7 @@ def _check(path: Path, name: PurePosixPath, sweep: PlannedSweep) -> None:
                 "token: ${oc.env:MY_TOKEN} there and give it in the environment"
             )
     if not portable(str(name)):
-        raise ConfigError(f"--config-dir: {str(name)!r} is no name that every system can unpack; rename it")
+        raise ConfigError(f"--config-dir: {str(name)!r} is a file name that some systems cannot unpack; rename it")
 
 
 def _wanted(path: Path, name: PurePosixPath) -> Iterator[PurePosixPath]:

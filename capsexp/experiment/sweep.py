@@ -117,7 +117,7 @@ def _searched(
     config = resolve(compose.raw(named, config_dir, config_name))
     found = probing.settings(config)
     if any(key_of(o) == found["over"] for o in swept):
-        raise ConfigError(f"{found['over']}: search=capacity finds it; give one value, where it is to begin")
+        raise ConfigError(f"{found['over']}: search=capacity varies it; give one value, at which the search begins")
     size, *more = probing.overrides(config, probing.first(config))
     harmed = config.fault.name != "none" or any(key_of(o) in ("fault", "fault.name") for o in (*swept, *fixed))
     if harmed and config.fault.stays_dead is None:
@@ -159,11 +159,11 @@ def each_differs(planned: Sequence[Planned]) -> None:
         group = key.partition(".")[0]
         if group in AFTERWARDS:
             raise ConfigError(
-                f"{key}: judges what was measured and changes nothing of it, so it has one value in a sweep; to judge "
-                f"the same runs by another: resume=FOLDER {key}=VALUE"
+                f"{key}: judges the runs and does not change them, so give one value; to judge them by another: "
+                f"resume=FOLDER {key}=VALUE"
             )
         if key not in _OF_NODES and (key in _WHOLE or group in _WHOLE):
-            raise ConfigError(f"{key}: is of the whole sweep and has one value")
+            raise ConfigError(f"{key}: applies to the whole sweep; give one value")
         if group not in _OF_OURS or key in _TOLD_TO_ALL:
             continue
         for name in ("command", "external"):
@@ -182,8 +182,8 @@ def _values(planned: Sequence[Planned], key: str) -> set[str]:
 _ALIKE = {
     "command": "server.cmd does not mention {{{key}}}, so one server would be measured several times; "
     "it may have {{workers}}, {{threads}}, {{host}} and {{port}}",
-    "external": "a server that runs already is not told {key}, so it would be measured several times; measure it, "
-    "start it otherwise, measure it again, and compare both: python -m capsexp.compare A B",
+    "external": "{key} does not reach a server that already runs, so each run would measure the same; measure it, "
+    "restart it with another value, measure again, and compare both: python -m capsexp.compare A B",
 }
 
 

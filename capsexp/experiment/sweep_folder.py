@@ -56,7 +56,7 @@ class SweepFolder:
         self.record()
         self.begun = True
         if not self._resumed and (lacks := signature.lacking()):
-            note(f"warning: {lacks}; until then resume= takes this sweep for somebody else's")
+            note(f"warning: {lacks}; until then resume= treats this sweep as someone else's")
         for doubt in doubts:
             note(f"warning: {doubt}")
         for line in foresee.lines(self._sweep, [run.config for run, _ in due]):

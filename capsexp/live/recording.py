@@ -26,9 +26,7 @@ def page(watched: str, rows: Sequence[Mapping[str, Any]]) -> str:
     files = RunFiles(run, monitor=[dict(row) for row in rows])
     drawn = [
         replace(runs.memory(files), title=say("Memory over time"), note=say("By process, one above the other.")),
-        replace(
-            runs.cpus(files), title=say("CPUs over time"), note=say("By process. Everybody else: all other programs.")
-        ),
+        replace(runs.cpus(files), title=say("CPUs over time"), note=say("By process. Other programs: all others.")),
     ]
     context = {"name": f"Monitor: {watched}", "said": _said(rows), "drawn": drawn}
     return rendered("recording.html", drawn, "auto", context)

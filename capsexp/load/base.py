@@ -55,12 +55,11 @@ class LoadConfig:
     timeout: float = setting(600.0, "s for the whole measured phase", low=0.1)
     progress: bool = setting(True, "let the client report its progress")
     give_up_s: float = setting(
-        1.0, "with give_up_late: s after its end (burst: after it was due) from which a request without a text is late"
+        1.0, "with give_up_late: s without a text, after its end (burst: after it was due), that make a request late"
     )
     give_up_late: int = setting(
         0,
-        "as soon as so many requests are late the load ends, and the run with it, not counting a user's first "
-        "once it is answered; 0: never",
+        "number of late requests at which the run ends (a user's first does not count once it is answered); 0: never",
         high=10**9,
     )
     give_up_class: str | None = setting(None, "with give_up_late: only requests of this class of load=mixed count")

@@ -79,7 +79,7 @@ class Sampler:
                 asked.close()
             said = next(iter(str(error).splitlines()), "")
             debug.log.error(f"probe {name}", exc_info=error)
-            self.faults[name] = one_line(f"failed and is asked no more: {type(error).__name__}: {said}")
+            self.faults[name] = one_line(f"failed and was switched off: {type(error).__name__}: {said}")
 
 
 def table_of(name: str) -> str:

@@ -44,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
         asked.users or asked.rtfx, load, clips_of(first), limits, asked.cores or model.cores, memory
     )  # fmt: skip
     if not any(clip.duration_s for clip in question.clips):
-        raise ConfigError("the sweep's samples hold no audio: nothing to plan by")
+        raise ConfigError("the sweep's samples hold no audio, so nothing can be planned; give another sweep")
     checked = check(runs)
     planner = Planner(model, settings, question)
     planned = planner.plan()
@@ -75,19 +75,21 @@ def main(argv: Sequence[str]) -> int:
 def _parsed(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="capsexp.plan", description=__doc__, epilog=_EPILOG, allow_abbrev=False)
     parser.add_argument("sweep", metavar="SWEEP", help="a sweep's folder or its zip")
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="other than in the sweep: see below")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings changed from the sweep: see below")
     amount = parser.add_mutually_exclusive_group(required=True)
-    amount.add_argument("--users", type=_whole, metavar="N", help="who dictate (load=dictation)")
+    amount.add_argument("--users", type=_whole, metavar="N", help="number of users who dictate (load=dictation)")
     amount.add_argument("--rtfx", type=_positive, metavar="R", help="seconds of audio offered per second (load=rate)")
-    parser.add_argument("--cores", type=_whole, metavar="N", help="of each machine (as measured)")
-    parser.add_argument("--memory-gb", type=_positive, metavar="GB", help="of each machine, for its servers (any)")
-    parser.add_argument("--sigma", type=_share, metavar="S", help="of the scaling law, in place of what the runs say")
-    parser.add_argument("--price-machine-hour", type=_positive, metavar="P", help="for the cost of an hour of audio")
+    parser.add_argument("--cores", type=_whole, metavar="N", help="cores of each machine (default: as measured)")
+    parser.add_argument(
+        "--memory-gb", type=_positive, metavar="GB", help="memory of each machine for its servers (default: no limit)"
+    )
+    parser.add_argument("--sigma", type=_share, metavar="S", help="contention (sigma) instead of the fitted value")
+    parser.add_argument("--price-machine-hour", type=_positive, metavar="P", help="price of one machine for an hour")
     parser.add_argument(
         "--like", metavar="KEY", help="the configuration whose engine, pool and threads are planned with"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write it for a page, with a picture beside it")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the plan as Markdown, with a picture")
     return parser.parse_intermixed_args(argv)
 
 
@@ -123,7 +125,7 @@ def _asked(question: Question, measured_cores: int) -> str:
     who = (
         f"{question.amount:.0f} users who dictate (clips as in the sweep, {getattr(load, 'think_s', 0):g} s of thought)"
         if question.of_users
-        else f"{question.amount:g} seconds of audio per second in files that arrive by chance"
+        else f"{question.amount:g} seconds of audio per second in files that arrive at random"
     )
     memory = "" if question.memory_mb is None else f", {question.memory_mb / 1024:g} GB for the servers"
     like = "" if question.cores == measured_cores else f" (measured on {measured_cores})"

@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from capsexp.config.server import DISPATCH, SCHEDULES
 from capsexp.errors import ConfigError
 from capsexp.load import LOADS, LoadConfig
+from capsexp.mistyped import told
 from capsexp.plan.fit import Measured, server_of
 from capsexp.plan.limits import LATE_SHARE, limits_known
 from capsexp.plan.predict import Settings
@@ -41,9 +42,7 @@ def group_of(runs: Sequence[Measured], like: str | None) -> list[Measured]:
     """The runs of one server: of the configuration `like`, or of the fastest. Raises ConfigError."""
     keys = list(dict.fromkeys(one.run.key for one in runs))
     if not runs:
-        raise ConfigError(
-            "the sweep has no run of our own server that went well, with segments.csv: nothing to plan by"
-        )
+        raise ConfigError("a plan needs a successful run of server=local with its segments.csv, and the sweep has none")
     if like is not None and like not in keys:
         raise ConfigError(f"--like {like}: no such configuration{nearest(like, keys)}")
     chosen = max(runs, key=lambda one: (one.run.key == like, one.figures.throughput_rtfx or 0.0))
@@ -106,4 +105,4 @@ def _typed(kind: type[T], merged: Any, group: str) -> T:
     try:
         return cast(T, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), merged)))
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{group}.{getattr(error, 'full_key', '')}: {str(error).splitlines()[0]}") from None
+        raise ConfigError(told(error, group)) from None

@@ -19,7 +19,7 @@ BINDS = {
     "memory": "memory binds: no further worker fits",
     "gateway": "the gateway binds: one process reads and writes for all connections",
     "contention": "workers at work slow each other down (sigma): more of them would not help",
-    "service": "a single user waits longer: recognizing a segment takes too long, whatever stands beside it",
+    "service": "even a single user waits longer: recognizing a segment takes too long",
     "nothing": "nothing was found to bind",
 }
 TEXT, MARKDOWN = "simple", "pipe"
@@ -71,14 +71,14 @@ def assumptions(
     ten = service.mean_s(10.0, 10.0)
     coefficients = f"sigma={law.sigma:.4f}, kappa={law.kappa:.6f}"
     if model.sigma is not None:
-        coefficients = f"sigma={model.sigma:g} is what somebody gave, where the runs say {coefficients}"
+        coefficients = f"sigma={model.sigma:g} was given (--sigma); the runs give {coefficients}"
     known = ", ".join(map(str, model.at_work))
     found = [
         f"Segments: {model.segments} measured ones of {one_line(', '.join(measured))}, with engine={model.engine}, "
         f"pool={model.pool}, threads={model.threads}. One of 10 s takes a worker alone {ten:.2f} s; 90 % of them take "
         f"from {low:.2f} to {high:.2f} times what is usual for their length.",
-        f"Beside each other: measured with {known} at work; {coefficients}. What more of them would do to each other "
-        "is the scaling law's word, not measured.",
+        f"Contention: measured with {known} workers at work; {coefficients}. Beyond that it is extrapolated by the "
+        "scaling law, not measured.",
     ]
     if model.needs_cores:
         found.append(
@@ -87,13 +87,11 @@ def assumptions(
             "bandwidth, turbo and two threads of a core are not known beyond what was measured."
         )
     else:
-        found.append(
-            "Workers were found to need no core each (they sleep, or wait for a device), so cores end nothing."
-        )
+        found.append("Workers do not need a core each (they sleep, or wait for a device), so the cores are no limit.")
     pacing = question.load.pacing
     cost = model.gateway_cost(pacing)
     if not model.gateway_s:
-        found.append("What the gateway costs was not measured (runs too short for the monitor): taken to be nothing.")
+        found.append("The gateway's CPU time was not measured (runs too short for the monitor) and is taken as 0.")
     else:
         elsewhere = model.gateway_elsewhere(pacing)
         other = f", measured with pacing={elsewhere} only" if elsewhere else ""
@@ -113,7 +111,7 @@ def assumptions(
     if punctuated:
         found.append("Punctuation, which the last segment of a text waits for, is not simulated.")
     if disturbed:
-        found.append("The measured runs were disturbed (INVALID in the report): so is what is made of them.")
+        found.append("The measured runs were disturbed (INVALID in the report), so the plan is not reliable.")
     return tuple(found)
 
 
@@ -226,5 +224,5 @@ def _check(document: Document, form: str) -> str:
         for each in document.checked
         for one in each.errors
     ]  # fmt: skip
-    title = "Validated against runs of this sweep that the prediction was not made of:"
+    title = "Validated against runs of this sweep that the prediction did not use:"
     return f"{title}\n\n{_table(rows, header, form)}"

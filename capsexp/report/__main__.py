@@ -62,7 +62,7 @@ def _judged(sweep: Sweep, overrides: Sequence[str]) -> Sweep:
 
     for override in overrides:
         if override.partition(".")[0] not in JUDGING:
-            raise ConfigError(f"{override}: a report is made anew by {', '.join(f'{key}.*' for key in JUDGING)} alone")
+            raise ConfigError(f"{override}: only {', '.join(f'{key}.*' for key in JUDGING)} can be given to a report")
     before = sweep.thresholds_before or sweep.thresholds
     config = OmegaConf.structured(compose(overrides))
     now = OmegaConf.create({key: getattr(sweep, key) or {} for key in JUDGING})

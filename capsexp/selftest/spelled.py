@@ -26,7 +26,7 @@ def lines(judged: Judged) -> str:
     """The table of a plant; what is wrong stands below its line."""
     head = f"{judged.plant.name}: {judged.plant.about}"
     if judged.error is not None:
-        head += f"\n  NOTHING CAN BE SAID: {judged.error}"
+        head += f"\n  NO RESULT: {judged.error}"
     rows = [_row(finding) for finding in judged.findings]
     if not rows:
         return head
@@ -41,7 +41,7 @@ def _row(found: Finding) -> list[str]:
 
 def _planted(found: Finding) -> str:
     if isinstance(found.planted, tuple):
-        return ", ".join(found.planted) or "nobody"
+        return ", ".join(found.planted) or "none"
     if found.planted is None:
         return "-"
     least = "at least " if found.least else ""
@@ -51,7 +51,7 @@ def _planted(found: Finding) -> str:
 
 def _reported(found: Finding) -> str:
     if isinstance(found.reported, tuple):
-        return ", ".join(found.reported) or "nobody"
+        return ", ".join(found.reported) or "none"
     if found.reported is None:
         return "-"
     interval = f" ({number(found.ci95[0])} to {number(found.ci95[1])})" if found.ci95 else ""
@@ -74,7 +74,7 @@ def summary(judged: Sequence[Judged], untried: Sequence[tuple[Plant, str]], seco
         said.append(f"  - {one.plant.doubt} (plant {one.plant.name}: {one.error or which})")
     names = " ".join(f"-k {one.plant.name}" for one in lacking(judged))
     said.append(
-        f"Once more on a quiet machine (python -m capsexp.doctor says who is at work): python -m capsexp.selftest "
+        f"Once more on a quiet machine (python -m capsexp.doctor shows what else runs): python -m capsexp.selftest "
         f"{names} --keep FOLDER; what fails again is a fault of capsexp or of this installation: report it with "
         "that folder."
     )

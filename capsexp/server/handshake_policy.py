@@ -56,7 +56,7 @@ class HandshakePolicy:
             # A web page that its user visits must not reach a server on their machine.
             self._say("origin", "a client with an Origin that is not in server.origins is refused (403)")
             return HTTPStatus.FORBIDDEN, (
-                "A web page may not connect here, nor a library that says that it is one: leave the Origin header out, "
+                "Clients with an Origin header (web pages, some libraries) may not connect here: leave the header out, "
                 "or start the server with its origin, server.origins=[https://example.org]\n"
             )
         if self._token is not None:

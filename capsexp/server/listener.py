@@ -64,7 +64,7 @@ class Listener(socket.socket):
         self._opening = {number: one for number, one in self._opening.items() if one.fileno() == number}
         while len(self._opening) > OPENING + self.room():
             oldest = self._opening.pop(next(iter(self._opening)))
-            self.say("idle", "connections that ask for nothing are closed, as others come")
+            self.say("idle", "idle connections are closed to make room for new ones")
             with contextlib.suppress(OSError):
                 oldest.shutdown(socket.SHUT_RDWR)  # its owner sees the end, and closes it
 

@@ -69,7 +69,7 @@ class ReceiveThrottle:
             if isinstance(act, LetIn):
                 one.let_in(act.hurried)
             else:
-                log.warning("a client of whose message nothing came for %g s is let go, as others wait", STALL_S)
+                log.warning("a client that sent nothing for %g s mid-message is disconnected, as others wait", STALL_S)
                 one.drop()
         if self._timer is not None:
             self._timer.cancel()

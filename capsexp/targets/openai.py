@@ -23,8 +23,8 @@ REMEDIES = {
     405: "check target.path",
     413: "the upload is too large for it: leave the longest samples out",
     426: "that is a WebSocket server: check server.url, or name the target that it speaks",
-    429: "fewer at once (load.concurrency=N)",
-    503: "fewer at once (load.concurrency=N), or later",
+    429: "send fewer at once (load.concurrency=N)",
+    503: "send fewer at once (load.concurrency=N), or retry later",
 }
 REFUSED = (400, 404, 422)  # what was asked for
 _TAG = re.compile(r"<[^>]*>")

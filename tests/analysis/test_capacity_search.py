@@ -88,11 +88,13 @@ def test_the_same_load_is_run_again_where_it_is_open_or_was_disturbed() -> None:
     harmed = found(run(4, 0.2, disturbed=HOG))
     assert (harmed.next, harmed.trial, harmed.probes, harmed.stopped) == (4, 2, (), None)
     never = found(*(run(4, 0.2, trial=n, disturbed=HOG) for n in (1, 2, 3)))
-    assert never.next is None and (never.stopped or "").startswith("the last 3 runs of workers=2,load.users=4 count")
+    assert never.next is None and (never.stopped or "").startswith(
+        "the last 3 runs of workers=2,load.users=4 do not count"
+    )
     every_other = [run(20, 0.0, felt=replace(NOTHING, each=mixed), trial=n, disturbed=HOG * (n % 2)) for n in range(10)]
     often = found(*every_other)
     assert often.next is None
-    assert "load.users=20 was run 10 times, and 5 of these count for nothing" in (often.stopped or "")
+    assert "load.users=20 was run 10 times, and 5 of these do not count" in (often.stopped or "")
 
 
 def test_the_largest_load_is_confirmed_as_often_as_is_asked() -> None:
@@ -107,7 +109,7 @@ def test_what_no_request_tells_of_stays_open_and_ends_the_search() -> None:
     silent = Settings.of(SEARCH, {"lag_p95_s": 1.0}, trials_max=10)
     one = found(run(4, 0.2), settings=silent)
     assert (one.probes[0].verdict, one.next, one.feasible_max, one.infeasible_min) == ("INCONCLUSIVE", None, 0, None)
-    assert (one.stopped or "").startswith("no request tells of lag_p95_s; leave it out")
+    assert (one.stopped or "").startswith("no request counts for lag_p95_s; leave it out")
     wrong = run(4, 0.2, judged=Judgement(requests=4, completed=4, identical=3, wrong_count=1))
     assert (found(wrong, settings=silent).next, found(wrong, settings=silent).infeasible_min) == (2, 4)
 

@@ -92,8 +92,8 @@ def test_the_reason_names_the_spells() -> None:
     (reason,) = validity.reasons(run(workers=2), QUIET, [], rows, {"interference": 0.05})
     assert reason.code == validity.LOST_CPU
     assert reason.reason == (
-        "others had a CPU for 2.7 s while it waited for one, which made it 15 % slower (limit 5 %); 0.0 to 1.0 s, "
-        "3.0 to 4.0 s, 6.0 to 7.0 s after its start, and more"
+        "other processes held a CPU for 2.7 s while the run waited for one, which made it 15 % slower (limit 5 %); "
+        "0.0 to 1.0 s, 3.0 to 4.0 s, 6.0 to 7.0 s after its start, and more"
     )
     assert validity.reasons(run(workers=2), QUIET, [], rows, {"interference": None}) == ()
     assert validity.reasons(run(workers=None), QUIET, [], ticks(spell(0, 0)), {**DEFAULT, "min_s": None}) == ()

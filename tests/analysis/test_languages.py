@@ -96,7 +96,7 @@ def test_what_nothing_tells_is_asked() -> None:
 
 def test_a_server_of_which_nothing_is_known_is_judged_by_its_texts() -> None:
     said = languages.warning(None, (), None, [("a.wav", "今天下雨", CURRY)], 1.0)
-    assert said and "heard in Latin: the server may not know the language of the samples. It heard" in said
+    assert said and "heard in Latin: the server may not know the language of the samples. Recognized" in said
     assert languages.warning(None, (), None, [("a.wav", "it rains today", CURRY)], 0.9)
     assert languages.warning(None, (), None, [("a.wav", "it rains today", "it rains to day")], 0.1) is None
 

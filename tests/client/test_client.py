@@ -210,7 +210,7 @@ def test_a_server_that_sends_one_on_is_told_with_where_to(there: str) -> None:
         return found
 
     (one,) = against(answer, made(1), process_request=on).requests
-    assert one.error is not None and "sends us on to" in one.error and "(302)" in one.error and there in one.error
+    assert one.error is not None and "redirects to" in one.error and "(302)" in one.error and there in one.error
 
 
 def test_what_ends_the_sending_does_not_hide_what_was_received() -> None:
@@ -234,7 +234,7 @@ def test_an_answer_to_another_request_is_called_that(closes: bool) -> None:
 
     (one,) = against(misdelivers, made(1), LoadConfig(timeout=PATIENCE if closes else 0.5)).requests
     assert one.error is not None and (one.foreign, one.final) == (1, None)
-    said = "it was answered for a request that is not this one: 1 result under another task_id (somebody-else); then "
+    said = "the server sent 1 result under another task_id (somebody-else); then "
     assert said + ("the connection ended (code 1000)" if closes else "nothing more") in one.error
 
 

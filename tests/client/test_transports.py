@@ -208,7 +208,7 @@ def test_http_that_sends_us_on_is_told_with_where_to(monkeypatch: pytest.MonkeyP
     field = f"Location: {there}\r\n" if there else ""
     answer = f"HTTP/1.1 307 Temporary Redirect\r\n{field}Content-Length: 0\r\n\r\n".encode()
     request = asked(monkeypatch, Posting, answering(answer), "secret")
-    assert request.error is not None and f"sends us on to {there or 'another address'} (307)" in request.error
+    assert request.error is not None and f"redirects to {there or 'another address'} (307)" in request.error
 
 
 def test_tcp_that_answers_before_a_reset_has_answered(monkeypatch: pytest.MonkeyPatch) -> None:

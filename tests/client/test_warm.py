@@ -57,12 +57,12 @@ async def other(connection: ServerConnection) -> None:
 def test_what_does_not_speak_this_is_named_at_once() -> None:
     said = warmed(silent, "funasr", 0.2) or ""
     assert said.startswith("target=funasr: a first request, before the load, failed: ws://127.0.0.1:")
-    assert "gave no final result within target.probe_timeout = 0.2 s: does it speak what this target is" in said
+    assert "gave no final result within target.probe_timeout = 0.2 s: does it speak the target's protocol" in said
     for target in ("sherpa", "funasr", "capswriter", "vosk"):
         said = warmed(other, target) or ""
         assert said.startswith(f"target={target}: ") and "the server answered: " in said and "\n" not in said
     said = warmed(foreign.funasr("python-2026-07"), "sherpa") or ""
-    assert "the connection ended (code 1011" in said and said.endswith(": does the server speak what this target is?")
+    assert "the connection ended (code 1011" in said and said.endswith(": does the server speak the target's protocol?")
     said = warmed(other, "capswriter", max_size=1000) or ""
     assert "target=capswriter" in said
 
@@ -84,7 +84,7 @@ def test_what_speaks_over_another_transport_is_named(target: str) -> None:
 
 def test_a_message_that_is_too_large_for_a_target_that_keeps_its_messages_small_is_too_much_audio() -> None:
     said = warmed(foreign.sherpa_python, "sherpa", max_size=1000) or ""
-    assert "(code 1009" in said and said.endswith("so much audio is too much for it; leave the longest samples out")
+    assert "(code 1009" in said and said.endswith("the audio is too long for the server; leave the longest samples out")
 
 
 def test_a_token_is_for_a_target_that_has_a_place_for_it() -> None:

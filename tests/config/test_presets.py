@@ -74,7 +74,7 @@ def test_a_missing_program_says_how_to_get_it(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(ConfigError) as told:
         startable(server.cmd or "", server.cwd, server.install)
     assert str(told.value) == (
-        "server.cmd: no program 'sherpa-onnx-offline-websocket-server' is here; to get it: pip install sherpa-onnx-bin"
+        "server.cmd: no program 'sherpa-onnx-offline-websocket-server' is found; to get it: pip install sherpa-onnx-bin"
     )
     program = tmp_path / "python"
     program.write_text("#!/bin/sh\n")

@@ -58,7 +58,7 @@ def test_a_number_out_of_its_bounds_is_named(key: str, value: Any) -> None:
 
 
 def test_more_workers_than_the_machine_could_ever_hold() -> None:
-    with pytest.raises(ConfigError, match=r"^workers: 100000000 are more than this machine's \d+ MB .* at most \d+$"):
+    with pytest.raises(ConfigError, match=r"^workers: 100000000 do not fit into this machine's \d+ MB .* at most \d+$"):
         compose(["engine=null", "workers=100000000"])
     assert compose(["engine=null", "workers=100000000", "server=command", "server.cmd='x {port} {workers}'"])
 
@@ -112,7 +112,7 @@ def test_the_defaults_are_within_their_bounds() -> None:
         ("ws://127.0.0.1:99999", "Port out of range"),
         ("ws://127.0.0.1:x", "Port could not be cast"),
         ("ws://127.0.0.1:0", "port 0"),
-        ("ws://", "no address"),
+        ("ws://", "not the address"),
         ("ws://[::1", "Invalid IPv6"),
     ],
 )

@@ -20,7 +20,7 @@ def test_it_looks_at_this_machine() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         made = doctor(f"server.port={port}")
-    assert made.returncode == ("MEND" in made.stdout)
+    assert made.returncode == ("FIX" in made.stdout)
     for wanted in (
         "CPUs:",
         "memory:",
@@ -35,7 +35,7 @@ def test_it_looks_at_this_machine() -> None:
 def test_an_engine_that_cannot_be_used_is_to_be_mended() -> None:
     made = doctor("engine=paraformer", "engine.model_dir=/nowhere")
     assert made.returncode == 1
-    assert "MEND  engine=paraformer: cannot be used" in made.stdout
+    assert "FIX   engine=paraformer: cannot be used" in made.stdout
     assert "/nowhere" in made.stdout
     assert "Traceback" not in made.stdout + made.stderr
 

@@ -30,7 +30,7 @@ MENDED = [
     ("other programs", {"busy": 0.4, "hogs": {"cc1": 1.4, "ld": 0.2}}, "40 % of the CPUs (cc1 1.40, ld 0.20)", "end"),
     ("host", {"stolen": 0.05}, "5 %", "guests"),
     ("clock", {"clock_s": 0.0156}, "15.6 ms", "another"),
-    ("memory", {"available_mb": 500.0}, "0.5 of 15.6 GB", "end what takes it"),
+    ("memory", {"available_mb": 500.0}, "0.5 of 15.6 GB", "end the programs that use it"),
     ("open files", {"files": 256}, "at most 256", "ulimit -n 4096"),
     ("disk", {"disk_mb": 40.0}, "40 MB", "make room"),
     ("engine=sphinx", {"engine": ("sphinx", "pip install pocketsphinx")}, "cannot be used", "pip install pocketsphinx"),
@@ -49,7 +49,7 @@ NOTED = [
     ("port 6016", {"port_owner": "process 7 (python)"}, "process 7 (python)", "server.port=6017"),
     ("audio", {"ffmpeg": False}, "without ffmpeg", "apt install ffmpeg"),
     ("engine=sherpa", {"engines": {"sherpa": "needs engine.model_dir"}}, "cannot be used", "needs engine.model_dir"),
-    ("GPU", {"nvidia": True}, "cannot be asked", "nvidia-ml-py"),
+    ("GPU", {"nvidia": True}, "cannot be monitored", "nvidia-ml-py"),
 ]
 
 

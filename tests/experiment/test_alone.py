@@ -27,7 +27,7 @@ def row(sample: str, error: str | None = None) -> dict[str, Any]:
 def test_the_first_failure_is_told_with_what_was_answered_before() -> None:
     assert alone.failure([row("a"), row("b")], 2) is None
     said = alone.failure([row("a"), row("b", "gone"), row("c", "refused")], 4)
-    assert said == "reference=server: asked alone, before the load, for b, after 5 requests that it answered: gone"
+    assert said == "reference=server: before the load, the request for b failed, after 5 answered requests: gone"
 
 
 def test_the_first_answer_counts_and_another_is_kept_beside_it() -> None:
@@ -85,7 +85,7 @@ TEXTS = {"s0": "so it is", "s1": "and so on"}
     [
         ("so it is", {}, 1, 0, ""),
         ("so", {}, 0, 0, "text is cut short: 1 of the 3 words of what the server answered alone, then 'it is' is lost"),
-        ("and so on", {}, 0, 0, "text is that of another sample, s1: somebody else's answer"),
+        ("and so on", {}, 0, 0, "text is that of another sample, s1: the answer to another request"),
         ("it so is", {}, 0, 0, "text differs from what the server answered alone: 3 words for 3, from word 1"),
         ("anything", {"s0": "so it was"}, 0, 1, ""),
     ],

@@ -246,7 +246,7 @@ def test_nothing_was_done_is_said_and_a_request_that_was_given_up_is_counted(ben
     assert bench.run("workers=2", *asked) == 0, bench.stderr
     (one,) = bench.report()["configurations"]
     assert (one["fault"]["injected"], one["fault"]["lost"], one["fault"]["told"]) == (0, 1, 1)
-    assert any("nothing was done, as the load ended before fault.at_s" in w for w in bench.report()["warnings"])
+    assert any("no fault was injected, as the load ended before fault.at_s" in w for w in bench.report()["warnings"])
     (lost,) = [row for row in rows(bench.out / "0-workers=2" / "requests.csv") if row["status"] != "ok"]
     assert (lost["sample"], lost["finals"]) == ("n1.wav", "0")
     assert lost["error"].startswith("the server answered: segment 0 failed 2 times: worker ")

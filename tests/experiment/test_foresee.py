@@ -97,7 +97,7 @@ def test_a_dry_run_says_what_it_would_do_and_leaves_nothing(tmp_path: Path) -> N
 @pytest.mark.slow
 def test_of_somebody_elses_server_it_says_what_texts_are_compared_with(tmp_path: Path) -> None:
     server = ("server=command", "server.cmd=sleep {port} {workers}", "workers=1,2", "--dry-run")
-    unread = "engine: nothing reads it, as the server is not ours and reference=server"
+    unread = "engine: not used, because the server is not capsexp's and reference=server"
     made = asked(tmp_path, *server)
     assert ", target=capswriter," in made.stdout and made.stdout.splitlines()[1].endswith("reference=server")
     assert unread in made.stderr  # an engine was named

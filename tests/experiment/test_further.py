@@ -95,7 +95,7 @@ def test_the_rounds_of_a_race_are_said_and_take_none_of_the_time(
     rounds = tuple(Open(key=key, beside=(), why="in the race", race=True) for key in ("workers=1", "workers=2"))
     assert asked.runs(a_report(rounds, runs=1)) == [("workers=1", 2), ("workers=2", 2)]
     said = capsys.readouterr().err
-    assert "trial 2, as 2 configurations may still be the one to run: workers=1, workers=2" in said
+    assert "trial 2, as 2 configurations may still be the best: workers=1, workers=2" in said
     now = 1000.0
     assert asked.runs(a_report(rounds, runs=2))
     assert asked.runs(a_report())  # the time begins here
@@ -103,7 +103,7 @@ def test_the_rounds_of_a_race_are_said_and_take_none_of_the_time(
     assert asked.runs(a_report()) == []
     assert asked.stopped == "budget_s"
     assert foretold(a_sweep(trials=3, search="race")) == (
-        "; then round by round what may still be the one to run (search=race)"
+        "; then further rounds of the configurations that may still be the best (search=race)"
     )
 
 
@@ -111,7 +111,7 @@ def test_the_rounds_of_a_race_are_said_and_take_none_of_the_time(
 def test_a_race_makes_fewer_runs_and_says_who_is_out(bench: Bench) -> None:
     given = ("trials=3", "search=race", "reference=off", "workers=1,4,6", "engine.rtf=0.2", "thresholds.speedup=null")
     assert bench.run(*given, "-m") == 0, bench.stderr
-    assert "3 runs into" in bench.stderr and "may still be the one to run: " in bench.stderr
+    assert "3 runs into" in bench.stderr and "may still be the best: " in bench.stderr
     report = bench.report()
     runs = {c["key"]: len(c["validity"]["runs"]) for c in report["configurations"]}
     out = {c["key"]: c["dropped"] for c in report["configurations"] if c["dropped"]}

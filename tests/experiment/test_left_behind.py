@@ -206,7 +206,7 @@ def test_no_room_for_a_process_says_nothing_of_a_server(
 @pytest.mark.parametrize(
     ("ends", "expected", "says"),
     [
-        ("os.kill(os.getpid(), 9)", HarnessError, "the reference ended with code -9: it said nothing"),
+        ("os.kill(os.getpid(), 9)", HarnessError, "the reference ended with code -9: no output"),
         (
             "sys.exit('reference: no such model')",
             EngineError,

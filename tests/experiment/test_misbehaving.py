@@ -35,7 +35,7 @@ def test_one_that_does_nothing_wrong_is_right(bench: Bench) -> None:
     ("how", "wrong"),
     [
         ("half", "text is cut short: 5 of the 10 words of what the server answered alone, then '"),
-        ("other", ": somebody else's answer"),
+        ("other", ": the answer to another request"),
         ("closing", "the connection ended (code 1000) before the final result"),
     ],
 )
@@ -50,17 +50,17 @@ def test_what_is_wrong_under_load_is_called_what_it_is(bench: Bench, how: str, w
 def test_one_that_never_answers_is_not_called_slow_alone(bench: Bench) -> None:
     found = measured(bench, "endless", f"load.timeout={SILENT_S}")
     assert found["verdict"] == "NOT_FEASIBLE" and found["requests"]["completed"] < 8
-    said = f"not finished within load.timeout = {SILENT_S:g} s: all was sent, and no answer ever came"
+    said = f"not finished within load.timeout = {SILENT_S:g} s: all audio was sent, but no answer came"
     assert found["wrong"][0]["reason"] == said
     count = 8 - found["requests"]["completed"]
-    assert f"of {count} all was sent, and no answer ever came, see server.log" in found["said"]
+    assert f"for {count} all audio was sent, but no answer came, see server.log" in found["said"]
 
 
 def test_one_that_crashes_on_a_request_is_caught_before_the_load_and_during_it(bench: Bench) -> None:
     found = measured(bench, "third")
     assert found["status"] == "failed"
     for words in (
-        "reference=server: asked alone, before the load, for n0.wav, after 2 requests that it answered: ",
+        "reference=server: before the load, the request for n0.wav failed, after 2 answered requests: ",
         "; the server ended with code 7: it was the third request",
     ):
         assert words in found["errors"][0] and words in found["said"]

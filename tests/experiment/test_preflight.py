@@ -26,7 +26,7 @@ def check(machine: Topology, monkeypatch: pytest.MonkeyPatch, workers: tuple[int
 
 def test_two_placements_that_are_one_here_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     check(FLAT, monkeypatch, (1, 2), "none", "spread")
-    with pytest.raises(ConfigError, match=r"^placement=pack: gives every worker of this sweep the CPUs .*=spread"):
+    with pytest.raises(ConfigError, match=r"^placement=pack: pins every worker to the same CPUs .*=spread"):
         check(FLAT, monkeypatch, (1, 2), "none", "spread", "pack")
     check(SMT, monkeypatch, (1, 2), "spread", "pack", "no_smt")  # alike with one worker, not with two
     with pytest.raises(ConfigError, match=r"^placement=pack: "):
@@ -34,9 +34,9 @@ def test_two_placements_that_are_one_here_are_refused(monkeypatch: pytest.Monkey
 
 
 def test_what_this_machine_does_not_have_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigError, match=r"^placement=no_smt: no two of the 2 CPUs here are one core"):
+    with pytest.raises(ConfigError, match=r"^placement=no_smt: none of the 2 CPUs here share a core"):
         check(FLAT, monkeypatch, (2,), "no_smt")
-    with pytest.raises(ConfigError, match=r"^placement=numa: this machine has 1 NUMA node"):
+    with pytest.raises(ConfigError, match=r"^placement=numa: needs two NUMA nodes, but 1 NUMA node"):
         check(SMT, monkeypatch, (2,), "none", "numa")
 
 

@@ -98,13 +98,13 @@ def test_only_the_class_that_grows_ends_a_run_early(promised: list[str], ends: t
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (["slo=none"], "nothing is promised; say what has to hold, as slo=dictation"),
+        (["slo=none"], "no SLO is set; choose one, e.g. slo=dictation"),
         (["load=all"], "load=all has no size that can be searched; take load=dictation, mixed or rate"),
         (["load=rate", "load.unit=rtfx"], "load=rate has no size"),
-        (["load=rate"], r"no request of load=rate tells of the limit stop_to_text_p95_s; leave it out"),
-        (["slo=mixed"], r"no request of load=dictation tells of the limit mic: stop_to_text_p95_s"),
-        (["load=mixed", "+slo.classes.file={lag_p95_s: 1}"], r"load=mixed tells of the limit file: lag_p95_s"),
-        (["load.users=4,8"], r"load\.users: search=capacity finds it; give one value, where it is to begin"),
+        (["load=rate"], r"no request of load=rate counts for the limit stop_to_text_p95_s; leave it out"),
+        (["slo=mixed"], r"no request of load=dictation counts for the limit mic: stop_to_text_p95_s"),
+        (["load=mixed", "+slo.classes.file={lag_p95_s: 1}"], r"load=mixed counts for the limit file: lag_p95_s"),
+        (["load.users=4,8"], r"load\.users: search=capacity varies it; give one value, at which the search begins"),
     ],
 )
 def test_what_cannot_be_searched_is_said_before_anything_starts(given: list[str], said: str) -> None:
@@ -133,8 +133,8 @@ def test_a_worker_that_a_search_kills_stays_dead_unless_it_is_said_otherwise(
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (["workers=1,2"], r"fault\.stays_dead: workers=1 leaves nobody .*workers=1"),
-        (["workers=2", "pool=prefork"], "pool=prefork shares a process or makes one at once"),
+        (["workers=1,2"], r"fault\.stays_dead: workers=1 leaves no worker.*workers=1"),
+        (["workers=2", "pool=prefork"], "with pool=prefork one worker alone cannot be killed"),
         (["workers=2", "fault.rate=1"], r"fault\.rate: with fault\.stays_dead one worker is away"),
     ],
 )

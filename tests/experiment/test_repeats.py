@@ -143,7 +143,7 @@ def test_the_first_run_of_a_server_with_untold_workers_says_how_long_it_takes(
     assert decided == {key(one): Repeats(repeats=repeats, concurrency=4)}
     assert (said is None) == (repeats == 10)
     if said is not None:
-        assert f"every sample {repeats} times, about 10 s, and this run is made again" in said
+        assert f"the run is repeated with every sample sent {repeats} times, about 10 s" in said
 
 
 def test_what_one_worker_would_take_is_no_forecast_for_a_server_with_untold_workers() -> None:

@@ -107,7 +107,7 @@ def test_another_configuration_sample_or_code_is_said_and_run_again(
     assert resume(bench, "redo=changed") == 0
     assert not set(zeros(bench.out).values()) & set(before.values())
     assert bench.run("redo=changed") == 2
-    assert "give resume=FOLDER with it" in bench.stderr
+    assert "add resume=FOLDER" in bench.stderr
 
 
 def test_a_run_that_is_made_again_keeps_its_baseline(bench: Bench) -> None:
@@ -205,7 +205,7 @@ def test_a_lock_that_is_another_file_as_well_is_not_written(tmp_path: Path) -> N
     (tmp_path / "precious").write_text("mine")
     (tmp_path / "sweep").mkdir()
     os.link(tmp_path / "precious", tmp_path / "sweep" / ".lock")
-    with pytest.raises(StorageError, match=r"\.lock: is another file as well"), locked(tmp_path / "sweep"):
+    with pytest.raises(StorageError, match=r"\.lock: is a hard link to another file"), locked(tmp_path / "sweep"):
         pass
     assert (tmp_path / "precious").read_text() == "mine"
 

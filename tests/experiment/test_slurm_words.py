@@ -53,7 +53,7 @@ def test_a_runner_within_a_job_starts_jobs_of_their_own() -> None:
         ("TIMEOUT", "job 7 was lost: Slurm says TIMEOUT; raise executor.time_limit_min"),
         ("NODE_FAIL", "says NODE_FAIL; the node failed; its run is made again by resume=FOLDER, on another with"),
         ("CANCELLED", "says CANCELLED; its run is made again by resume=FOLDER"),
-        (None, "says nothing of it any more; its run is made again"),
+        (None, "says nothing about it any more; its run is made again"),
     ],
 )
 def test_a_job_that_was_lost_is_told_with_what_helps(ended: str | None, says: str) -> None:

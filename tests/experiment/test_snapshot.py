@@ -76,7 +76,7 @@ def test_a_name_that_another_system_cannot_unpack_is_said_before(own: Path) -> N
         sweep = plan([*NULL, "load=mine"], own, "config")
     except ConfigError:
         return  # Hydra itself cannot
-    with pytest.raises(ConfigError, match="no name that every system can unpack"):
+    with pytest.raises(ConfigError, match="a file name that some systems cannot unpack"):
         used(sweep, own, "config")
 
 

@@ -118,7 +118,7 @@ def test_a_port_that_is_taken_in_between(bench: Bench, tmp_path: Path) -> None:
     bench.stdout, bench.stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     (line,) = [line for line in bench.stderr.splitlines() if "failed:" in line]
-    assert re.search(r"is another process's \(pid \d+\), which took the port", line)
+    assert re.search(r"belongs to another process \(pid \d+\), which took the port", line)
     until = time.monotonic() + PATIENCE
     while bench.left() and time.monotonic() < until:
         time.sleep(0.1)

@@ -236,8 +236,8 @@ def test_classes_have_their_own_loads_samples_and_places() -> None:
         (["load=mixed", "+load.classes.mic.seed=1"], "load.classes.mic.seed: unknown key; it is the whole load's"),
         (["load=mixed", "load.classes.mic.from_s=x"], "load.classes.mic: from_s and up_to_s are seconds"),
         (["load=mixed", "load.classes.mic=3"], "load.classes.mic.name: say which load it is"),
-        (["load=mixed", "load.classes.mic.name=mixed"], "load.classes.mic.name: load=mixed is no part"),
-        (["load=mixed", "load.classes.mic={name: schedule}"], "load.classes.mic.name: load=schedule is no part"),
+        (["load=mixed", "load.classes.mic.name=mixed"], "load.classes.mic.name: load=mixed cannot be a class"),
+        (["load=mixed", "load.classes.mic={name: schedule}"], "load.classes.mic.name: load=schedule cannot be a class"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_told_in_a_line(given: list[str], said: str) -> None:

@@ -122,7 +122,7 @@ def test_without_a_gpu_it_is_absent_without_a_word_unless_it_was_named(
     assert "gpu" not in found and not faults
     with pytest.raises(ConfigError) as caught:
         usable("monitor.probes", [*ALWAYS, "gpu"])
-    assert str(caught.value) == f"monitor.probes: gpu cannot be asked here: {says}"
+    assert str(caught.value) == f"monitor.probes: gpu cannot be used here: {says}"
 
 
 def test_it_is_asked_where_there_is_one_and_let_go_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -169,8 +169,8 @@ def test_what_others_probes_raise_costs_themselves(installed: Path, monkeypatch:
     (row,) = second["probe-heat"]
     assert row == {"role": "gateway", "worker": None, "pid": os.getppid(), "celsius": 22.5, "said": "two\\nlines"}
     assert "probe-fails" not in first
-    assert sampler.faults["fails"] == "failed and is asked no more: ValueError: no"
-    assert sampler.faults["raises"] == "cannot be asked: RuntimeError: at once"
+    assert sampler.faults["fails"] == "failed and was switched off: ValueError: no"
+    assert sampler.faults["raises"] == "cannot be used: RuntimeError: at once"
     assert "ModuleNotFoundError" in sampler.faults["broken"] and "has no COLUMNS" in sampler.faults["bare"]
     about = sampler.about()
     assert about["heat"].table == "probe-heat.csv" and about["heat"].fault is None
@@ -182,9 +182,9 @@ def test_what_others_probes_raise_costs_themselves(installed: Path, monkeypatch:
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("absent", "monitor.probes: absent cannot be asked here: plug it in"),
-        ("raises", "monitor.probes: raises cannot be asked: RuntimeError: at once"),
-        ("bare", "monitor.probes: bare cannot be asked: probe 'bare' (tiny_heat:COLUMNS) has no COLUMNS and no ROLES"),
+        ("absent", "monitor.probes: absent cannot be used here: plug it in"),
+        ("raises", "monitor.probes: raises cannot be used: RuntimeError: at once"),
+        ("bare", "monitor.probes: bare cannot be used: probe 'bare' (tiny_heat:COLUMNS) has no COLUMNS and no ROLES"),
     ],
 )
 def test_one_that_is_named_and_cannot_be_asked_is_refused(
@@ -214,7 +214,7 @@ def test_a_run_with_another_packages_probes(bench: Bench, installed: Path, monke
     assert read_json(run / "probes.json")["heat"]["table"] == "probe-heat.csv"
     assert "probe-heat.csv" in read_json(run / "run.json")["tables"]
     said = [line for line in bench.report()["warnings"] if "probe 'fails'" in line]
-    assert said == ["workers=1: the probe 'fails' failed and is asked no more: ValueError: no"]
+    assert said == ["workers=1: the probe 'fails' failed and was switched off: ValueError: no"]
     assert "no\nluck" in (run / "debug.log").read_text()  # with its traceback
     (zipped,) = bench.out.parent.glob("out*.zip")
     assert verify(zipped) == []
@@ -229,5 +229,5 @@ def test_a_sweep_with_a_probe_that_cannot_be_asked_is_refused(installed: Path, t
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(installed), os.environ.get("PYTHONPATH", "")])},
     )  # fmt: skip
     assert done.returncode == 2
-    assert done.stderr == "capsexp: monitor.probes: absent cannot be asked here: plug it in\n"
+    assert done.stderr == "capsexp: monitor.probes: absent cannot be used here: plug it in\n"
     assert not out.exists()

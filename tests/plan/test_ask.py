@@ -110,5 +110,5 @@ def test_one_server_is_planned_with() -> None:
     assert [one.run.key for one in ask.group_of(runs, "pool=thread")] == ["pool=thread"]
     with pytest.raises(ConfigError, match="did you mean 'workers=2'"):
         ask.group_of(runs, "workers=3")
-    with pytest.raises(ConfigError, match="nothing to plan by"):
+    with pytest.raises(ConfigError, match="a plan needs a successful run"):
         ask.group_of([], None)

@@ -325,4 +325,4 @@ def test_a_plan_within_the_error_of_its_check_says_so(model: Model, runs: list[M
 
 def test_what_cannot_be_held_says_why(model: Model, runs: list[Measured]) -> None:
     said = document.text(a_document(model, question(3, slo={"stop_to_text_p95_s": 0.5}), runs[:1]))
-    assert "Predicted: no number of workers holds this: a single user waits longer" in said
+    assert "Predicted: no number of workers holds this: even a single user waits longer" in said

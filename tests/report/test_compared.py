@@ -55,7 +55,7 @@ def test_its_figures_are_those_of_the_text() -> None:
 def test_unlike_things_are_never_compared_silently() -> None:
     old, same, other = swept("old"), swept("same"), swept("other", settings={"engine.beam": 3})
     page = compared.made([old, same, other])
-    assert page.count("Not the same work, so that the ratios say nothing of one thing:") == 2  # above, and at its table
+    assert page.count("Not the same work, so the ratios do not compare like with like:") == 2  # above, and at its table
     assert "other settings of engine" in page
     assert {row[1] for row in cells(page, "ratios")} == {"same"}
     assert "0 of 12 figures differ" in page

@@ -138,7 +138,7 @@ def test_a_run_that_was_planned_with_other_words_is_asked_for(
 
 def test_trust_is_a_word_for_folders(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["engine=null", "--trust"]) == 2
-    assert "give resume=FOLDER with it" in capsys.readouterr().err
+    assert "add resume=FOLDER" in capsys.readouterr().err
 
 
 PLACES = st.sampled_from(["argv", "planned", "told", "conf", "conf/new", "conf/link", "place", "mark", "trials"])
@@ -226,7 +226,7 @@ def test_without_a_key_it_is_said_and_works_as_somebody_elses(bench: Bench, tmp_
     (tmp_path / "file").write_text("")
     bench.prefix = ["env", f"XDG_CONFIG_HOME={tmp_path / 'file' / 'x'}"]
     assert bench.run("workers=1", "engine.rtf=0.01") == 0, bench.stderr
-    assert len([line for line in bench.stderr.splitlines() if "takes this sweep for somebody else's" in line]) == 1
+    assert len([line for line in bench.stderr.splitlines() if "treats this sweep as someone else's" in line]) == 1
     assert "mark" not in read(bench.out)
     assert bench.finish(bench.start(f"resume={bench.out}", bare=True)) == 1
     assert "read the audio in" in bench.stderr

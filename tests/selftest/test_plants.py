@@ -85,7 +85,10 @@ def test_what_one_worker_or_two_do_with_a_queue() -> None:
     assert max(done_s(1)) == 2 * max(done_s(2))
 
 
-TAKEN = "workers=1: its run INVALID: LOST_CPU: others had a CPU; 0.1 to 9.0 s after its start; the CPUs were taken by "
+TAKEN = (
+    "workers=1: its run INVALID: LOST_CPU: other processes held a CPU; 0.1 to 9.0 s after its start; "
+    "the CPUs were taken by "
+)
 
 
 @pytest.mark.parametrize(

@@ -315,8 +315,8 @@ BELIEVED = Recognition(["a", "b"], [0.0, 0.5])
         (WorkerReady(0.1, {}), False, None),
         (WorkerReady(0.1, {}), True, "already"),
         (Started(7), False, None),
-        (Measured(1.0, 1.0), True, "nobody asked"),
-        (Measured(1.0, 1.0, float("nan")), True, "nobody asked"),
+        (Measured(1.0, 1.0), True, "not requested"),
+        (Measured(1.0, 1.0, float("nan")), True, "not requested"),
         (SegmentJob(5, np.zeros(1, np.float32), 0, 0), True, "a SegmentJob"),
     ],
 )  # fmt: skip

@@ -72,7 +72,7 @@ def test_nobody_is_pinned_unless_it_is_asked_for() -> None:
 
 @pytest.mark.skipif(HERE.nodes > 1, reason="needs a machine with one node")
 def test_a_server_refuses_what_this_machine_does_not_have() -> None:
-    with pytest.raises(RunRefused, match=r"^placement=numa: this machine has 1 NUMA node "):
+    with pytest.raises(RunRefused, match=r"^placement=numa: needs two NUMA nodes, but 1 NUMA node "):
         pins(compose(["engine=null", "placement=numa"]), 2)
 
 

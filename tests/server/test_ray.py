@@ -64,8 +64,8 @@ def test_nobody_outlives_a_server_that_was_killed() -> None:
     ("given", "said"),
     [
         (["workers=1", "pool.nodes=2"], "workers: 1 are fewer than pool.nodes=2"),
-        (["workers=auto"], "workers: auto needs pool.per_node"),
-        (["workers=5", "pool.nodes=2", "pool.per_node=2"], "workers: 5 do not go on pool.nodes=2"),
+        (["workers=auto"], "workers: auto with pool=ray needs pool.per_node"),
+        (["workers=5", "pool.nodes=2", "pool.per_node=2"], "workers: 5 do not fit on pool.nodes=2"),
         (["pool.address=somewhere"], "pool.address: somewhere is no address"),
         (["pool.inner=prefork", "threads=2"], "pool.inner=prefork: needs threads=1"),
         (["placement=spread"], "placement=spread: is for workers on this machine"),
@@ -84,5 +84,5 @@ def test_without_ray_the_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("fault", ["kill_node", "freeze_node"])
 def test_a_fault_of_a_node_needs_a_node_that_is_reached(fault: str) -> None:
-    with pytest.raises(ConfigError, match=rf"fault={fault}: needs pool=ray with pool.address=local"):
+    with pytest.raises(ConfigError, match=rf"fault={fault}: needs pool=ray pool.address=local"):
         compose(["engine=null", f"fault={fault}"])

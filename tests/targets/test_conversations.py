@@ -230,7 +230,7 @@ def test_small_things() -> None:
         (["target=funasr", "target.chunk_size=[5]"], "target.chunk_size: "),
         (["target=vosk", "target.frame_s=0"], "target.frame_s: "),
         (["target=sherpa", "server=local"], "target=sherpa: our own server does not speak it"),
-        (["target=wyoming", "server.url=ws://h:1"], "is no address of a TCP server"),
+        (["target=wyoming", "server.url=ws://h:1"], "is not the address of a TCP server"),
         (["target=openai", "target.model=m", "server.url=null"], "server.url=http://HOST:PORT"),
     ],
 )

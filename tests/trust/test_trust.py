@@ -68,7 +68,7 @@ def test_an_archive_of_ours_runs_without_a_question(tmp_path: Path, ran: list[li
     [
         (["server=command", "server.cmd='touch /tmp/x {port}'"], {}, "run the command 'touch /tmp/x {port}'"),
         (["server=external", "server.url=ws://example.org"], {}, "send the audio to ws://example.org"),
-        (["server.host=0.0.0.0", "server.allow_anonymous=true"], {}, "listen on 0.0.0.0 for anybody"),
+        (["server.host=0.0.0.0", "server.allow_anonymous=true"], {}, "listen on 0.0.0.0 for other machines"),
         ([], {"server__local": "name: command\ncmd: evil\n"}, "run the command 'evil'"),
         ([], {"experiment__x": "# @package _global_\nserver: {name: command, cmd: evil}\n"}, None),
         (["+experiment=x"], {"experiment__x": "# @package _global_\nserver: {name: command, cmd: evil}\n"}, "'evil'"),

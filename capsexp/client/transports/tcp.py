@@ -61,7 +61,7 @@ async def stream(url: str, way: ConnectionOptions) -> AsyncIterator[tuple[Reader
     """Also what HTTP goes over."""
     host, port = urlsplit(url).hostname, port_in(url)
     if not host:
-        raise ValueError("no host is said")
+        raise ValueError("no host is given")
     loop, secure = asyncio.get_running_loop(), is_secure(url)
     reader = Reader(loop=loop)
     protocol = asyncio.StreamReaderProtocol(reader, loop=loop)

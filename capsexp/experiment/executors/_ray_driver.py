@@ -118,7 +118,7 @@ class Driver:
         if not found:
             asked = [f"executor.{key}={self._told[key]}" for key in ("node", "constraint") if self._told[key]]
             have = ", ".join(" ".join([name_of(node), *_features(node)]) for node in alive) or "none with a CPU"
-            raise NoNode(f"{' '.join(asked) or 'executor=ray'}: no node of the cluster is that; there are: {have}")
+            raise NoNode(f"{' '.join(asked) or 'executor=ray'}: no node of the cluster matches; its nodes: {have}")
         before = [node for node in found if self._told["before"] in _names(node)]
         return before or found
 

@@ -30,12 +30,12 @@ ENDING = frozenset({"RUNNING", "COMPLETING", "SIGNALING", "STAGE_OUT"})
 # Reasons to wait that never pass by themselves, each with what helps.
 HOPELESS = {
     "PartitionTimeLimit": "the partition allows less time: lower executor.time_limit_min",
-    "PartitionNodeLimit": "the partition gives no single node: choose another with executor.partition",
+    "PartitionNodeLimit": "the partition does not allow jobs of one node: choose another with executor.partition",
     "PartitionDown": "choose another with executor.partition",
     "PartitionInactive": "choose another with executor.partition",
     "BadConstraints": "no node has what executor.constraint asks for",
-    "JobHeldUser": "release it or end it",
-    "JobHeldAdmin": "ask who administers the cluster",
+    "JobHeldUser": "release it or cancel it",
+    "JobHeldAdmin": "ask the cluster's administrators",
     "AccountNotAllowed": "choose another: executor.arguments=--account=NAME",
     "QOSNotAllowed": "choose another: executor.arguments=--qos=NAME",
     "InvalidAccount": "choose another: executor.arguments=--account=NAME",
@@ -88,7 +88,7 @@ def without_job(env: Iterable[str]) -> list[str]:
 def lost(where: str, ended: str | None) -> str:
     """Of a job whose end says nothing of what was measured; `ended`: its state, None where Slurm forgot it."""
     helps = HELPS.get(ended or "", _AGAIN)
-    return f"{where} was lost: Slurm says {ended or 'nothing of it any more'}; {helps}"
+    return f"{where} was lost: Slurm says {ended or 'nothing about it any more'}; {helps}"
 
 
 def queued(said: str) -> list[Job]:

@@ -42,4 +42,4 @@ def last_line(said: IO[bytes]) -> str:
     """Of what a run told."""
     said.seek(max(0, said.seek(0, os.SEEK_END) - LAST_BYTES))
     lines = said.read().decode("utf-8", "replace").splitlines()
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1] if lines else "no output"

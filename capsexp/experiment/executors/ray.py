@@ -41,7 +41,7 @@ def ready(options: Mapping[str, Any]) -> None:
         raise ConfigError("executor=ray: needs the package ray: pip install 'capsexp[ray]'")
     address = str(options.get("address") or "auto")
     if address != "auto" and (why := unreachable(f"tcp://{address}", PROBE_S)):
-        raise ConfigError(f"executor.address={address}: nobody answers ({why}); is the cluster up, and this its port?")
+        raise ConfigError(f"executor.address={address}: no answer ({why}); is the cluster up, and is the port right?")
 
 
 def execute(
@@ -91,7 +91,7 @@ def _gone(watch: _Watch) -> None:
     if not watch.begun or watch.heard.get("ended") is not None:
         return
     if not wait_until(lambda: watch.attempt.silent_s() > 3 * BEAT_S, watch.lost_s + STOP_S, POLL_S):
-        note(f"warning: the run on {watch.node} was told to stop, and still gives signs of life")
+        note(f"warning: the run on {watch.node} was told to stop but is still running")
 
 
 def _outcome(watch: _Watch, asked: Mapping[str, str]) -> JobEnd:
@@ -107,7 +107,7 @@ def _outcome(watch: _Watch, asked: Mapping[str, str]) -> JobEnd:
         _gone(watch)
         attempt.give_up()
         why = said.get("error") or f"{watch.said} on {said.get('node', 'its node')} was lost: " + (
-            said.get("lost") or ("somebody told it to stop" if "ended" in said else "Ray's driver ended")
+            said.get("lost") or ("it was told to stop" if "ended" in said else "Ray's driver ended")
         )
         if "node" in said:
             attempt.note("ray", said["job"], said["node"], "lost", asked)
@@ -148,4 +148,4 @@ class _Watch(Watch):
         self.job, self.node = self.heard["job"], self.heard["node"]
         self._placed = self._placed or now
         if now - self._placed > BEGIN_S:
-            raise HarnessError(f"the run on {self.node} has said nothing in {BEGIN_S:.0f} s")
+            raise HarnessError(f"the run on {self.node} did not start within {BEGIN_S:.0f} s")

@@ -54,7 +54,7 @@ def execute(
     own = _slurm.name(run_dir.parent)
     if not _cancel(own):  # what a runner that was killed has left
         raise HarnessError(
-            f"whether earlier jobs of this sweep still run is not known: `squeue --name={own}` gives no answer, or "
+            f"cannot tell whether earlier jobs of this sweep still run: `squeue --name={own}` gives no answer, or "
             "lists some that cannot be cancelled; is slurmctld up?"
         )
     attempt = Attempt(run_dir)
@@ -87,7 +87,7 @@ def _outcome(attempt: Attempt, watch: _Watch, ended: str | None, asked: Mapping[
     if watch.job is None:
         attempt.give_up()
         raise HarnessError(
-            f"srun ended with code {end.code} and started no job, or one that ended at once: its own line says why"
+            f"srun ended with code {end.code} and started no job, or one that ended at once; see srun's own message"
         )
     where = f"job {watch.job}{f' on {watch.node}' if watch.node else ''}"
     # One that ended well counts, though its time was over, or it was cancelled, while it tidied up.
@@ -124,7 +124,7 @@ class _Watch(Watch):
             self._started = self._started or now
             if now - self._started > BEGIN_S:
                 raise HarnessError(
-                    f"job {found.id} on {found.node} has said nothing in {BEGIN_S:.0f} s: does that node see "
+                    f"job {found.id} on {found.node} has not started capsexp in {BEGIN_S:.0f} s: does that node see "
                     f"{self.attempt.dir.parent.parent} and Python there?"
                 )
             return

@@ -11,6 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from capsexp.errors import ConfigError
 from capsexp.load.base import Given, LoadConfig, Plan, Sized, Turn, unbound
+from capsexp.mistyped import told
 from capsexp.plugins import nearest
 from capsexp.setting import problems, setting
 
@@ -36,7 +37,7 @@ class Settings(LoadConfig):
             "mic": {"name": "dictation", "users": 4, "turns": 4, "think_s": 3.0},
             "file": {"name": "closed", "concurrency": 1, "repeats": 1},
         },
-        "the load of each, by its name; load.classes.file=null leaves one out",
+        "the load of each class, by the class's name; load.classes.file=null leaves a class out",
     )
 
     @property
@@ -99,11 +100,11 @@ def _part(config: Settings, kind: str, said: object) -> Part:
     own, name = dict(said), said["name"]
     limits = {key: own.pop(key) for key in ("from_s", "up_to_s") if key in own}
     if any(isinstance(limit, bool) or not isinstance(limit, int | float) for limit in limits.values()):
-        raise ConfigError(f"{here}: from_s and up_to_s are seconds")
+        raise ConfigError(f"{here}: from_s and up_to_s are seconds; give numbers")
     settings = LOADS.settings(name)
     keys = {each.name for each in fields(settings)} - WHOLE
     if name == config.name or settings.reads:
-        raise ConfigError(f"{here}.name: load={name} is no part of another")
+        raise ConfigError(f"{here}.name: load={name} cannot be a class of load=mixed; use another load")
     if strange := next((key for key in own if key not in keys), None):
         whole = "; it is the whole load's" if strange in WHOLE else nearest(str(strange), keys)
         raise ConfigError(f"{here}.{strange}: unknown key{whole}")
@@ -111,7 +112,7 @@ def _part(config: Settings, kind: str, said: object) -> Part:
     try:
         made = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(settings), every))
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{here}.{getattr(error, 'full_key', '')}: {str(error).splitlines()[0]}") from None
+        raise ConfigError(told(error, here)) from None
     assert isinstance(made, LoadConfig)
     return Part(made, **limits)
 

@@ -29,7 +29,7 @@ class Open(LoadConfig):
     cv: float = setting(
         1.0,
         "standard deviation / mean of the times between arrivals, with process=gamma: below 1 regular, above 1 in "
-        "flocks",
+        "bursts",
         low=0.01,
         high=100,
     )
@@ -70,7 +70,7 @@ class Open(LoadConfig):
         each = enumerate(zip(arrivals, order, strict=False))
         turns = tuple(Turn(clip, user, at, step=step, pacing=self.pacing) for user, ((at, step), clip) in each)
         if not turns:
-            raise ConfigError(f"load={self.name}: nothing arrives in that time; a higher rate or a longer load")
+            raise ConfigError(f"load={self.name}: nothing arrives in that time; raise the rate or the duration")
         return turns
 
 
@@ -97,7 +97,7 @@ class Settings(Open):
     def problems(self) -> Iterator[str]:
         yield from super().problems()
         if self.duration_s >= self.timeout:
-            yield f"load.duration_s: {self.duration_s:g} s is no less than load.timeout={self.timeout:g}"
+            yield f"load.duration_s: {self.duration_s:g} s is no less than load.timeout={self.timeout:g}; raise it"
 
 
 def plan(config: Settings, given: Given) -> Plan:

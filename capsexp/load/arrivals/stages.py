@@ -19,15 +19,15 @@ class Settings(Open):
     length: ClassVar[str | None] = "step_s"
 
     name: str = "stages"
-    rates: list[float] = setting([1.0, 2.0, 4.0], "of each step, in `unit`", high=1e5, above=True)
-    step_s: float = setting(30.0, "s that each takes", above=True, high=1e6)
+    rates: list[float] = setting([1.0, 2.0, 4.0], "rate of each step, in `unit`", high=1e5, above=True)
+    step_s: float = setting(30.0, "duration of each step, s", above=True, high=1e6)
 
     def problems(self) -> Iterator[str]:
         yield from super().problems()
         if not self.rates:
             yield "load.rates: give the rate of each step, as [1,2,4]"
         if (whole := self.step_s * len(self.rates)) >= self.timeout:
-            yield f"load.step_s: all steps take {whole:g} s, no less than load.timeout={self.timeout:g}"
+            yield f"load.step_s: all steps take {whole:g} s, no less than load.timeout={self.timeout:g}; raise it"
 
 
 def plan(config: Settings, given: Given) -> Plan:

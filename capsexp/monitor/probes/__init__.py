@@ -26,11 +26,11 @@ def usable(key: str, names: Sequence[str] | None) -> tuple[dict[str, Probe], dic
         except Exception as error:  # somebody else's: it may raise anything
             why = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
             if names is not None:
-                raise ConfigError(f"{key}: {name} cannot be asked: {one_line(why)}") from error
-            faults[name] = one_line(f"cannot be asked: {why}")
+                raise ConfigError(f"{key}: {name} cannot be used: {one_line(why)}") from error
+            faults[name] = one_line(f"cannot be used: {why}")
             continue
         if missing is None:
             found[name] = probe
         elif names is not None:
-            raise ConfigError(f"{key}: {name} cannot be asked here: {missing}")
+            raise ConfigError(f"{key}: {name} cannot be used here: {missing}")
     return found, faults

@@ -20,7 +20,7 @@ KEY = "workers=1"
 FULL_S, SHORT_S = 1.0, 0.9  # the shortest clip, which also warms the server up, is the last one
 CPU = 0.6
 CLIPS_S = (*(9 * (FULL_S,)), SHORT_S)
-_LOST = re.compile(r"others had a CPU for ([0-9.]+) s")
+_LOST = re.compile(r"other processes held a CPU for ([0-9.]+) s")
 _SPELL = re.compile(r"([0-9.]+) to ([0-9.]+) s")
 _TOOK = re.compile(r"([^,:]+) \(([0-9.]+) CPU s\)")
 NAMES = 3  # that a report tells, those that took the most

@@ -21,7 +21,7 @@ WRONGS = (
     ("drops", "its connection is closed before the final result", 7 / 8, "before the final result"),
     ("doubles", "it gets two final results", 1.0, "2 final results"),
     ("cuts", "the end of its text is lost", 1.0, "cut short"),
-    ("swaps", "it gets another clip's text", 1.0, "somebody else's answer"),
+    ("swaps", "it gets another clip's text", 1.0, "the answer to another request"),
 )
 
 
@@ -54,7 +54,7 @@ def all_expected() -> Iterator[Expected]:
             f"correct, {how}", share, f"of one of {count} {what}", "correctness", key(how), relative=0, n=count
         )
         yield Figure(f"completed, {how}", completed, what, "completed", key(how), relative=0, n=count)
-        yield Named(f"who is named, {how}", (VICTIM,), what, wrong(how, word))
+        yield Named(f"samples named as wrong, {how}", (VICTIM,), what, wrong(how, word))
     for what, tag, mb, why in (
         ("load peak", "load_peak", LOADING_MB, "held until it is ready"),
         ("steady", "steady", HELD_MB, "held from then on"),
@@ -76,7 +76,7 @@ PLANTS = (
     Plant(
         "texts",
         "servers that lose, double, cut short or swap one of eight results, and one whose model needs more to load",
-        "correctness: results that are lost, doubled or somebody else's may pass as right",
+        "correctness: results that are lost, doubled or another request's may pass as right",
         (
             f"server.model=sound,{','.join(how for how, *_ in WRONGS)},loads",
             *command(f"--victim-s {VICTIM_S} --loading-mb {LOADING_MB} --held-mb {HELD_MB} --rtf 0.2"),

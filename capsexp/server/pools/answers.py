@@ -25,7 +25,7 @@ def invalid_reply(message: object, ready: bool, flight: Mapping[int, Segment | s
     if isinstance(message, Measured):
         said = (message.grown_mb, message.freed_mb, *([] if message.heard_s is None else [message.heard_s]))
         believed = asked and all(map(_is_number, said))
-        return None if believed else "a measurement that nobody asked for"
+        return None if believed else "a measurement that was not requested"
     if not isinstance(message, (Done, Failed, Skipped)):
         return f"a {type(message).__name__} for an answer"
     due = next(iter(flight), None)

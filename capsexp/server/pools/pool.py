@@ -104,7 +104,7 @@ class WorkerPool:
         small = self._launcher.each_mb(first.hand, Measured(0.0, 0.0))
         if self._ample(self.count, small):
             return small
-        log.info("memory may not do for %d workers: measuring a segment of %g s", self.count, self._longest_s)
+        log.info("memory may not suffice for %d workers: measuring a segment of %g s", self.count, self._longest_s)
         work, first.asked = Measure(self._longest_s), True
         first.wire.put(work)
         self._supervisor.watch(0, self._patience(work), self._loop.time())
@@ -221,7 +221,7 @@ class WorkerPool:
         flight = {number: ticket.work for number, ticket in self.scheduler.flight[worker.number].items()}
         wrong = invalid_reply(message, life.loaded, flight, worker.asked)
         if wrong is not None:
-            self._supervisor.failed(worker.number, f"worker {worker.number} answered nonsense: {wrong}")
+            self._supervisor.failed(worker.number, f"worker {worker.number} sent an invalid answer: {wrong}")
         elif isinstance(message, Started):
             with self._reserve:
                 worker.hand.pid = life.group = message.pid

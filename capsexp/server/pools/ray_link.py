@@ -64,12 +64,12 @@ def dial(address: tuple[str, int], secret: bytes, header: dict[str, Any]) -> Con
     sock = socket.create_connection(address, timeout=SHAKE_S)
     try:
         if _read(sock, len(MAGIC), until) != MAGIC:
-            raise Stranger("who answers is no gateway of this version of capsexp")
+            raise Stranger("the peer is not a gateway of this version of capsexp")
         theirs, ours, said = _read(sock, NONCE, until), secrets.token_bytes(NONCE), json.dumps(header).encode()
         mac = _mac(secret, b"agent", theirs, ours, said)
         _send(sock, ours + len(said).to_bytes(4, "big") + said + mac, until)
         if not hmac.compare_digest(_read(sock, MAC, until), _mac(secret, b"gateway", theirs, ours, said)):
-            raise Stranger("who answers does not know the secret of this run")
+            raise Stranger("the peer does not know the secret of this run")
         return connection(sock)
     except BaseException:
         sock.close()

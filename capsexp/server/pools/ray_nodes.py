@@ -104,12 +104,12 @@ class Node:
             self.refuse(f"has {wrong}; install the same versions there")
             return
         self.tell(begin=self._begin())
-        why = "its agent hung up"
+        why = "its agent closed the connection"
         try:
             while True:
                 self._read(link.read())
         except ValueError as error:
-            why = f"its agent said what cannot be read: {error}"
+            why = f"its agent sent an unreadable message: {error}"
         except (OSError, EOFError):
             pass
         with self._lock:
@@ -247,7 +247,7 @@ class Nodes:
                 node = self.all[said["node"]]
                 theirs = hello(said) if said["link"] == "control" else None
             except (Stranger, OSError, ValueError, TypeError, LookupError) as error:
-                log.warning("somebody who dialled the pool's port is none of its agents: %s", error)
+                log.warning("a connection to the pool's port is not from one of its agents: %s", error)
                 return
             finally:
                 self._strangers.release()

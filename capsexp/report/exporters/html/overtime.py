@@ -12,10 +12,10 @@ from capsexp.results.read import RunFiles
 from capsexp.results.rows import Row
 
 POINTS = 60  # in time
-EVERYBODY_ELSE = "everybody else"
+EVERYBODY_ELSE = "other programs"
 NAMES: dict[str, Words] = {
     "worker": say("worker"), "gateway": say("gateway"), "loader": say("loader"), "helper": say("helpers"),
-    "client": say("client"), "monitor": say("monitor"), EVERYBODY_ELSE: say("everybody else"),
+    "client": say("client"), "monitor": say("monitor"), EVERYBODY_ELSE: say("other programs"),
 }  # fmt: skip
 
 

@@ -87,10 +87,10 @@ def lanes(one: RunFiles) -> Plot:
         Column("retries", say("retries"), 0), Column("status", say("status")), Column("colour", say("colour"), 0),
     )  # fmt: skip
     found = plot(
-        _name("lanes", one), say("Who recognized what when: {}").format(_called(one)), _joined(note, more), columns,
+        _name("lanes", one), say("Segments by worker: {}").format(_called(one)), _joined(note, more), columns,
         rows,
         _lanes(len({r[1] for r in rows}), any(r[8] for r in rows), bool(faults)),
-        say("Who recognized what is not drawn for {}: only our own server tells it.").format(_called(one)),
+        say("Segments by worker are not drawn for {}: only capsexp's own server records them.").format(_called(one)),
     )  # fmt: skip
     return replace(found, wide=True)
 
@@ -169,7 +169,7 @@ def cpus(one: RunFiles) -> Plot:
     columns = (*_OVER_TIME, Column("cpus", say("CPUs used"), 2))
     return plot(
         _name("cpu-time", one), say("CPUs over time: {}").format(_called(one)),
-        say("By process. Everybody else: programs that are no part of the experiment and disturb it."), columns, rows,
+        say("By process. Other programs: those outside the experiment, which disturb it."), columns, rows,
         spec,
         say("CPUs over time are not drawn for {}: the monitor has no rows.").format(_called(one)),
     )  # fmt: skip
