@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from capsexp.analysis import gates
+from capsexp.analysis import gates, slo
 from capsexp.analysis.statistics import Interval
 from capsexp.results.report import Configuration
 from capsexp.results.verdicts import SURE, Reading, Status, Verdict
@@ -21,7 +21,7 @@ from capsexp.results.verdicts import SURE, Reading, Status, Verdict
 @dataclass(frozen=True)
 class Choice:
     """`chosen` of `candidates`, of which `fastest` is the fastest; `decided`: nothing that is open could be chosen
-    instead; `passing`: what is chosen of those that pass; `unsure`: those with more workers that are open."""
+    instead; `passing`: what is chosen of those that pass; `unsure`: those that are open."""
 
     chosen: Configuration
     candidates: tuple[Configuration, ...]
@@ -48,16 +48,16 @@ class Choice:
 
 
 def choose(found: Sequence[Configuration], tolerance: float) -> Choice | None:
-    """Of configurations that answer one question, without injected faults. None where none is without a failed gate.
+    """Of configurations that answer one question, without injected faults. None where each fails a limit.
     While nothing with more workers passes and something is open, values alone choose, and decide nothing."""
     found = [c for c in found if c.fault.kind == "none" and c.dropped is None]
-    known = [c for c in found if speed(c) and c.workers and c.status == Status.OK and not gates.said(c, Reading.FAIL)]
+    known = [c for c in found if speed(c) and c.workers and c.status == Status.OK and not failed(c)]
     sure = [c for c in known if c.verdict in SURE]
     blank = [c for c in found if c.verdict == Verdict.INVALID and c.status == Status.OK]  # nothing is known of it
-    unsure = [c for c in known if c.adds_workers and c.verdict not in SURE]
-    unsure += [c for c in blank if c.adds_workers and c not in unsure]
+    unsure = [c for c in known if c.verdict not in SURE]
+    unsure += [c for c in blank if c not in unsure]
     wanting = [c for c in unsure if gates.wants_trials(c)]
-    answered = bool(sure) and (any(c.adds_workers for c in sure) or not unsure)
+    answered = bool(sure) and (any(c.adds_workers for c in sure) or not any(c.adds_workers for c in unsure))
     rest = wanting if answered else [c for c in known if c not in sure]
     candidates = sure + [c for c in rest if gates.keeps_all(c)]
     if not candidates:
@@ -67,6 +67,11 @@ def choose(found: Sequence[Configuration], tolerance: float) -> Choice | None:
     decided = answered and not blank and chosen is passing
     decided = decided and all(best([*sure, c], tolerance) is chosen for c in wanting)
     return Choice(chosen, tuple(candidates), decided, passing, tuple(unsure), tolerance)
+
+
+def failed(c: Configuration) -> list[str]:
+    """The limits, of gates and of the SLO, that it does not keep."""
+    return [*gates.said(c, Reading.FAIL), *slo.missed(c.slo)]
 
 
 def best(candidates: Sequence[Configuration], tolerance: float) -> Configuration:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from capsexp.analysis import statistics
@@ -37,15 +38,15 @@ def judge(
         value: float | None = estimate.value
         verdict: Reading
         reason: str | None
-        enough: int | None = None
+        needed = _Needed()
         if gate.relative and unjudged:
             verdict, reason, value = Reading.NOT_JUDGED, unjudged, None
         elif gate.relative and no_baseline:
             verdict, reason, value = Reading.NOT_JUDGED, _none(no_baseline), None
         elif gate.timed and (invalid or (gate.relative and baseline_invalid)):
             verdict, reason = Reading.NOT_JUDGED, invalid or f"the baseline: {baseline_invalid}"
-        elif gate.relative and (open_ := _pairs(estimate, configuration, FIRST_LOOK if looks else FEWEST_PAIRS)):
-            verdict, (reason, enough) = Reading.INCONCLUSIVE, open_
+        elif gate.relative and (open_ := _pairs(estimate, configuration, looks)):
+            verdict, (reason, needed) = Reading.INCONCLUSIVE, open_
         elif value is None and tag == "correctness" and _completed(configuration) < limit:
             verdict, reason = Reading.FAIL, _lost(configuration)
         elif value is None:
@@ -53,11 +54,12 @@ def judge(
             verdict = Reading.FAIL if unfinished else Reading.NOT_JUDGED
             reason = "not all requests completed" if unfinished else gate.unknown
         else:
-            verdict, reason, enough = compare(metric, limit, estimate, _trials(configuration), looks)
+            verdict, reason, needed = compare(metric, limit, estimate, _made(configuration, looks), looks)
         found.append(
             GateResult(
                 metric=tag, value=value, limit=limit, verdict=verdict, reason=reason,
-                ci95=None if value is None else estimate.ci95, tier=_tier(metric, value, thresholds), trials=enough,
+                ci95=None if value is None else estimate.ci95, tier=_tier(metric, value, thresholds),
+                trials=needed.trials, more=needed.more,
             )
         )  # fmt: skip
     total = configuration.requests.total
@@ -82,26 +84,41 @@ def _none(why: str) -> str:
     return why if why.startswith("no baseline") else f"no baseline: {why}"
 
 
-def _pairs(estimate: Estimate, configuration: Configuration, fewest: int) -> tuple[str, int] | None:
-    """Why a comparison decides nothing, as there are fewer trials than the `fewest` in which both were measured; and
-    how many trials would do."""
+@dataclass(frozen=True)
+class _Needed:
+    """How many trials, or runs with trials=auto, would decide a limit, and how many of them are still to be made."""
+
+    trials: int | None = None
+    more: int | None = None
+
+
+def _pairs(estimate: Estimate, configuration: Configuration, looks: bool) -> tuple[str, _Needed] | None:
+    """Why a comparison decides nothing, as there are too few trials in which both were measured; and how many would
+    do."""
+    fewest = FIRST_LOOK if looks else FEWEST_PAIRS
     if estimate.of != "pairs" or estimate.n >= fewest or configuration.value("makespan_s") is None:
         return None
-    enough = max(FEWEST_PAIRS + 1, _trials(configuration) + fewest - estimate.n)
+    made = _made(configuration, looks)
+    enough = max(FEWEST_PAIRS + 1, made + fewest - estimate.n)
     what = f"{counted(estimate.n, 'pair')} of trials {'decides' if estimate.n == 1 else 'decide'} nothing"
     if not estimate.n:
         what = "no trial in which both it and its baseline were measured"
-    return f"{what}; trials={enough} would settle it", enough
+    return f"{what}; {_KEYS[looks]}={enough} would settle it", _Needed(enough, enough - made)
 
 
-def _trials(configuration: Configuration) -> int:
-    """How many there were, those included that do not count."""
-    return max((run.trial for run in configuration.validity.runs), default=1)
+_KEYS = {False: "trials", True: "trials_max"}
+
+
+def _made(configuration: Configuration, looks: bool) -> int:
+    """How many there were of what its setting counts, those included that do not count: trials, and with trials=auto
+    runs."""
+    runs = configuration.validity.runs
+    return len(runs) if looks else max((run.trial for run in runs), default=1)
 
 
 def compare(
     metric: Metric, limit: float, estimate: Estimate, made: int = 0, looks: bool = False
-) -> tuple[Reading, str | None, int | None]:
+) -> tuple[Reading, str | None, _Needed]:
     """Verdict, reason and, where that is open, how many trials would decide it, `made` so far. Decided only when the
     value and its whole interval lie on one side of the limit."""
     value, gate = estimate.value, metric.gate or Gate()
@@ -113,31 +130,32 @@ def compare(
     verdict = Reading.PASS if keeps(value) else Reading.FAIL
     if gate.highest and estimate.n:
         of = f"the highest of {counted(estimate.n, 'trial')}" if estimate.n > 1 else "one trial"
-        return verdict, f"{of}; more trials can only raise it", None
+        return verdict, f"{of}; more trials can only raise it", _Needed()
     pairs = f" from {counted(estimate.n, 'pair')}" if estimate.of == "pairs" and estimate.n else ""
     if estimate.ci95 is None:
-        return verdict, f"{pairs.strip()} of trials" if pairs else None, None
+        return verdict, f"{pairs.strip()} of trials" if pairs else None, _Needed()
     if looks and estimate.decides is None and estimate.of == "requests":
         return (
             Reading.INCONCLUSIVE,
             f"too few requests for a {100 * DECIDES:g} % interval; more of them would settle it",
-            None,
+            _Needed(),
         )
     low, high = estimate.decides or estimate.ci95
     level = DECIDES if estimate.decides else 0.95
     known = f"{100 * level:g} % interval {_short(low, limit)} to {_short(high, limit)}{pairs}"
     if keeps(low) == keeps(high) == keeps(value):
-        return verdict, known, None
+        return verdict, known, _Needed()
     if estimate.of in ("requests", "samples"):
-        return Reading.INCONCLUSIVE, f"{known} contains the limit; more {estimate.of} would settle it", None
+        return Reading.INCONCLUSIVE, f"{known} contains the limit; more {estimate.of} would settle it", _Needed()
     values = estimate.values
     needed = statistics.trials_to_settle(values, limit, gate.logs, level) if values else None
     if needed is None:
-        return Reading.INCONCLUSIVE, f"{known} contains the limit; no reasonable number of trials would settle it", None
+        said = f"{known} contains the limit; no reasonable number of trials would settle it"
+        return Reading.INCONCLUSIVE, said, _Needed()
     more = needed - len(values)
     enough = max(made, len(values)) + more  # some of those that were made may not count
-    key = "trials_max" if estimate.decides else "trials"
-    return Reading.INCONCLUSIVE, f"{known} contains the limit; {key}={enough} ({more} more) would settle it", enough
+    said = f"{known} contains the limit; {_KEYS[looks]}={enough} ({more} more) would settle it"
+    return Reading.INCONCLUSIVE, said, _Needed(enough, more)
 
 
 def _keeps(metric: Metric, value: float, limit: float) -> bool:
@@ -151,7 +169,8 @@ def said(configuration: Configuration, verdict: Reading) -> list[str]:
 
 def wants_trials(configuration: Configuration) -> bool:
     """Whether a configuration is open, and only because there is too little of what was measured of it."""
-    open_ = configuration.incomplete or said(configuration, Reading.INCONCLUSIVE)
+    late = any(one.verdict == Reading.INCONCLUSIVE for one in configuration.slo)
+    open_ = configuration.incomplete or said(configuration, Reading.INCONCLUSIVE) or late
     return configuration.verdict == Verdict.INCONCLUSIVE and bool(open_) and not _unknown(configuration.gates)
 
 

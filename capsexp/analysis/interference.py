@@ -17,7 +17,7 @@ from capsexp.results.rows import Row
 
 Window = tuple[float, float]
 FEWEST_TICKS = 3  # in a window, before anything is said
-QUIET = 0.02  # share of our CPUs that others may take without its being a spell
+QUIET = 0.02  # share of what a run used that others may take without its being a spell
 MOST = 0.9  # share of its time that a run is said to have lost
 
 
@@ -40,21 +40,27 @@ class Interference:
     spells: tuple[Spell, ...]
 
 
-def measure(monitor: Sequence[Row], window: Window, cpus: float, threads: int | None) -> Interference | None:
-    """Of the load between `window`'s two times, on `cpus`; `threads`: those that recognize, None where nobody knows.
-    None where the system does not tell."""
-    ticks = list(_ticks(monitor, window, cpus))
+def measure(
+    monitor: Sequence[Row], window: Window, cpus: float, threads: int | None, pinned: int | None = None
+) -> Interference | None:
+    """Of the load between `window`'s two times, on `cpus`; `threads`: those that recognize, None where nobody knows;
+    `pinned`: CPUs that all workers together are pinned to, None where they are not. None where the system does not
+    tell."""
+    ticks = list(_ticks(monitor, window, cpus, pinned))
     if len(ticks) < FEWEST_TICKS:
         return None
     lost = sum(spell.lost_s for spell, _ in ticks)
     seconds = sum(spell.end_s - spell.start_s for spell, _ in ticks)
-    wanted = sum(wanted for _, wanted in ticks) / seconds if threads is None else threads
-    share = min(MOST, lost / (min(max(1.0, wanted), cpus) * seconds))
-    spells = sorted(_joined([spell for spell, _ in ticks], cpus), key=lambda spell: -spell.lost_s)
+    wanted = sum(wanted for _, wanted in ticks) / seconds
+    if threads is not None:  # what waits for work loses nothing
+        wanted = min(threads, wanted)
+    used = min(max(1.0, wanted), cpus)
+    share = min(MOST, lost / (used * seconds))
+    spells = sorted(_joined([spell for spell, _ in ticks], used), key=lambda spell: -spell.lost_s)
     return Interference(lost, share / (1 - share), tuple(spells))
 
 
-def _ticks(monitor: Sequence[Row], window: Window, cpus: float) -> Iterator[tuple[Spell, float]]:
+def _ticks(monitor: Sequence[Row], window: Window, cpus: float, pinned: int | None) -> Iterator[tuple[Spell, float]]:
     """Between each two looks: what was lost, and the CPU seconds that our threads wanted."""
     system = {r["time_s"]: r for r in monitor if r["role"] == "system" and r.get("busy_s") is not None}
     ours: dict[float, dict[Any, Row]] = defaultdict(dict)
@@ -70,9 +76,16 @@ def _ticks(monitor: Sequence[Row], window: Window, cpus: float) -> Iterator[tupl
         busy = system[end]["busy_s"] - system[start]["busy_s"]
         stolen = (system[end].get("steal_s") or 0.0) - (system[start].get("steal_s") or 0.0)
         among_us = max(0.0, used + waited - cpus * (end - start))
+        if pinned is not None:  # the workers wait for each other, though other CPUs are free
+            wanted = sum(_grown(_workers(before), _workers(after), column) for column in ("cpu_s", "runqueue_s"))
+            among_us = max(among_us, wanted - pinned * (end - start))
         lost = min(max(0.0, waited - among_us), max(0.0, busy - used))
         lost += stolen * min(1.0, used / busy) if busy > 0 else 0.0
         yield Spell(start, end, lost), used + waited
+
+
+def _workers(rows: Mapping[Any, Row]) -> dict[Any, Row]:
+    return {pid: row for pid, row in rows.items() if row["role"] == "worker"}
 
 
 def _grown(before: Mapping[Any, Row], after: Mapping[Any, Row], column: str) -> float:
@@ -81,11 +94,11 @@ def _grown(before: Mapping[Any, Row], after: Mapping[Any, Row], column: str) -> 
     return float(sum(max(0.0, (row.get(column) or 0.0) - then.get(pid, 0.0)) for pid, row in after.items()))
 
 
-def _joined(ticks: Sequence[Spell], cpus: float) -> Iterator[Spell]:
-    """Ticks in a row in which others took more than a little."""
+def _joined(ticks: Sequence[Spell], used: float) -> Iterator[Spell]:
+    """Ticks in a row in which others took more than a little of the CPUs that the run `used`."""
     current: Spell | None = None
     for tick in ticks:
-        if tick.lost_s <= QUIET * cpus * (tick.end_s - tick.start_s):
+        if tick.lost_s <= QUIET * used * (tick.end_s - tick.start_s):
             continue
         if current is not None and current.end_s == tick.start_s:
             current = Spell(current.start_s, tick.end_s, current.lost_s + tick.lost_s)

@@ -18,12 +18,12 @@ import msgspec
 
 from capsexp.analysis import gates
 from capsexp.analysis.blocks import Fit, Speeds, fit
-from capsexp.analysis.choice import Choice, preferred
+from capsexp.analysis.choice import Choice, failed, preferred
 from capsexp.analysis.groups import Configs, groups
 from capsexp.analysis.trials import Gain
 from capsexp.counts import counted
 from capsexp.results.report import Configuration, Dropped, Open
-from capsexp.results.verdicts import Reading, Status, Verdict
+from capsexp.results.verdicts import Status, Verdict
 
 RISK = 0.05
 LEADING = 1 / 3  # of the configurations, that are run a second time to see how much runs differ by chance
@@ -62,8 +62,8 @@ def dropped(
 def _failed(c: Configuration) -> str | None:
     if c.status in (Status.FAILED, Status.REFUSED):
         return "it was refused" if c.status == Status.REFUSED else "its run failed"
-    failed = gates.said(c, Reading.FAIL)
-    return f"does not pass ({', '.join(failed)})" if failed else None
+    missed = failed(c)
+    return f"does not pass ({', '.join(missed)})" if missed else None
 
 
 def _gains_too_little(c: Configuration, made: Fit, limit: float | None, chance: float) -> str | None:

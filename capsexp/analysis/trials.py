@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from msgspec.structs import replace
+
 from capsexp.analysis import statistics
 from capsexp.analysis.choice import Choice, preferred, smallest
 from capsexp.analysis.validity import TOO_SHORT
@@ -52,9 +54,10 @@ def questions(
     by_key = {c.key: c for c in found}
     left = set(unpursued(found, choices, raced))
     each: dict[str, Open] = {}
+    recommended = list(_recommended(choices, by_key, tolerance, raced))
     for one, others, why in (
         *((c, (), why) for c, why in _undecided(found) if c.key not in left),
-        *_recommended(choices, by_key, tolerance, raced),
+        *recommended,
         *_widths(found, ci_width),
     ):
         keys = [c.key for c in (one, *others)]
@@ -63,7 +66,8 @@ def questions(
         beside = dict.fromkeys([*keys[1:], *(() if raced is not None and others else bases)])
         if all(by_key[key].status == Status.OK for key in (*keys, *beside)):
             beside.pop(one.key, None)
-            each.setdefault(one.key, Open(key=one.key, beside=tuple(beside), why=why))
+            first = each.get(one.key) or Open(key=one.key, beside=tuple(beside), why=why)
+            each[one.key] = replace(first, recommended=first.recommended or (one, others, why) in recommended)
     return tuple(each.values())
 
 
@@ -85,12 +89,14 @@ def unpursued(found: Sequence[Configuration], choices: Mapping[str, Choice], rac
 
 
 def _undecided(found: Sequence[Configuration]) -> Iterator[tuple[Configuration, str]]:
-    """Whose gates further trials may decide, and why they do not yet. Error rates are left out: repeating the same
-    samples tells nothing new."""
+    """Whose gates or SLO further trials may decide, and why they do not yet. Error rates are left out: repeating the
+    same samples tells nothing new."""
     for c in found:
-        waiting = [g for g in c.gates if g.verdict == Reading.INCONCLUSIVE and c.metric(g.metric).of != "samples"]
+        judged = [(g.metric, g.verdict, g.reason) for g in c.gates if c.metric(g.metric).of != "samples"]
+        judged += [(one.name, one.verdict, one.reason) for one in c.slo]
+        waiting = [(name, reason or "") for name, verdict, reason in judged if verdict == Reading.INCONCLUSIVE]
         if waiting and c.verdict == Verdict.INCONCLUSIVE and c.fault.kind == "none" and c.dropped is None:
-            yield c, "; ".join(f"{g.metric}: {(g.reason or '').partition(';')[0]}" for g in waiting)
+            yield c, "; ".join(f"{name}: {reason.partition(';')[0]}" for name, reason in waiting)
 
 
 def _recommended(
@@ -103,11 +109,12 @@ def _recommended(
             if other is choice.chosen:
                 continue
             small = smallest([choice.chosen, other], tolerance)
-            big = other if small is choice.chosen else choice.chosen
+            big = other if small is choice.chosen else choice.fastest  # as fast as that is what a small one has to be
             gain = (raced or _gain(by_key))(big.key, small.key)
             if gain and gain[0] < 1 / (1 - tolerance) < gain[1]:
                 speed = " to ".join(f"{limit:.2f}" for limit in gain)
-                yield other, (choice.chosen,), f"{big.key} is {speed} times as fast as {small.key}"
+                others = {c.key: c for c in (choice.chosen, big) if c is not other}
+                yield other, tuple(others.values()), f"{big.key} is {speed} times as fast as {small.key}"
 
 
 def _gain(by_key: Mapping[str, Configuration]) -> Gain:
@@ -163,7 +170,8 @@ def outcome(
     """One sentence on why trials=auto stopped. `spent_s`: it was the time, of which there was so much; `left`: what is
     not pursued."""
     count = counted(max((c.trials for c in configurations), default=0), "trial")
-    if any(hopeless(c) for c in configurations):
+    short = [c.key for c in configurations if hopeless(c)]
+    if short and all({one.key, *one.beside} & set(short) for one in open_):
         return f"trials=auto stopped at {count}: runs are too short, and repeats would be, too"
     shown = [f"{one.key} ({one.why})" for one in open_]
     shown += [f"{c.key} ({Verdict.INVALID})" for c in configurations if c.verdict == Verdict.INVALID]

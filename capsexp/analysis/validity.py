@@ -17,6 +17,7 @@ from capsexp.analysis import interference
 from capsexp.analysis.figures import FEWEST_TICKS, Figures, difference
 from capsexp.analysis.latency import late_p99
 from capsexp.load import LOADS
+from capsexp.placement import listed
 from capsexp.results.report import Configuration, Reason
 from capsexp.results.rows import Row, SegmentRow
 from capsexp.results.run import Run
@@ -158,7 +159,8 @@ def _cpus(run: Run, monitor: list[Row], window: Window, limits: Limits) -> Itera
 def _lost(run: Run, monitor: list[Row], window: Window, most: float | None) -> Iterator[Reason]:
     """What others took while it was waited for; `most`: by how much it may have made the run's time longer."""
     threads = run.workers * run.threads if run.workers else None
-    found = interference.measure(monitor, window, run.cpu_count, threads) if most is not None else None
+    pinned = len(frozenset[int]().union(*map(listed, run.pinned))) if run.pinned else None
+    found = None if most is None else interference.measure(monitor, window, run.cpu_count, threads, pinned)
     if found is None or most is None or found.slower <= most:
         return
     named = sorted(found.spells[:SPELLS], key=lambda spell: spell.start_s)
@@ -166,7 +168,8 @@ def _lost(run: Run, monitor: list[Row], window: Window, most: float | None) -> I
     more = ", and more" if len(found.spells) > SPELLS else ""
     said = f"other processes held a CPU for {found.lost_s:.1f} s while the run waited for one, which made it"
     figure = f"{_percent(found.slower)} slower (limit {_percent(most)})"
-    yield Reason(code=LOST_CPU, reason=f"{said} {figure}; {when} after its start{more}")
+    where = f"{when} after its start{more}" if named else "spread over the whole run"
+    yield Reason(code=LOST_CPU, reason=f"{said} {figure}; {where}")
 
 
 def _grown(first: Row, last: Row, column: str) -> float | None:

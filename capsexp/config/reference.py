@@ -25,7 +25,8 @@ class ReferenceConfig:
     )
     share: float | None = setting(
         0.1,
-        "largest share of the runs' time for timing reference processes; 0: once a sweep; null: in every trial",
+        "largest share of the runs' time for timing each count of reference processes; 0: once a sweep; null: in "
+        "every trial",
         high=1,
     )
 

@@ -26,13 +26,16 @@ class ReportConfig:
         "auto", "language of report.html until its reader chooses; auto: the browser's", choices=LANGUAGES
     )
     tolerance: float = setting(
-        0.05, "share of the best throughput within which configurations count as equally fast", high=1
+        0.05, "share of the best throughput within which configurations count as equally fast", high=0.9
     )
     budget_s: float | None = setting(
         480.0, "s that trials=auto may take beyond the first trials, for each command; null: no limit"
     )
     ci_width: float | None = setting(
-        None, "trials=auto also continues until every gated ratio is known to +- this share, 0.05 = 5 %", low=0.001
+        None,
+        "trials=auto also continues until every gated ratio is known to +- this share, 0.05 = 5 %; and no run may have "
+        "lost more to other programs",
+        low=0.001,
     )
     leak_min_s: float = setting(1800.0, "s of steady state needed to judge the slope of memory")
     checkpoint_s: float = setting(300.0, "s between reports during a run with hours=", low=1)

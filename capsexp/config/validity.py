@@ -10,7 +10,7 @@ from capsexp.setting import setting
 @dataclass
 class ValidityConfig:
     """A run that exceeds any of these is INVALID, because its times are not the server's own: it decides no gate and is
-    repeated. null: not checked."""
+    repeated, unless it was too short. null: not checked."""
 
     min_s: float | None = setting(5.0, "shortest measured phase, s; chance dominates anything shorter")
     client_cpu: float | None = setting(

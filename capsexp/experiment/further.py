@@ -14,6 +14,7 @@ from capsexp.experiment import probing
 from capsexp.experiment.sweep import PlannedSweep
 from capsexp.files import note
 from capsexp.results.report import Open, Report
+from capsexp.results.run import Run
 
 Wanted = list[tuple[str, int]]  # (key, trial)
 
@@ -57,6 +58,12 @@ class Further:
             self._begin()
         self._fruitless = 0
         self._repeated: tuple[str, int] | None = None
+
+    def took(self, made: Sequence[Run]) -> None:
+        """Of configurations that this command has not run, what an earlier one's runs took."""
+        for one in made:
+            phases = one.phases_s.get
+            self.took_s.setdefault(one.key, phases("reference", 0.0) + phases("total", 0.0))
 
     def runs(self, report: Report) -> Wanted:
         """What is to be run next, all of one trial; nothing where the sweep is done."""

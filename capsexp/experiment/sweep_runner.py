@@ -100,6 +100,7 @@ class SweepRunner:
     def _each(self) -> Iterator[Planned]:
         """What is due, then what the figures of what was run ask for, until they ask for nothing."""
         yield from (planned for planned, _ in self._due)
+        self._further.took([one.run for one in read_sweep(self._folder.path).runs])
         while wanted := self._further.runs(assemble(read_sweep(self._folder.path))):
             added = add(self._sweep, wanted, self._config_dir, self._config_name)
             self._folder.further_since = self._further.since

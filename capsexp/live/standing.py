@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from capsexp.analysis import validity
+from capsexp.analysis import slo, validity
 from capsexp.counts import counted, once
 from capsexp.results.report import Configuration, GateResult
 from capsexp.results.verdicts import Reading, Status, Verdict
@@ -51,12 +51,15 @@ def _of(c: Configuration) -> Standing:
 def _judged(c: Configuration) -> tuple[str, str]:
     if c.status != Status.OK:
         return f"{c.status}: {once(c.errors)}" if c.errors else c.status, "bad"
-    if failed := [gate for gate in c.gates if gate.verdict == Reading.FAIL]:
-        return "fails: " + ", ".join(map(_figure, failed)), "bad"
+    failed = [_figure(gate) for gate in c.gates if gate.verdict == Reading.FAIL]
+    if failed := [*failed, *slo.missed(c.slo)]:
+        return f"fails: {', '.join(failed)}", "bad"
     if disturbed := list(_disturbed(c)):
         return "; ".join(disturbed), "bad"
     if undecided := [gate for gate in c.gates if gate.verdict == Reading.INCONCLUSIVE]:
-        return "; ".join(_open(gate, c.trials) for gate in undecided), "open"
+        return "; ".join(map(_open, undecided)), "open"
+    if late := [one for one in c.slo if one.verdict == Reading.INCONCLUSIVE]:
+        return "; ".join(f"{one.name}: {one.reason}" for one in late), "open"
     if c.verdict == Verdict.BASELINE:
         return "what others are compared with", "plain"
     return "passes so far", "good"
@@ -77,11 +80,11 @@ def _name(gate: GateResult) -> str:
     return gate.metric.replace("_", " ")
 
 
-def _open(gate: GateResult, made: int) -> str:
+def _open(gate: GateResult) -> str:
     """What is not decided, and what would decide it."""
     what = _figure(gate) if gate.value is not None else _name(gate)
-    if gate.trials is not None:
-        return f"{what}: about {counted(max(1, gate.trials - made), 'more trial')} would decide it"
+    if gate.more is not None:
+        return f"{what}: about {counted(max(1, gate.more), 'more trial')} would decide it"
     return f"{what}: {gate.reason}" if gate.reason else f"{what}: more trials"
 
 

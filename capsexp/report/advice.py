@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from capsexp import escape
-from capsexp.analysis import baseline, blocks, race, recommend, settle, trials
+from capsexp.analysis import baseline, blocks, next_step, race, recommend, settle, trials
 from capsexp.analysis.aggregate import Observed
 from capsexp.config import trial_count
 from capsexp.files import from_here
@@ -25,6 +25,7 @@ from capsexp.results.report import (
     Capacity,
     Configuration,
     Decide,
+    Open,
     Recommendation,
     Report,
     Scaling,
@@ -57,6 +58,25 @@ def only_one(advice: Sequence[Advice]) -> Recommendation | None:
     if not chosen or len(chosen) < len(advice) or len({one.command for one in chosen}) != 1:
         return None
     return next((one for one in chosen if not one.decided), chosen[0])
+
+
+def still_open(
+    advice: Sequence[Advice], configurations: Sequence[Configuration], open_: Sequence[Open]
+) -> list[Advice]:
+    """With what another trial may still change about each recommendation, which is only likely then."""
+    rows, found = {c.key: c for c in configurations}, []
+    for one in advice:
+        chosen = one.recommendation
+        whys = [f"{o.key}: {o.why}" for o in open_ if o.recommended and chosen and chosen.key in (o.key, *o.beside)]
+        if chosen is not None and whys:
+            chosen = msgspec.structs.replace(
+                chosen,
+                decided=False,
+                open=(*chosen.open, *whys),
+                next_sentence=next_step.sentence(rows[chosen.key], chosen.next, decided=False),
+            )
+        found.append(msgspec.structs.replace(one, recommendation=chosen))
+    return found
 
 
 def raced(

@@ -34,7 +34,7 @@ from capsexp.config import ReportConfig, ValidityConfig
 from capsexp.debug import kept_once
 from capsexp.files import storing
 from capsexp.report import references
-from capsexp.report.advice import advise, decide, looked, only_one, raced
+from capsexp.report.advice import advise, decide, looked, only_one, raced, still_open
 from capsexp.report.degrade import Survivor
 from capsexp.report.warnings import Seen, warnings
 from capsexp.report.write import write
@@ -92,6 +92,9 @@ def assemble(files: SweepFiles, survive: Survivor | None = None) -> Report:
     asked = TrialsAsked(asked=sweep.trials, max=sweep.trials_max)
     if looks:
         asked = survive("trials", asked, looked, asked, files, observed, configurations, settings, sweep.stopped)
+        if unfinished:  # it was stopped from outside
+            asked = msgspec.structs.replace(asked, stopped=None)
+        advice = survive("advice that is open", advice, still_open, advice, configurations, asked.open)
     report = Report(
         name=sweep.name,
         verdict=verdicts.of_search(capacity, unfinished) if searched else verdicts.overall(configurations, unfinished),
@@ -132,7 +135,7 @@ def observe(files: SweepFiles, survive: Survivor | None = None) -> list[Observed
 def _observed(files: RunFiles, sweep: SweepFiles, settings: Mapping[str, Any], survive: Survivor) -> Observed:
     """A run with what its tables say."""
     run, name = files.run, f"{files.run.key}, run {files.run.num}"
-    limits = _limits(run, sweep.sweep.validity or {})
+    limits = _limits(run, sweep.sweep.validity or {}, settings["ci_width"])
     found = survive(f"{name}: figures", _FAILED, figures_of, files)
     if found is _FAILED:  # says nothing of the server
         error, found = "its tables could not be analysed", None
@@ -180,9 +183,13 @@ def _judge(files: RunFiles, references: Mapping[str, Reference]) -> Judgement | 
     return replace(judged, errors={}) if meaningless else judged
 
 
-def _limits(run: Run, given: Tree) -> dict[str, float | None]:
-    """What a run must keep to be VALID. A worker that took another's place is cold because it was made to be."""
-    return {**given, "warmup": None} if run.fault != "none" else dict(given)
+def _limits(run: Run, given: Tree, ci_width: float | None) -> dict[str, float | None]:
+    """What a run must keep to be VALID: `ci_width` too, where ratios are to be known more exactly than what others may
+    take. A worker that took another's place is cold because it was made to be."""
+    limits = {**given, "warmup": None} if run.fault != "none" else dict(given)
+    if ci_width is not None and limits.get("interference") is not None:
+        limits["interference"] = min(limits["interference"], ci_width)
+    return limits
 
 
 def _unanalysed(files: SweepFiles) -> list[Configuration]:

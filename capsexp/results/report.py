@@ -33,8 +33,9 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GateResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A limit on a metric, applied. `trials`: how many would decide what is INCONCLUSIVE; `tier`: a word for how good
-    the value is."""
+    """A limit on a metric, applied. `trials`: how many would decide what is INCONCLUSIVE (with trials=auto: runs, those
+    that do not count included, as trials_max is), `more`: of these, how many are still to be made; `tier`: a word for
+    how good the value is."""
 
     metric: str
     value: float | None
@@ -44,6 +45,7 @@ class GateResult(msgspec.Struct, frozen=True, kw_only=True):
     ci95: Interval | None = None
     tier: str | None = None
     trials: int | None = None
+    more: int | None = None
 
 
 class Requests(msgspec.Struct, frozen=True, kw_only=True):
@@ -437,6 +439,7 @@ class Open(msgspec.Struct, frozen=True, kw_only=True):
     beside: tuple[str, ...]
     why: str
     race: bool = False  # a round of search=race, before trials=auto asks
+    recommended: bool = False  # what is recommended may change, not only a verdict
 
 
 class TrialsAsked(msgspec.Struct, frozen=True, kw_only=True):

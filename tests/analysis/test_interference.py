@@ -51,6 +51,39 @@ def test_a_spell_is_found_with_its_time() -> None:
     assert several and [(s.start_s, s.end_s) for s in several.spells] == [(4.0, 6.0), (1.0, 2.0)]
 
 
+def test_a_small_steady_loss_is_no_spell_and_has_no_time() -> None:
+    rows = ticks(spell(0, 10, 0.035), threads=2)
+    (reason,) = validity.reasons(run(workers=2), QUIET, [], rows, {"interference": 0.01})
+    assert reason.reason.endswith("slower (limit 1 %); spread over the whole run")
+
+
+def test_a_spell_is_one_by_what_the_run_uses_and_not_by_all_cpus() -> None:
+    """A tenth of the one CPU that a run uses of sixteen."""
+    rows: list[Any] = []
+    for tick in range(21):
+        at = tick / 2
+        system = {"time_s": at, "role": "system", "pid": None, "busy_s": at, "idle_s": 15 * at, "steal_s": 0.0}
+        rows += [system, {"time_s": at, "role": "worker", "pid": 1, "cpu_s": 0.9 * at, "runqueue_s": 0.1 * at}]
+    found = measure(rows, WINDOW, 16.0, 1)
+    assert found and found.slower == pytest.approx(1 / 9) and [(s.start_s, s.end_s) for s in found.spells] == [(0, 10)]
+    # Three more workers that have nothing to do do not make it less.
+    idle = measure(rows, WINDOW, 16.0, 4)
+    assert idle and idle.slower == pytest.approx(found.slower)
+
+
+def test_pinned_workers_wait_for_each_other_though_other_cpus_are_free() -> None:
+    """Four workers on two of eight CPUs, and a neighbour on others."""
+    rows: list[Any] = []
+    for tick in range(21):
+        at = tick / 2
+        rows.append({"time_s": at, "role": "system", "pid": None, "busy_s": 3 * at, "idle_s": 5 * at, "steal_s": 0.0})
+        rows += [{"time_s": at, "role": "worker", "pid": n, "cpu_s": at / 2, "runqueue_s": at / 2} for n in range(1, 5)]
+    free, pinned = measure(rows, WINDOW, 8.0, 4), measure(rows, WINDOW, 8.0, 4, pinned=2)
+    assert free and pinned and free.lost_s == pytest.approx(10.0) and pinned.lost_s == 0
+    one = run(workers=4, pinned=("0", "0", "1", "1"), cpu_count=8)
+    assert validity.reasons(one, QUIET, [], rows, {"interference": 0.03}) == ()
+
+
 def test_more_threads_than_cpus_wait_for_each_other() -> None:
     quiet = measure(ticks(spell(0, 0), threads=4), WINDOW, CPUS, 4)
     assert quiet == interference.Interference(0.0, 0.0, ())

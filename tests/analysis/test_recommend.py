@@ -268,6 +268,15 @@ def test_what_wants_trials_is_not_thrown_out_in_favour_of_something_worse() -> N
     assert chosen and (chosen.key, chosen.decided) == ("workers=2", True)
 
 
+def test_what_is_open_takes_part_though_its_workers_are_not_compared() -> None:
+    """As under a load of a fixed duration, which has no speedup."""
+    found = report(*trials(1, 18.0, 18.1, 18.2), *trials(2, 9.7, 14.5, 9.6), *trials(3, 11.1, 11.2, 11.2, mb=150.0))
+    found = [msgspec.structs.replace(c, adds_workers=False) for c in found]
+    chosen = recommend.recommend(found, 0.05)
+    assert chosen and (chosen.key, chosen.decided) == ("workers=2", False)
+    assert chosen.open[0].startswith("workers=2: ")
+
+
 def test_one_that_may_come_to_pass_leaves_the_answer_open() -> None:
     """By its values it does not, so that it is not what is likely."""
     found = report(*trials(1, 10.0, 10.0, 10.0), *trials(2, 6.6, 6.9, 6.8), *trials(3, 6.6, 6.62, 6.61, mb=150.0))

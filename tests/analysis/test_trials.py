@@ -5,9 +5,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from capsexp.analysis import recommend, settle, trials
+from capsexp.analysis import gates, recommend, settle, trials
 from capsexp.analysis.aggregate import Observed, configurations
-from capsexp.results.report import Configuration, Open, RunValidity, TrialsAsked, Validity
+from capsexp.results.report import Configuration, Open, Reason, RunValidity, SloResult, TrialsAsked, Validity
+from capsexp.results.verdicts import Reading, Verdict
 from tests.support import values
 from tests.support.values import HOG, LIMITS, REFERENCES, RIGHT, made_run
 
@@ -93,6 +94,52 @@ def test_a_recommendation_that_another_trial_can_change() -> None:
     assert trials.further(found, [one], 10) == [("workers=1", 4), ("workers=2", 4), ("workers=3", 4)]
 
 
+def test_a_smaller_one_is_compared_with_the_fastest_whose_speed_it_has_to_reach() -> None:
+    """One worker may be within 5 % of three, or not; two, which are chosen meanwhile, are no measure of that."""
+    one = values.trials(1, 10.54, 10.55, 10.53, mb=100.0)
+    others = [*values.trials(2, 10.4, 10.41, 10.39, mb=150.0), *values.trials(3, 10.02, 9.93, 10.05, mb=200.0)]
+    found = looked(*one, *others, limits={})
+    configs = {c.key: values.config(workers=c.workers) for c in found}
+    choice = recommend.choices(found, configs, TOLERANCE)["workers=1"]
+    assert (choice.chosen.key, choice.fastest.key) == ("workers=2", "workers=3")
+    (open_,) = [one for one in asked(found) if one.key == "workers=1"]
+    assert "workers=3 is 1.0" in open_.why and "times as fast as workers=1" in open_.why
+    assert set(open_.beside) == {"workers=2", "workers=3"} and open_.recommended
+
+
+def test_an_slo_that_more_requests_may_decide_is_asked_for() -> None:
+    found = sweep(w1=BASE)
+    late = SloResult(
+        name="stop_to_text_p95_s", metric="stop_to_text_p95_s", limit=1.0, allowed=0.05, verdict=Reading.INCONCLUSIVE,
+        reason="3 of 60 requests exceeded it; more requests would settle it",
+    )  # fmt: skip
+    found[0] = msgspec.structs.replace(found[0], slo=(late,), verdict=Verdict.INCONCLUSIVE)
+    (open_,) = asked(found)
+    assert (open_.key, open_.why) == ("workers=1", "stop_to_text_p95_s: 3 of 60 requests exceeded it")
+    assert gates.wants_trials(found[0])
+
+
+def test_what_would_settle_it_counts_runs_as_trials_max_does() -> None:
+    """Trial 2 of two workers was made four times."""
+    again = [made_run(2, 6.7, trial=2, num=90 + n, disturbed=HOG) for n in range(3)]
+    found = looked(*values.trials(1, *BASE), *values.trials(2, *SLOWED), *again)
+    gate = values.gates(found[1])["speedup"]
+    assert gate.more and gate.trials == 6 + gate.more and f"trials_max={gate.trials}" in (gate.reason or "")
+    fixed = values.counted(*values.trials(1, *BASE), *values.trials(2, 6.2, 6.6, 6.3), *again)
+    gate = values.gates(fixed[1])["speedup"]
+    assert gate.more and gate.trials == 3 + gate.more
+
+
+def test_one_that_is_too_short_does_not_hide_what_is_open_of_others() -> None:
+    found = sweep(w1=BASE, w2=SLOWED)
+    (one,) = asked(found)
+    short = Reason(code="TOO_SHORT", reason="the load took 2 s")
+    runs = (RunValidity(num=9, trial=1, valid=False, reasons=(short,)),)
+    found.append(Configuration(key="workers=4", status="ok", trials=1, verdict="INVALID", validity=Validity(runs=runs)))
+    assert "by report.budget_s=8; still open: workers=2 (speedup" in trials.outcome(found, [one], 10, 8.0)
+    assert "runs are too short" in trials.outcome(found, [], 10)
+
+
 def test_speeds_are_compared_within_the_trials_that_both_have() -> None:
     runs = [*values.trials(1, *BASE), *values.trials(2, *CLEAR), *values.trials(3, 4.85, 4.80, 4.75)]
     runs += [made_run(1, 10.0, trial=4), made_run(3, 4.8, trial=4)]
@@ -148,7 +195,7 @@ def test_nothing_goes_on_where_nothing_is_open() -> None:
 
 def test_too_few_pairs_are_waited_for() -> None:
     found = sweep(w1=BASE, w2=(5.0, 5.0))
-    assert values.gates(found[1])["speedup"].reason == "2 pairs of trials decide nothing; trials=3 would settle it"
+    assert values.gates(found[1])["speedup"].reason == "2 pairs of trials decide nothing; trials_max=3 would settle it"
     (one,) = asked(found)
     assert trials.further(found, [one], 10) == [("workers=1", 4), ("workers=2", 4)]
 

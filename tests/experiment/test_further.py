@@ -12,6 +12,7 @@ from capsexp.config import ReportConfig
 from capsexp.experiment import further
 from capsexp.experiment.further import Further, foretold
 from capsexp.results.report import Open, Report, RunValidity, TrialsAsked, Validity
+from tests.support import values
 from tests.support.bench import Bench
 from tests.support.harmed import trials
 from tests.support.reports import reported
@@ -58,6 +59,19 @@ def test_no_run_is_begun_that_would_end_after_the_time(monkeypatch: pytest.Monke
     now = 130.1
     assert asked.runs(a_report()) == []
     assert (asked.stopped, asked.since) == ("budget_s", 1e9 + 100)
+
+
+def test_what_an_earlier_command_ran_is_known_to_take_time() -> None:
+    asked = Further(a_sweep(budget_s=60.0))
+    asked.took([values.a_run(key="workers=1", phases_s={"reference": 20.0, "total": 30.0})])
+    asked.took(
+        [
+            values.a_run(key="workers=1", phases_s={"total": 1.0}),
+            values.a_run(key="workers=2", phases_s={"total": 20.0}),
+        ]
+    )
+    assert asked.took_s == {"workers=1": 50.0, "workers=2": 20.0}
+    assert asked.runs(a_report()) == [] and asked.stopped == "budget_s"
 
 
 @pytest.mark.parametrize("sweep", [a_sweep(budget_s=None), a_sweep(trials=3, budget_s=0.0)])

@@ -60,7 +60,7 @@ def may_pass(c: Configuration) -> bool:
         for g in c.gates
     )
     waits = "INCONCLUSIVE" in judged or bool(c.incomplete)
-    return c.verdict == "INCONCLUSIVE" and c.adds_workers and waits and not unknown and kept
+    return c.verdict == "INCONCLUSIVE" and waits and not unknown and kept
 
 
 def size(c: Configuration) -> tuple[float, int, int]:
@@ -110,12 +110,14 @@ def test_a_report_does_not_contradict_itself(spec: tuple[list[Any], int, int, in
             assert not left or waits
         assert all(rows[key].status == "ok" and rows[key].baseline in (key, *open_[key].beside) for key in open_)
         nothing = "another would change neither" in (told := report.trials.stopped or "") or "another would not" in told
-        assert nothing == (not open_ and "INVALID" not in verdicts)
+        assert nothing == (not unfinished and not open_ and "INVALID" not in verdicts)
+        assert (report.trials.stopped is None) == bool(unfinished)
         # What is not pursued is told, and loses to something that passes.
         for key in report.trials.unpursued:
             chosen = next(a.recommendation for a in report.advice if a.recommendation)
-            assert chosen.decided and chosen.key != key and rows[chosen.key].verdict in PASSES
-            assert key in told or open_ or "INVALID" in verdicts
+            assert chosen.decided or any(one.recommended for one in open_.values())
+            assert chosen.key != key and rows[chosen.key].verdict in PASSES
+            assert key in told or open_ or unfinished or "INVALID" in verdicts
         assert report.decide or not open_
     else:
         assert (report.trials.open, report.trials.stopped) == ((), None)
@@ -139,6 +141,7 @@ def test_a_report_does_not_contradict_itself(spec: tuple[list[Any], int, int, in
         assert row.status == "ok"
         assert not [g for g in row.gates if g.verdict == "FAIL"]
         if chosen.decided:
+            assert not [o for o in report.trials.open if o.recommended and chosen.key in (o.key, *o.beside)]
             assert row.verdict in PASSES
             assert not unfinished
         # Nothing that passes, or may pass after more trials, dominates it: is as fast, no bigger, and clearly smaller.

@@ -6,6 +6,10 @@ from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree as Tree
 
+import msgspec
+
+from capsexp.analysis import recommend
+from capsexp.live.standing import standings
 from capsexp.report.build import assemble
 from capsexp.report.exporters import csv, html, junit, markdown, prometheus, text
 from capsexp.results.read import RunFiles
@@ -52,6 +56,15 @@ def test_each_limit_of_each_class_has_a_row_and_a_verdict() -> None:
     row = next(line for line in page.splitlines() if "workers=1" in line and "late_share" in line)
     assert "0.0 %" in row and "<= 5.0 %" in row.replace("&lt;", "<") and "PASS" in row
     assert 'id="slo"' in html.render(found) and "3.00 s" in html.render(found)
+
+
+def test_what_misses_the_slo_is_not_recommended() -> None:
+    """Though its gates pass, and nothing else does."""
+    both = assemble(a_sweep([made(1, 3.0), made(2, 3.0)], slo=PROMISED)).configurations
+    for found in (report().configurations[:1], both):
+        passing = [msgspec.structs.replace(c, gates=(), adds_workers=False) for c in found]
+        assert recommend.recommend(passing, 0.05) is None
+        assert [one.said for one in standings(passing)] == ["fails: mic: stop_to_text_p95_s"] * len(passing)
 
 
 def test_nothing_is_said_of_promises_that_nobody_made() -> None:
