@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import deque
 from typing import TYPE_CHECKING
 
 from capsexp.protocol import AudioMessage, ProtocolError, encode_error
@@ -33,7 +32,7 @@ class ConnectionHandler:
         self.untaken = asyncio.Semaphore(gateway.max_untaken)
         self.behind = False  # it is read from although messages wait
         self.to_blame = 0  # operations that wait until this client reads its results
-        self._waiting: deque[tuple[AudioMessage | ProtocolError, int]] = deque()
+        self._waiting: list[tuple[AudioMessage | ProtocolError, int]] = []
         self._taking: asyncio.Task[None] | None = None
 
     def put(self, message: AudioMessage | ProtocolError) -> None:
@@ -78,7 +77,7 @@ class ConnectionHandler:
 
     async def _take_all(self) -> None:
         while self._waiting:
-            message, size = self._waiting.popleft()
+            message, size = self._waiting.pop(0)
             try:
                 await self.take(message)
             finally:
@@ -87,13 +86,17 @@ class ConnectionHandler:
 
     async def take(self, message: AudioMessage | ProtocolError) -> None:
         """One message: whatever is wrong with it, the connection and its other tasks go on."""
+        if isinstance(message, ProtocolError):
+            await self._refuse(message)
+            return
         try:
-            if isinstance(message, ProtocolError):
-                raise message
             await self._feed(message)
         except ProtocolError as error:
-            self.gateway.say("malformed", f"malformed message: {error}")
-            await self.send(encode_error(str(error), error.task_id))
+            await self._refuse(error)
+
+    async def _refuse(self, error: ProtocolError) -> None:
+        self.gateway.say("malformed", f"malformed message: {error}")
+        await self.send(encode_error(str(error), error.task_id))
 
     async def send(self, text: str) -> None:
         """A message to the client, who is let go when it does not take it; raises Disconnected."""
@@ -146,6 +149,7 @@ class ConnectionHandler:
             self._taking.cancel()
             if self._taking.done() and not self._taking.cancelled():
                 self._taking.exception()  # handle() knows of it, or of the connection's end
+            self._taking = None  # it holds this handler
         self.gateway.held.add(-sum(size for _, size in self._waiting))
         self._waiting.clear()
         deliveries = list(self.deliveries.values())

@@ -57,8 +57,8 @@ class Gateway:
         self.handlers[connection] = handler
         try:
             await serving
-        except Disconnected:
-            pass
+        except Disconnected as left:
+            left.__traceback__ = None  # its frames hold the connection, which holds the task that it ended
         except asyncio.CancelledError:
             if not connection.gone:
                 raise
@@ -67,6 +67,7 @@ class Gateway:
             serving.cancel()
             handler.close()
             connection.done()
+            connection.on_gone = _nothing
             self.handlers.pop(connection, None)
 
     def abandon(self) -> None:
@@ -95,4 +96,7 @@ class Gateway:
         try:
             return decode_audio(frame, self.limits.segment_s)
         except ProtocolError as error:
-            return error
+            return ProtocolError(str(error), error.task_id)  # the frames of the one that was raised hold the message
+
+
+def _nothing() -> None: ...

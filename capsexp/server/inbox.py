@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import cast
 
 from websockets.frames import Frame, Opcode
@@ -20,7 +19,7 @@ class Inbox:
     def __init__(self) -> None:
         self._meter = FrameMeter()
         self._pieces = bytearray()  # of a message in fragments, however many: each alone would cost more than it says
-        self._messages: deque[tuple[bytes | bytearray, bool]] = deque()  # and whether it is text
+        self._messages: list[tuple[bytes | bytearray, bool]] = []  # and whether it is text; few, or small ones
         self._size = 0  # bytes of both
         self._is_text = False
         self._large_before = True  # the latest message was, or there was none
@@ -78,7 +77,7 @@ class Inbox:
 
     def pop(self) -> str | bytes:
         """The oldest message; raises UnicodeDecodeError for text that is none."""
-        data, is_text = self._messages.popleft()
+        data, is_text = self._messages.pop(0)
         self._size -= len(data)
         return str(data, "utf-8") if is_text else bytes(data)
 

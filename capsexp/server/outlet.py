@@ -6,6 +6,7 @@ import asyncio
 
 from websockets.frames import Opcode
 
+from capsexp.server.flag import Flag
 from capsexp.server.tls import Tls
 
 WRITE_LIMIT = 32_768  # bytes that wait for a client, before who sends to it waits as well
@@ -18,8 +19,7 @@ class Outlet:
 
     def __init__(self, transport: asyncio.Transport, tls: Tls | None) -> None:
         self._transport, self._tls = transport, tls
-        self._roomy = asyncio.Event()
-        self._roomy.set()
+        self._roomy = Flag(True)
         self._pong: bytes | None = None  # that waits for room
         transport.set_write_buffer_limits(WRITE_LIMIT)
 

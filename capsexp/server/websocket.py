@@ -18,6 +18,7 @@ from websockets.server import ServerProtocol
 
 from capsexp.server.connection import Disconnected
 from capsexp.server.departures import Departures
+from capsexp.server.flag import Flag
 from capsexp.server.inbox import AHEAD, Inbox
 from capsexp.server.memory_budget import MemoryBudget
 from capsexp.server.outlet import Outlet
@@ -72,8 +73,8 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         self._wanted = False  # somebody waits for a message
         self._has_turn = False  # ... and it may be large
         self._ending = False
-        self._changed = asyncio.Event()  # a message, or the end
-        self._over = asyncio.Event()
+        self._changed = Flag()  # a message, or the end
+        self._over = Flag()
         self._deadline: asyncio.TimerHandle | None = None  # for what is expected of the client
 
     # For its handler
@@ -194,8 +195,15 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         self._over.set()
         self._outlet.resume()  # who waits for room sees that there is none
         self._host.ended(self)
+        self._let_go()
 
     # Inside
+
+    def _let_go(self) -> None:
+        """Of the protocol's own cycles: its parser's frames hold it, and what came of half a message."""
+        self.protocol.parser.close()
+        if self.protocol.parser_exc is not None:
+            self.protocol.parser_exc.__traceback__ = None
 
     def _take(self, data: bytearray) -> None:
         if self._tail is not None:
@@ -231,6 +239,7 @@ class WebSocketConnection(asyncio.BufferedProtocol):
             if isinstance(event, Request):
                 self._tail = None
                 self.protocol.send_response(self._host.answer(self, event))
+                event.headers.clear()  # the protocol keeps the request for as long as the connection is open
         self._flush()
         if self.protocol.state is State.OPEN:
             self._cancel_deadline()

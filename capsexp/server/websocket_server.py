@@ -108,12 +108,13 @@ class WebSocketServer:
         await connection.close(code, reason)
 
     def _connection(self) -> WebSocketConnection:
-        protocol = ServerProtocol(select_subprotocol=_subprotocol, max_size=self._max_message)
+        protocol = _Protocol(max_size=self._max_message)
         return WebSocketConnection(self, protocol, Tls(self._context) if self._context is not None else None)
 
 
-def _subprotocol(protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-    return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offered else None
+class _Protocol(ServerProtocol):
+    def select_subprotocol(self, subprotocols: Sequence[Subprotocol]) -> Subprotocol | None:
+        return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in subprotocols else None
 
 
 def _keep_alive(transport: asyncio.Transport) -> None:

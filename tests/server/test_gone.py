@@ -1,12 +1,15 @@
 """Clients that leave just when something else happens: nothing of them is kept, and nothing said of each."""
 
 import asyncio
+import gc
 import random
 import signal
+import weakref
 from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.frames import Frame, Opcode
 
 from capsexp.client.chaos_clients import RawWebSocket
 from capsexp.client.request import ConnectionOptions
@@ -106,3 +109,48 @@ def test_who_leaves_after_its_request_under_tls_is_no_fault_of_ours(certificate:
         process.wait(PATIENCE)
         assert process.stdout is not None
         assert "internal error" not in process.stdout.read()
+
+
+@pytest.mark.parametrize("way", ["says goodbye", "is cut off in the middle of a message", "sends one that is none"])
+def test_nothing_of_a_connection_that_is_over_waits_for_the_garbage_collector(way: str) -> None:
+    """A thousand connections took 16 MB until it had run through all there is, and half a message 64 MB each."""
+
+    async def come_and_go() -> list[Any]:
+        pool, connections = FakePool(random.Random(1)), list[Any]()
+        gateway = Gateway(pool, "segment", 3, lambda *segment: None)
+
+        async def handle(connection: WebSocketConnection) -> None:
+            connections.extend([weakref.ref(connection), weakref.ref(connection.protocol)])
+            await gateway.handle(connection)
+
+        with bind("127.0.0.1", 0) as listener:
+            policy = HandshakePolicy(ServerConfig(), 9, lambda kind, line: None)
+            server = WebSocketServer(handle, policy, ReceiveThrottle(2, gateway.held), gateway.held, 2**24, 1.0)
+            await server.start(listener)
+            reader, writer = await asyncio.open_connection(*listener.getsockname())
+            writer.write(REQUEST)
+            await reader.readuntil(b"\r\n\r\n")
+            if way == "is cut off in the middle of a message":
+                writer.write(b"\x81\xff" + (2**22).to_bytes(8, "big") + bytes(4) + b"x" * 2**20)
+                await writer.drain()
+                await asyncio.sleep(0.1)
+            elif way == "sends one that is none":
+                writer.write(Frame(Opcode.TEXT, b"{").serialize(mask=True))
+                await reader.read(1)
+            else:
+                writer.write(Frame(Opcode.CLOSE, b"\x03\xe8").serialize(mask=True))
+            writer.close()
+            for _ in range(200):
+                await asyncio.sleep(0.01)
+                if connections and not any(one() for one in connections):
+                    break
+            found = [one() for one in connections]
+            await server.close("over")
+            return found
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert asyncio.run(come_and_go()) == [None, None]
+    finally:
+        gc.enable()

@@ -4,7 +4,6 @@ forgotten: a client that stays for days must not grow."""
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -36,7 +35,7 @@ class Session:
     def __init__(self, limits: Limits, make: Callable[[AudioMessage], Task]) -> None:
         self.tasks: dict[str, Task] = {}
         self._limits, self._make = limits, make
-        self._finished: deque[int] = deque(maxlen=FINISHED)  # hashes of ids: the ids may be long
+        self._finished: dict[int, None] = {}  # hashes of ids, the oldest first: the ids may be long
         self._open = 0  # tasks whose final message has not come
 
     def take(self, message: AudioMessage, refusal: str | None = None) -> Task:
@@ -80,7 +79,9 @@ class Session:
         """Remove a task once its final message was received and its last result delivered."""
         if task.done and task.received_all and self.tasks.get(task.id) is task:
             del self.tasks[task.id]
-            self._finished.append(hash(task.id))
+            self._finished[hash(task.id)] = None
+            if len(self._finished) > FINISHED:
+                del self._finished[next(iter(self._finished))]
 
     def bytes_of(self, task: Task) -> int:
         """That are held for it."""

@@ -48,6 +48,7 @@ class Wire:
         try:
             while (job := self._outbox.get()) is not None:
                 send_job(self._pipe, job)
+                del job  # while the next one is waited for, it would keep a whole message
             half_close(self._pipe)
         except OSError:
             pass  # the reader sees the end of the pipe and takes care

@@ -113,7 +113,8 @@ class World:
             for worker in sorted(self.alive):
                 if self.scheduler.flight[worker]:
                     self.answer(worker)
-            if not self.wanted and len(self.alive) == len(self.scheduler.flight):
+            everybody = len(self.alive) == len(self.scheduler.flight)
+            if everybody and not self.wanted and not any(self.scheduler.flight):  # a worker may have what was withdrawn
                 return
             self.passes(MOST_BACKOFF_S / 10)
 
