@@ -60,7 +60,7 @@ DURATIONS = (
         p95={"places": shown(Place.TABLE, Place.GLANCE)}, max={"places": shown(Place.TABLE)},
     ),
     *_distribution(
-        "stop_to_text", "停说到出字",
+        "stop_to_text", "说完到出字",
         "from the moment the last packet was due, when its user stopped speaking, to the final result",
         ("From when a user stopped speaking to the text", "从用户停止说话到得到文本"),
         lambda f: f.felt.stop_to_text_s, limited=True,
@@ -78,10 +78,10 @@ DURATIONS = (
     ),
     *_distribution(
         "queue_wait", "排队时间", "that a segment waited for a worker",
-        ("How long a segment waited for a worker", "分段等待 worker 的时间"), lambda f: f.durations.queue_wait_s,
+        ("How long a segment waited for a worker", "片段等待 worker 的时间"), lambda f: f.durations.queue_wait_s,
     ),
     *_distribution(
         "compute", "识别时间", "that a worker took for a segment",
-        ("How long a worker took for a segment", "worker 识别一个分段的时间"), lambda f: f.durations.compute_s,
+        ("How long a worker took for a segment", "worker 识别一个片段的时间"), lambda f: f.durations.compute_s,
     ),
 )  # fmt: skip

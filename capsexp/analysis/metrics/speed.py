@@ -22,7 +22,7 @@ SPEED = (
         "makespan_s", "s", LOWER,
         "From the first byte sent to the last final result, over all requests; unknown unless all requests of all "
         "trials completed.",
-        makespan, "makespan s", "总时长", places=shown(Place.TABLE, Place.REPLAY),
+        makespan, "makespan s", "总用时", places=shown(Place.TABLE, Place.REPLAY),
         plain=("From the first byte sent to the last text, over all requests.",
                "从发送第一个字节到得到最后一段文本，涵盖全部请求。"),
     ),
@@ -39,7 +39,7 @@ SPEED = (
         Combined(RATIOS, speedup), "speedup", "加速比", gate=Gate(relative=True, limit=1.5),
         places=shown(Place.TABLE, Place.INTERVAL, Place.TEXT, Place.REPLAY),
         plain=("The baseline's makespan / this one's, of the same requests; the baseline has the fewest workers.",
-               "相同请求下，基线总时长 ÷ 本配置总时长。基线是 worker 最少的配置。"),
+               "相同请求下，基线总用时 ÷ 本配置总用时。基线是 worker 最少的配置。"),
     ),
     Metric(
         "efficiency", "", HIGHER, "Speedup / (usable threads / the baseline's usable threads).",

@@ -20,7 +20,7 @@ TEXTS = (
         gate=Gate(timed=False, unknown="no reference to compare with, or none that is the same twice", limit=1.0),
         places=shown(Place.TABLE, Place.TEXT, Place.REPLAY),
         plain=("Requests whose text came once, whole, and is the reference's.",
-               "文本只返回一次、完整、且与参照一致的请求。"),
+               "文本只返回一次、完整、且与参考一致的请求。"),
     ),
     Metric(
         "completed", "", HIGHER, "Share of requests that got a final result.",

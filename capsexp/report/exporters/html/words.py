@@ -19,8 +19,8 @@ _LONGEST = 600  # characters of a sentence: foreign names in one may be of any l
 NAMES = {"a second": "第二个", "a third": "第三个", "a fourth": "第四个", "a fifth": "第五个", "a sixth": "第六个"} | {
     "disturbed": "受干扰", "too short": "太短", "failed": "失败", "disturbed or too short": "受干扰或太短",
     "disturbed or failed": "受干扰或失败", "disturbed or failed or too short": "受干扰、失败或太短",
-    "failed or too short": "失败或太短",
-}  # fmt: skip
+    "failed or too short": "失败或太短", "one more": "再多一个",
+} | {f"{n} more": f"再多 {n} 个" for n in range(2, 65)}  # fmt: skip
 CHINESE: dict[str, str] = json.loads(Path(__file__).with_name("chinese.json").read_text("utf-8"))  # by the English
 
 
