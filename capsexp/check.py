@@ -65,7 +65,8 @@ def _in_one(swept: Swept, asked: argparse.Namespace) -> _Checked:
     both = sides(swept.observed, asked.by)
     found = regression.judge([both.before], both.after, asked.least, in_turn=True)
     told = [f"{what}: {asked.by}={name}" for what, name in zip(("Baseline", "Now"), both.names, strict=True)]
-    return f"{swept.name}, by {asked.by}", found, [*told, *_alone(both.before, both.after)]
+    apart = differences.unequal(differences.texts(*map(differences.counting, (both.before, both.after))))
+    return f"{swept.name}, by {asked.by}", found, [*told, *apart, *_alone(both.before, both.after)]
 
 
 def _in_several(swept: Sequence[Swept], asked: argparse.Namespace) -> _Checked:
@@ -89,6 +90,8 @@ def _alike(before: Swept, after: Swept) -> None:
 def _about(before: Sequence[Swept], after: Swept) -> list[str]:
     """What else differs, and what was not judged."""
     found = _alone([o for each in before for o in each.observed], after.observed)
+    both = (before[-1].observed, after.observed)
+    found += differences.unequal(differences.texts(*map(differences.counting, both)))
     changed = differences.configurations(before[-1].observed, after.observed)
     if changed:
         found.append(f"Settings: {'; '.join(f'{key} {old} -> {new}' for key, old, new in changed)}.")

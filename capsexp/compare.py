@@ -20,6 +20,7 @@ from capsexp.sweeps import Swept, opened
 
 HEADERS = ("configuration", "figure", "before", "after", "ratio", "95 % interval", "")
 WORDS = {True: "different", False: "no difference seen", None: "too few trials to say"}
+APART = "not as many texts"  # of a time that is not compared
 
 
 def main(argv: Sequence[str]) -> int:
@@ -43,11 +44,13 @@ def main(argv: Sequence[str]) -> int:
 def side_by_side(old: Swept, new: Swept) -> str:
     """The comparison as text."""
     before, after = old.observed, new.observed
-    found = differences.ratios(differences.counting(before), differences.counting(after))
+    counting = differences.counting(before), differences.counting(after)
+    found, apart = differences.ratios(*counting), differences.texts(*counting)
     rows = [
         [
             f.key, f.metric, shown(f.metric, f.before), shown(f.metric, f.after), number(f.ratio, 3),
-            interval(f.ci95, 3), WORDS[f.different],
+            interval(f.ci95, 3),
+            APART if f.key in apart and f.metric.startswith(differences.WAITS) else WORDS[f.different],
         ]
         for f in found
     ]  # fmt: skip
@@ -55,6 +58,7 @@ def side_by_side(old: Swept, new: Swept) -> str:
     parts = [f"{escape.one_line(new.name)} against {escape.one_line(old.name)}"]
     if unlike := differences.unlike(before, after):
         parts += [f"Not the same work, so the ratios do not compare like with like: {', '.join(unlike)}."]
+    parts += map(escape.one_line, differences.unequal(apart))
     parts += ["", tabulate(rows, HEADERS, disable_numparse=True)]
     alone = sorted({o.run.key for o in before} ^ {o.run.key for o in after})
     parts += [f"In one of them only: {escape.one_line(', '.join(alone))}"] if alone else []

@@ -6,6 +6,7 @@ CapsexpError
 ├── EngineError      a recognizer that is missing or failed
 ├── ServerError      a server that died, was not ready or hung
 ├── HarnessError     ourselves: no descriptors, no ports, a bug; no verdict on what was measured
+│   └── LastingError what was asked for cannot be done: another run would fail the same
 ├── RunRefused       a run that was not started because it would not fit
 ├── StorageError     a disk that is full, read-only or gone
 └── ArchiveError     an archive that is damaged or unsafe
@@ -20,6 +21,8 @@ class CapsexpError(Exception):
 
 class ConfigError(CapsexpError):
     """A configuration that cannot be composed or used."""
+
+    EXIT = 2  # of a tool of ours: the same again would end the same
 
 
 class SampleError(CapsexpError):
@@ -36,6 +39,14 @@ class ServerError(CapsexpError):
 
 class HarnessError(CapsexpError):
     """What measures has failed, not what is measured: the run decides nothing."""
+
+    failure = "harness"  # as run.json has it
+
+
+class LastingError(HarnessError):
+    """It has failed, and would again: it was asked for what cannot be done."""
+
+    failure = "settings"
 
 
 class RunRefused(CapsexpError):

@@ -30,7 +30,7 @@ from capsexp import interrupts, lifeline
 from capsexp.config import Config, literal, resolve
 from capsexp.errors import ConfigError, EngineError, HarnessError, StorageError
 from capsexp.experiment import expected, reference
-from capsexp.experiment.attempts import owned
+from capsexp.experiment.attempts import node, owned
 from capsexp.experiment.record import RunRecord, finished
 from capsexp.experiment.repeats import foretold, settle
 from capsexp.experiment.run import RunExecution, attempt
@@ -59,6 +59,8 @@ def main(argv: Sequence[str]) -> int:
         raise ConfigError(USAGE)
     run_dir = Path(words[0]).absolute()
     if not (run_dir / "replay.yaml").is_file():
+        if elsewhere:
+            tell(_unseen(run_dir))  # the last line on stdout is what whoever submitted the job is told
         raise ConfigError(f"{words[0]}: holds no replay.yaml; {USAGE}")
     if held := elsewhere or GUARD in argv:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # whoever started us may ignore it, and tells us to stop by it
@@ -73,6 +75,12 @@ def main(argv: Sequence[str]) -> int:
         except StorageError as error:
             tell(str(error))
             return StorageError.EXIT
+
+
+def _unseen(run_dir: Path) -> str:
+    """Of a folder that is there where the job was submitted: the first of its parents that is not there here."""
+    there = (path for path in (*reversed(run_dir.parents), run_dir) if not os.path.exists(path))
+    return f"{node()} does not see {next(there, run_dir / 'replay.yaml')}; share it with the nodes"
 
 
 def _once(run_dir: Path) -> int:

@@ -84,7 +84,7 @@ def entry(run: Callable[[Sequence[str]], int], prog: str, about: str | None = No
         tell(f"{prog}: {escape.one_line(error)}", sys.stderr)
         if isinstance(error, StorageError) and PARENT in os.environ:
             return StorageError.EXIT
-        return 2 if isinstance(error, ConfigError) else 1
+        return ConfigError.EXIT if isinstance(error, ConfigError) else 1
     except KeyboardInterrupt:
         return 130
     except Exception as error:

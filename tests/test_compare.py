@@ -104,6 +104,27 @@ def test_a_load_that_auto_came_to_is_the_one_that_a_replay_asks_for() -> None:
     )
 
 
+def sending(partials: int, *speeds: float) -> Any:
+    files = swept(*speeds)
+    told = {"due_s": 0.0, "begun_s": 0.0, "stop_s": None, "class": None, "step": None, "partials": partials}
+    for run in files.runs:
+        run.requests[0].update(told)
+    return files
+
+
+def test_times_are_compared_only_where_as_many_texts_came_before_the_last() -> None:
+    old, few, many = sending(20, 10.0, 10.1), sending(5, 8.0, 8.1), sending(22, 8.0, 8.1)
+    said = side_by_side(called("a", old), called("b", few))
+    assert f"{differences.UNEQUAL} workers=1: 2 and 0.5 texts per second of audio." in said
+    reads = {line.split()[1]: line for line in said.splitlines() if line.startswith("workers=1 ")}
+    assert "not as many texts" in reads["latency_p50_s"]
+    assert "texts" not in reads["throughput_rtfx"]
+    alike = side_by_side(called("a", old), called("b", many))
+    assert differences.UNEQUAL not in alike and "not as many texts" not in alike
+    counting = differences.counting(observe(old))
+    assert differences.texts(counting, {}) == differences.texts({"workers=1": []}, counting) == {}
+
+
 def test_what_others_wrote_is_escaped() -> None:
     nasty = "\x1b[2Jverified"
     old, new = swept(10.0, key=nasty), swept(5.0, key=nasty, settings={"engine.model_dir": nasty})

@@ -73,6 +73,21 @@ def test_what_cannot_be_run_is_one_line(tmp_path: Path) -> None:
     assert not (tmp_path / "run.json").exists()
 
 
+def test_a_job_says_what_its_node_does_not_see(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On stdout, of which whoever submitted it reads the last line."""
+    monkeypatch.setenv("SLURMD_NODENAME", "node2")
+    monkeypatch.delenv("CAPSEXP_JOB_NODE", raising=False)
+    for folder, missing in (
+        (tmp_path / "outputs" / "sweep" / "0-workers=1" / ".attempt-1", tmp_path / "outputs"),
+        (tmp_path, tmp_path / "replay.yaml"),
+    ):
+        with pytest.raises(ConfigError, match=r"holds no replay\.yaml"):
+            job.main([str(folder), "--job"])
+        assert capsys.readouterr().out == f"node2 does not see {missing}; share it with the nodes\n"
+
+
 def test_a_run_computes_nothing_of_what_it_measured() -> None:
     """So that a report can, by a better formula, whenever it was made."""
     told = "import sys, capsexp.run; print([name for name in sys.modules if name.startswith('capsexp.analysis')])"

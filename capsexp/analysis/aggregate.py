@@ -28,7 +28,7 @@ from capsexp.results.report import (
     Unpinned,
     Validity,
 )
-from capsexp.results.run import Reference, Run
+from capsexp.results.run import SETTINGS, Reference, Run
 from capsexp.results.verdicts import Status, Verdict
 from capsexp.targets.base import IGNORABLE
 
@@ -218,7 +218,8 @@ def _validity(kept: Sequence[Observed]) -> Validity:
     runs = []
     for one in kept:
         if one.figures or one.run.failed_by_us:
-            ours = (Reason(code=validity.HARNESS, reason=one.run.error or ""),)
+            code = validity.SETTINGS if one.run.failure == SETTINGS else validity.HARNESS
+            ours = (Reason(code=code, reason=one.run.error or ""),)
             why = ours if one.run.failed_by_us else one.disturbed
             runs.append(RunValidity(num=one.run.num, trial=one.run.trial, valid=not why, reasons=why))
     valid = sum(run.valid for run in runs)

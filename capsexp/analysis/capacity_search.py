@@ -15,7 +15,7 @@ from capsexp.analysis.capacity import Band, Probe, Rule, band, bounds, decide, n
 from capsexp.analysis.latency import Experience
 from capsexp.analysis.slo import Limit
 from capsexp.results.report import Capacity, CapacityProbe, Configuration, Meaning
-from capsexp.results.run import Run
+from capsexp.results.run import SETTINGS, Run
 
 WITHIN_S = (0.5, 1.0, 2.0, 5.0)
 SHARE = 0.05  # that may be later, whatever "real time" is taken to mean
@@ -149,6 +149,8 @@ def _untold(probes: Sequence[Probe], settings: Settings) -> str | None:
 
 def _stopped(runs: Sequence[Observed], settings: Settings) -> str | None:
     """Why what would be tried next is not: it was, and too many of its runs count for nothing."""
+    if runs and runs[-1].run.failure == SETTINGS:
+        return f"{runs[-1].run.key} cannot be run as it is set: {runs[-1].run.error}"
     useless = [not _tells(one) for one in runs]
     if len(useless) >= FRUITLESS and all(useless[-FRUITLESS:]):
         return f"the last {FRUITLESS} runs of {runs[0].run.key} {_USELESS}"

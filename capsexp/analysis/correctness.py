@@ -58,6 +58,7 @@ def judge(
     tells_duration: bool = True,
     ignored: Collection[str] = (),
     language: str | None = None,
+    whole: bool = True,
 ) -> Judgement:
     """Count the requests that are right.
 
@@ -65,10 +66,14 @@ def judge(
     whole sample (where the target tells one), and both texts equal to the reference's. Of what the server alone answers
     in two ways the texts are not compared. `ignored`: in what texts may differ from an engine's (see `texts`), in the
     set's `language`; numbers that are spelled otherwise are no errors either.
+    `whole`: the run came to its end; one that was cut short has written its requests before their texts, and those
+    whose text is not there are not known, rather than wrong.
     `unlike`: where (nearly) all texts that came differ from it,
     but nothing is missing in them: "spelling" for the same words written otherwise, "engine" for other words.
     """
     answers = {i: a for t in transcripts.values() for a in t.results for i in [a.task_id, *a.also]}
+    if not whole:
+        requests = [r for r in requests if r["status"] != "ok" or r["task_id"] in answers]
     durations = {s.name: s.duration_s for s in samples} if tells_duration else {}
     accurate = any(answer.text_accu for answer in answers.values())  # servers of 2025 have no text_accu
     if reference is not None and reference.kind == "server":
@@ -107,7 +112,7 @@ def _fault(request: RequestRow, answer: Answer | None, duration: float | None) -
     if request["status"] != "ok":
         return str(request["error"] or "not completed")
     if answer is None:
-        return "its text was not kept: the run ended too soon"
+        return "its text was not kept"
     if request["finals"] != 1:
         return f"{request['finals']} final results where one was due"
     if request["foreign"]:

@@ -20,6 +20,12 @@ _ASIDE = SWEEP_KEYS | {"archive", "report"}
 _WORK = ("engine", "samples", "load", "punctuation", "hours", "fault")
 _MACHINE = ("cpu", "cpus_usable")  # likewise, of an environment
 
+# Such times compare like with like only where both servers sent about as many texts before the last one: each costs the
+# server time, and one who has read most of a text waits for something else than one who has seen nothing of it.
+WAITS = ("latency", "stop_to_text", "lag")  # metrics by how they begin
+ALIKE_TEXTS = 1.25  # times as many are still about as many
+UNEQUAL = "Not as many texts before the last one, so latency, stop-to-text and lag do not compare like with like:"
+
 Trials = Sequence[Figures]
 
 
@@ -49,6 +55,28 @@ def ratios(before: Mapping[str, Trials], after: Mapping[str, Trials]) -> list[Di
                 different = None if ci95 is None else not ci95[0] <= 1 <= ci95[1]
                 found.append(Difference(key, metric.tag, then, now, now / then, ci95, different))
     return found
+
+
+def texts(before: Mapping[str, Trials], after: Mapping[str, Trials]) -> dict[str, tuple[float, float]]:
+    """Of each configuration of both, where the one sent clearly more texts before the last one than the other: how
+    many each, per second of audio."""
+    found = {}
+    for key in [key for key in before if key in after]:
+        old, new = (_texts(runs[key]) for runs in (before, after))
+        if old is not None and new is not None and max(old, new) > ALIKE_TEXTS * min(old, new):
+            found[key] = old, new
+    return found
+
+
+def _texts(runs: Trials) -> float | None:
+    known = [f.felt.texts_per_s for f in runs if f.felt.texts_per_s is not None]
+    return sum(known) / len(known) if known else None
+
+
+def unequal(found: Mapping[str, tuple[float, float]]) -> list[str]:
+    """What `texts` found, in words: a sentence, or none."""
+    each = [f"{key}: {old:.3g} and {new:.3g} texts per second of audio" for key, (old, new) in found.items()]
+    return [f"{UNEQUAL} {'; '.join(each)}."] if each else []
 
 
 def changes(before: Any, after: Any, prefix: str = "") -> list[tuple[str, Any, Any]]:

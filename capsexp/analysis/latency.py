@@ -56,7 +56,8 @@ class Experience:
 class Felt:
     """Of one run. `lag_s`: of texts before the last one, behind the audio that they cover; `lateness_s`: of the client
     itself, for each packet and each request; `in_flight`: requests, the mean over time; `unlike_little`: by which share
-    the client's own count of them differs from what the table's times come to."""
+    the client's own count of them differs from what the table's times come to; `texts_per_s`: texts before the last
+    one, per second of audio."""
 
     stop_to_text_s: tuple[float, ...] = ()
     lag_s: tuple[float, ...] = ()
@@ -65,6 +66,7 @@ class Felt:
     late_rtfx: float | None = None
     in_flight: float | None = None
     unlike_little: float | None = None
+    texts_per_s: float | None = None
     parts: tuple[Part, ...] = ()
     each: tuple[Experience, ...] = ()
 
@@ -100,9 +102,18 @@ def felt(requests: Sequence[RequestRow], packets: Sequence[PacketRow], client: C
         late_rtfx=whole.late_rtfx,
         in_flight=in_flight,
         unlike_little=unlike,
+        texts_per_s=_texts_per_s(known),
         parts=_parts(known, timed),
         each=(*(_experience(r, lags.get(r["request"], ())) for r in known), *_waiting(client)),
     )
+
+
+def _texts_per_s(known: Sequence[RequestRow]) -> float | None:
+    """Of requests that were completed, results and what could still change alike."""
+    done = [r for r in known if r["status"] == "ok"]
+    before = sum((r.get("results") or 0) - (r.get("finals") or 0) + (r.get("partials") or 0) for r in done)
+    audio_s = _audio(done)
+    return before / audio_s if audio_s else None
 
 
 def _waiting(client: ClientFacts | None) -> Iterator[Experience]:

@@ -163,9 +163,10 @@ def _open(c: Configuration) -> str:
     """What is known of a configuration that is not decided."""
     gains = _speedup(c)
     reasons: dict[str, list[str]] = {}
-    for gate in c.gates:
-        if gate.verdict == Reading.INCONCLUSIVE:
-            reasons.setdefault(gate.reason or "", []).append(gate.metric)
+    judged = [(gate.metric, gate.verdict, gate.reason) for gate in c.gates]
+    for name, verdict, reason in (*judged, *((one.name, one.verdict, one.reason) for one in c.slo)):
+        if verdict == Reading.INCONCLUSIVE:
+            reasons.setdefault(reason or "", []).append(name)
     if c.verdict == Verdict.INVALID:
         why = "its runs, or its baseline's, are INVALID"
     elif c.incomplete:

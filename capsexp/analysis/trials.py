@@ -8,12 +8,13 @@ from msgspec.structs import replace
 
 from capsexp.analysis import statistics
 from capsexp.analysis.choice import Choice, preferred, smallest
-from capsexp.analysis.validity import TOO_SHORT
+from capsexp.analysis.validity import SETTINGS, TOO_SHORT
 from capsexp.counts import counted
 from capsexp.results.report import Configuration, Open, RunValidity
 from capsexp.results.verdicts import Reading, Status, Verdict
 
 FRUITLESS = 6  # repetitions in a row that were disturbed again: the machine is not going to be quiet
+LASTING = frozenset({SETTINGS, TOO_SHORT})  # why a run does not count that another one would not either
 BUDGET = "budget_s"  # what ended a sweep, where it was the time
 Gain = Callable[[str, str], statistics.Interval | None]  # how many times as fast the one is as the other
 RATIOS = ("speedup", "memory_growth", "efficiency")
@@ -21,11 +22,12 @@ RATIOS = ("speedup", "memory_growth", "efficiency")
 
 def repeats(configurations: Sequence[Configuration], most: int) -> list[tuple[str, int]]:
     """(key, trial) of each trial without a valid run, while its configuration has had fewer than `most` runs. One
-    that failed for a reason of the harness has none; one that was too short would be so again."""
+    that failed for a reason of the harness has none; one that was too short, or was asked for what cannot be done,
+    would be so again."""
     found = []
     for c in configurations:
         runs = c.validity.runs
-        good = {run.trial for run in runs if run.valid or _too_short([run])}
+        good = {run.trial for run in runs if run.valid or LASTING & {reason.code for reason in run.reasons}}
         if (c.status == Status.OK or c.failure == "harness") and len(runs) < most:
             found += [(c.key, trial) for trial in sorted({run.trial for run in runs} - good)]
     return found
@@ -147,13 +149,22 @@ def _widths(found: Sequence[Configuration], ci_width: float | None) -> Iterator[
 
 def further(configurations: Sequence[Configuration], open_: Sequence[Open], most: int) -> list[tuple[str, int]]:
     """(key, trial) of one more trial of all that is open, with what it is compared with: none when it is time to
-    stop, as each has had `most` runs or would be too short again."""
+    stop, as each has had `most` runs, or another would be too short again or fail as the last one."""
     by_key = {c.key: c for c in configurations}
     sets = [{one.key, *one.beside} for one in open_]
-    sets = [keys for keys in sets if all(_runs(by_key[key]) < most and not hopeless(by_key[key]) for key in keys)]
+    sets = [keys for keys in sets if all(_may_run(by_key[key], most) for key in keys)]
     needed = {key for keys in sets for key in keys}
     trial = 1 + max((run.trial for c in configurations for run in c.validity.runs), default=0)
     return [(c.key, trial) for c in configurations if c.key in needed]
+
+
+def _may_run(c: Configuration, most: int) -> bool:
+    return _runs(c) < most and not hopeless(c) and not _unusable(c)
+
+
+def _unusable(c: Configuration) -> bool:
+    """Whether its last run failed as it was asked for what cannot be done: another would, too."""
+    return any(reason.code == SETTINGS for run in c.validity.runs[-1:] for reason in run.reasons)
 
 
 def _runs(configuration: Configuration) -> int:
@@ -168,8 +179,10 @@ def outcome(
     left: Sequence[str] = (),
 ) -> str:
     """One sentence on why trials=auto stopped. `spent_s`: it was the time, of which there was so much; `left`: what is
-    not pursued."""
-    count = counted(max((c.trials for c in configurations), default=0), "trial")
+    not pursued. Trials are those that have figures; beside them stand the runs of a configuration, which trials_max
+    counts, where it took more of them."""
+    trials, runs = max((c.trials for c in configurations), default=0), max(map(_runs, configurations), default=0)
+    count = counted(trials, "trial") + (f" ({counted(runs, 'run')})" if runs > trials else "")
     short = [c.key for c in configurations if hopeless(c)]
     if short and all({one.key, *one.beside} & set(short) for one in open_):
         return f"trials=auto stopped at {count}: runs are too short, and repeats would be, too"
@@ -185,4 +198,6 @@ def outcome(
         by = f" by report.budget_s={spent_s:g}"
     elif open_ and not further(configurations, open_, most):
         by = f" by trials_max={most}"
+        if unusable := [c.key for c in configurations if _unusable(c)]:
+            by = f", as the settings of {', '.join(unusable)} cannot be used"
     return f"trials=auto stopped at {count}{by}; still open: {'; '.join(shown)}"

@@ -29,6 +29,7 @@ Limits = Mapping[str, float | None]
 LOST_CPU = "LOST_CPU"  # to others, while it could have run
 TOO_SHORT = "TOO_SHORT"  # a run that ends as soon when it is repeated
 HARNESS = "HARNESS"  # a run that failed for a reason of ours
+SETTINGS = "SETTINGS"  # one that failed as it was asked for what cannot be done, and would again
 ENOUGH = 1.25  # times the limit, so that a run that is somewhat faster is long enough, too
 CUT_SHORT = frozenset({Status.INTERRUPTED, Status.RUNNING})
 LITTLE = 0.02  # by which Little's law may be missed
@@ -60,7 +61,8 @@ def reasons(
 
 def kinds(codes: Iterable[str]) -> str:
     """What runs with these codes were: `disturbed`, `too short`, `failed`, or several of these."""
-    found = {{TOO_SHORT: "too short", HARNESS: "failed"}.get(code, "disturbed") for code in codes}
+    known = {TOO_SHORT: "too short", HARNESS: "failed", SETTINGS: "failed"}
+    found = {known.get(code, "disturbed") for code in codes}
     return " or ".join(sorted(found))
 
 

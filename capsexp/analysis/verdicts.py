@@ -73,7 +73,7 @@ def incomplete(found: Sequence[Configuration], planned: Sequence[str], missing: 
     for one in found:
         if one.status == Status.OK and (lost := missing.count(one.key)):
             total = planned.count(one.key)
-            said[one.key] = f"{total - lost} of {total} runs were made"
+            said[one.key] = f"{total - lost} of {total} planned runs were made"
     changed = []
     for one in found:
         passes = one.verdict in SURE

@@ -92,6 +92,12 @@ def turns(clips: tuple[loads.Clip, ...], load: LoadConfig, trial: int = 1) -> lo
     return loads.plan(load, loads.Given(clips, Seeds.of(load, trial), _text(load) if load.reads else ""))
 
 
+def spread_s(load: LoadConfig) -> float:
+    """Seconds over which its settings, and the file that it reads, spread its requests, whatever the samples are.
+    Raises ConfigError."""
+    return load.spread_s(_text(load) if load.reads else "")
+
+
 def _text(load: LoadConfig) -> str:
     try:
         return Path(load.file or "").read_text("utf-8")

@@ -21,7 +21,7 @@ from capsexp import interrupts
 from capsexp.client.warm import ROUNDS
 from capsexp.config import Config, LoadConfig, without_labels, worker_count
 from capsexp.counts import counted
-from capsexp.errors import HarnessError, ServerError
+from capsexp.errors import ConfigError, HarnessError, LastingError, ServerError
 from capsexp.experiment import deadlines, environment, launch, readiness
 from capsexp.experiment.child import POLL_S, Child
 from capsexp.experiment.fingerprint import of_samples
@@ -81,7 +81,8 @@ def _ask(config: Config, folder: Path, say: Callable[[str], None]) -> Reference:
         wait_until(lambda: not client.alive(), deadlines.load(asked), POLL_S, interrupts.check)
         client.check_storage()
         if client.alive() or client.process.returncode or (took := read_client(folder)) is None:
-            raise HarnessError(f"the client that measured the reference failed: {client.last_lines()}")
+            kind = LastingError if client.process.returncode == ConfigError.EXIT else HarnessError
+            raise kind(f"the client that measured the reference failed: {client.last_lines()}")
         rows = read_requests(folder)
         if failed := failure(rows, firsts):
             if server is not None and server.wait(readiness.DYING_S):

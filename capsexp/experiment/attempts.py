@@ -103,12 +103,18 @@ def owned(attempt: Path) -> Iterator[None]:
     env = os.environ
     write_json(attempt / OWNER, {
         "job": env.get("CAPSEXP_JOB_ID") or env.get("SLURM_JOB_ID"),
-        "node": env.get("CAPSEXP_JOB_NODE") or env.get("SLURMD_NODENAME") or socket.gethostname(),
+        "node": node(),
         "boot": _boot(),
         "pid": os.getpid(),
     })  # fmt: skip
     with beating(attempt / BEAT):
         yield
+
+
+def node() -> str:
+    """The name of this machine, as the cluster has it that the job is on."""
+    env = os.environ
+    return env.get("CAPSEXP_JOB_NODE") or env.get("SLURMD_NODENAME") or socket.gethostname()
 
 
 def _boot() -> str | None:

@@ -26,10 +26,12 @@ MOST_NAMED = 6  # configurations
 
 @dataclass(frozen=True)
 class Forecast:
-    """Seconds that runs take with their references; `at_least`: of some no more is known than what is asked for."""
+    """Seconds that runs take with their references; `at_least`: of some no more is known than what is asked for, or
+    what their loads' own times come to; `reference_tells`: the reference will tell more."""
 
     seconds: float
     at_least: bool
+    reference_tells: bool = False
 
 
 def forecast(
@@ -44,14 +46,16 @@ def forecast(
     alike, decided = defaultdict[str, list[Config]](list), dict[str, Repeats]()
     for config in configs:
         alike[key(config)].append(config)
-    seconds, at_least, texts_s, timed_s = 0.0, False, dict[str, float](), dict[tuple[str, int], float]()
+    seconds, at_least, tells, texts_s, timed_s = 0.0, False, False, dict[str, float](), dict[tuple[str, int], float]()
     for own, group in alike.items():
         for config in group:
             pace = pace_of(config)
             if pace is not None and own not in decided:
                 decided[own] = decide(pace, group, cpus)
             load_s = expected_s(config, pace, decided, cpus)
-            at_least |= load_s is None or (pace is None and config.reference.name != "off")
+            untimed = pace is None and config.reference.name != "off"  # how long the reference itself takes
+            at_least |= load_s is None or untimed
+            tells |= untimed or (load_s is None and not config.load.timed)
             asked_s = least_s(config) or _asked_s(config, group, cpus)
             own_s = (asked_s if load_s is None else load_s) + BESIDE_S
             seconds += own_s + BETWEEN_S + config.cooldown
@@ -61,7 +65,7 @@ def forecast(
                 most_s = PART_S + START_S if share is None else min(PART_S + START_S, share * own_s)
                 most_s *= len(reference.counts(config, workers))
                 timed_s[name, config.trial] = timed_s.get((name, config.trial), 0.0) + most_s
-    return Forecast(seconds + sum(texts_s.values()) + sum(timed_s.values()), at_least)
+    return Forecast(seconds + sum(texts_s.values()) + sum(timed_s.values()), at_least, tells)
 
 
 def _asked_s(config: Config, alike: Sequence[Config], cpus: float) -> float:
@@ -112,6 +116,7 @@ def _runs(sweep: PlannedSweep, due: Sequence[Config]) -> str:
 def _time(told: Forecast, seen: Sequence[Path]) -> str:
     about = f"about {spoken(told.seconds)}"
     if told.at_least:
-        return f"at least {about}; the sweep updates this once the reference has shown the speed of the engine"
+        later = "the sweep updates this once the reference has shown the speed of the engine"
+        return f"at least {about}; {later if told.reference_tells else 'to which waiting for the last texts is added'}"
     where = f", estimated from {from_here(seen[0])}" if seen else ""
     return f"{about}{where}"

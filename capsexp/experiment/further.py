@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from capsexp.analysis import trials
+from capsexp.analysis import trials, validity
 from capsexp.analysis.capacity_search import BUDGET
 from capsexp.counts import counted
 from capsexp.experiment import probing
@@ -82,7 +82,10 @@ class Further:
             return []
         self._repeated = disturbed[0] if disturbed else None
         if disturbed:
-            note(f"{disturbed[0][0]}, trial {disturbed[0][1]} was disturbed and is repeated")
+            key, trial = disturbed[0]
+            runs = [run for c in report.configurations if c.key == key for run in c.validity.runs if run.trial == trial]
+            why = validity.kinds(reason.code for run in runs for reason in run.reasons) or "disturbed"
+            note(f"{key}, trial {trial} is repeated, as no run of it counts ({why})")
         elif wanted:
             for line in _said(report.trials.open):
                 note(f"trial {wanted[0][1]}, as {line}")

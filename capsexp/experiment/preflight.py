@@ -11,7 +11,7 @@ from capsexp import samples, topology
 from capsexp.address import port_of
 from capsexp.analysis import languages
 from capsexp.client.greeting import refusal
-from capsexp.client.load import turns
+from capsexp.client.load import spread_s, turns
 from capsexp.client.transports import ConnectionOptions
 from capsexp.commandline import startable
 from capsexp.config import Config, engine_languages, worker_count
@@ -79,11 +79,14 @@ def check(sweep: PlannedSweep) -> tuple[list[EngineConfig], list[str]]:
 
 
 def plannable(load: LoadConfig, durations_s: Mapping[str, float] | None) -> float | None:
-    """How long a load lasts at least, in seconds, as far as that is known. Raises ConfigError for one that cannot be
-    made of these samples: the client would find that out in each run, and it would be repeated as if something had
-    disturbed it. `durations_s`: None where they are not known."""
-    if durations_s is None or load.counted:  # of any samples, what is counted can be made
+    """How long a load with times of its own lasts at least, in seconds, by its settings and the samples; by its
+    settings alone, where not all samples are known (`durations_s` is None). None for one that ends when it is done.
+    Raises ConfigError for one that cannot be made of these samples: the client would find that out in each run, and it
+    would be repeated as if something had disturbed it."""
+    if not load.timed:  # of any samples, what is counted can be made
         return None
+    if durations_s is None:
+        return spread_s(load)
     clips = tuple(Clip(name, duration_s) for name, duration_s in durations_s.items())
     return shortest_s(turns(clips, load), clips)
 

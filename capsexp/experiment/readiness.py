@@ -9,7 +9,7 @@ from typing import Any
 
 from capsexp.address import address
 from capsexp.config import ServerConfig
-from capsexp.errors import HarnessError, RunRefused, ServerError
+from capsexp.errors import ConfigError, HarnessError, LastingError, RunRefused, ServerError
 from capsexp.experiment.child import POLL_S, Child
 from capsexp.experiment.reachability import answers, belongs, listener
 from capsexp.files import read_json
@@ -85,11 +85,19 @@ def of_tool(path: Path, child: Child, timeout: float, meanwhile: Callable[[], No
             return True
         if not alive:
             child.check_storage()
-            raise HarnessError(f"{child.log.stem} ended with code {child.process.returncode}: {child.last_lines()}")
+            raise ended_early(child, child.log.stem)
         return False
 
     if not wait_until(ready, timeout, POLL_S, meanwhile):
         raise HarnessError(f"{child.log.stem} was not ready within {timeout:g} s: {child.last_lines()}")
+
+
+def ended_early(child: Child, name: str) -> HarnessError:
+    """Of a process of ours that was needed for longer. What it was asked for cannot be done where its code says so:
+    another run would end the same."""
+    code = child.process.returncode
+    kind = LastingError if code == ConfigError.EXIT else HarnessError
+    return kind(f"{name} ended with code {code}: {child.last_lines()}")
 
 
 def how_it_ended(server: Child, when: str = "") -> str:

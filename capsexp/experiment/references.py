@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from capsexp.config import Config
-from capsexp.errors import EngineError, HarnessError, RunRefused
+from capsexp.errors import EngineError, HarnessError, LastingError, RunRefused
 from capsexp.experiment import alone, reference
 from capsexp.experiment.record import RunRecord, job
 from capsexp.experiment.repeats import Pace
@@ -60,4 +60,5 @@ class References:
         said = f"the reference: {facts.error or status}"
         if status == Status.REFUSED:
             raise RunRefused(said)
-        raise (HarnessError if facts.failure == "harness" else EngineError)(said)
+        ours = {kind.failure: kind for kind in (HarnessError, LastingError)}
+        raise ours.get(facts.failure or "", EngineError)(said)

@@ -42,7 +42,7 @@ def attempt(record: RunRecord, act: Callable[[], None], last: bool = True) -> St
         record.status, record.error = Status.FAILED, str(error)
         raise
     except HarnessError as error:
-        record.status, record.error, record.failure = Status.FAILED, str(error), "harness"
+        record.status, record.error, record.failure = Status.FAILED, str(error), error.failure
     except CapsexpError as error:
         record.status, record.error = Status.FAILED, str(error)
     except KeyboardInterrupt:
@@ -137,9 +137,9 @@ class RunExecution:
         for child in (client, monitor, *([server] if server is not None else [])):
             child.check_storage()
         if not watched:
-            raise HarnessError(f"the monitor ended with code {monitor.process.returncode}: {monitor.last_lines()}")
+            raise readiness.ended_early(monitor, "the monitor")
         if client.process.returncode or (facts := read_client(self._dir)) is None:
-            raise HarnessError(f"the client ended with code {client.process.returncode}: {client.last_lines()}")
+            raise readiness.ended_early(client, "the client")
         for line in facts.warnings:
             self._record.warnings.append(line)
             self._say(f"      warning: {line}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from capsexp import interrupts
-from capsexp.errors import HarnessError, StorageError
+from capsexp.errors import ConfigError, HarnessError, LastingError, StorageError
 from capsexp.experiment import deadlines
 from capsexp.experiment.executors import EXECUTORS
 from capsexp.experiment.record import RunRecord, finished
@@ -29,12 +29,12 @@ def submit(record: RunRecord, checkpoint: Callable[[], None], within_s: float | 
         if ended.code == StorageError.EXIT:
             raise StorageError(ended.said)
         failed = f"its process ended with code {ended.code}: {ended.said}"
+        record.failure = (LastingError if ended.code == ConfigError.EXIT else HarnessError).failure
     except KeyboardInterrupt:
         _unless_recorded(record, Status.INTERRUPTED, "interrupted")
         raise
     except HarnessError as error:
-        failed = str(error)
-    record.failure = "harness"
+        failed, record.failure = str(error), error.failure
     _unless_recorded(record, Status.FAILED, failed)
     return Status(read_json(record.dir / "run.json")["status"])
 

@@ -24,9 +24,11 @@ def plan(config: LoadConfig, given: Given) -> Plan:
 
 
 def shortest_s(plan: Plan, clips: Sequence[Clip]) -> float:
-    """Seconds that a load takes at least, were every answer immediate: the waiting and speaking of its busiest user."""
-    each = defaultdict[tuple[str, int], float](float)
+    """Seconds that a load takes at least, were every answer immediate: the waiting and speaking of its busiest user, or
+    where only so many requests of a class are under way at once, all of its speaking shared out among these."""
+    each, shared = defaultdict[tuple[str, int], float](float), defaultdict[str, float](float)
     for turn in plan:
         spoken_s = clips[turn.clip].duration_s if turn.pacing == REALTIME else 0.0
         each[turn.kind, turn.user] += (turn.wait_s or 0.0) + spoken_s
-    return max(each.values(), default=0.0)
+        shared[turn.kind] += spoken_s / turn.places if turn.places else 0.0
+    return max([*each.values(), *shared.values()], default=0.0)

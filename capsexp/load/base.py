@@ -74,6 +74,11 @@ class LoadConfig:
         NotImplementedError where the `size` of this load is None."""
         raise NotImplementedError
 
+    def spread_s(self, text: str = "") -> float:
+        """Seconds over which its own settings spread its requests, whatever the samples are: about what it lasts at
+        least. `text`: of the file that it reads. Raises ConfigError."""
+        return 0.0
+
     def by_class(self) -> dict[str, LoadConfig]:
         """The loads that it is made of, by the class of their requests; "": these have none."""
         return {"": self}

@@ -177,8 +177,8 @@ def _judge(files: RunFiles, references: Mapping[str, Reference]) -> Judgement | 
     run = files.run
     reference = references.get(run.reference or "")
     ignored = aggregate.ignored(run, references)
-    told = "duration" in run.tells
-    judged = correctness.judge(files.transcripts, files.requests, reference, run.samples, told, ignored, run.language)
+    asked = (files.transcripts, files.requests, reference, run.samples, "duration" in run.tells, ignored, run.language)
+    judged = correctness.judge(*asked, whole=run.status == Status.OK)
     meaningless = run.twin or (run.server == "local" and not run.speaks)  # random weights; no words of a language
     return replace(judged, errors={}) if meaningless else judged
 

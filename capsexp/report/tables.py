@@ -121,16 +121,17 @@ def came_to(c: Configuration) -> str:
 
 
 def trials(c: Configuration) -> str:
-    """Those that the figures are made of, and where some were left out, of how many."""
-    runs = len(c.validity.runs)
-    return str(c.trials) if c.trials == runs or not runs else f"{c.trials} of {runs}"
+    """Those that the figures are made of and, where some have none, of how many. One that was run several times is one
+    trial."""
+    made = len({run.trial for run in c.validity.runs})
+    return str(c.trials) if c.trials == made or not made else f"{c.trials} of {made}"
 
 
 def counted_lines(report: Report) -> list[str]:
     """Where counts in a row are not of the same runs."""
     if not any(c.validity.valid and c.validity.invalid for c in report.configurations):
         return []
-    return ['Figures use the valid trials only; "correct" counts the requests of all trials.']
+    return ['Figures use the valid runs only; "correct" counts the requests of all runs.']
 
 
 def explained_lines(report: Report) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from capsexp.analysis import alike, cpu_speed, gates, languages, neighbours, pools, validity
+from capsexp.analysis import alike, cpu_speed, differences, gates, languages, neighbours, pools, validity
 from capsexp.analysis.aggregate import Observed
 from capsexp.config import engine_languages
 from capsexp.config import languages as known_languages
@@ -42,6 +42,7 @@ def warnings(
     found += _of_references(files)
     for c in configurations:
         found += survive(f"{c.key}: warnings", [], lambda c: list(_of_configuration(c, seen, files)), c)
+    found += survive("texts before the last", [], lambda seen: list(_other_texts(configurations, seen)), seen)
     for one in seen:  # after what went wrong
         found += survive("warnings", [], lambda run: list(_cannot_be_seen(run)), one.observed.run)
     cer = {c.key: c.value("cer") for c in configurations}
@@ -65,6 +66,19 @@ def _uneven(seen: Sequence[Seen]) -> Iterator[str]:
             "reason that this system shows: another virtual machine on the same cores, or a throttled clock; intervals "
             "are wider because of it; repeat at a quieter time"
         )
+
+
+def _other_texts(configurations: Sequence[Configuration], seen: Sequence[Seen]) -> Iterator[str]:
+    """Where users were sent more texts before the last one than with the baseline, or fewer: they waited for something
+    else."""
+    known = differences.counting([one.observed for one in seen])
+    for c in configurations:
+        base = c.baseline or c.key
+        for old, new in differences.texts({c.key: known.get(base, [])}, {c.key: known.get(c.key, [])}).values():
+            yield (
+                f"{c.key}: {new:.3g} texts per second of audio before the last one, {old:.3g} with {base}: latency, "
+                "stop-to-text and lag do not compare like with like"
+            )
 
 
 def _of_run(one: Seen) -> Iterator[str]:
@@ -195,7 +209,8 @@ _UNLIKE = {
 
 
 def _disturbed(c: Configuration, seen: Sequence[Seen]) -> str | None:
-    """All that disturbed a configuration's runs in one line: each code once, and who took the CPUs by name."""
+    """All that disturbed a configuration's runs in one line: each code once, and who took the CPUs by name. Of how many
+    runs: of all that were made, those too that failed or measured something else."""
     runs = c.validity.runs
     bad = [run for run in runs if run.reasons]
     if not bad:
@@ -210,9 +225,10 @@ def _disturbed(c: Configuration, seen: Sequence[Seen]) -> str | None:
         each.append(f"the CPUs were taken by {names}")
     left = 'left out of all figures but "correct"'
     if len(bad) == len(runs):
-        what = f"its figures (of {counted(c.trials, 'run')}) decide nothing" if c.trials else "it has no figures"
+        what = f"its figures (of {counted(c.trials, 'trial')}) decide nothing" if c.trials else "it has no figures"
         left = what
-    of = f"{len(bad)} of {counted(len(runs), 'run')}" if len(runs) > 1 else "its run"
+    made = sum(one.observed.run.key == c.key for one in seen)
+    of = f"{len(bad)} of {counted(made, 'run')}" if made > 1 else "its run"
     return f"{c.key}: {of} INVALID, {left}: {'; '.join(each)}"
 
 

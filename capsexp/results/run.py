@@ -11,6 +11,7 @@ from capsexp.results.verdicts import Status
 
 SCHEMA = 2  # of run.json; 1 held figures beside the facts, which are not looked at
 READ = (1, 2)
+HARNESS, SETTINGS = FAILURES = ("harness", "settings")  # of ours; after SETTINGS another run would fail the same
 # Settings, or facts of a machine or an engine, as any version wrote them: looked at where they are used.
 Tree: TypeAlias = Mapping[str, Any]
 
@@ -77,9 +78,9 @@ class ReferenceProcesses(msgspec.Struct, frozen=True, kw_only=True, omit_default
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """`failure`: `harness` where it says nothing of the server; `reference`: the name of its reference; `fingerprint`:
-    hashes of what it was made with (configuration, code, models, packages); `reference_runs`: how fast plain processes
-    were right before it. What its engine can do: `one_core`, it
+    """`failure`: one of FAILURES where it says nothing of the server; `reference`: the name of its reference;
+    `fingerprint`: hashes of what it was made with (configuration, code, models, packages); `reference_runs`: how fast
+    plain processes were right before it. What its engine can do: `one_core`, it
     recognizes on one core whatever `threads` says; `speaks`, its texts are words of a language. `tells`: what its
     target tells beside the texts (see `targets`).
 
@@ -139,7 +140,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def failed_by_us(self) -> bool:
         """It failed for a reason of ours: it says nothing of the server."""
-        return self.status != Status.OK and self.failure == "harness"
+        return self.status != Status.OK and self.failure in FAILURES
 
     def group(self, name: str) -> Tree:
         """A group of its settings; empty where its version had none."""

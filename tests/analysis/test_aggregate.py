@@ -215,6 +215,11 @@ def test_a_run_that_the_harness_failed_is_a_missing_trial() -> None:
     alone = counted(bad)
     assert (alone[0].status, alone[0].verdict) == ("failed", "INCONCLUSIVE")
     assert plan.repeats(alone, 10) == [("workers=2", 2)]
+    lasting = again(bad, failure="settings", error="the client ended with code 2: load.csv: line 2: due_s is 'soon'")
+    found = counted(*runs[:4], lasting, runs[5])
+    assert (found[1].status, found[1].validity.runs[1].reasons[0].code) == ("ok", "SETTINGS")
+    assert (plan.repeats(found, 10), plan.repeats(counted(lasting), 10)) == ([], [])
+    assert counted(lasting)[0].verdict == "INCONCLUSIVE"  # it says nothing of the server
     killed = again(bad, failure="server")
     assert counted(*trials(1, 10.0), killed)[1].verdict == "NOT_FEASIBLE"
 

@@ -133,6 +133,15 @@ def test_a_wrong_text_or_a_server_that_breaks_down_is_too_much() -> None:
     assert (ours.infeasible_min, ours.next) == (None, 4)
 
 
+def test_a_load_that_cannot_be_made_is_tried_once() -> None:
+    said = {"status": "failed", "failure": "settings", "error": "the client ended with code 2: no such table"}
+    one = found(run(4, 0.2, figures=None, judged=None, **said))
+    assert (one.next, one.infeasible_min) == (None, None)
+    assert one.stopped == (
+        "workers=2,load.users=4 cannot be run as it is set: the client ended with code 2: no such table"
+    )
+
+
 def test_what_a_run_that_ended_early_had_not_answered_is_late_once_it_is_sure() -> None:
     done, cut = told(4, 3.0, 40), Experience(None, 0, 500.0, 5.0, True, 7.0, 2.0, censored=True)
     young = replace(cut, stop_to_text_s=0.5)

@@ -50,6 +50,21 @@ def test_every_way_to_be_wrong(change: dict[str, Any], said: dict[str, Any] | No
     assert reason in found.wrong[0].reason
 
 
+def test_a_text_that_a_run_cut_short_did_not_come_to_keep_is_not_wrong() -> None:
+    """Its requests are written before their texts; what is known of the others stays known."""
+    rows = [request(0, 0.0, 1.0), request(1, 0.0, 1.0), request(2, 0.0, None, error="gone")]
+    texts = {
+        "s0": SampleTexts(sample="s0", transcript="so it is", results=(answer(0),)),
+        "s1": SampleTexts(sample="s1", transcript="so it is", results=()),
+    }
+    cut = correctness.judge(texts, rows, REFERENCE, SAMPLES, whole=False)
+    assert (cut.requests, cut.completed, cut.identical, cut.rate("wer")) == (2, 1, 1, 0.0)
+    assert [(one.request, one.reason) for one in cut.wrong] == [(2, "gone")]
+    whole = correctness.judge(texts, rows, REFERENCE, SAMPLES)
+    assert [(one.request, one.reason) for one in whole.wrong] == [(1, "its text was not kept"), (2, "gone")]
+    assert whole.rate("wer") == 0.5
+
+
 def test_that_no_duration_is_told_is_no_fault() -> None:
     """Of a target that says so; all else is asked of it."""
     for told, text, ratio in ((True, "so it is", 0.0), (False, "so it is", 1.0), (False, "so", 0.0)):

@@ -70,6 +70,13 @@ def test_lag_is_of_texts_before_the_last_and_lateness_of_packets_the_clients_own
     assert found.lateness_s == (0.0, 0.2)
 
 
+def test_texts_before_the_last_are_counted_per_second_of_audio() -> None:
+    told = {"results": 3, "finals": 1, "partials": 8}
+    rows = [spoken(0, 0.0, 0.5, **told), spoken(1, 0.0, 0.5, results=1, finals=1, partials=None), spoken(2, 0.0, None)]
+    assert felt(rows, [], CLIENT).texts_per_s == (2 + 8) / 20
+    assert felt(rows[2:], [], CLIENT).texts_per_s is None
+
+
 def test_a_burst_has_no_moment_at_which_anybody_stopped() -> None:
     rows = [burst(n, 2.0 * n, 3.0 if n < 4 else 11.0) for n in range(5)]
     found = felt(rows, [], CLIENT)

@@ -116,6 +116,8 @@ def test_an_slo_that_more_requests_may_decide_is_asked_for() -> None:
     found[0] = msgspec.structs.replace(found[0], slo=(late,), verdict=Verdict.INCONCLUSIVE)
     (open_,) = asked(found)
     assert (open_.key, open_.why) == ("workers=1", "stop_to_text_p95_s: 3 of 60 requests exceeded it")
+    chosen = recommend.recommend(found, TOLERANCE)
+    assert chosen and chosen.open == (f"workers=1: stop_to_text_p95_s: {late.reason}",)
     assert gates.wants_trials(found[0])
 
 
@@ -128,6 +130,13 @@ def test_what_would_settle_it_counts_runs_as_trials_max_does() -> None:
     fixed = values.counted(*values.trials(1, *BASE), *values.trials(2, 6.2, 6.6, 6.3), *again)
     gate = values.gates(fixed[1])["speedup"]
     assert gate.more and gate.trials == 3 + gate.more
+
+
+def test_why_it_stopped_tells_trials_that_count_from_runs_that_trials_max_counts() -> None:
+    again = [made_run(2, 6.7, trial=2, num=90 + n, disturbed=HOG) for n in range(3)]
+    found = looked(*values.trials(1, *BASE), *values.trials(2, *SLOWED), *again)
+    said = trials.outcome(found, asked(found), 6)
+    assert said.startswith("trials=auto stopped at 3 trials (6 runs) by trials_max=6; still open: workers=2 (speedup")
 
 
 def test_one_that_is_too_short_does_not_hide_what_is_open_of_others() -> None:
@@ -213,6 +222,17 @@ def test_a_trial_is_repeated_until_it_was_valid_or_there_were_enough() -> None:
     assert trials.repeats([one], 3) == []
     runs = (*runs, RunValidity(num=9, trial=2, valid=True))
     assert trials.repeats([msgspec.structs.replace(one, validity=Validity(runs=runs))], 10) == []
+
+
+def test_a_failure_that_cannot_change_ends_the_trials() -> None:
+    unusable = (Reason(code="SETTINGS", reason="the client ended with code 2"),)
+    found = sweep(w1=BASE, w2=SLOWED)
+    (one,) = asked(found)
+    runs = (*found[1].validity.runs, RunValidity(num=99, trial=4, valid=False, reasons=unusable))
+    failed = [found[0], msgspec.structs.replace(found[1], validity=Validity(valid=3, invalid=1, runs=runs))]
+    assert trials.further(found, [one], 10)
+    assert (trials.repeats(failed, 10), trials.further(failed, [one], 10)) == ([], [])
+    assert ", as the settings of workers=2 cannot be used; still open: workers=2 (" in trials.outcome(failed, [one], 10)
 
 
 @pytest.mark.parametrize("looks", [False, True])

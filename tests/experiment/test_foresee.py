@@ -56,7 +56,8 @@ def test_a_load_with_times_of_its_own_takes_them_at_least() -> None:
     dictation = config(1, load=load(pacing="realtime"), reference=off())
     told = forecast([dictation], lambda config: PACE, [1], 2.0, lambda config: 90.0)
     assert told.seconds == 90 + BESIDE
-    assert told.at_least
+    assert told.at_least and not told.reference_tells  # nor is there one
+    assert forecast([config(1)], lambda config: None, [1], 2.0).reference_tells
 
 
 def off() -> object:

@@ -77,13 +77,44 @@ def test_a_load_that_cannot_be_made_of_these_samples_is_refused(overrides: Seque
 
 
 def test_where_not_all_samples_are_known_the_client_decides() -> None:
-    plannable(compose(["engine=null", "load=mixed", "load.classes.mic.from_s=1000"]).load, None)
+    lasts = plannable(compose(["engine=null", "load=mixed", "load.classes.mic.from_s=1000"]).load, None)
+    assert lasts == 3 * 3.0  # of the mic's thinking
     plan_of(["load=dictation"])
 
 
 def test_how_long_a_load_lasts_at_least_is_known_before_it_starts() -> None:
     assert (plan_of(["load=rate", "load.rate=1", "load.duration_s=60"]) or 0) > 50
     assert plan_of(["load=all"]) is None
+    assert plan_of(["load=all", "load.pacing=realtime"]) == 3.0  # all speak at once, the longest for 3 s
+    assert plan_of(["load=closed", "load.pacing=realtime", "load.concurrency=1", "load.repeats=2"]) == 10.0
+
+
+@pytest.mark.parametrize(
+    ("overrides", "lasts"),
+    [
+        (["load=rate", "load.duration_s=60"], 60.0),
+        (["load=stages", "load.rates=[1,2]", "load.step_s=30"], 60.0),
+        (["load=dictation", "load.turns=5", "load.think_s=3"], 12.0),
+        (["load=all", "load.pacing=realtime"], 0.0),
+        (["load=all"], None),
+    ],
+)
+def test_where_not_all_samples_are_known_its_settings_tell_how_long_a_load_lasts(
+    overrides: Sequence[str], lasts: float | None
+) -> None:
+    assert plannable(compose(["engine=null", *overrides]).load, None) == lasts
+
+
+def test_a_table_tells_how_long_it_lasts_whatever_the_samples_are(tmp_path: Path) -> None:
+    table = tmp_path / "day.csv"
+    table.write_text("due_s\n100\n400\n130\n")
+    load = compose(["engine=null", "load=schedule", f"load.csv={table}", "load.speed=2"]).load
+    assert plannable(load, None) == 150.0
+    table.write_text("due_s\nsoon\n")
+    with pytest.raises(ConfigError, match="line 2: due_s is 'soon'"):
+        plannable(load, None)
+    table.write_text("due_s\n")
+    assert plannable(load, None) == 0.0
 
 
 def plan_of(overrides: Sequence[str]) -> float | None:

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capsexp.compose import compose
-from capsexp.errors import ConfigError
-from capsexp.experiment.executors import _slurm, slurm
+from capsexp.errors import ConfigError, HarnessError
+from capsexp.experiment.attempts import Attempt
+from capsexp.experiment.executors import JobEnd, _slurm, slurm
 from capsexp.experiment.executors._slurm import Job
 
 
@@ -58,6 +59,44 @@ def test_a_runner_within_a_job_starts_jobs_of_their_own() -> None:
 )
 def test_a_job_that_was_lost_is_told_with_what_helps(ended: str | None, says: str) -> None:
     assert says in _slurm.lost("job 7", ended)
+
+
+UNSEEN = "node2 does not see /scratch; share it with the nodes"
+
+
+@pytest.mark.parametrize(
+    ("remembered", "said", "says"),
+    [
+        # Of an earlier run of the sweep, and the one that ended before anybody looked.
+        ("7|COMPLETED|None|node1\n8|FAILED|NonZeroExitCode|node2\n", UNSEEN, f"^job 8 on node2 .* code 2: {UNSEEN}$"),
+        ("8|FAILED|NonZeroExitCode|node2\n", "no output", r"^job 8 on node2 .* code 2: does that node see .* and .*\?"),
+        ("7|COMPLETED|None|node1\n", UNSEEN, rf"started no job, or one that ended at once \({UNSEEN}\); see srun"),
+        ("", "no output", "started no job, or one that ended at once; see srun's own message"),
+    ],
+)
+def test_a_job_that_ended_at_once_is_told_with_its_node_and_what_that_does_not_see(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, remembered: str, said: str, says: str
+) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def ask(*words: str) -> str | None:
+        asked.append(words)
+        return remembered
+
+    monkeypatch.setattr(slurm, "_ask", ask)
+    run_dir = tmp_path / "0-workers=1"
+    run_dir.mkdir()
+    (run_dir / "replay.yaml").write_text("")
+    (run_dir / "job.json").write_text(
+        '{"num": 0, "key": "workers=1", "trials": 1, "load": {"repeats": 1, "concurrency": null}}'
+    )
+    attempt = Attempt(run_dir)
+    watch = slurm._Watch("capsexp-1", {"7"}, attempt, 90.0, {}, lambda: None)
+    watch.seen()
+    assert "--states=all" in asked[0]
+    with pytest.raises(HarnessError, match=says):
+        slurm._outcome(attempt, watch, "FAILED", {}, JobEnd(2, said))
+    assert not attempt.dir.exists()
 
 
 def answering(*answers: str | None) -> Iterator[str | None]:

@@ -20,10 +20,12 @@ from capsexp.config import Config, literal, resolve, to_dict
 from capsexp.engines import _folders as folders
 from capsexp.engines.null import NullConfig
 from capsexp.engines.paraformer import ParaformerConfig
-from capsexp.errors import EngineError, HarnessError
+from capsexp.errors import EngineError, HarnessError, LastingError
 from capsexp.experiment import deadlines, plain_processes, readiness, reference
 from capsexp.experiment.child import Child
 from capsexp.experiment.executors import local
+from capsexp.experiment.record import RunRecord
+from capsexp.experiment.run import attempt
 from capsexp.protocol import RATE
 from capsexp.segments import Cut, cut_all
 from capsexp.server.messages import SegmentJob
@@ -141,6 +143,22 @@ def test_a_client_that_is_stopped_does_not_hang_its_run(tmp_path: Path) -> None:
             readiness.of_first_requests(tmp_path / ".warm", child, None, 0.3, lambda: None)
     finally:
         child.kill(1.0)
+
+
+@pytest.mark.parametrize(("code", "failure"), [(1, "harness"), (2, "settings")])
+def test_a_client_that_was_asked_for_what_cannot_be_done_fails_its_run_for_good(
+    code: int, failure: str, tmp_path: Path
+) -> None:
+    child = Child([sys.executable, "-c", f"print('load.csv: no'); raise SystemExit({code})"], tmp_path / "client.log")
+    config = quick()
+    record = RunRecord(0, "workers=1", config, config.load, tmp_path)
+    try:
+        status = attempt(record, lambda: readiness.of_tool(tmp_path / "none", child, 60.0 * SLOW, lambda: None))
+    finally:
+        child.kill(1.0)
+    assert (status, record.failure) == ("failed", failure)
+    assert record.error == f"client ended with code {code}: load.csv: no"
+    assert issubclass(LastingError, HarnessError)  # whoever catches the one is told of the other
 
 
 def test_a_run_may_take_as_long_as_all_its_waits() -> None:

@@ -319,5 +319,7 @@ def test_a_load_lasts_at_least_as_long_as_its_busiest_user_waits_and_speaks() ->
     )
     assert shortest_s(turns, CLIPS) == (1 + 2) + (2 + 3)
     assert shortest_s((), CLIPS) == 0
+    two_at_once = planned("closed", pacing=REALTIME, concurrency=2)
+    assert shortest_s(two_at_once, CLIPS) == sum(clip.duration_s for clip in CLIPS) / 2
     arrivals = planned("rate", rate=2.0, duration_s=30.0)
     assert 25 < shortest_s(arrivals, CLIPS) <= 30

@@ -66,6 +66,20 @@ def test_unlike_things_are_never_compared_silently() -> None:
     assert "cpu CPU and another" in compared.made([old, other])
 
 
+def test_times_after_other_numbers_of_texts_are_not_called_different() -> None:
+    def sending(name: str, partials: int) -> Swept:
+        one = swept(name, partials / 20)
+        told = {"due_s": 0.0, "begun_s": 0.0, "stop_s": None, "class": None, "step": None, "partials": partials}
+        for run in one.files.runs:
+            run.requests[0].update(told)
+        return Swept(name, one.files, observe(one.files))
+
+    page = compared.made([sending("old", 20), sending("new", 10)])
+    assert "workers=1: 2 / 1; workers=2: 2 / 1; workers=3: 2 / 1" in page
+    assert page.count("not as many texts</span>") >= 3  # latency of each
+    assert "Not as many texts" not in compared.made([sending("old", 20), sending("new", 18)])
+
+
 def test_what_only_one_has_and_what_cannot_be_told_is_said() -> None:
     one = a_sweep([a_run(1, 10.0), a_run(4, 5.0, key="workers=4")])
     page = compared.made([swept("old"), Swept("new", one, observe(one))])

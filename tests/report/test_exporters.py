@@ -100,7 +100,7 @@ def test_runs_that_failed_are_missing_or_do_not_count_are_errors() -> None:
     )
     assert not faults(root)
     assert case(root, "workers=1", "runs")[0][0] == "error" and "no valid run" in case(root, "workers=1", "runs")[0][1]
-    assert case(root, "workers=2", "runs") == [("error", "2 of 3 runs were made")]
+    assert case(root, "workers=2", "runs") == [("error", "2 of 3 planned runs were made")]
     assert case(root, "workers=3", "runs") == [("error", "the server died")]
     assert case(root, "workers=4", "runs")[0][0] == "error"
     assert case(root, "workers=2", "speedup")[0][0] == "skipped"  # its baseline does not count

@@ -68,7 +68,7 @@ def test_two_of_nine_runs_are_not_feasible_but_interrupted() -> None:
     assert lines(said, "Verdict: INCONCLUSIVE: the sweep is not finished")
     assert lines(said, "To decide it: python -m capsexp resume=outputs/2026-01-01/10-00-00-sweep ")
     assert not lines(said, "Recommended")
-    assert "1 of 3 runs were made" in said
+    assert "1 of 3 planned runs were made" in said
 
 
 def test_a_run_that_was_cut_short_does_not_hide_the_others_of_its_configuration() -> None:
@@ -76,8 +76,18 @@ def test_a_run_that_was_cut_short_does_not_hide_the_others_of_its_configuration(
     cut.requests.clear()
     report, _ = reported(*trials(1, 10.0, 10.0), a_run(2, 5.0), cut, interrupted=True)
     two = report.configurations[1]
-    assert (two.status, two.value("speedup"), two.incomplete) == ("ok", 2.0, "1 of 2 runs were made")
+    assert (two.status, two.value("speedup"), two.incomplete) == ("ok", 2.0, "1 of 2 planned runs were made")
     assert report.recommendation.key == "workers=2"
+
+
+def test_a_run_that_was_cut_short_is_called_that_and_not_wrong() -> None:
+    cut = replace(a_run(1, 10.0, status="interrupted", error="interrupted"), transcripts={})
+    report, said = reported(cut, interrupted=True)
+    [one] = report.configurations
+    assert (one.status, one.wrong, one.wrong_count, one.requests.total) == ("interrupted", (), 0, 0)
+    assert "workers=1: interrupted: interrupted" in said and "wrong: " not in said
+    whole, said = reported(replace(a_run(1, 10.0), transcripts={}))
+    assert (whole.configurations[0].wrong_count, "wrong: s0: its text was not kept" in said) == (1, True)
 
 
 def test_a_clients_setting_is_never_recommended() -> None:
@@ -197,6 +207,21 @@ def test_who_took_the_cpus_is_named() -> None:
     assert "the CPUs were taken by ffmpeg (25.0 CPU s), X (2.0 CPU s)" in warned
 
 
+def test_a_configuration_that_sends_fewer_texts_than_its_baseline_is_told() -> None:
+    """Nobody waits less who is not told anything meanwhile."""
+
+    def sends(count: int, workers: int) -> list[RunFiles]:
+        runs = [a_run(workers, 10.0 / workers, trial=t) for t in (1, 2)]
+        more = {"due_s": 0.0, "begun_s": 0.0, "stop_s": None, "class": None, "step": None, "partials": count}
+        for run in runs:
+            run.requests[0].update(more)
+        return runs
+
+    _, said = reported(*sends(20, 1), *sends(5, 2))
+    assert "workers=2: 0.5 texts per second of audio before the last one, 2 with workers=1: latency, " in said
+    assert "texts per second" not in reported(*sends(20, 1), *sends(18, 2))[1]
+
+
 def test_counts_say_what_they_are_over() -> None:
     runs = [a_run(w, 10.0 / w, trial=t, disturbed=100 * (w == 2 and t == 3)) for w in (1, 2) for t in (1, 2, 3)]
     _, said = reported(*runs)
@@ -204,6 +229,32 @@ def test_counts_say_what_they_are_over() -> None:
     assert "2 of 3" in row
     assert "3/3" in row
     assert '"correct" counts the requests of all' in said
+
+
+def test_counts_of_one_report_agree_and_say_what_they_count() -> None:
+    """Trial 1 of two workers was run twice, disturbed both times; a third run was planned, and not made."""
+    hog = [a_run(2, 5.0, trial=1, disturbed=100.0) for _ in range(2)]
+    report, said = reported(*trials(1, 10.0, 10.1), *hog, missing=[("workers=2", 2)], interrupted=True)
+    [told] = lines(said, "Warning: workers=2: 2 of 2 runs INVALID")
+    assert "its figures (of 1 trial) decide nothing: " in told
+    assert "workers=2: 2 of 3 planned runs were made" in said
+    assert tables.trials(report.configurations[1]) == "1"
+
+
+def test_a_trial_that_was_repeated_is_one_trial() -> None:
+    runs = [*trials(1, 10.0, 10.1, 9.9), *trials(2, 5.0, 5.1, 4.9), a_run(2, 5.0, trial=3, disturbed=100.0)]
+    report, said = reported(*runs)
+    assert tables.trials(report.configurations[1]) == "3"
+    assert lines(said, 'Warning: workers=2: 1 of 4 runs INVALID, left out of all figures but "correct"')
+    assert 'Figures use the valid runs only; "correct" counts the requests of all runs.' in said
+
+
+def test_runs_that_failed_or_measured_something_else_are_among_those_that_were_made() -> None:
+    hog = [a_run(2, 5.0, trial=t, disturbed=100.0) for t in (1, 2)]
+    died = a_run(2, None, trial=3, status="failed", error="the server ended")
+    died.requests.clear()
+    _, said = reported(*trials(1, 10.0, 10.1, 9.9), *hog, died)
+    assert lines(said, "Warning: workers=2: 2 of 3 runs INVALID")
 
 
 def test_a_server_that_runs_already_is_not_ours() -> None:
@@ -292,7 +343,7 @@ def test_what_several_runs_say_is_said_once() -> None:
     hog = [a_run(2, 5.0, trial=t, disturbed=100.0) for t in (1, 2)]
     report, said = reported(*trials(1, 10.0, 10.1), *hog, *ours)
     [told] = lines(said, "Warning: workers=2: 5 of 5 runs INVALID")
-    assert "its figures (of 2 runs) decide nothing: " in told and "2 of 5" in said
+    assert "its figures (of 2 trials) decide nothing: " in told and "2 of 5" in said
     [told] = lines(reported(*trials(1, 10.0), *ours)[1], "Warning: workers=2: 3 of 3 runs INVALID")
     assert "it has no figures: " in told
 

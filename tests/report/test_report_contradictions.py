@@ -100,6 +100,16 @@ def test_a_report_does_not_contradict_itself(spec: tuple[list[Any], int, int, in
         assert not (c.verdict in PASSES and c.incomplete)
         assert c.verdict != "FEASIBLE" or c.adds_workers or c.baseline != c.key
 
+    # Counts of runs are of those that were made, or were planned, and the same wherever they stand.
+    for c in rows.values():
+        there = sum(run.run.key == c.key for run in made["runs"])
+        for line in report.warnings:
+            if count := re.match(rf"{re.escape(c.key)}: (\d+) of (\d+) runs INVALID", line):
+                assert int(count[1]) <= int(count[2]) == there
+            if count := re.match(rf"{re.escape(c.key)}: (\d+) of (\d+) planned runs were made", line):
+                assert int(count[1]) == there < int(count[2])
+        assert c.trials <= there
+
     # What trials=auto asks further is open, can be run, and is told as such with the line that goes on.
     open_ = {one.key: one for one in report.trials.open}
     if asked == "auto":

@@ -91,6 +91,13 @@ def lost(where: str, ended: str | None) -> str:
     return f"{where} was lost: Slurm says {ended or 'nothing about it any more'}; {helps}"
 
 
+def at_once(where: str, code: int, said: str | None, folder: Path, program: str) -> str:
+    """Of a job that ended before its run had begun; `said`: the last line that it printed, which names what is not
+    there, None where not even Python began; `folder`, `program`: of the sweep, and our Python."""
+    why = said or f"does that node see {folder} and {program}? srun's own message, above, says more"
+    return f"{where} ended at once, with code {code}: {why}"
+
+
 def queued(said: str) -> list[Job]:
     """Of `squeue -h -o '%i|%T|%r|%N'`."""
     rows = (line.split("|") for line in said.splitlines())

@@ -50,7 +50,10 @@ class Watch:
             raise HarnessError(f"the run had not ended after {self.within_s:.0f} s")
         # It may have waited for its node for long before it gave its first one.
         if (silent := min(self.attempt.silent_s(), now - self._began)) > self.lost_s:
-            raise HarnessError(f"job {self.job} on {self.node} was lost: no sign of life for {silent:.0f} s")
+            raise HarnessError(
+                f"job {self.job} on {self.node} was lost: no sign of life for {silent:.0f} s; is that node up, and "
+                f"does it still see {self.attempt.dir.parent.parent}?"
+            )
 
     def wait(self, now: float) -> None:
         """While it has not begun; raises HarnessError where that has been too long, or will never be."""

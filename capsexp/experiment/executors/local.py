@@ -16,6 +16,7 @@ from capsexp.waiting import wait_until
 
 POLL_S = 0.02
 LAST_BYTES = 1 << 16  # of what it said, that hold its last line
+SILENT = "no output"  # of a run that told nothing
 
 
 def execute(
@@ -42,4 +43,4 @@ def last_line(said: IO[bytes]) -> str:
     """Of what a run told."""
     said.seek(max(0, said.seek(0, os.SEEK_END) - LAST_BYTES))
     lines = said.read().decode("utf-8", "replace").splitlines()
-    return lines[-1] if lines else "no output"
+    return lines[-1] if lines else SILENT

@@ -10,20 +10,21 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from capsexp import interrupts
-from capsexp.errors import ConfigError, HarnessError
+from capsexp.errors import ConfigError, HarnessError, StorageError
 from capsexp.experiment.attempts import Attempt
 from capsexp.experiment.child import Supervised, python
 from capsexp.experiment.executors import _slurm
 from capsexp.experiment.executors._watch import Watch, made_on, node_of
 from capsexp.experiment.executors.base import STOP_S, JobEnd
-from capsexp.experiment.executors.local import last_line
+from capsexp.experiment.executors.local import SILENT, last_line
 from capsexp.files import note
 from capsexp.tool import PARENT
 from capsexp.waiting import wait_until
@@ -63,9 +64,10 @@ def execute(
     command = python("capsexp.run", str(attempt.dir), "--job")
     line = ["env", *(f"--unset={name}" for name in _slurm.without_job(os.environ))]
     line += _slurm.launch(options, own, wanted, within_s, _binds(), command)
+    before = {one.id for one in _queue(own, ended=True) or ()}
     with tempfile.TemporaryFile() as said:
         job = Supervised(line, "srun", {**secrets, PARENT: ""}, out=said.fileno())
-        watch = _Watch(own, attempt, within_s, options, meanwhile)
+        watch = _Watch(own, before, attempt, within_s, options, meanwhile)
         try:
             wait_until(lambda: not job.alive(), float("inf"), POLL_S, watch.look)
         except BaseException as error:
@@ -75,7 +77,7 @@ def execute(
             raise
         with interrupts.deferred():
             watch.begin()  # it may have been quick
-            ended = _ended(watch.job or watch.seen())
+            ended = _ended(watch.seen())
             _cancel(own)
             if watch.begun:
                 made_on(watch.node, run_dir, asked)
@@ -86,8 +88,10 @@ def _outcome(attempt: Attempt, watch: _Watch, ended: str | None, asked: Mapping[
     """What the job came to. Raises HarnessError where that says nothing of what was measured."""
     if watch.job is None:
         attempt.give_up()
+        told = "" if end.said == SILENT else f" ({end.said})"
         raise HarnessError(
-            f"srun ended with code {end.code} and started no job, or one that ended at once; see srun's own message"
+            f"srun ended with code {end.code} and started no job, or one that ended at once{told}; "
+            "see srun's own message"
         )
     where = f"job {watch.job}{f' on {watch.node}' if watch.node else ''}"
     # One that ended well counts, though its time was over, or it was cancelled, while it tidied up.
@@ -95,21 +99,32 @@ def _outcome(attempt: Attempt, watch: _Watch, ended: str | None, asked: Mapping[
         attempt.give_up()
         attempt.note("slurm", watch.job, watch.node, ended or "lost", asked)
         raise HarnessError(_slurm.lost(where, ended))
+    if not watch.begun and not attempt.complete() and end.code != StorageError.EXIT:
+        attempt.give_up()
+        attempt.note("slurm", watch.job, watch.node, ended or "unknown", asked)
+        said = None if end.said == SILENT else end.said
+        raise HarnessError(_slurm.at_once(where, end.code, said, attempt.dir.parent.parent, sys.executable))
     attempt.keep() if attempt.complete() else attempt.give_up()
     attempt.note("slurm", watch.job, watch.node, ended or "unknown", asked)
     return end
 
 
 class _Watch(Watch):
-    def __init__(self, own: str, *rest: Any) -> None:
+    """`before`: jobs of the sweep that Slurm knew before this one."""
+
+    def __init__(self, own: str, before: Collection[str], *rest: Any) -> None:
         super().__init__(*rest)
-        self._own = own
+        self._own, self._before = own, before
         self._started: float | None = None  # when Slurm gave it a node
         self._asked, self._said = 0.0, ""
 
     def seen(self) -> str | None:
-        """The job's id, where it never said so itself."""
-        self.job = self.job or next((one.id for one in _queue(self._own) or ()), None)
+        """The id of the job, and its node, where it never said so itself: Slurm remembers one that has ended."""
+        if self.job is None or self.node is None:
+            known = _queue(self._own, ended=True) or ()
+            new = [one for one in known if (one.id == self.job if self.job else one.id not in self._before)]
+            if new:
+                self.job, self.node = new[0].id, new[0].node or None
         return self.job
 
     def wait(self, now: float) -> None:
@@ -180,9 +195,11 @@ def _binds() -> bool:
     return re.search(r"^TaskPlugin\s*=\s*(task/none|\(null\))?\s*$", said, re.MULTILINE) is None
 
 
-def _queue(own: str) -> list[_slurm.Job] | None:
-    """The jobs of this name; None where Slurm does not say."""
-    said = _ask("squeue", "--noheader", f"--name={own}", "--format=%i|%T|%r|%N")
+def _queue(own: str, ended: bool = False) -> list[_slurm.Job] | None:
+    """The jobs of this name that have not ended, or with `ended` all that Slurm remembers; None where it does not
+    say."""
+    states = ("--states=all",) if ended else ()
+    said = _ask("squeue", "--noheader", f"--name={own}", *states, "--format=%i|%T|%r|%N")
     return None if said is None else _slurm.queued(said)
 
 

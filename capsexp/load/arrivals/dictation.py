@@ -36,6 +36,9 @@ class Settings(LoadConfig):
     def size(self) -> str | None:
         return "users"
 
+    def spread_s(self, text: str = "") -> float:
+        return (self.turns - 1) * self.think_s
+
     def sized(self, size: float, requests: int) -> Sized:
         users, more = round(size), max(FEWEST_TURNS, ceil(requests / size))
         turns = 1 + more

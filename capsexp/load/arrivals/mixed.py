@@ -53,6 +53,9 @@ class Settings(LoadConfig):
         values = {f"classes.{kind}.{key}": value for key, value in own.values.items() if key not in WHOLE}
         return Sized({**values, **whole}, own.requests, kind)
 
+    def spread_s(self, text: str = "") -> float:
+        return max((part.load.spread_s() for part in self.parts().values()), default=0.0)
+
     def by_class(self) -> dict[str, LoadConfig]:
         return {kind: part.load for kind, part in self.parts().items()}
 

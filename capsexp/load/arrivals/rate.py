@@ -89,6 +89,9 @@ class Settings(Open):
     def size(self) -> str | None:
         return "rate" if self.unit == "requests" else None
 
+    def spread_s(self, text: str = "") -> float:
+        return self.duration_s
+
     def sized(self, size: float, requests: int) -> Sized:
         lasts = max(LEAST_S, requests / size)
         values = {"rate": size, "duration_s": lasts, "timeout": max(self.timeout, 4 * lasts)}

@@ -31,6 +31,10 @@ class Settings(LoadConfig):
     )
     speed: float = setting(1.0, "factor by which time is compressed; 2: half the time", above=True, high=1e4)
 
+    def spread_s(self, text: str = "") -> float:
+        due = [at for at, _ in _rows(self, text)]
+        return (max(due) - min(due)) / self.speed if due else 0.0
+
     def problems(self) -> Iterator[str]:
         yield from super().problems()
         if self.csv is None:

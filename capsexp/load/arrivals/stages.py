@@ -22,6 +22,9 @@ class Settings(Open):
     rates: list[float] = setting([1.0, 2.0, 4.0], "rate of each step, in `unit`", high=1e5, above=True)
     step_s: float = setting(30.0, "duration of each step, s", above=True, high=1e6)
 
+    def spread_s(self, text: str = "") -> float:
+        return self.step_s * len(self.rates)
+
     def problems(self) -> Iterator[str]:
         yield from super().problems()
         if not self.rates:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # what opens sweeps reports on them as well
 
 HEADERS = ("configuration", "figure", "before", "after", "ratio", "95 % interval", "reading")
 READINGS = {True: say("different"), False: say("no difference seen"), None: say("too few trials to say")}
+APART = say("not as many texts")  # of a time that is not compared
 _SWEEP = Column("sweep", say("sweep"))
 _LONGEST = 200  # characters of a value
 
@@ -28,7 +29,8 @@ _LONGEST = 200  # characters of a value
 @dataclass(frozen=True)
 class Pair:
     """A sweep against the first one. `unlike`: why their ratios are not of the same work; `changes`: what differs in
-    environment and settings, each as (name, rows)."""
+    environment and settings, each as (name, rows); `apart`: configurations of which the one sweep had more texts before
+    the last one than the other, and `texts` how many."""
 
     number: int
     name: str
@@ -39,6 +41,8 @@ class Pair:
     alone: list[str]
     changes: list[tuple[Words, list[list[str]]]]
     models: list[str]
+    apart: frozenset[str]
+    texts: list[str]
 
     @property
     def changed(self) -> list[Difference]:
@@ -65,7 +69,8 @@ class Pair:
             values = (tables.shown(one.metric, value) for value in (one.before, one.after))
             numbers = *values, tables.number(one.ratio, 3)
             figure, interval = say(BY_TAG[one.metric].header), tables.interval(one.ci95, 3)
-            found.append([one.key, figure, *numbers, interval, READINGS[one.different]])
+            unequal = one.key in self.apart and one.metric.startswith(differences.WAITS)
+            found.append([one.key, figure, *numbers, interval, APART if unequal else READINGS[one.different]])
         return found
 
 
@@ -87,6 +92,7 @@ def made(sweeps: Sequence[Swept]) -> str:
 def _pair(number: int, old: Swept, new: Swept) -> Pair:
     before, after = old.observed, new.observed
     counted = differences.counting(before), differences.counting(after)
+    apart = differences.texts(*counted)
     environments = [one.files.environment for one in (old, new)]
     mine, theirs = ({k: v for k, v in one.items() if k != "models"} for one in environments)
     return Pair(
@@ -98,6 +104,7 @@ def _pair(number: int, old: Swept, new: Swept) -> Pair:
             (say("Settings"), _listed(differences.configurations(before, after))),
         ],
         differences.models(*(one.get("models") for one in environments)),
+        frozenset(apart), [f"{key}: {then:.3g} / {now:.3g}" for key, (then, now) in apart.items()],
     )  # fmt: skip
 
 
