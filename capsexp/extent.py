@@ -17,6 +17,7 @@ UNKNOWN_SIZE = (0, 0xFFFFFFFF)  # what a WAV's writer leaves where it could not 
 KNOWN_CHUNKS = frozenset(
     {b"LIST", b"INFO", b"id3 ", b"ID3 ", b"bext", b"fact", b"cue ", b"smpl", b"iXML", b"JUNK", b"PEAK"}
 )
+EXACT_S = 5e-5  # less than a sample of what we decode to: frames of FLAC are numbered, and nothing is left out
 FLAC_START = b"fLaC\0\0\0\x22"
 
 
@@ -121,7 +122,7 @@ def _flac(data: Bytes, start: int) -> Extent | None:
         held += last / rate
         if begin == start and total:
             claimed = total / rate
-    return Extent(held, claimed)
+    return Extent(held, claimed, EXACT_S)
 
 
 def _last_flac_frame(data: Bytes, begin: int, end: int, fixed: int, bits: int) -> int | None:

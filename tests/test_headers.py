@@ -203,6 +203,8 @@ def test_sizes_in_a_wav_never_hide_audio(
 
 
 @settings(max_examples=20)
+@example(15_680)
+@example(15_990)
 @given(total=st.integers(0, 2**36 - 1))
 def test_the_length_in_a_flac_never_hides_audio(tmp_path_factory: pytest.TempPathFactory, total: int) -> None:
     content = bytearray(FLAC)

@@ -94,7 +94,7 @@ def test_another_configuration_sample_or_code_is_said_and_run_again(
     assert zeros(bench.out) == before
     assert json.loads((bench.out / "report.json").read_text())["thresholds"]["speedup"] == 1.1
     assert resume(bench, "engine.rtf=0.03") == 2  # resuming only adds
-    assert re.search(r"workers=1 and 1 more was made with other settings.*redo=changed$", bench.stderr.strip())
+    assert re.search(r"workers=1 and 1 more was made with other settings.*redo=changed to repeat", bench.stderr.strip())
     assert zeros(bench.out) == before
     assert resume(bench, "engine.rtf=0.03", "redo=changed") == 0
     assert "was made with other settings" in bench.stderr
