@@ -236,7 +236,7 @@ def test_a_configuration_without_room_is_refused(bench: Bench) -> None:
     [
         (
             ("server=command", "server.cmd='sleep 60 {port}'", "server.ready_timeout=.5", "reference=off"),
-            "not ready in server.ready_timeout",
+            "not ready within server.ready_timeout",
         ),
         (("server=command", "server.cmd=\"python -c 'import nothing_of_the_kind' {port}\""), "nothing_of_the_kind"),
         (("server=command", "server.cmd=sh -c 'exec nothing_of_the_kind' {port}"), "nothing_of_the_kind"),
