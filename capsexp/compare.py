@@ -20,7 +20,6 @@ from capsexp.sweeps import Swept, opened
 
 HEADERS = ("configuration", "figure", "before", "after", "ratio", "95 % interval", "")
 WORDS = {True: "different", False: "no difference seen", None: "too few trials to say"}
-APART = "not as many texts"  # of a time that is not compared
 
 
 def main(argv: Sequence[str]) -> int:
@@ -50,7 +49,7 @@ def side_by_side(old: Swept, new: Swept) -> str:
         [
             f.key, f.metric, shown(f.metric, f.before), shown(f.metric, f.after), number(f.ratio, 3),
             interval(f.ci95, 3),
-            APART if f.key in apart and f.metric.startswith(differences.WAITS) else WORDS[f.different],
+            differences.APART if f.apart(apart) else WORDS[f.different],
         ]
         for f in found
     ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import geometric_mean
 from typing import Any
@@ -22,7 +22,8 @@ _MACHINE = ("cpu", "cpus_usable")  # likewise, of an environment
 
 # Such times compare like with like only where both servers sent about as many texts before the last one: each costs the
 # server time, and one who has read most of a text waits for something else than one who has seen nothing of it.
-WAITS = ("latency", "stop_to_text", "lag")  # metrics by how they begin
+_WAITS = ("latency", "stop_to_text", "lag")  # metrics by how they begin
+APART = "not as many texts"  # of such a time that is not compared
 ALIKE_TEXTS = 1.25  # times as many are still about as many
 UNEQUAL = "Not as many texts before the last one, so latency, stop-to-text and lag do not compare like with like:"
 
@@ -40,6 +41,10 @@ class Difference:
     ratio: float
     ci95: statistics.Interval | None
     different: bool | None
+
+    def apart(self, texts: Container[str]) -> bool:
+        """Whether it does not compare like with like, as its configuration is one of those with other `texts`."""
+        return self.key in texts and self.metric.startswith(_WAITS)
 
 
 def ratios(before: Mapping[str, Trials], after: Mapping[str, Trials]) -> list[Difference]:

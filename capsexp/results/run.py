@@ -7,11 +7,13 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from capsexp.errors import HarnessError, LastingError
 from capsexp.results.verdicts import Status
 
 SCHEMA = 2  # of run.json; 1 held figures beside the facts, which are not looked at
 READ = (1, 2)
-HARNESS, SETTINGS = FAILURES = ("harness", "settings")  # of ours; after SETTINGS another run would fail the same
+# Of ours; after SETTINGS another run would fail the same.
+HARNESS, SETTINGS = FAILURES = (HarnessError.failure, LastingError.failure)
 # Settings, or facts of a machine or an engine, as any version wrote them: looked at where they are used.
 Tree: TypeAlias = Mapping[str, Any]
 

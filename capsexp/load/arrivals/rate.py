@@ -100,7 +100,7 @@ class Settings(Open):
     def problems(self) -> Iterator[str]:
         yield from super().problems()
         if self.duration_s >= self.timeout:
-            yield f"load.duration_s: {self.duration_s:g} s is no less than load.timeout={self.timeout:g}; raise it"
+            yield f"load.duration_s: {self.duration_s:g} s is no less than load.timeout={self.timeout:g}; raise that"
 
 
 def plan(config: Settings, given: Given) -> Plan:

@@ -30,7 +30,7 @@ class Settings(Open):
         if not self.rates:
             yield "load.rates: give the rate of each step, as [1,2,4]"
         if (whole := self.step_s * len(self.rates)) >= self.timeout:
-            yield f"load.step_s: all steps take {whole:g} s, no less than load.timeout={self.timeout:g}; raise it"
+            yield f"load.step_s: all steps take {whole:g} s, no less than load.timeout={self.timeout:g}; raise that"
 
 
 def plan(config: Settings, given: Given) -> Plan:

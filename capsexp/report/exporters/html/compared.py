@@ -21,7 +21,6 @@ if TYPE_CHECKING:  # what opens sweeps reports on them as well
 
 HEADERS = ("configuration", "figure", "before", "after", "ratio", "95 % interval", "reading")
 READINGS = {True: say("different"), False: say("no difference seen"), None: say("too few trials to say")}
-APART = say("not as many texts")  # of a time that is not compared
 _SWEEP = Column("sweep", say("sweep"))
 _LONGEST = 200  # characters of a value
 
@@ -69,8 +68,8 @@ class Pair:
             values = (tables.shown(one.metric, value) for value in (one.before, one.after))
             numbers = *values, tables.number(one.ratio, 3)
             figure, interval = say(BY_TAG[one.metric].header), tables.interval(one.ci95, 3)
-            unequal = one.key in self.apart and one.metric.startswith(differences.WAITS)
-            found.append([one.key, figure, *numbers, interval, APART if unequal else READINGS[one.different]])
+            reading = say(differences.APART) if one.apart(self.apart) else READINGS[one.different]
+            found.append([one.key, figure, *numbers, interval, reading])
         return found
 
 
