@@ -1,19 +1,21 @@
 import sys
+from importlib.util import find_spec
+
+_NEEDED = ("hydra", "omegaconf", "msgspec", "numpy", "psutil", "websockets")
 
 
 def main() -> None:
     """The console script, too."""
-    try:
-        from capsexp.cli import entry
-    except KeyboardInterrupt:  # importing takes a second
-        sys.exit(130)
-    except ModuleNotFoundError as error:
-        if (error.name or "capsexp").partition(".")[0] == "capsexp":
-            raise
+    missing = next((name for name in _NEEDED if find_spec(name) is None), None)
+    if missing:
         sys.exit(
-            f"capsexp: {error.name} is not installed for {sys.executable}; activate the environment that capsexp was "
+            f"capsexp: {missing} is not installed for {sys.executable}; activate the environment that capsexp was "
             "installed into (source .venv/bin/activate), or install it: pip install -e ."
         )
+    try:
+        from capsexp.cli import entry
+    except KeyboardInterrupt:
+        sys.exit(130)
     entry()
 
 

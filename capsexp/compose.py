@@ -1,16 +1,11 @@
-"""Overrides -> Config, by Hydra, which composes and answers questions about that; what is run is not its business."""
+"""Overrides -> Config, by Hydra, which composes; what is run is not its business."""
 
 from __future__ import annotations
 
-import logging
-import os
 import re
-import sys
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import hydra
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_search_path import ConfigSearchPath
@@ -42,7 +37,7 @@ def raw(
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(folder, version_base="1.3", job_name="capsexp"):
-            return hydra_compose(config_name, _fitted(overrides, config_name), return_hydra_config=with_hydra)
+            return hydra_compose(config_name, fitted_to(overrides, config_name), return_hydra_config=with_hydra)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise ConfigError(one_line(error)) from None
 
@@ -52,39 +47,7 @@ def compose(overrides: Sequence[str], config_dir: Path | None = None, config_nam
     return resolve(raw(overrides, config_dir, config_name))
 
 
-def answer(config_dir: Path | None, config_name: str, argv: Sequence[str]) -> int:
-    """Let Hydra answer one of its own flags (--cfg, --help, --hydra-help, ...), among `argv`; returns its exit code.
-    Raises ConfigError with one line."""
-    path, config_name = tree(config_dir, config_name)
-    overrides = [quote_override(word) for word in argv if not word.startswith("-")]
-    flags = [word for word in argv if word.startswith("-")]
-    GlobalHydra.instance().clear()
-    try:
-        with initialize_config_dir(path, version_base="1.3", job_name="capsexp"):
-            overrides = _fitted(overrides, config_name)
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
-        raise ConfigError(one_line(error)) from None
-    before = sys.argv
-    sys.argv = ["capsexp", *overrides, *flags]
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # raise instead of printing and leaving with its own code
-    warnings.filterwarnings("ignore", category=UserWarning, module="hydra")
-    logging.captureWarnings(False)
-    try:
-        hydra.main(version_base="1.3", config_path=path, config_name=config_name)(_nothing)()
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
-        raise ConfigError(one_line(error)) from None
-    except SystemExit as error:
-        return int(error.code or 0)
-    finally:
-        sys.argv = before
-    return 0
-
-
-def _nothing(config: DictConfig) -> None:
-    """What Hydra is to launch: it was asked a question."""
-
-
-def _fitted(overrides: Sequence[str], config_name: str) -> list[str]:
+def fitted_to(overrides: Sequence[str], config_name: str) -> list[str]:
     """As the tree that Hydra was given takes them: trees of older archives have no preset among their defaults."""
     if not any(key_of(o) == PRESET for o in overrides):
         return fitted(overrides, has_preset=True)

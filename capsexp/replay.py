@@ -12,6 +12,7 @@ from tabulate import tabulate
 from capsexp import archive, cli, escape, trust
 from capsexp.analysis import metrics
 from capsexp.analysis.metrics.metric import Metric, Place
+from capsexp.argv import split_argv
 from capsexp.errors import ArchiveError, ConfigError
 from capsexp.experiment import own_schedules
 from capsexp.files import note, tell
@@ -30,9 +31,9 @@ def main(argv: Sequence[str]) -> int:
         overrides = [word for word in argv[1:] if word != trust.TRUST]
         plan = _plan(folder)
         words = line(plan, folder, overrides)
-        composed, _, valued = cli.split_argv(words)
+        composed, _, valued = split_argv(words)
         tree = trust.Tree(folder / "conf", valued["--config-name"])
-        tables = own_schedules.own(folder, plan.schedules, cli.split_argv(plan.argv)[0])
+        tables = own_schedules.own(folder, plan.schedules, split_argv(plan.argv)[0])
         own = [*_own_audio(folder), *tables.values()]
         found = trust.surprises(tree, composed, [*overrides, *own])
         trust.ask(source.name, found, trust.TRUST in argv)
@@ -55,7 +56,7 @@ def _before(folder: Path) -> Report | None:
 def line(sweep: Sweep, folder: Path, overrides: Sequence[str]) -> list[str]:
     """The archived command with its own conf/, audio and tables of load=schedule; what is given now replaces
     what was given then."""
-    old, flags, valued = cli.split_argv(sweep.argv)
+    old, flags, valued = split_argv(sweep.argv)
     flags = [flag for flag in flags if flag in ("-m", "--multirun")]  # Hydra has some that read pickles
     given = {key_of(o) for o in overrides} | {"hydra.sweep.dir"}
     overrides = [o for o in overrides if not o.startswith("hydra.sweep.dir=")]

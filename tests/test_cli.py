@@ -405,7 +405,7 @@ def test_whoever_calls_main_gets_their_signals_back(audio_dir: Path, tmp_path: P
 
 
 def test_flags_and_overrides_in_any_order() -> None:
-    from capsexp.cli import split_argv
+    from capsexp.argv import split_argv
 
     line = ["workers=1,2", "-m", "trials=2", "--config-dir", "x", "name=y", "--cfg", "job"]
     assert split_argv(line) == (["workers=1,2", "trials=2", "name=y"], ["-m", "--cfg=job"], {"--config-dir": "x"})
@@ -444,18 +444,27 @@ def test_closed_streams_change_nothing() -> None:
         assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_ctrl_c_while_modules_are_imported_is_no_traceback() -> None:
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        ("capsexp.cli", ""),
+        ("capsexp.compose", "capsexp: interrupted\n"),
+        ("capsexp.main_job", "capsexp: interrupted\n"),
+    ],
+)
+def test_ctrl_c_while_modules_are_imported_is_no_traceback(module: str, said: str) -> None:
     script = (
         "import runpy, sys\n"
         "class Finder:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name == 'capsexp.compose':\n"
+        f"        if name == {module!r}:\n"
         "            raise KeyboardInterrupt\n"
         "sys.meta_path.insert(0, Finder())\n"
         "runpy.run_module('capsexp', run_name='__main__')\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert (done.returncode, done.stderr) == (130, "")
+    command = [sys.executable, "-c", script, "workers=1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert (done.returncode, done.stderr) == (130, said)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody can remove the folder that one is in")

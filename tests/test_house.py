@@ -30,7 +30,7 @@ FLOORS = (
         "runfiles",
         "waiting",
     ),
-    ("begin", "lifeline", "cgroup", "extent", "placement", "protocol", "ray_connection"),
+    ("argv", "begin", "lifeline", "cgroup", "extent", "placement", "protocol", "ray_connection"),
     ("files", "plugins", "segments", "commandline", "address", "machine", "topology", "audio"),
     ("csvfile", "debug", "lock", "plugpoints", "setting"),
     ("engines", "targets", "load", "server.core"),
@@ -47,6 +47,7 @@ FLOORS = (
     ("untrusted",),
     ("trust",),
     ("resume", "run"),
+    ("main_job", "questions"),
     ("cli",),
     ("replay", "compare", "check", "plan", "selftest", "__main__"),
 )

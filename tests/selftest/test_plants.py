@@ -8,7 +8,7 @@ import pytest
 
 from capsexp import compose
 from capsexp.analysis.metrics import BY_TAG
-from capsexp.cli import split_argv
+from capsexp.argv import split_argv
 from capsexp.config import conf_dir, to_dict
 from capsexp.errors import ConfigError
 from capsexp.experiment.sweep import Planned, PlannedSweep, plan

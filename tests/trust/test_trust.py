@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from capsexp import archive, cli, compose, replay, trust
+from capsexp import archive, compose, replay, trust
+from capsexp.argv import split_argv
 from capsexp.config import Config, conf_dir, to_dict
 from capsexp.errors import ArchiveError, ConfigError
 from capsexp.experiment.sweep import plan
@@ -224,7 +225,7 @@ def test_what_replays_without_a_question_only_measures(
         except (ArchiveError, ConfigError) as error:
             assert "\n" not in str(error)  # noqa: PT017 (most are refused)
             return
-    overrides, _, valued = cli.split_argv(given[0])
+    overrides, _, valued = split_argv(given[0])
     conf, name = Path(valued["--config-dir"]), valued["--config-name"]
     sweep = plan(overrides, conf, name)
     assert sweep.planned

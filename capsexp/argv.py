@@ -1,0 +1,24 @@
+"""The words of a command line, by kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+_VALUED = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p")
+
+
+def split_argv(argv: Sequence[str]) -> tuple[list[str], list[str], dict[str, str]]:
+    """Overrides, bare flags, and flags with a value: Hydra's own parser fails on an override that follows a flag."""
+    overrides, flags, valued = [], [], {}
+    rest = iter(argv)
+    for word in rest:
+        name, equals, value = word.partition("=")
+        if name in _VALUED:
+            valued[name] = value if equals else next(rest, "")
+        elif word in ("--cfg", "-c", "--info", "-i"):
+            flags.append(f"--{'cfg' if 'c' in word else 'info'}={next(rest, 'job')}")
+        elif word.startswith("-"):
+            flags.append(word)
+        else:
+            overrides.append(word)
+    return overrides, flags, valued

@@ -1,0 +1,100 @@
+"""Flags that ask about the settings (--help, --cfg, --info, ...): Hydra answers them, but for --help."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import string
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import hydra
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from capsexp.compose import fitted_to, one_line, tree
+from capsexp.errors import ConfigError
+from capsexp.experiment.combinations import combinations, split
+from capsexp.files import tell
+from capsexp.overrides import key_of, quote_override
+
+_HELP = ("--help", "-h")
+_SEVERAL = ("-m", "--multirun")
+
+
+def answer(overrides: Sequence[str], flags: Sequence[str], config_dir: Path | None, config_name: str) -> int:
+    """The exit code. Raises ConfigError with one line."""
+    if any(flag.startswith(("--cfg", "--info")) for flag in flags):
+        _one_configuration(overrides, flags)
+    path, config_name = tree(config_dir, config_name)
+    overrides = [quote_override(o) for o in overrides]
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(path, version_base="1.3", job_name="capsexp"):
+            overrides = fitted_to(overrides, config_name)
+            if set(flags) <= {*_HELP, *_SEVERAL}:
+                tell(_help(overrides, config_name))
+                return 0
+        return _hydras_own([*overrides, *flags], path, config_name)
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise ConfigError(one_line(error)) from None
+
+
+def _help(overrides: list[str], config_name: str) -> str:
+    """As Hydra shows it, which copies the whole tree for each group and takes twice as long."""
+    config = hydra_compose(config_name, overrides, return_hydra_config=True)
+    template = string.Template(config.hydra.help.template)
+    with open_dict(config):
+        del config["hydra"]
+    return template.safe_substitute(APP_CONFIG_GROUPS="\n".join(_groups()) + "\n", CONFIG=OmegaConf.to_yaml(config))
+
+
+def _groups(parent: str = "") -> Iterator[str]:
+    """A line for each, with its options."""
+    loader = GlobalHydra.instance().config_loader()
+    for name in sorted(loader.list_groups(parent)):
+        group = f"{parent}/{name}" if parent else name
+        if group == "hydra":
+            continue
+        folders = [source for source in loader.get_sources() if source.is_group(group)]
+        options = {one for source in folders for one in source.list(group, ObjectType.CONFIG)}
+        if options:
+            yield f"{group}: {', '.join(sorted(options))}"
+        yield from _groups(group)
+
+
+def _hydras_own(words: list[str], path: str, config_name: str) -> int:
+    before = sys.argv
+    sys.argv = ["capsexp", *words]
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # raise instead of printing and leaving with its own code
+    warnings.filterwarnings("ignore", category=UserWarning, module="hydra")
+    logging.captureWarnings(False)
+    try:
+        hydra.main(version_base="1.3", config_path=path, config_name=config_name)(_nothing)()
+    except SystemExit as error:
+        return int(error.code or 0)
+    finally:
+        sys.argv = before
+    return 0
+
+
+def _nothing(config: DictConfig) -> None:
+    """What Hydra is to launch: it was asked a question."""
+
+
+def _one_configuration(overrides: Sequence[str], flags: Sequence[str]) -> None:
+    """Hydra shows one configuration: raises ConfigError with the line for one of a sweep's."""
+    swept, _ = split(overrides)
+    if swept:
+        names = {key_of(o): o for o in combinations(swept)[0]}
+        shown = [word for f in flags if f not in _SEVERAL for word in f.split("=")]
+        line = [names.get(key_of(o), o) for o in overrides] + shown
+        raise ConfigError(f"{' '.join(swept)}: shows one configuration at a time: python -m capsexp {shlex.join(line)}")
