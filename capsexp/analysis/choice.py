@@ -48,7 +48,8 @@ class Choice:
 
 
 def choose(found: Sequence[Configuration], tolerance: float) -> Choice | None:
-    """Of configurations that answer one question, without injected faults. None where each fails a limit.
+    """Of configurations that answer one question, without injected faults. None where each fails a limit or none has a
+    run that counts.
     While nothing with more workers passes and something is open, values alone choose, and decide nothing."""
     found = [c for c in found if c.fault.kind == "none" and c.dropped is None]
     known = [c for c in found if speed(c) and c.workers and c.status == Status.OK and not failed(c)]
@@ -60,7 +61,7 @@ def choose(found: Sequence[Configuration], tolerance: float) -> Choice | None:
     answered = bool(sure) and (any(c.adds_workers for c in sure) or not any(c.adds_workers for c in unsure))
     rest = wanting if answered else [c for c in known if c not in sure]
     candidates = sure + [c for c in rest if gates.keeps_all(c)]
-    if not candidates:
+    if not candidates or all(c.verdict == Verdict.INVALID for c in candidates):
         return None
     chosen = best(candidates, tolerance)
     passing = best(sure, tolerance) if sure else None

@@ -54,7 +54,7 @@ def use(c: Configuration, cpus: float, concurrency: int = 0) -> Use:
     beside = ((shares["client"] or 0.0) + (shares["monitor"] or 0.0)) / cpus
     return Use(
         c.workers or 1, c.threads or 1, cpus, None if server is None else server + beside,
-        where.gateway_busy if c.timeline else shares["gateway"], shares["client"],
+        where.gateway_busy if c.timeline or not c.value("cpu_workers_s") else shares["gateway"], shares["client"],
         sum(busy) / len(busy) if busy else None, where.queue_empty, where.client_waiting, concurrency,
     )  # fmt: skip
 
@@ -125,7 +125,7 @@ def _of_run(c: Configuration, figures: Figures, makespan: float, cpus: float, co
     beside = ((cpu.client_s or 0.0) + (cpu.monitor_s or 0.0)) / (makespan * cpus)
     return Use(
         c.workers or 1, c.threads or 1, cpus, system if cpu.utilisation is None else cpu.utilisation + beside,
-        None if cpu.gateway_s is None else cpu.gateway_s / makespan,
+        None if cpu.receiving_s is None else cpu.receiving_s / makespan,
         None if cpu.client_s is None else cpu.client_s / makespan,
         sum(busy) / len(busy) if busy else None, where.queue_empty, where.client_waiting, concurrency,
         system,

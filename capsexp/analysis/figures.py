@@ -42,6 +42,11 @@ class Cpu:
     system_percent: float | None = None
 
     @property
+    def receiving_s(self) -> float | None:
+        """Of the gateway, where workers are processes of their own; else it is their time as well."""
+        return self.gateway_s if self.workers_s else None
+
+    @property
     def server_s(self) -> float | None:
         if self.gateway_s is None and self.workers_s is None:
             return None

@@ -31,7 +31,7 @@ def shares(
     start, end = span
     done = [s for s in segments if s["status"] == "ok" and s["started_s"] is not None]
     sending = [(r["start_s"], r["sent_s"]) for r in requests if r["start_s"] is not None and r["sent_s"] is not None]
-    gateway, client = figures.cpu.gateway_s, figures.cpu.client_s
+    gateway, client = figures.cpu.receiving_s, figures.cpu.client_s
     if end - start < FEWEST_TICKS * run.group("monitor")["interval"]:
         gateway = None
     waiting = covered([(s["queued_s"], s["started_s"]) for s in done], (start, end))

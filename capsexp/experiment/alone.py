@@ -23,7 +23,7 @@ from capsexp.config import Config, LoadConfig, without_labels, worker_count
 from capsexp.counts import counted
 from capsexp.errors import ConfigError, HarnessError, LastingError, ServerError
 from capsexp.experiment import deadlines, environment, launch, readiness
-from capsexp.experiment.child import POLL_S, Child
+from capsexp.experiment.child import LOOK_S, Child
 from capsexp.experiment.fingerprint import of_samples
 from capsexp.files import read_json, storing
 from capsexp.load import LOADS
@@ -78,7 +78,7 @@ def _ask(config: Config, folder: Path, say: Callable[[str], None]) -> Reference:
         common = launch.told(asked, folder, time.monotonic())
         server, client, url = launch.of_one_user(asked, folder, common, stack, say)
         firsts = _make_ready(config, folder, server, client, url)
-        wait_until(lambda: not client.alive(), deadlines.load(asked), POLL_S, interrupts.check)
+        wait_until(lambda: client.wait(LOOK_S), deadlines.load(asked), 0.0, interrupts.check)
         client.check_storage()
         if client.alive() or client.process.returncode or (took := read_client(folder)) is None:
             kind = LastingError if client.process.returncode == ConfigError.EXIT else HarnessError

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from capsexp import samples
 from capsexp.config import Config, worker_count
 from capsexp.counts import counted
-from capsexp.experiment import environment, expected, reference
+from capsexp.experiment import alone, environment, expected, reference
 from capsexp.experiment.further import foretold
 from capsexp.experiment.reference_part import PART_S, START_S
 from capsexp.experiment.repeats import Pace, decide, expected_s, key
@@ -94,7 +94,7 @@ def lines(sweep: PlannedSweep, due: Sequence[Config]) -> list[str]:
         due, lambda config: paces.get(id(config)), sweep.worker_counts, cpus, lambda config: least.get(id(config))
     )
     seen = [earlier[1] for earlier in found.values() if earlier is not None]
-    said = [f"machine: {machine}", f"runs: {_runs(sweep, due)}", f"time: {_time(told, seen)}"]
+    said = [f"machine: {machine}", f"runs: {_runs(sweep, due)}", f"time: {_time(told, seen)}{_asked(due, found)}"]
     return [*said, f"then: {further}"] if (further := foretold(sweep).removeprefix("; then ")) else said
 
 
@@ -120,3 +120,15 @@ def _time(told: Forecast, seen: Sequence[Path]) -> str:
         return f"at least {about}; {later if told.reference_tells else 'to which waiting for the last texts is added'}"
     where = f", estimated from {from_here(seen[0])}" if seen else ""
     return f"{about}{where}"
+
+
+def _asked(due: Sequence[Config], known: Mapping[int, object]) -> str:
+    """What a server is asked for before the loads, where nobody knows yet how long that takes."""
+    unknown = [config for config in due if config.reference.name == "server" and known[id(config)] is None]
+    settings = len({alone.digest(config) for config in unknown})
+    if not settings:
+        return ""
+    clips = counted(len(samples.paths(unknown[0].samples)), "sample")
+    return (
+        f"; before the loads, the server is asked for {clips} {alone.ASKINGS * settings} times, one request at a time"
+    )

@@ -84,7 +84,9 @@ class Further:
         if disturbed:
             key, trial = disturbed[0]
             runs = [run for c in report.configurations if c.key == key for run in c.validity.runs if run.trial == trial]
-            why = validity.kinds(reason.code for run in runs for reason in run.reasons) or "disturbed"
+            reasons = [reason for run in runs for reason in run.reasons]
+            why = validity.kinds(reason.code for reason in reasons) or "disturbed"
+            why += f": {reasons[-1].reason}" if reasons else ""
             note(f"{key}, trial {trial} is repeated, as no run of it counts ({why})")
         elif wanted:
             for line in _said(report.trials.open):

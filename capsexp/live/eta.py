@@ -30,10 +30,12 @@ class Ended:
 
 @dataclass(frozen=True)
 class Ahead:
-    """A run to come; `expected_s`: what its load takes, going by the reference, where that is known."""
+    """A run to come; `expected_s`: what its load takes, going by the reference, where that is known. `gap_s`: from the
+    end of the run before to its beginning, where such a gap has been seen."""
 
     key: str
     expected_s: float | None = None
+    gap_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -60,15 +62,15 @@ class Left:
     sweep_s: float | None
 
 
-def left(ended: Sequence[Ended], now: AtWork | None, ahead: Sequence[Ahead], between_s: float | None = None) -> Left:
-    """`between_s`: from the end of a run to the beginning of the next, where that has been seen."""
+def left(ended: Sequence[Ended], now: AtWork | None, ahead: Sequence[Ahead]) -> Left:
+    """Of the run at work, and of all that are to come."""
     past = Past(ended, now, ahead)
     own = None if now is None else _of(now, past)
     each = [past.whole_s(run) for run in ahead]
     if (now is not None and own is None) or None in each:
         return Left(own, None)
-    between = BETWEEN_S if between_s is None else between_s
-    return Left(own, (own or 0.0) + sum(one + between for one in each if one is not None))
+    gaps = [BETWEEN_S if run.gap_s is None else run.gap_s for run in ahead]
+    return Left(own, (own or 0.0) + sum(gaps) + sum(one for one in each if one is not None))
 
 
 class Past:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from statistics import median
 
@@ -169,7 +169,6 @@ def time_left(known: Known) -> eta.Left:
         for run in runs
         if run.status is not None and run.began is not None and run.ended is not None
     ]
-    between = [max(0.0, b - a) for a, b in _between(runs)]
     at_work = None
     if now is not None and now.began is not None:
         progress, phase_now = known.progress, phase(known)
@@ -181,17 +180,29 @@ def time_left(known: Known) -> eta.Left:
         to_come = [now, *to_come]
     if known.over:
         return eta.Left(None, 0.0)
-    return eta.left(ended, at_work, [_ahead(run, known) for run in to_come], median(between) if between else None)
+    gaps, ahead, met = _gaps(runs), [], {run.key for run in runs if run not in to_come}
+    for run in to_come:
+        seen = (gaps[True] if run.key not in met else None) or gaps[False]
+        ahead.append(replace(_ahead(run, known), gap_s=median(seen) if seen else None))
+        met.add(run.key)
+    return eta.left(ended, at_work, ahead)
 
 
 def _ahead(run: RunSeen, known: Known) -> eta.Ahead:
     return eta.Ahead(run.key, known.expected.get(run.key))
 
 
-def _between(runs: Sequence[RunSeen]) -> list[tuple[float, float]]:
-    """The end of each run with the beginning of the next."""
+def _gaps(runs: Sequence[RunSeen]) -> dict[bool, list[float]]:
+    """From the end of each run to the beginning of the next, in s: before the first run of a configuration (True), for
+    which a reference may have to be made, and before others."""
     made = sorted((run for run in runs if run.began is not None), key=lambda run: run.began or 0.0)
-    return [(a.ended, b.began) for a, b in pairwise(made) if a.ended is not None and b.began is not None]
+    found: dict[bool, list[float]] = {True: [], False: []}
+    met = {run.key for run in made[:1]}
+    for before, run in pairwise(made):
+        if before.ended is not None and run.began is not None:
+            found[run.key not in met].append(max(0.0, run.began - before.ended))
+        met.add(run.key)
+    return found
 
 
 def _where(known: Known) -> str:

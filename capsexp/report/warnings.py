@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -34,6 +35,8 @@ def warnings(
     found = [*files.notes, *(f"{m.planned.key}, run {m.planned.num}: {m.why}" for m in files.missing if m.why)]
     if files.sweep.interrupted:
         found.append("the sweep was interrupted: missing runs are listed with their reasons")
+    for c in configurations:
+        found += survive(f"{c.key}: wrong texts", [], lambda c: list(_wrong(c)), c)
     found += [shared] if (shared := placements.shared_cores(files.environment)) else []
     found += survive("speed of the CPUs", [], lambda seen: list(_uneven(seen)), seen)
     for one in seen:
@@ -126,25 +129,30 @@ def _of_references(files: SweepFiles) -> Iterator[str]:
     references = list(files.references.values())
     unlike = {f.run.reference for f in files.runs if not all(one.deterministic for one in f.run.reference_runs)}
     for name, reference in files.references.items():
-        if reference.kind == "server":
-            yield from _of_server(reference)
-        elif not reference.deterministic or name in unlike:
+        if reference.kind != "server" and (not reference.deterministic or name in unlike):
             yield (
                 f"engine={reference.engine} is not deterministic: the reference's texts are not always the same, "
                 "so the engine itself may be why a text differs"
             )
-    yield from _unlike_alone([r for r in references if r.kind == "server"])
+    servers = [r for r in references if r.kind == "server"]
+    yield from _of_servers(servers)
+    yield from _unlike_alone(servers)
 
 
-def _of_server(reference: Reference) -> Iterator[str]:
-    if reference.again:
-        count, first = len(reference.again), min(reference.again)
+def _of_servers(references: Sequence[Reference]) -> Iterator[str]:
+    alike = defaultdict[tuple[str, ...], list[str]](list)  # settings, by the samples that were answered in two ways
+    for reference in references:
+        if reference.again:
+            alike[tuple(sorted(reference.again))].append(_setting(reference))
+        if reference.texts and not any(text.text for text in reference.texts.values()):
+            yield f"{_setting(reference)}: without load, the server returned no text for any sample: check its model"
+    for names, settings in alike.items():
         yield (
-            f"{_setting(reference)}: the server is not deterministic: without load, it gave two different texts for "
-            f"{count} of {counted(len(reference.texts), 'sample')} (the first: {first}); these texts are not compared"
+            f"{' and '.join(settings)}: the server is not deterministic: without load, it gave two different texts for "
+            f"{counted(len(names), 'sample')} (the first: {names[0]}), which {'is' if len(names) == 1 else 'are'} not "
+            "compared; have it decode without chance, and look what else a text depends on, such as what the same "
+            "worker heard before"
         )
-    if reference.texts and not any(text.text for text in reference.texts.values()):
-        yield f"{_setting(reference)}: without load, the server returned no text for any sample: check its model"
 
 
 def _unlike_alone(references: Sequence[Reference]) -> Iterator[str]:
@@ -183,6 +191,10 @@ def _of_configuration(c: Configuration, seen: Sequence[Seen], files: SweepFiles)
     yield from (f"{c.key}: {caveat}" for caveat in gates.caveats(c.gates, files.sweep.thresholds, 0))
     if c.incomplete:
         yield f"{c.key}: {c.incomplete}"
+
+
+def _wrong(c: Configuration) -> Iterator[str]:
+    """What failed, and what came out wrong: worth more than all that limits its times."""
     if c.status != Status.OK:
         yield f"{c.key}: {c.status}: {once(c.errors)}"
     if unlike := _UNLIKE.get(c.requests.unlike or ""):

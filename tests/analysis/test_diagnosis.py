@@ -77,6 +77,13 @@ def test_why_it_disappoints(change: dict[str, Any], said: str) -> None:
     assert any(said in sentence for sentence in diagnosis.causes(two, one, run, 4, LIMITS))
 
 
+def test_a_process_that_recognizes_as_well_is_no_gateway_that_binds() -> None:
+    """sherpa-onnx' threads, or pool=thread: what it used is the recognizers' time."""
+    one, two = report(made_run(1, 10.0), made_run(2, 9.0))
+    two, run = disappointing(two, cpu=replace(CPU, gateway_s=15.9, workers_s=None))
+    assert not any("gateway" in sentence for sentence in diagnosis.causes(two, one, run, 4, LIMITS))
+
+
 def test_workers_idle_says_what_they_waited_for() -> None:
     one, two = report(made_run(1, 10.0), made_run(2, 9.0))
     two, run = disappointing(two, worker_busy=(0.9, 0.1))

@@ -11,6 +11,7 @@ from capsexp.errors import ConfigError
 from capsexp.experiment import snapshot as keeping
 from capsexp.experiment.snapshot import keep, used
 from capsexp.experiment.sweep import plan
+from capsexp.questions import answer
 from capsexp.trust import composing
 
 NULL = ["engine=null", "trials=1"]
@@ -109,7 +110,7 @@ def test_a_preset_is_named_with_or_without_a_plus(
     assert {one.stem for one in used(sweep, folder, name)} == (
         {name, "config"} if tree == "older" else {name} - {"config"}
     )
-    assert compose.answer(folder, name, [word, "--cfg=job"]) == 0
+    assert answer([word], ["--cfg=job"], folder, name) == 0
     assert "name: quick" in capsys.readouterr().out
     several = plan([f"{word},stress", "hydra.sweeper.params=null", "trials=1"], folder, name)
     assert [run.config.name for run in several.planned] == ["quick", "stress"]

@@ -9,14 +9,14 @@ from capsexp.live.eta import AFTER_S, BESIDE_S, BETWEEN_S, Ahead, AtWork, Ended,
 
 def test_a_configuration_that_was_run_takes_as_long_again() -> None:
     ended = [Ended("workers=1", 30, 24), Ended("workers=1", 32, 26), Ended("workers=2", 18, 12)]
-    assert left(ended, None, [Ahead("workers=1"), Ahead("workers=2")], between_s=1).sweep_s == 31 + 18 + 2
+    assert left(ended, None, [Ahead("workers=1", gap_s=1), Ahead("workers=2", gap_s=1)]).sweep_s == 31 + 18 + 2
 
 
 def test_one_that_was_not_is_foretold_by_what_others_took_of_theirs() -> None:
     # It took twice as long as expected, and 6 s beside it.
     ended = [Ended("workers=1", 46, 40)]
-    ahead = [Ahead("workers=1", 20), Ahead("workers=2", 10)]
-    assert left(ended, None, ahead, between_s=0).sweep_s == 46 + (6 + 2 * 10)
+    ahead = [Ahead("workers=1", 20, 0), Ahead("workers=2", 10, 0)]
+    assert left(ended, None, ahead).sweep_s == 46 + (6 + 2 * 10)
 
 
 def test_before_any_has_ended_the_reference_tells() -> None:
@@ -26,18 +26,18 @@ def test_before_any_has_ended_the_reference_tells() -> None:
 
 def test_a_machine_that_took_long_to_begin_a_load_will_take_long_to_begin_the_next() -> None:
     now = AtWork(Ahead("workers=1", 20), elapsed_s=32, load_s=10, share=0.5)
-    assert left([], now, [Ahead("workers=2", 10)], between_s=0).sweep_s == (10 + AFTER_S) + (22 + AFTER_S + 10)
+    assert left([], now, [Ahead("workers=2", 10, 0)]).sweep_s == (10 + AFTER_S) + (22 + AFTER_S + 10)
 
 
 def test_without_a_reference_the_others_tell_and_before_them_nothing() -> None:
-    assert left([Ended("a", 10, 8), Ended("b", 30, 28)], None, [Ahead("c")], between_s=0).sweep_s == 20
+    assert left([Ended("a", 10, 8), Ended("b", 30, 28)], None, [Ahead("c", gap_s=0)]).sweep_s == 20
     assert left([], None, [Ahead("c")]).sweep_s is None
     assert left([], AtWork(Ahead("c"), 5.0), [Ahead("c", 1.0)]).now_s is None
 
 
 def test_one_that_failed_at_once_says_nothing_of_those_that_will_not() -> None:
     ended = [Ended("workers=1", 1.0, None), Ended("workers=1", 30, 24)]
-    assert left(ended, None, [Ahead("workers=1"), Ahead("workers=2")], between_s=0).sweep_s == 60
+    assert left(ended, None, [Ahead("workers=1", gap_s=0), Ahead("workers=2", gap_s=0)]).sweep_s == 60
 
 
 def test_the_run_at_work_is_foretold_by_how_far_it_is() -> None:

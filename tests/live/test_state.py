@@ -62,6 +62,19 @@ def test_between_two_runs_nothing_is_at_work() -> None:
     assert time_left(replace(known, over=True)).sweep_s == 0
 
 
+def test_what_references_took_is_not_expected_again() -> None:
+    """A server is asked for its texts before the first run of each configuration: 100 s each time."""
+    ran = (
+        RunSeen(0, "workers=1", 1, "ok", began=100.0, ended=130.0, load_s=24.0),
+        RunSeen(1, "workers=2", 1, "ok", began=230.0, ended=248.0, load_s=12.0),
+        RunSeen(2, "workers=1", 2, "ok", began=251.0, ended=281.0, load_s=24.0),
+    )
+    known = Known(
+        now=281.0, runs=(*ran, RunSeen(3, "workers=2", 2), RunSeen(4, "workers=3", 1)), expected={"workers=3": 8.0}
+    )
+    assert time_left(known).sweep_s == (3 + 18) + (100 + 6 + 8)
+
+
 def test_more_runs_may_come_than_are_planned() -> None:
     disturbed = Standing("workers=1", 1, "-", "-", "-", "-", "disturbed: others", "bad", disturbed=True)
     assert shown(replace(UNDER_LOAD, standings=(disturbed,))).at_least

@@ -32,7 +32,7 @@ SAMPLES = [SampleFacts(name=f"s{n}", duration_s=10.0) for n in range(4)]
 WELL = {"worker_busy": (0.95, 0.95), "client_max_loop_lag_s": 0.0, "major_faults": 0.0, "swap_in_mb": 0.0}
 
 
-CPU = cpu(client_s=0.1, gateway_s=0.1, utilisation=0.4, system_percent=40.0)
+CPU = cpu(client_s=0.1, gateway_s=0.1, workers_s=15.0, utilisation=0.4, system_percent=40.0)
 
 
 def disappointing(two: Configuration, **change: Any) -> tuple[Configuration, Figures]:
@@ -47,7 +47,11 @@ DEFAULT = vars(ValidityConfig())
 
 
 QUIET = Figures(
-    cpu=cpu(client_s=0.5, gateway_s=1.0), client_max_loop_lag_s=0.01, major_faults=0, swap_in_mb=0.0, worker_busy=(0.9,)
+    cpu=cpu(client_s=0.5, gateway_s=1.0, workers_s=9.0),
+    client_max_loop_lag_s=0.01,
+    major_faults=0,
+    swap_in_mb=0.0,
+    worker_busy=(0.9,),
 )
 
 

@@ -7,6 +7,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
 import psutil
 
@@ -39,13 +40,13 @@ class Everybody:
     """Looks at all processes of the machine."""
 
     def __init__(self) -> None:
-        self._counts = Neighbours()
+        self._counts, self._own = Neighbours(), _first_of_ours()
 
     def close(self) -> None:
         pass
 
     def look(self, now: float, watched: Sequence[Row]) -> list[Row]:
-        return self._counts.look(everybody(), {row["pid"] for row in watched if "pid" in row}, os.getppid())
+        return self._counts.look(everybody(), {row["pid"] for row in watched if "pid" in row}, self._own)
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,8 @@ class Neighbours:
         self._listed: dict[str, None] = {}
 
     def look(self, processes: Iterable[Seen], watched: set[int], own: int | None = None) -> list[Row]:
-        """The rows of this look. `watched`: whose rows are in monitor.csv; `own`: our runner, whose other children are
-        ours as well."""
+        """The rows of this look. `watched`: whose rows are in monitor.csv; `own`: our first process; all below it
+        are ours as well."""
         now = {(p.pid, p.born): p for p in processes}
         before, self._before = self._before, now
         if before is not None:
@@ -103,6 +104,17 @@ class Neighbours:
             spent += max(0.0, process.ended_s - (then.ended_s if then else 0.0) - known[process.pid])
             if spent > 0:
                 self._took[OURS if process.pid in family else one_line(process.name)] += spent
+
+
+def _first_of_ours() -> int:
+    """The process from which all of ours come: the sweep's, or the run's where that is a job of its own."""
+    first = os.getppid()
+    with contextlib.suppress(psutil.Error):
+        for parent in psutil.Process().parents():
+            if not any(PurePath(word).name.partition(".")[0] == OURS for word in parent.cmdline()[1:3]):
+                break
+            first = parent.pid
+    return first
 
 
 def _below(root: int, processes: Iterable[Seen]) -> set[int]:
