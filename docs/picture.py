@@ -10,7 +10,7 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 PICTURE = Path(__file__).parent / "pictures" / "report.png"
-WIDTH, HEIGHT = 1000, 760  # px
+WIDTH, HEIGHT = 1000, 755  # px
 
 
 def main() -> None:
