@@ -91,7 +91,9 @@ class Supervised:
             with contextlib.suppress(OSError):  # an old kernel, or it has just gone
                 end = os.pidfd_open(self.pid)
                 try:
-                    select.select([end], [], [], max(0.0, seconds))
+                    poll = select.poll()
+                    poll.register(end, select.POLLIN)
+                    poll.poll(1000 * max(0.0, seconds))
                 finally:
                     os.close(end)
                 return not self.alive()
