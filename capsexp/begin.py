@@ -5,7 +5,7 @@ capsexp measures whether more recognizer workers pay on this machine. Ways to be
 
   is this machine fit?            python -m capsexp.doctor
   are the figures right here?     python -m capsexp.selftest
-  a first look, in a minute       python -m capsexp experiment=quick
+  a first look, in two minutes    python -m capsexp experiment=quick
   how many workers pay?           python -m capsexp workers=1,2,3
   with your own audio             python -m capsexp workers=1,2,3 samples=dir samples.dir=~/clips
   with your own server            python -m capsexp workers=1,2 server=command \\

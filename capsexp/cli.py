@@ -11,7 +11,7 @@ from pathlib import Path
 from capsexp import __version__, debug, escape, interrupts
 from capsexp.argv import split_argv
 from capsexp.begin import WAYS
-from capsexp.errors import CapsexpError, ConfigError
+from capsexp.errors import CapsexpError, ConfigError, not_installed
 from capsexp.files import note, tell, working_folder
 
 # Flags that Hydra answers about the settings.
@@ -45,7 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         note("capsexp: interrupted")
         return 130
     except Exception as error:
-        note(f"capsexp: {debug.told(error)}")
+        missing = not_installed(error) if isinstance(error, ModuleNotFoundError) else None
+        note(f"capsexp: {missing or debug.told(error)}")
         return 1
 
 
@@ -85,9 +86,9 @@ def _main(argv: list[str], asked: list[int]) -> int:
         from capsexp.questions import answer
 
         return answer(overrides, flags, config_dir, config_name)
-    from capsexp.main_job import main_job  # what plans and runs sweeps takes a second to import
+    from capsexp.sweep_command import sweep_command  # what plans and runs sweeps takes a second to import
 
-    return main_job(argv, overrides, flags, config_dir, config_name, asked)
+    return sweep_command(argv, overrides, flags, config_dir, config_name, asked)
 
 
 def _secret_aside(argv: list[str]) -> list[str]:

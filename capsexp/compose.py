@@ -1,4 +1,4 @@
-"""Overrides -> Config, by Hydra, which composes; what is run is not its business."""
+"""Overrides -> Config. Hydra composes; nothing is run here."""
 
 from __future__ import annotations
 

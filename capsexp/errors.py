@@ -14,6 +14,8 @@ CapsexpError
 The message of each is one line that says what to do next.
 """
 
+import sys
+
 
 class CapsexpError(Exception):
     """Root of all errors a user can act on."""
@@ -61,3 +63,13 @@ class StorageError(CapsexpError):
 
 class ArchiveError(CapsexpError):
     """An archive that is damaged, incomplete or unsafe to read."""
+
+
+def not_installed(error: ModuleNotFoundError) -> str | None:
+    """What to do about a package that is missing; None of a module of ours, which is a fault."""
+    if (error.name or "capsexp").partition(".")[0] == "capsexp":
+        return None
+    return (
+        f"{error.name} is not installed for {sys.executable}; activate the environment that capsexp was installed into "
+        "(source .venv/bin/activate), or install it: pip install -e ."
+    )

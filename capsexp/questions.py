@@ -1,4 +1,4 @@
-"""Flags that ask about the settings (--help, --cfg, --info, ...): Hydra answers them, but for --help."""
+"""Flags that ask about the settings (--cfg, --info, ...): Hydra answers them; --help is answered here."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from capsexp.argv import SEVERAL
 from capsexp.compose import fitted_to, one_line, tree
 from capsexp.errors import ConfigError
 from capsexp.experiment.combinations import combinations, split
@@ -27,7 +28,6 @@ from capsexp.files import tell
 from capsexp.overrides import key_of, quote_override
 
 _HELP = ("--help", "-h")
-_SEVERAL = ("-m", "--multirun")
 
 
 def answer(overrides: Sequence[str], flags: Sequence[str], config_dir: Path | None, config_name: str) -> int:
@@ -40,7 +40,7 @@ def answer(overrides: Sequence[str], flags: Sequence[str], config_dir: Path | No
     try:
         with initialize_config_dir(path, version_base="1.3", job_name="capsexp"):
             overrides = fitted_to(overrides, config_name)
-            if set(flags) <= {*_HELP, *_SEVERAL}:
+            if set(flags) <= {*_HELP, *SEVERAL}:
                 tell(_help(overrides, config_name))
                 return 0
         return _hydras_own([*overrides, *flags], path, config_name)
@@ -49,7 +49,7 @@ def answer(overrides: Sequence[str], flags: Sequence[str], config_dir: Path | No
 
 
 def _help(overrides: list[str], config_name: str) -> str:
-    """As Hydra shows it, which copies the whole tree for each group and takes twice as long."""
+    """The same text as Hydra's own, which takes twice as long, as it copies the whole tree for each group."""
     config = hydra_compose(config_name, overrides, return_hydra_config=True)
     template = string.Template(config.hydra.help.template)
     with open_dict(config):
@@ -95,6 +95,6 @@ def _one_configuration(overrides: Sequence[str], flags: Sequence[str]) -> None:
     swept, _ = split(overrides)
     if swept:
         names = {key_of(o): o for o in combinations(swept)[0]}
-        shown = [word for f in flags if f not in _SEVERAL for word in f.split("=")]
+        shown = [word for f in flags if f not in SEVERAL for word in f.split("=")]
         line = [names.get(key_of(o), o) for o in overrides] + shown
         raise ConfigError(f"{' '.join(swept)}: shows one configuration at a time: python -m capsexp {shlex.join(line)}")

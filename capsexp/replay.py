@@ -12,7 +12,7 @@ from tabulate import tabulate
 from capsexp import archive, cli, escape, trust
 from capsexp.analysis import metrics
 from capsexp.analysis.metrics.metric import Metric, Place
-from capsexp.argv import split_argv
+from capsexp.argv import SEVERAL, split_argv
 from capsexp.errors import ArchiveError, ConfigError
 from capsexp.experiment import own_schedules
 from capsexp.files import note, tell
@@ -57,7 +57,7 @@ def line(sweep: Sweep, folder: Path, overrides: Sequence[str]) -> list[str]:
     """The archived command with its own conf/, audio and tables of load=schedule; what is given now replaces
     what was given then."""
     old, flags, valued = split_argv(sweep.argv)
-    flags = [flag for flag in flags if flag in ("-m", "--multirun")]  # Hydra has some that read pickles
+    flags = [flag for flag in flags if flag in SEVERAL]  # Hydra has some that read pickles
     given = {key_of(o) for o in overrides} | {"hydra.sweep.dir"}
     overrides = [o for o in overrides if not o.startswith("hydra.sweep.dir=")]
     kept = [o for o in old if key_of(o) not in given]

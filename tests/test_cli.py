@@ -449,7 +449,7 @@ def test_closed_streams_change_nothing() -> None:
     [
         ("capsexp.cli", ""),
         ("capsexp.compose", "capsexp: interrupted\n"),
-        ("capsexp.main_job", "capsexp: interrupted\n"),
+        ("capsexp.sweep_command", "capsexp: interrupted\n"),
     ],
 )
 def test_ctrl_c_while_modules_are_imported_is_no_traceback(module: str, said: str) -> None:

@@ -47,7 +47,7 @@ FLOORS = (
     ("untrusted",),
     ("trust",),
     ("resume", "run"),
-    ("main_job", "questions"),
+    ("sweep_command", "questions"),
     ("cli",),
     ("replay", "compare", "check", "plan", "selftest", "__main__"),
 )

@@ -245,7 +245,11 @@ def test_without_its_environment() -> None:
         f"import sys; sys.path.insert(0, {str(root)!r}); import runpy; runpy.run_module('capsexp', run_name='__main__')"
     )
     done = subprocess.run(
-        [sys.executable, "-S", "-I", "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=False
+        [sys.executable, "-S", "-I", "-c", code, "workers=1"],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
     assert done.returncode == 1
     assert "activate the environment" in done.stderr

@@ -48,8 +48,8 @@ class Choice:
 
 
 def choose(found: Sequence[Configuration], tolerance: float) -> Choice | None:
-    """Of configurations that answer one question, without injected faults. None where each fails a limit or none has a
-    run that counts.
+    """Of configurations that answer one question, without injected faults. None where each fails a limit, or all are
+    INVALID.
     While nothing with more workers passes and something is open, values alone choose, and decide nothing."""
     found = [c for c in found if c.fault.kind == "none" and c.dropped is None]
     known = [c for c in found if speed(c) and c.workers and c.status == Status.OK and not failed(c)]

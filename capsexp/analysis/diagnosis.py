@@ -52,9 +52,10 @@ def use(c: Configuration, cpus: float, concurrency: int = 0) -> Use:
     shares = {role: s / makespan if s is not None and makespan else None for role, s in seconds.items()}
     server, busy = c.value("cpu_utilisation"), where.workers_busy
     beside = ((shares["client"] or 0.0) + (shares["monitor"] or 0.0)) / cpus
+    gateway = shares["gateway"] if c.value("cpu_workers_s") else None  # as Cpu.receiving_s
     return Use(
         c.workers or 1, c.threads or 1, cpus, None if server is None else server + beside,
-        where.gateway_busy if c.timeline or not c.value("cpu_workers_s") else shares["gateway"], shares["client"],
+        where.gateway_busy if c.timeline else gateway, shares["client"],
         sum(busy) / len(busy) if busy else None, where.queue_empty, where.client_waiting, concurrency,
     )  # fmt: skip
 

@@ -43,7 +43,7 @@ class Cpu:
 
     @property
     def receiving_s(self) -> float | None:
-        """Of the gateway, where workers are processes of their own; else it is their time as well."""
+        """Of the gateway alone; None where no worker has a process of its own: its time is then theirs, too."""
         return self.gateway_s if self.workers_s else None
 
     @property

@@ -80,7 +80,7 @@ def _why_nothing(group: Sequence[Configuration], configs: Configs, found: Sequen
     if all(c.fault.kind != "none" for c in group):
         return "faults were injected in every run"
     if all(c.verdict == Verdict.INVALID for c in group if speed(c)):
-        return "no run counts (INVALID); the warnings say why"
+        return "nothing is known of any configuration: its runs, or its baseline's, are INVALID; the warnings say why"
     failed = {g.metric: None for c in group for g in c.gates if g.verdict == Reading.FAIL}
     failed |= {name: None for c in group for name in slo.missed(c.slo)}
     if failed:

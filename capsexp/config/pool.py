@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -41,6 +42,8 @@ class PoolConfig:
         if self.name == "prefork":
             if sys.platform != "linux":
                 yield "pool=prefork: forks after loading, which only Linux does safely; use pool=process"
+            elif not hasattr(os, "pidfd_open"):
+                yield "pool=prefork: this Python was built without os.pidfd_open; use another, or pool=process"
             if threads > 1:
                 yield (
                     "pool=prefork: needs threads=1, because a fork keeps only one thread; use more workers, or "

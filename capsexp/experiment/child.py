@@ -23,7 +23,7 @@ from capsexp.tool import PARENT
 from capsexp.waiting import wait_until
 
 POLL_S = 0.01
-LOOK_S = 0.25  # from one look after what a run needs to the next, while it is at work
+LOOK_S = 0.25  # between two looks at whether somebody wants us to end, while we wait for a child at work
 DRAIN_S = 1.0  # for the last words of one that has ended to be in its log
 START_S = 30.0  # for a leash to start a command
 LOG_LINES = 5
@@ -87,7 +87,7 @@ class Supervised:
     def wait(self, seconds: float) -> bool:
         """Whether it ended by itself in that time. Nothing is polled where the system tells of its end: whoever waits
         would take CPU time from what is measured."""
-        if sys.platform == "linux" and self.alive():
+        if sys.platform == "linux" and hasattr(os, "pidfd_open") and self.alive():
             with contextlib.suppress(OSError):  # an old kernel, or it has just gone
                 end = os.pidfd_open(self.pid)
                 try:
@@ -97,7 +97,11 @@ class Supervised:
                 finally:
                     os.close(end)
                 return not self.alive()
-        return wait_until(lambda: not self.alive(), seconds, POLL_S)
+        try:
+            self.process.wait(max(0.0, seconds))  # Windows tells of its end; elsewhere Python looks every 50 ms at most
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def stop(self, grace: float) -> None:
         """By request, then SIGTERM, then SIGKILL to the whole group, each after `grace` seconds; then none is left."""

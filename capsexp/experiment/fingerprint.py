@@ -27,7 +27,7 @@ IGNORED_KEYS = SWEEP_KEYS | {*AFTERWARDS}
 # Likewise of our own code: it composes and checks what is asked for, and judges, shows and files what came of it. All
 # else may change a figure, whatever is new included.
 IGNORED_CODE = (
-    "__init__.py", "__main__.py", "analysis/*", "archive/*", "begin.py", "check.py", "cli.py", "compare.py",
+    "__init__.py", "__main__.py", "analysis/*", "archive/*", "argv.py", "begin.py", "check.py", "cli.py", "compare.py",
     "compose.py", "config/__init__.py", "config/archive.py", "config/checks.py", "config/described.py",
     "config/executor.py", "config/limits.py", "config/names.py", "config/report.py", "config/search.py",
     "config/slo.py", "config/thresholds.py", "config/validity.py", "counts.py", "debug.py", "doctor/*", "errors.py",
@@ -37,9 +37,9 @@ IGNORED_CODE = (
     "experiment/schedules.py", "experiment/screen.py", "experiment/snapshot.py", "experiment/submission.py",
     "experiment/sweep.py", "experiment/sweep_folder.py",
     "experiment/sweep_runner.py", "keys.py", "list.py", "live/*", "monitor/live.py", "names.py", "overrides.py",
-    "plan/*", "plugins.py", "redact.py", "replay.py", "report/*", "results/read.py", "results/report.py",
-    "results/run.py", "results/signature.py", "results/sweep.py", "results/verdicts.py", "resume.py", "selftest/*",
-    "setting.py", "simulation/*", "sweeps.py", "trust/*", "twin/*",
+    "plan/*", "plugins.py", "questions.py", "redact.py", "replay.py", "report/*", "results/read.py",
+    "results/report.py", "results/run.py", "results/signature.py", "results/sweep.py", "results/verdicts.py",
+    "resume.py", "selftest/*", "setting.py", "simulation/*", "sweep_command.py", "sweeps.py", "trust/*", "twin/*",
 )  # fmt: skip
 
 

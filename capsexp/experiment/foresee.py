@@ -116,7 +116,7 @@ def _runs(sweep: PlannedSweep, due: Sequence[Config]) -> str:
 def _time(told: Forecast, seen: Sequence[Path]) -> str:
     about = f"about {spoken(told.seconds)}"
     if told.at_least:
-        later = "the sweep updates this once the reference has shown the speed of the engine"
+        later = "the sweep says more once the reference has shown how fast recognition is here"
         return f"at least {about}; {later if told.reference_tells else 'to which waiting for the last texts is added'}"
     where = f", estimated from {from_here(seen[0])}" if seen else ""
     return f"{about}{where}"
@@ -124,11 +124,8 @@ def _time(told: Forecast, seen: Sequence[Path]) -> str:
 
 def _asked(due: Sequence[Config], known: Mapping[int, object]) -> str:
     """What a server is asked for before the loads, where nobody knows yet how long that takes."""
-    unknown = [config for config in due if config.reference.name == "server" and known[id(config)] is None]
-    settings = len({alone.digest(config) for config in unknown})
-    if not settings:
+    unknown = {alone.digest(c): c for c in due if c.reference.name == "server" and known[id(c)] is None}
+    if not unknown:
         return ""
-    clips = counted(len(samples.paths(unknown[0].samples)), "sample")
-    return (
-        f"; before the loads, the server is asked for {clips} {alone.ASKINGS * settings} times, one request at a time"
-    )
+    asked = alone.ASKINGS * sum(len(samples.paths(c.samples)) for c in unknown.values())
+    return f"; before the loads, the server answers {counted(asked, 'request')}, one at a time"

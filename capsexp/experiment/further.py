@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from capsexp.analysis import trials, validity
+from capsexp.analysis import trials
 from capsexp.analysis.capacity_search import BUDGET
 from capsexp.counts import counted
 from capsexp.experiment import probing
@@ -85,9 +85,8 @@ class Further:
             key, trial = disturbed[0]
             runs = [run for c in report.configurations if c.key == key for run in c.validity.runs if run.trial == trial]
             reasons = [reason for run in runs for reason in run.reasons]
-            why = validity.kinds(reason.code for reason in reasons) or "disturbed"
-            why += f": {reasons[-1].reason}" if reasons else ""
-            note(f"{key}, trial {trial} is repeated, as no run of it counts ({why})")
+            why = reasons[-1].reason if reasons else "disturbed"
+            note(f"{key}, trial {trial} is repeated, as no run of it counts: {why}")
         elif wanted:
             for line in _said(report.trials.open):
                 note(f"trial {wanted[0][1]}, as {line}")

@@ -64,6 +64,9 @@ def attempt(record: RunRecord, act: Callable[[], None], last: bool = True) -> St
     return record.status
 
 
+CARE_S = 1.0  # between two looks after the run's folder, while the client is at work
+
+
 class RunExecution:
     """What `perform` does, in a folder that holds nothing of a run yet; `say` is told what a user should see."""
 
@@ -128,7 +131,7 @@ class RunExecution:
         for child in (client, started.injector):
             if child is not None:
                 child.say(Order(url=ready.url, connections=ready.connections).line())
-        if not wait_until(lambda: client.wait(1.0), deadlines.load(config), 0.0, self._look_after):
+        if not wait_until(lambda: client.wait(CARE_S), deadlines.load(config), 0.0, self._look_after):
             raise HarnessError(f"the client did not end within load.timeout = {config.load.timeout:g} s")
 
     def _check(self, started: Started, watched: bool) -> None:

@@ -185,6 +185,9 @@ def time_left(known: Known) -> eta.Left:
         seen = (gaps[True] if run.key not in met else None) or gaps[False]
         ahead.append(replace(_ahead(run, known), gap_s=median(seen) if seen else None))
         met.add(run.key)
+    last = max((run.ended for run in runs if run.ended is not None), default=None)
+    if ahead and at_work is None and last is not None and (gap_s := ahead[0].gap_s) is not None:
+        ahead[0] = replace(ahead[0], gap_s=max(0.0, gap_s - (known.now - last)))  # some of it has passed
     return eta.left(ended, at_work, ahead)
 
 

@@ -150,8 +150,8 @@ def _of_servers(references: Sequence[Reference]) -> Iterator[str]:
         yield (
             f"{' and '.join(settings)}: the server is not deterministic: without load, it gave two different texts for "
             f"{counted(len(names), 'sample')} (the first: {names[0]}), which {'is' if len(names) == 1 else 'are'} not "
-            "compared; have it decode without chance, and look what else a text depends on, such as what the same "
-            "worker heard before"
+            "compared; turn off sampling in its decoder (temperature 0), and check what else a text depends on, such "
+            "as what the same worker heard before"
         )
 
 

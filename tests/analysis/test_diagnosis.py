@@ -78,7 +78,7 @@ def test_why_it_disappoints(change: dict[str, Any], said: str) -> None:
 
 
 def test_a_process_that_recognizes_as_well_is_no_gateway_that_binds() -> None:
-    """sherpa-onnx' threads, or pool=thread: what it used is the recognizers' time."""
+    """Such as sherpa-onnx: the recognizers' time is that of the process that receives."""
     one, two = report(made_run(1, 10.0), made_run(2, 9.0))
     two, run = disappointing(two, cpu=replace(CPU, gateway_s=15.9, workers_s=None))
     assert not any("gateway" in sentence for sentence in diagnosis.causes(two, one, run, 4, LIMITS))

@@ -166,7 +166,9 @@ def test_why_nothing_is_recommended() -> None:
     heavy = made_run(1, 10.0, 7000.0)
     assert why_nothing(heavy) == "no configuration passes its gates (peak_memory_mb)"
     (nothing,) = recommend.advise(counted(replace(heavy, disturbed=HOG)), {"workers=1": config(workers=1)}, 0.05)
-    assert nothing.reason == "no run counts (INVALID); the warnings say why"
+    assert nothing.reason == (
+        "nothing is known of any configuration: its runs, or its baseline's, are INVALID; the warnings say why"
+    )
     assert why_nothing(*(made_run(w, 10.0 / w, disturbed=HOG) for w in (1, 2))) == nothing.reason
 
 

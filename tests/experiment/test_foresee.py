@@ -102,6 +102,8 @@ def test_of_somebody_elses_server_it_says_what_texts_are_compared_with(tmp_path:
     made = asked(tmp_path, *server)
     assert ", target=capswriter," in made.stdout and made.stdout.splitlines()[1].endswith("reference=server")
     assert unread in made.stderr  # an engine was named
+    clips = int(made.stdout.split("(")[1].split(" ")[0])
+    assert f"before the loads, the server answers {2 * 2 * clips} requests, one at a time" in made.stdout
     made = asked(tmp_path, *server, "reference=engine")
     assert ", engine=null," in made.stdout and made.stdout.splitlines()[1].endswith("reference=engine")
     assert made.stderr == ""

@@ -55,7 +55,7 @@ def test_a_run_under_load() -> None:
 def test_between_two_runs_nothing_is_at_work() -> None:
     known = replace(UNDER_LOAD, at_work=None, progress=None)
     assert (phase(known), shown(known).where) == ("between two runs", "2 of 4 runs have ended")
-    assert time_left(known).sweep_s == 30 + 18 + 2 * 2
+    assert time_left(known).sweep_s == 30 + 18 + 2  # the first pause has passed
     assert phase(replace(known, runs=RUNS[3:])) == "getting ready"
     assert phase(replace(known, runs=RUNS[:2])) == "making the report"
     assert phase(replace(known, over=True)) == "over"

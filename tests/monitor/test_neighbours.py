@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -133,4 +134,24 @@ def test_a_run_says_who_took_the_cpu_and_no_command_line(bench: Bench) -> None:
     (path,) = bench.out.glob("*/neighbours.csv")
     assert path.read_text().splitlines()[0] == ",".join(["time_s", *(column.name for column in COLUMNS)])
     assert "s3cret" not in path.read_text()
-    assert dict(took(read_rows(path), 0.0, 1e9))[name] > 0.1  # it may have had to share
+    used = dict(took(read_rows(path), 0.0, 1e9))
+    assert used[name] > 0.1  # it may have had to share
+
+
+def test_a_sweep_is_ours_up_to_its_first_process(tmp_path: Path) -> None:
+    """The monitor's parent is the run, whose parent is the sweep; who started that is somebody else."""
+    each = tmp_path / "each.py"
+    each.write_text(
+        "import os, subprocess, sys\n"
+        "from capsexp.monitor.probes import neighbours\n"
+        "own, *below = sys.argv[1:]\n"
+        "print(own, os.getpid(), neighbours._first_of_ours(), flush=True)\n"
+        "if below: subprocess.run([sys.executable, __file__, *below])\n"
+    )
+    command = [sys.executable, str(each), "shell", "capsexp", "capsexp.run", "capsexp.monitor"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE)
+    pids, first = {}, {}
+    for line in done.stdout.splitlines():
+        name, pid, found = line.split()
+        pids[name], first[name] = pid, found
+    assert first["capsexp.monitor"] == first["capsexp.run"] == pids["capsexp"]

@@ -364,3 +364,4 @@ def test_a_sentence_is_never_half_of_each_language() -> None:
     assert content.reading("this is the baseline").zh == "这就是基线"
     for english, chinese in json.loads((HERE / "sentences.json").read_text("utf-8")).items():
         assert english.count("{}") == len(re.findall(r"\{\d?\}", chinese)), english
+        assert "; " not in english, f"{english}: sentences are looked up part by part"

@@ -66,7 +66,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         def run(self, asked: Any) -> int:
             return 0
 
-    monkeypatch.setattr("capsexp.main_job.SweepRunner", Performed)
+    monkeypatch.setattr("capsexp.sweep_command.SweepRunner", Performed)
     return sweeps
 
 

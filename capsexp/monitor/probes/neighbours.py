@@ -108,7 +108,7 @@ class Neighbours:
 
 def _first_of_ours() -> int:
     """The process from which all of ours come: the sweep's, or the run's where that is a job of its own."""
-    first = os.getppid()
+    first = os.getpid()
     with contextlib.suppress(psutil.Error):
         for parent in psutil.Process().parents():
             if not any(PurePath(word).name.partition(".")[0] == OURS for word in parent.cmdline()[1:3]):

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from capsexp import interrupts
-from capsexp.argv import split_argv
+from capsexp.argv import SEVERAL, split_argv
 from capsexp.errors import ArchiveError, ConfigError
 from capsexp.experiment import foresee, preflight
 from capsexp.experiment.sweep import PlannedSweep, each_differs, plan
@@ -20,10 +20,10 @@ from capsexp.resume import reopen
 from capsexp.trust import TRUST
 
 DRY_RUN = "--dry-run"
-KNOWN = ("-m", "--multirun", "-r", "--run", TRUST, DRY_RUN)  # flags
+KNOWN = (*SEVERAL, "-r", "--run", TRUST, DRY_RUN)  # flags of a sweep
 
 
-def main_job(
+def sweep_command(
     argv: list[str], overrides: list[str], flags: Sequence[str], config_dir: Path | None, config_name: str,
     asked: list[int],
 ) -> int:  # fmt: skip
