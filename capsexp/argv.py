@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+ASKING = frozenset({  # about the settings
+    "--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i", "--resolve", "--shell-completion", "-sc",
+})  # fmt: skip
 SEVERAL = ("-m", "--multirun")  # Hydra's flags for several runs
 _VALUED = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p")
 
@@ -17,7 +20,8 @@ def split_argv(argv: Sequence[str]) -> tuple[list[str], list[str], dict[str, str
         if name in _VALUED:
             valued[name] = value if equals else next(rest, "")
         elif word in ("--cfg", "-c", "--info", "-i"):
-            flags.append(f"--{'cfg' if 'c' in word else 'info'}={next(rest, 'job')}")
+            about = ("cfg", "job") if "c" in word else ("info", "all")
+            flags.append(f"--{about[0]}={next(rest, about[1])}")
         elif word.startswith("-"):
             flags.append(word)
         else:

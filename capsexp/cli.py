@@ -9,15 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from capsexp import __version__, debug, escape, interrupts
-from capsexp.argv import split_argv
+from capsexp.argv import ASKING, split_argv
 from capsexp.begin import WAYS
 from capsexp.errors import CapsexpError, ConfigError, not_installed
 from capsexp.files import note, tell, working_folder
-
-# Flags that Hydra answers about the settings.
-_QUESTIONS = frozenset({
-    "--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i", "--resolve", "--shell-completion", "-sc",
-})  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,12 +72,17 @@ def _main(argv: list[str], asked: list[int]) -> int:
     chosen = valued.get("--config-dir", valued.get("-cd"))
     config_dir = Path(chosen) if chosen is not None else None
     config_name = valued.get("--config-name", valued.get("-cn", "config"))
+    for name, value in valued.items():
+        if not value:
+            raise ConfigError(f"{name}: give its value behind it")
+        if name in ("--config-path", "-cp", "--package", "-p"):
+            raise ConfigError(f"{name}: is not used; give --config-dir with a folder of your own")
     if config_dir is not None and not config_dir.is_dir():
         raise ConfigError(f"--config-dir: {config_dir} is not a folder")
     if "--version" in flags:
         tell(f"capsexp {__version__}")
         return 0
-    if any(flag.partition("=")[0] in _QUESTIONS for flag in flags):
+    if any(flag.partition("=")[0] in ASKING for flag in flags):
         from capsexp.questions import answer
 
         return answer(overrides, flags, config_dir, config_name)

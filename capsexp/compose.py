@@ -17,6 +17,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import MarkedYAMLError, YAMLError  # type: ignore[import-untyped]
 
 from capsexp.config import Config, conf_dir, resolve, to_dict
 from capsexp.engines import ENGINES
@@ -26,6 +27,8 @@ from capsexp.overrides import PRESET, fitted, key_of, pasted, quote_override
 from capsexp.plugins import conf_folders, nearest
 from capsexp.renamed import RENAMED
 from capsexp.targets import TARGETS
+
+REFUSED = (HydraException, OmegaConfBaseException, ValueError, YAMLError)  # what Hydra raises at what it is given
 
 
 def raw(
@@ -38,7 +41,7 @@ def raw(
     try:
         with initialize_config_dir(folder, version_base="1.3", job_name="capsexp"):
             return hydra_compose(config_name, fitted_to(overrides, config_name), return_hydra_config=with_hydra)
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
+    except REFUSED as error:
         raise ConfigError(one_line(error)) from None
 
 
@@ -104,6 +107,8 @@ def tree(config_dir: Path | None, config_name: str) -> tuple[str, str]:
 
 def one_line(error: Exception) -> str:
     """Hydra's message without its hints for debugging, and with ours."""
+    if isinstance(error, MarkedYAMLError) and (mark := error.problem_mark or error.context_mark):
+        return f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}: {error.problem or error.context}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     lines = [
         line
@@ -116,13 +121,15 @@ def one_line(error: Exception) -> str:
         text += f" ({str(cause).splitlines()[0]})"
     override = getattr(error, "override", None)
     if override:
-        text = f"{override}: {text}"
-        if "=" in override:
-            text += f"; to pass it as plain text: {pasted(override)}"
+        if "=" not in override:
+            return f"{override}: settings are key=value, see --help"
+        text = f"{override}: {text}; to pass it as plain text: {pasted(override)}"
     unknown = re.match(r"Could not override '([^']+)'", text)
     if unknown:
         text = f"{unknown[1]}: unknown key{_nearest_key(unknown[1])}"
-    missing = re.match(r"In '[^']*': Could not find '([^'/]+)/([^']+)'", text)
+    if nowhere := re.match(r"Cannot find primary config '([^']+)'", text):
+        text = f"--config-name: no {nowhere[1]}.yaml in conf/ or in the folder that --config-dir names"
+    missing = re.match(r"In '[^']*': Could not find '([^'/]+)/([^']*)'", text)
     if missing:
         known = [line for line in lines[2:] if re.fullmatch(r"[\w.-]+", line)]
         text = f"{missing[1]}: unknown {missing[1]} {missing[2]!r}{nearest(missing[2], known)}"

@@ -16,36 +16,51 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
 
-from capsexp.argv import SEVERAL
-from capsexp.compose import fitted_to, one_line, tree
+from capsexp.argv import ASKING, SEVERAL
+from capsexp.compose import REFUSED, fitted_to, one_line, tree
 from capsexp.errors import ConfigError
 from capsexp.experiment.combinations import combinations, split
-from capsexp.files import tell
 from capsexp.overrides import key_of, quote_override
 
 _HELP = ("--help", "-h")
+_CHOICES = {
+    "--cfg": ("job", "hydra", "all"), "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
+}  # fmt: skip
 
 
 def answer(overrides: Sequence[str], flags: Sequence[str], config_dir: Path | None, config_name: str) -> int:
     """The exit code. Raises ConfigError with one line."""
-    if any(flag.startswith(("--cfg", "--info")) for flag in flags):
+    _check(flags)
+    if any(flag.startswith((*_HELP, "--cfg", "--info")) for flag in flags):
         _one_configuration(overrides, flags)
+    if sys.stdout is None:  # `>&-`: Hydra would look for it
+        return 0
     path, config_name = tree(config_dir, config_name)
+    if any(o.startswith("query=") for o in overrides) and "COMP_LINE" not in os.environ:
+        raise ConfigError("--shell-completion: query= is for the shell, which sets COMP_LINE; give install=bash")
     overrides = [quote_override(o) for o in overrides]
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(path, version_base="1.3", job_name="capsexp"):
             overrides = fitted_to(overrides, config_name)
             if set(flags) <= {*_HELP, *SEVERAL}:
-                tell(_help(overrides, config_name))
+                print(_help(overrides, config_name), flush=True)  # whether it was read is no secret here
                 return 0
         return _hydras_own([*overrides, *flags], path, config_name)
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
+    except REFUSED as error:
         raise ConfigError(one_line(error)) from None
+
+
+def _check(flags: Sequence[str]) -> None:
+    """Raises ConfigError for flags at which Hydra would show how it is used."""
+    for flag in flags:
+        name, _, value = flag.partition("=")
+        if name not in ASKING and name not in SEVERAL:
+            raise ConfigError(f"{name}: cannot be given with a question such as --help or --cfg; leave it out")
+        if name in _CHOICES and value not in _CHOICES[name]:
+            raise ConfigError(f"{flag}: give one of {', '.join(_CHOICES[name])}")
 
 
 def _help(overrides: list[str], config_name: str) -> str:

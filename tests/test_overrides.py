@@ -211,6 +211,61 @@ def test_help_is_about_capsexp() -> None:
     assert done.stdout.index("Examples") < done.stdout.index("engine: null") < done.stdout.index("  name: sphinx")
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["--help", "workers=1,2"],
+            "workers=1,2: shows one configuration at a time: python -m capsexp workers=1 --help",
+        ),
+        (["--help", "--dry-run"], "--dry-run: cannot be given with a question such as --help or --cfg; leave it out"),
+        (["--cfg", "jobs"], "--cfg=jobs: give one of job, hydra, all"),
+        (["--help", "--config-dir"], "--config-dir: give its value behind it"),
+        (["--help", "--package", "x"], "--package: is not used; give --config-dir with a folder of your own"),
+        (
+            ["--help", "--config-name", "mine"],
+            "--config-name: no mine.yaml in conf/ or in the folder that --config-dir",
+        ),
+        (["--help", "engine="], "engine: unknown engine ''; valid: null, paraformer,"),
+        (["--help", "workers"], "workers: settings are key=value, see --help"),
+        (["-sc", "query=bash"], "--shell-completion: query= is for the shell, which sets COMP_LINE;"),
+    ],
+)
+def test_a_question_that_cannot_be_answered_says_what_to_ask(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from capsexp import cli
+
+    assert cli.main(words) == 2
+    assert capsys.readouterr().err.removeprefix("capsexp: ").startswith(said)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["workers=1", "--dry-run"]])
+def test_a_file_of_ones_own_that_is_no_yaml_is_named_with_the_line(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from capsexp import cli
+
+    (tmp_path / "load").mkdir()
+    (tmp_path / "load" / "all.yaml").write_text("name: all\n  x: [1")
+    assert cli.main([*words, "--config-dir", str(tmp_path)]) == 2
+    assert f"{tmp_path / 'load' / 'all.yaml'}, line 2, column 4: mapping values" in capsys.readouterr().err
+
+
+def test_an_answer_that_cannot_be_written_is_no_success() -> None:
+    if sys.platform != "linux":
+        pytest.skip("there is no /dev/full")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "capsexp", "--help"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=PATIENCE,
+        )
+    assert (done.returncode, done.stderr) == (1, "capsexp: No space left on device\n")
+
+
 def test_version() -> None:
     from capsexp import __version__
 
