@@ -25,10 +25,11 @@ def judge(
     invalid: str | None = None,
     baseline_invalid: str | None = None,
     looks: bool = False,
+    base: Configuration | None = None,
 ) -> tuple[GateResult, ...]:
-    """Apply every limit that is set. `unjudged`: why what more workers bring is not asked of this configuration;
-    `no_baseline`: why there is nothing to compare with; `invalid`: why none of its runs counts; `looks`: it is asked
-    after each trial (trials=auto), which goes on until there is an interval."""
+    """Apply every limit that is set. `base`: what it is compared with; `unjudged`: why what more workers bring is not
+    asked of this configuration; `no_baseline`: why there is nothing to compare with; `invalid`: why none of its runs
+    counts; `looks`: it is asked after each trial (trials=auto), which goes on until there is an interval."""
     found = []
     for tag, metric in GATED.items():
         limit, gate = thresholds.get(tag), metric.gate or Gate()
@@ -39,13 +40,16 @@ def judge(
         verdict: Reading
         reason: str | None
         needed = _Needed()
+        made = _made(configuration, looks)
+        if gate.relative and base is not None:  # a pair needs a run of each, and what was disturbed counts, too
+            made = max(made, _made(base, looks))
         if gate.relative and unjudged:
             verdict, reason, value = Reading.NOT_JUDGED, unjudged, None
         elif gate.relative and no_baseline:
             verdict, reason, value = Reading.NOT_JUDGED, _none(no_baseline), None
         elif gate.timed and (invalid or (gate.relative and baseline_invalid)):
             verdict, reason = Reading.NOT_JUDGED, invalid or f"the baseline: {baseline_invalid}"
-        elif gate.relative and (open_ := _pairs(estimate, configuration, looks)):
+        elif gate.relative and (open_ := _pairs(estimate, configuration, made, looks)):
             verdict, (reason, needed) = Reading.INCONCLUSIVE, open_
         elif value is None and tag == "correctness" and _completed(configuration) < limit:
             verdict, reason = Reading.FAIL, _lost(configuration)
@@ -54,7 +58,7 @@ def judge(
             verdict = Reading.FAIL if unfinished else Reading.NOT_JUDGED
             reason = "not all requests completed" if unfinished else gate.unknown
         else:
-            verdict, reason, needed = compare(metric, limit, estimate, _made(configuration, looks), looks)
+            verdict, reason, needed = compare(metric, limit, estimate, made, looks)
         found.append(
             GateResult(
                 metric=tag, value=value, limit=limit, verdict=verdict, reason=reason,
@@ -92,13 +96,12 @@ class _Needed:
     more: int | None = None
 
 
-def _pairs(estimate: Estimate, configuration: Configuration, looks: bool) -> tuple[str, _Needed] | None:
+def _pairs(estimate: Estimate, configuration: Configuration, made: int, looks: bool) -> tuple[str, _Needed] | None:
     """Why a comparison decides nothing, as there are too few trials in which both were measured; and how many would
-    do."""
+    do, `made` so far."""
     fewest = FIRST_LOOK if looks else FEWEST_PAIRS
     if estimate.of != "pairs" or estimate.n >= fewest or configuration.value("makespan_s") is None:
         return None
-    made = _made(configuration, looks)
     enough = max(FEWEST_PAIRS + 1, made + fewest - estimate.n)
     what = f"{counted(estimate.n, 'pair')} of trials {'decides' if estimate.n == 1 else 'decide'} nothing"
     if not estimate.n:

@@ -33,7 +33,7 @@ def judged(one: Configuration, base: Configuration, thresholds: Mapping[str, Any
         none = f"{base.key} was measured with other {' and '.join(one.unlike_baseline)}"
     mine, theirs = invalid(one), invalid(base)
     unjudged = _unjudged(one, base)
-    results = gates.judge(one, thresholds, unjudged, none, mine, theirs, looks)
+    results = gates.judge(one, thresholds, unjudged, none, mine, theirs, looks, base)
     caveats = gates.caveats(results, thresholds, one.validity.invalid, validity.kinds(validity.codes([one])))
     if left_out := alike.said(one.left_out):
         caveats.append(left_out)

@@ -132,6 +132,13 @@ def test_what_would_settle_it_counts_runs_as_trials_max_does() -> None:
     assert gate.more and gate.trials == 3 + gate.more
 
 
+def test_a_pair_needs_runs_of_its_baseline_which_may_have_had_more() -> None:
+    """Trial 2 of one worker was made four times, so trials_max has to leave room for what it still needs."""
+    again = [made_run(1, 10.0, trial=2, num=90 + n, disturbed=HOG) for n in range(3)]
+    gate = values.gates(looked(*values.trials(1, *BASE), *values.trials(2, *SLOWED), *again)[1])["speedup"]
+    assert gate.more and gate.trials == 6 + gate.more
+
+
 def test_why_it_stopped_tells_trials_that_count_from_runs_that_trials_max_counts() -> None:
     again = [made_run(2, 6.7, trial=2, num=90 + n, disturbed=HOG) for n in range(3)]
     found = looked(*values.trials(1, *BASE), *values.trials(2, *SLOWED), *again)
@@ -204,7 +211,7 @@ def test_nothing_goes_on_where_nothing_is_open() -> None:
 
 def test_too_few_pairs_are_waited_for() -> None:
     found = sweep(w1=BASE, w2=(5.0, 5.0))
-    assert values.gates(found[1])["speedup"].reason == "2 pairs of trials decide nothing; trials_max=3 would settle it"
+    assert values.gates(found[1])["speedup"].reason == "2 pairs of trials decide nothing; trials_max=4 would settle it"
     (one,) = asked(found)
     assert trials.further(found, [one], 10) == [("workers=1", 4), ("workers=2", 4)]
 
