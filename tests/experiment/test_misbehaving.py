@@ -97,7 +97,7 @@ def test_what_differs_alone_is_not_blamed_on_the_load(bench: Bench) -> None:
     assert (found["requests"]["identical"], found["requests"]["unsure"], found["wrong"]) == (0, 8, [])
     gate = next(gate for gate in found["gates"] if gate["metric"] == "correctness")
     assert gate["verdict"] == "NOT_JUDGED" and "the same twice" in gate["reason"]
-    assert "it gave two different texts for 4 of 4 samples (the first: n0.wav)" in found["said"]
+    assert "it gave two different texts for 4 samples (the first: n0.wav)" in found["said"]
 
 
 def test_what_it_answered_alone_is_asked_once_for_each_setting_and_kept(bench: Bench) -> None:

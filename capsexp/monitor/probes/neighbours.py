@@ -110,7 +110,7 @@ def _first_of_ours() -> int:
     """The process from which all of ours come: the sweep's, or the run's where that is a job of its own."""
     first = os.getpid()
     with contextlib.suppress(psutil.Error):
-        for parent in psutil.Process().parents():
+        for parent in psutil.Process().parents()[:2]:  # the run, and the sweep that holds it
             if not any(PurePath(word).name.partition(".")[0] == OURS for word in parent.cmdline()[1:3]):
                 break
             first = parent.pid
