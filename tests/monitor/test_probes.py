@@ -162,12 +162,13 @@ def test_what_costs_much_is_asked_less_often(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_what_others_probes_raise_costs_themselves(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(installed))
-    sampler = Sampler({os.getppid(): "gateway"}, None, None)
+    watched = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    sampler = Sampler({watched.pid: "gateway"}, None, None)
     assert "probe-fails" in sampler.tables and "probe-absent" not in sampler.tables  # without a word
     assert set(sampler.faults) == {"raises", "broken", "bare"}
     first, second = sampler.tick(), sampler.tick()
     (row,) = second["probe-heat"]
-    assert row == {"role": "gateway", "worker": None, "pid": os.getppid(), "celsius": 22.5, "said": "two\\nlines"}
+    assert row == {"role": "gateway", "worker": None, "pid": watched.pid, "celsius": 22.5, "said": "two\\nlines"}
     assert "probe-fails" not in first
     assert sampler.faults["fails"] == "failed and was switched off: ValueError: no"
     assert sampler.faults["raises"] == "cannot be used: RuntimeError: at once"
@@ -177,6 +178,7 @@ def test_what_others_probes_raise_costs_themselves(installed: Path, monkeypatch:
     assert about["heat"].columns["celsius"] == ColumnFacts(unit="degrees Celsius", what="of nothing")
     assert about["processes"].table == about["system"].table == "monitor.csv"  # a name of ours is nobody else's
     sampler.close()
+    watched.communicate()
 
 
 @pytest.mark.parametrize(
