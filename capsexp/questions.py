@@ -46,7 +46,7 @@ def answer(overrides: Sequence[str], flags: Sequence[str], config_dir: Path | No
         with initialize_config_dir(path, version_base="1.3", job_name="capsexp"):
             overrides = fitted_to(overrides, config_name)
             if set(flags) <= {*_HELP, *SEVERAL}:
-                print(_help(overrides, config_name), flush=True)  # whether it was read is no secret here
+                print(_help(overrides, config_name), flush=True)  # raises where it cannot be written
                 return 0
         return _hydras_own([*overrides, *flags], path, config_name)
     except REFUSED as error:

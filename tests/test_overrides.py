@@ -211,6 +211,17 @@ def test_help_is_about_capsexp() -> None:
     assert done.stdout.index("Examples") < done.stdout.index("engine: null") < done.stdout.index("  name: sphinx")
 
 
+def test_help_is_what_hydra_would_say(capsys: pytest.CaptureFixture[str]) -> None:
+    from capsexp import questions
+    from capsexp.config import conf_dir
+
+    assert questions.answer(["workers=3"], ["--help"], None, "config") == 0
+    ours = capsys.readouterr().out
+    assert questions._hydras_own(["workers=3", "--help"], str(conf_dir()), "config") == 0
+    assert capsys.readouterr().out == ours
+    assert "workers: 3" in ours
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -23,7 +23,7 @@ from capsexp.config import Config, LoadConfig, without_labels, worker_count
 from capsexp.counts import counted
 from capsexp.errors import ConfigError, HarnessError, LastingError, ServerError
 from capsexp.experiment import deadlines, environment, launch, readiness
-from capsexp.experiment.child import LOOK_S, Child
+from capsexp.experiment.child import Child
 from capsexp.experiment.fingerprint import of_samples
 from capsexp.files import read_json, storing
 from capsexp.load import LOADS
@@ -35,7 +35,6 @@ from capsexp.results.run import Alone, Answer, Reference, SampleSetFacts, Sample
 from capsexp.results.tables import read_requests
 from capsexp.results.write import write
 from capsexp.runfiles import SAMPLES, SERVER, WARM
-from capsexp.waiting import wait_until
 
 ASKINGS = 2  # of every sample: one says what is right, the next whether it is the same again
 _KEPT = ("reference.json", "server.log", "server.log.1", "client.log", "client.log.1")
@@ -78,7 +77,7 @@ def _ask(config: Config, folder: Path, say: Callable[[str], None]) -> Reference:
         common = launch.told(asked, folder, time.monotonic())
         server, client, url = launch.of_one_user(asked, folder, common, stack, say)
         firsts = _make_ready(config, folder, server, client, url)
-        wait_until(lambda: client.wait(LOOK_S), deadlines.load(asked), 0.0, interrupts.check)
+        client.done(deadlines.load(asked), interrupts.check)
         client.check_storage()
         if client.alive() or client.process.returncode or (took := read_client(folder)) is None:
             kind = LastingError if client.process.returncode == ConfigError.EXIT else HarnessError

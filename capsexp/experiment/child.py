@@ -20,7 +20,7 @@ from capsexp.errors import HarnessError, StorageError
 from capsexp.experiment.logs import BoundedLog, Pump
 from capsexp.files import remedy, try_room
 from capsexp.tool import PARENT
-from capsexp.waiting import wait_until
+from capsexp.waiting import ends, wait_until
 
 POLL_S = 0.01
 LOOK_S = 0.25  # between two looks at whether somebody wants us to end, while we wait for a child at work
@@ -91,9 +91,7 @@ class Supervised:
             with contextlib.suppress(OSError):  # an old kernel, or it has just gone
                 end = os.pidfd_open(self.pid)
                 try:
-                    poll = select.poll()
-                    poll.register(end, select.POLLIN)
-                    poll.poll(1000 * max(0.0, seconds))
+                    ends(end, seconds)
                 finally:
                     os.close(end)
                 return not self.alive()
@@ -102,6 +100,10 @@ class Supervised:
         except subprocess.TimeoutExpired:
             return False
         return True
+
+    def done(self, seconds: float, meanwhile: Callable[[], None], look_s: float = LOOK_S) -> bool:
+        """As `wait`, with `meanwhile` called every `look_s`; what that raises ends the wait."""
+        return wait_until(lambda: self.wait(look_s), seconds, 0.0, meanwhile)
 
     def stop(self, grace: float) -> None:
         """By request, then SIGTERM, then SIGKILL to the whole group, each after `grace` seconds; then none is left."""

@@ -131,7 +131,7 @@ class RunExecution:
         for child in (client, started.injector):
             if child is not None:
                 child.say(Order(url=ready.url, connections=ready.connections).line())
-        if not wait_until(lambda: client.wait(CARE_S), deadlines.load(config), 0.0, self._look_after):
+        if not client.done(deadlines.load(config), self._look_after, CARE_S):
             raise HarnessError(f"the client did not end within load.timeout = {config.load.timeout:g} s")
 
     def _check(self, started: Started, watched: bool) -> None:

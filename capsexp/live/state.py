@@ -180,9 +180,10 @@ def time_left(known: Known) -> eta.Left:
         to_come = [now, *to_come]
     if known.over:
         return eta.Left(None, 0.0)
-    gaps, ahead, met = _gaps(runs), [], {run.key for run in runs if run not in to_come}
+    firsts, others = _gaps(runs)
+    ahead, met = [], {run.key for run in runs if run not in to_come}
     for run in to_come:
-        seen = (gaps[True] if run.key not in met else None) or gaps[False]
+        seen = (firsts if run.key not in met else None) or others
         ahead.append(replace(_ahead(run, known), gap_s=median(seen) if seen else None))
         met.add(run.key)
     last = max((run.ended for run in runs if run.ended is not None), default=None)
@@ -195,17 +196,17 @@ def _ahead(run: RunSeen, known: Known) -> eta.Ahead:
     return eta.Ahead(run.key, known.expected.get(run.key))
 
 
-def _gaps(runs: Sequence[RunSeen]) -> dict[bool, list[float]]:
-    """From the end of each run to the beginning of the next, in s: before the first run of a configuration (True), for
-    which a reference may have to be made, and before others."""
+def _gaps(runs: Sequence[RunSeen]) -> tuple[list[float], list[float]]:
+    """From the end of each run to the beginning of the next, in s: before the first run of a configuration, for which
+    a reference may have to be made, and before others."""
     made = sorted((run for run in runs if run.began is not None), key=lambda run: run.began or 0.0)
-    found: dict[bool, list[float]] = {True: [], False: []}
+    firsts, others = list[float](), list[float]()
     met = {run.key for run in made[:1]}
     for before, run in pairwise(made):
         if before.ended is not None and run.began is not None:
-            found[run.key not in met].append(max(0.0, run.began - before.ended))
+            (others if run.key in met else firsts).append(max(0.0, run.began - before.ended))
         met.add(run.key)
-    return found
+    return firsts, others
 
 
 def _where(known: Known) -> str:

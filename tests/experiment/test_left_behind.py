@@ -27,6 +27,23 @@ from tests.support import PATIENCE
 from tests.support.bench import Bench
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_a_child_is_waited_for_whether_the_system_tells_of_its_end_or_not(
+    told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not told:
+        monkeypatch.delattr(os, "pidfd_open", raising=False)
+    child = Child([sys.executable, "-c", "input()"], tmp_path / "child.log")
+    looks: list[float] = []
+    assert not child.wait(0.05)
+    assert not child.done(0.2, lambda: looks.append(time.monotonic()), 0.05)
+    assert 1 <= len(looks) <= 5  # nothing is asked more often than that
+    child.say("")
+    assert child.done(PATIENCE, lambda: None, PATIENCE)
+    assert child.wait(0.0) and child.process.returncode == 0
+    child.stop(1.0)
+
+
 def test_the_end_of_a_log_is_all_that_an_error_holds(tmp_path: Path) -> None:
     child = Child([sys.executable, "-c", "print('x' * 20_000_000, end='')"], tmp_path / "server.log")
     assert child.wait(PATIENCE)

@@ -10,9 +10,8 @@ from typing import IO, Any
 
 from capsexp import interrupts
 from capsexp.errors import HarnessError
-from capsexp.experiment.child import LOOK_S, Supervised, python
+from capsexp.experiment.child import Supervised, python
 from capsexp.experiment.executors.base import STOP_S, JobEnd
-from capsexp.waiting import wait_until
 
 LAST_BYTES = 1 << 16  # of what it said, that hold its last line
 SILENT = "no output"  # of a run that told nothing
@@ -30,7 +29,7 @@ def execute(
     with tempfile.TemporaryFile() as said:  # no pipe: it would be open for as long as anybody holds its other end
         run = Supervised(command, "the run", secrets, out=said.fileno())
         try:
-            if not wait_until(lambda: run.wait(LOOK_S), within_s, 0.0, meanwhile):
+            if not run.done(within_s, meanwhile):
                 raise HarnessError(f"the run had not ended after {within_s:.0f} s")
         finally:
             with interrupts.deferred():

@@ -28,6 +28,7 @@ from capsexp.server import worker
 from capsexp.server.messages import Failed, Measured, Started, WorkerSettings, failure
 from capsexp.server.pools.process import uss_mb
 from capsexp.server.spawn_reserve import is_passing
+from capsexp.waiting import ends
 
 assert sys.platform == "linux"  # config refuses pool=prefork elsewhere
 
@@ -53,7 +54,7 @@ class ForkedWorkerHandle:
             self._descriptor = os.pidfd_open(pid)
 
     def alive(self) -> bool:
-        if self._descriptor is not None and _ended(self._descriptor):
+        if self._descriptor is not None and ends(self._descriptor, 0.0):
             os.close(self._descriptor)
             self._descriptor = None
         return self._descriptor is not None  # one that was not forked yet is the loader's business
@@ -76,13 +77,6 @@ class ForkedWorkerHandle:
     def ended(self) -> str:
         self.alive()  # lets go of the descriptor
         return "forked; the server's log has its exit code"
-
-
-def _ended(descriptor: int) -> bool:
-    """Whether the process of a descriptor has ended."""
-    poll = select.poll()  # select knows no descriptor above 1023, and the gateway has one for each client
-    poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(0))
 
 
 class PreforkLauncher:
